@@ -1,0 +1,44 @@
+/* The contract that every device implements (cpu now; cuda is the second), and selection by name.
+ * train uses only the functions declared here; the op table itself is in model/ops_table.h, private
+ * to the model room. */
+#ifndef MODEL_BACKEND_H
+#define MODEL_BACKEND_H
+
+#include "core/err.h"
+#include "core/pool.h"
+
+typedef struct backend backend;
+struct param_set;
+
+/* device: "auto", "cpu", "cuda", "cuda:n". auto = cuda if this build has it and a card is there, else
+ * cpu. Asking for cuda where it is not built is ERR_CONFIG with a plain sentence. The pool is
+ * borrowed. */
+backend *backend_new(const char *device, pool *p, err *e);
+void backend_free(backend *b);
+const char *backend_name(const backend *b);        /* "cpu" */
+const char *backend_isa(const backend *b);         /* "avx512_core_amx", what identity holds for */
+
+void *backend_alloc(backend *b, size_t bytes);     /* zeroed device memory */
+void backend_dealloc(backend *b, void *p);
+void backend_to_host(backend *b, void *dst, const void *src, size_t bytes);
+void backend_to_device(backend *b, void *dst, const void *src, size_t bytes);
+
+/* Optimiser steps over all parameters, in one pass each; m, v: one state buffer per parameter, same
+ * order (backend memory). Gradients are multiplied by grad_scale first (clipping, accumulation).
+ * SGD: g += wd*p; v = mom*v + g; p -= lr*v. AdamW: decoupled decay, bias correction by `step`
+ * (1-based), eps outside the root's sum as in PyTorch. Decay only where param.decay. */
+typedef struct backend_sgd {
+    float lr, momentum, weight_decay, grad_scale;
+    const float *per_tensor_scale; /* host, one per parameter, or NULL */
+} backend_sgd;
+typedef struct backend_adamw {
+    float lr, beta1, beta2, eps, weight_decay, grad_scale;
+    int64_t step;
+    const float *per_tensor_scale;
+} backend_adamw;
+void backend_step_sgd(backend *b, struct param_set *s, float *const *v, const backend_sgd *o);
+void backend_step_adamw(backend *b, struct param_set *s, float *const *m, float *const *v,
+                        const backend_adamw *o);
+/* Sum of squares of each gradient, double, fixed order of summation; out[s->n]. */
+void backend_grad_norms(backend *b, struct param_set *s, double *out);
+#endif

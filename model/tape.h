@@ -1,0 +1,30 @@
+/* The tape: a step's arena, the record of ops, and the backward walk (design.md 3). */
+#ifndef MODEL_TAPE_H
+#define MODEL_TAPE_H
+
+#include "model/backend.h"
+#include "model/tensor.h"
+
+typedef struct run run;
+typedef enum run_mode {
+    RUN_INFER, /* no record, activations freed early where possible */
+    RUN_TRAIN, /* record for run_backward */
+    RUN_SHAPE  /* shapes and counts only: no memory, no arithmetic */
+} run_mode;
+
+run *run_new(backend *be, run_mode mode);
+void run_reset(run *r); /* forget tensors and record; memory is kept for the next step */
+void run_free(run *r);
+/* Walk the record in reverse from `loss` [1,1,1]; parameter gradients are added to. */
+void run_backward(run *r, tensor *loss);
+size_t run_bytes(const run *r); /* arena bytes in use */
+
+/* Softmax cross-entropy with label smoothing, mean over the batch (weights: sum(w*l)/sum(w)).
+ * logits [b,1,K]; labels [b] in 0..K-1; weights [b] or NULL. -> [1,1,1] */
+tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weights,
+                float smoothing);
+/* Host copy of a tensor's values, b*n*c floats. */
+void run_read(run *r, const tensor *t, float *out);
+/* First tensor with a non-finite value since the last reset, by op name, or NULL (NaN guard). */
+const char *run_first_nonfinite(run *r);
+#endif
