@@ -1,0 +1,34 @@
+/* Decode the stored pixels of a DICOM file and the tables that turn them into display values
+ * (dicom.md 2 and 3). Runs in an isolated worker. */
+#ifndef DICOM_PIXELS_H
+#define DICOM_PIXELS_H
+
+#include "core/mem.h"
+#include "dicom/record.h"
+
+typedef struct pixels_lut { /* a LUT sequence item */
+    int n, first, bits;     /* entries, first mapped value, output bits as declared */
+    uint16_t *data;         /* arena */
+} pixels_lut;
+
+typedef struct pixels {
+    int rows, cols;
+    uint16_t *stored; /* [rows, cols] frame 0, unmasked 16-bit words as decoded (8-bit widened) */
+    int bits_stored, high_bit, is_signed; /* after the codestream's own precision was believed */
+    pixels_lut modality;                  /* n == 0: none */
+    pixels_lut voi;                       /* item 0 */
+    char hash[33];    /* XXH3-128 of the stored samples, little-endian, C order */
+    char sha256[65];  /* the same bytes; only if asked for */
+    reason_set notes; /* TS_LIES, BITS_LIE, LOSSY... */
+} pixels;
+
+/* REASON_NONE on success, else why it failed (TS_UNSUPPORTED, DEC_FAILED, DEC_WARNED,
+ * PIX_GEOMETRY, IO_TRUNCATED). Memory from the arena. All frames are hashed when want_sha256 is set
+ * (conformance tests), but only frame 0 is returned. */
+reason pixels_decode(const void *data, size_t len, const record *r, bool want_sha256, arena *a,
+                     pixels *out);
+
+/* Once per process before decoding: register codecs, load the dictionary, silence DCMTK. */
+void pixels_init(void);
+const char *pixels_libraries(void); /* "DCMTK 3.6.7" */
+#endif

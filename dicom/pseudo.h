@@ -1,0 +1,14 @@
+/* Keyed pseudonyms: HMAC-SHA-256(key, "domain|value"), first 128 bits as hex (dicom.md 8). The key
+ * is STORE/key, 32 random bytes, mode 0600, made by scan, never copied or logged. */
+#ifndef DICOM_PSEUDO_H
+#define DICOM_PSEUDO_H
+
+#include "core/err.h"
+
+typedef struct pseudo pseudo;
+pseudo *pseudo_open(const char *store, bool create, err *e); /* refuses a key readable by others */
+void pseudo_free(pseudo *p);
+/* domain: "patient", "exam", "image", "accession". value "" gives "". */
+void pseudo_name(const pseudo *p, const char *domain, const char *value, char out[33]);
+void pseudo_key_id(const pseudo *p, char out[17]); /* tells keys apart, reveals nothing */
+#endif

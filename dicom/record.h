@@ -1,0 +1,121 @@
+/* One image's facts as read from its header: a POD that travels from the isolated worker to the
+ * catalogue and onwards. Hospital side: it holds identifiers. Filled by record_read (dicom.md 1).
+ */
+#ifndef DICOM_RECORD_H
+#define DICOM_RECORD_H
+
+#include "core/csv.h"
+#include "core/err.h"
+#include "dicom/reason.h"
+
+#define RECORD_UNKNOWN INT32_MIN /* of a date in days */
+
+typedef enum record_view { /* CC and MLO are the screening views */
+                           VIEW_UNKNOWN,
+                           VIEW_CC,
+                           VIEW_MLO,
+                           VIEW_ML,
+                           VIEW_LM,
+                           VIEW_LMO,
+                           VIEW_XCCL,
+                           VIEW_XCCM,
+                           VIEW_FB,
+                           VIEW_SIO,
+                           VIEW_ISO,
+                           VIEW_SPECIMEN,
+                           VIEW_OTHER
+} record_view;
+enum { /* record.modifiers */
+       MODIFIER_IMPLANT_DISPLACED = 1,
+       MODIFIER_MAGNIFICATION = 2,
+       MODIFIER_SPOT = 4,
+       MODIFIER_OTHER = 8
+};
+typedef enum record_tri { TRI_UNKNOWN, TRI_NO, TRI_YES } record_tri;
+typedef enum record_intent { INTENT_UNKNOWN, INTENT_PRESENTATION, INTENT_PROCESSING } record_intent;
+typedef enum record_pls { PLS_ABSENT, PLS_IDENTITY, PLS_INVERSE } record_pls;
+typedef enum record_voi { VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID } record_voi;
+enum { /* record.text_flags: words found in descriptions (upper case, whole words) */
+       TEXT_STEREO = 1,
+       TEXT_BIOPSY = 2,
+       TEXT_WIRE = 4,
+       TEXT_CLIP = 8,
+       TEXT_SPECIMEN = 16,
+       TEXT_PHANTOM = 32,
+       TEXT_QC = 64,
+       TEXT_SPOT = 128,
+       TEXT_MAG = 256,
+       TEXT_CAD = 512,
+       TEXT_SYNTHETIC = 1024,
+       TEXT_TOMO = 2048
+};
+#define RECORD_WINDOWS 8
+
+typedef struct record {
+    /* identity: raw identifiers, "" = absent */
+    char sop_uid[65], study_uid[65], series_uid[65], sop_class[65];
+    char patient_id[65], issuer[65], accession[65];
+    int32_t exam_day;     /* days since 1970-01-01, RECORD_UNKNOWN */
+    char date_source[24]; /* keyword of the attribute used */
+    int age;              /* years at the exam, -1 unknown */
+    char sex;             /* 'F', 'M', 'O', 0 */
+    /* what it is */
+    char modality[17];
+    record_intent intent;
+    char image_type[5][17]; /* values 1..5, "" = absent */
+    record_view view;
+    char view_source[24];
+    uint32_t modifiers;
+    char side; /* 'L', 'R', 'B', 0 unknown */
+    char side_source[24];
+    record_tri side_conflict; /* TRI_YES: sources disagree */
+    record_tri implant, partial, burned_in, lossy, qc, aborted;
+    uint32_t text_flags;
+    double magnification; /* EstimatedRadiographicMagnificationFactor; 0 = absent */
+    double kvp, exposure; /* -1 = absent; 0 is a value */
+    double thickness_mm, force_n, organ_dose; /* -1 = absent */
+    /* device */
+    char manufacturer[65], model[65];
+    char vendor[17]; /* HOLOGIC GE SIEMENS FUJI PHILIPS IMS PLANMED KONICA CARESTREAM AGFA OTHER */
+    /* pixels as the header describes them */
+    char transfer_syntax[65];
+    int rows, cols, frames, samples, bits_allocated, bits_stored, high_bit, pixel_signed;
+    char photometric[17];
+    record_pls pls;
+    double row_mm, col_mm; /* 0 = unknown */
+    char spacing_source[24];
+    char orientation[2][17]; /* PatientOrientation: row code, column code */
+    int has_rescale;         /* slope and intercept both present, slope not 0 */
+    double slope, intercept;
+    int has_modality_lut, n_voi_luts;
+    record_voi voi;
+    int n_windows;
+    double window_center[RECORD_WINDOWS], window_width[RECORD_WINDOWS];
+    char window_name[RECORD_WINDOWS][17];
+    int has_padding, has_padding_limit;
+    int32_t padding, padding_limit;
+} record;
+
+/* Read the header of a DICOM file held in memory (whole, or at least up to PixelData). On failure
+ * returns the reason (IO_UNREADABLE, IO_TRUNCATED, NOT_IMAGE...) with what could be read in out.
+ * Never reads into sequences by accident. Runs in an isolated worker. */
+reason record_read(const void *data, size_t len, record *out);
+
+/* The record as named columns: one table drives catalogue, CSV and `show`. */
+int record_columns(void);
+const char *record_column_name(int i);
+bool record_column_is_identifier(int i); /* never leaves the hospital side */
+void record_column_text(const record *r, int i, char *out, size_t cap);
+MUST_CHECK bool record_column_parse(record *r, int i, const char *text, err *e);
+const char *record_view_name(record_view v); /* "CC", "MLO"..., "" unknown */
+record_view record_view_find(const char *name);
+
+/* A sidecar CSV supplies facts for files whose headers lack them: columns file (base name or
+ * relative path) and any of patient_id, study_uid, exam_date, laterality, view, age, modality,
+ * manufacturer, row_mm. Its values win over absent ones only; a contradiction with the header is
+ * LAT_CONFLICT for the side and ERR_INPUT for the rest. */
+typedef struct sidecar sidecar;
+sidecar *sidecar_open(const char *path, err *e);
+void sidecar_free(sidecar *s);
+MUST_CHECK bool sidecar_apply(const sidecar *s, const char *relative, record *r, err *e);
+#endif

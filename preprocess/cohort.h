@@ -1,0 +1,61 @@
+/* COHORT.h5: all that training opens (design.md 5). Pseudonymous side. */
+#ifndef PREPROCESS_COHORT_H
+#define PREPROCESS_COHORT_H
+
+#include "core/err.h"
+#include "core/json.h"
+
+typedef enum cohort_fold { /* "split" column */
+                           COHORT_TRAIN,
+                           COHORT_VAL,
+                           COHORT_TEST,
+                           COHORT_VAL_NATURAL,
+                           COHORT_FOLDS
+} cohort_fold;
+const char *cohort_fold_name(cohort_fold f); /* "train" "val" "test" "val_natural" */
+
+#define COHORT_HORIZONS 8
+typedef struct cohort_row { /* one image; rows in the order patient, exam, side, view, image */
+    char image[33], exam[33], patient[33];
+    char side, view;
+    int32_t days_to_cancer;        /* from the exam; -1 = none known */
+    int32_t days_to_last_negative; /* follow-up; -1 = unknown */
+    int8_t y[COHORT_HORIZONS];     /* per configured horizon, -1 = not evaluable */
+    int8_t fold;                   /* cohort_fold */
+    float weight;
+    int16_t age; /* -1 */
+    char vendor[17], device_model[65];
+    int32_t exam_day; /* days since the patient's first exam: no calendar dates leave */
+    int32_t shard[4], shard_row[4]; /* per size; index into cohort.shard */
+} cohort_row;
+
+typedef struct cohort_shard {
+    char file[256]; /* relative to the folder of COHORT.h5 */
+    char sha256[65];
+    int64_t bytes, n;
+    int size; /* index into h[], w[] */
+} cohort_shard;
+
+typedef struct cohort {
+    cohort_row *row;
+    int64_t n;
+    cohort_shard *shard;
+    int n_shards;
+    int n_sizes, h[4], w[4];
+    int n_horizons;
+    double horizon_years[COHORT_HORIZONS];
+    double mean_all, sd_all, mean_breast, sd_breast; /* training rows, size 0, [0,1] */
+    char prepare_id[17], key_id[17], config_sha256[65];
+    char *prepare_yaml; /* owned */
+    json_t *flow;       /* array of {stage, step, reason, n_in, n_out, unit}; owned */
+    char *dir;          /* folder of the file, for shards; owned */
+} cohort;
+
+void cohort_init(cohort *c);
+void cohort_release(cohort *c);
+MUST_CHECK bool cohort_write(const cohort *c, const char *path, err *e);
+MUST_CHECK bool cohort_read(cohort *c, const char *path, err *e);
+/* SHA-256 of the file named when it was read. */
+/* Check that every shard exists with its size (and hash when deep). ERR_MISMATCH names it. */
+MUST_CHECK bool cohort_check(const cohort *c, bool deep, err *e);
+#endif

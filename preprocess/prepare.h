@@ -1,0 +1,56 @@
+/* prepare: the pure prepare_image() and the stage that runs it over a catalogue (design.md 1).
+ * bytes of one file + config -> facts, canvases, verdict; nothing else goes in or comes out, so
+ * `prepare` and `predict --dicom` give the same pixels by construction. */
+#ifndef PREPROCESS_PREPARE_H
+#define PREPROCESS_PREPARE_H
+
+#include "core/cfg.h"
+#include "dicom/record.h"
+
+#define PREPARE_SIZES 4
+
+/* Bound from prepare_options ("prepare.*"), flattened to a POD that travels to the worker. */
+typedef struct prepare_cfg prepare_cfg; /* complete in preprocess/prepare_cfg.h */
+extern const cfg_group prepare_options;
+extern const cfg_group exclude_options;
+
+/* First 16 hex digits of the hash of everything that decides pixels or verdicts. */
+void prepare_id(const cfg *c, char out[17]);
+/* The same keys as YAML text, carried by shards and checkpoints. */
+void prepare_yaml(const cfg *c, text *out);
+
+typedef struct prepared {
+    record rec;
+    reason primary;     /* REASON_NONE = usable */
+    reason_set reasons; /* everything that hit or was noticed */
+    char file_hash[33], pixel_hash[33];
+    int n_sizes, h[PREPARE_SIZES], w[PREPARE_SIZES];
+    float affine[PREPARE_SIZES][6]; /* stored pixel -> canvas pixel */
+    int flip_h, flip_v;
+    uint32_t breast_pixels[PREPARE_SIZES];                   /* on the canvas */
+    double sum_all[PREPARE_SIZES], sumsq_all[PREPARE_SIZES]; /* over [0,1] values */
+    double sum_breast[PREPARE_SIZES], sumsq_breast[PREPARE_SIZES];
+    double mm_per_px[PREPARE_SIZES];
+    uint64_t image_at[PREPARE_SIZES]; /* byte offset of the u16 canvas in the reply */
+} prepared;
+
+/* Worker task: pure. data/len: the file; arg: prepare_arg; reply: prepared + canvases. */
+size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t arg_len,
+                          void *reply, size_t reply_cap);
+size_t prepare_reply_cap(const cfg *c);
+/* Build the request for one file (facts already completed by a sidecar go along as override). */
+void *prepare_request(const cfg *c, const record *override_or_null, size_t *len); /* mem_free */
+
+typedef struct prepare_opts {
+    const char *store;
+    const cfg *config;
+    int threads;
+    int shard_k, shard_n;
+    bool force;
+} prepare_opts;
+typedef struct prepare_result {
+    int64_t seen, kept, excluded, failed;
+    char config_id[17];
+} prepare_result;
+MUST_CHECK bool prepare_run(const prepare_opts *o, prepare_result *out, err *e);
+#endif
