@@ -1,0 +1,30 @@
+/* predict: checkpoint + images -> image scores (PRED/, design.md 5). One scoring function serves the
+ * cohort and a single exam's DICOM files. */
+#ifndef TRAIN_PREDICT_H
+#define TRAIN_PREDICT_H
+
+#include "core/cfg.h"
+#include "train/checkpoint.h"
+
+/* Scores of n canvases; score[n] = softmax probability of class 1 (the first horizon), logit[n] =
+ * logit difference. The result of an image never depends on the batch it was in. */
+MUST_CHECK bool predict_images(model *m, backend *be, const checkpoint_info *c,
+                               const uint16_t *const *image, int n, double *score, double *logit,
+                               err *e);
+
+typedef struct predict_opts {
+    const char *const *checkpoint; /* RUN or CKPT folders; several = ensemble members */
+    int n_checkpoints;
+    const char *cohort, *split, *out; /* split: train val test val_natural all */
+    const cfg *config;
+    const char *device;
+    int threads;
+    bool force;
+    const char *const *page_exam; /* exam pseudonyms for PRED/pages, or NULL: highest, lowest... */
+    int n_page_exams;
+} predict_opts;
+typedef struct predict_result {
+    int64_t images, exams;
+} predict_result;
+MUST_CHECK bool predict_run(const predict_opts *o, predict_result *out, err *e);
+#endif
