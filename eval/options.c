@@ -1,0 +1,38 @@
+/* The option table of the evaluation: keys "eval.*". */
+#include "eval/report.h"
+#include "eval/exam.h"
+
+#define AT(field) offsetof(report_cfg, field)
+
+static const cfg_option options[] = {
+    {"eval.rule", CFG_ENUM, AT(rule), "mean_images", 0, 0,
+     "mean_images|mean_views|max_breast|max_images|mean_logit", "",
+     "how image scores become one exam score"},
+    {"eval.split", CFG_TEXT, AT(split), "", 0, 0, NULL, "",
+     "evaluate the rows of this split; empty: the table must hold one split only"},
+    {"eval.bootstrap", CFG_INT, AT(bootstrap), "2000", 0, 100000, NULL, "replicates",
+     "bootstrap replicates (patients drawn with replacement); 0 switches it off"},
+    {"eval.seed", CFG_INT, AT(seed), "1", 0, 9007199254740991.0, NULL, "", "seed of the bootstrap"},
+    {"eval.specificities", CFG_REALS, AT(spec), "0.80, 0.90, 0.95, 0.97", 0, 1, NULL, "fraction",
+     "operating points: sensitivity at these specificities"},
+    {"eval.sensitivities", CFG_REALS, AT(sens), "0.80, 0.90, 0.95", 0, 1, NULL, "fraction",
+     "operating points: specificity at these sensitivities"},
+    {"eval.top", CFG_REALS, AT(top), "0.01, 0.02, 0.05, 0.10, 0.20", 0, 1, NULL, "fraction",
+     "operating points: this share of exams flagged, highest scores first"},
+    {"eval.prevalence", CFG_REALS, AT(prevalence), "0.005, 0.006, 0.01, 0.02", 0, 1, NULL,
+     "fraction", "prevalences at which predictive values are given"},
+    {"eval.subgroups", CFG_TEXTS, AT(subgroups), "age, vendor, views", 0, 0, NULL, "",
+     "subgroups: age, vendor, device_model, site, density, views"},
+    {"eval.subgroup_specificity", CFG_REAL, AT(subgroup_spec), "0.90", 0, 1, NULL, "fraction",
+     "specificity of the one threshold that the subgroup table uses"},
+    {"eval.label", CFG_TEXT, AT(label), "", 0, 0, NULL, "",
+     "one sentence for the report: what a positive label means (horizon, reference standard)"},
+    {"eval.follow_up", CFG_TEXT, AT(follow_up), "", 0, 0, NULL, "",
+     "one sentence for the report: how negative labels were confirmed (minimum follow-up)"},
+    {"eval.title", CFG_TEXT, AT(title), "Breast-cancer risk model: evaluation report", 0, 0, NULL,
+     "", "title of the report"},
+    {"eval.pages", CFG_INT, AT(pages), "12", 0, 200, NULL, "exams",
+     "number of exams whose images are shown"},
+};
+
+const cfg_group eval_options = {"Evaluation and report", options, COUNT_OF(options)};

@@ -1,0 +1,56 @@
+/* The report: prediction tables -> eval.json, report.html, report.pdf, CSV of every table and the
+ * figures as SVG. The HTML and the PDF are rendered from the eval.json tree alone (and the PNG
+ * files that it names). Outputs hold no clock time and do not depend on row order or number of
+ * threads. evaluation.md 1-6, 17-19. */
+#ifndef EVAL_REPORT_H
+#define EVAL_REPORT_H
+
+#include "core/cfg.h"
+#include "core/err.h"
+
+/* Bound from eval_options. */
+typedef struct report_cfg {
+    int rule;                  /* exam_rule */
+    const char *split;         /* evaluate rows of this split; "" = the only one in the table */
+    int64_t bootstrap;         /* replicates; 0 = no bootstrap */
+    int64_t seed;              /* of the bootstrap */
+    cfg_reals spec, sens, top; /* operating points, fractions */
+    cfg_reals prevalence;      /* for predictive values, fractions */
+    cfg_texts subgroups;       /* names of strata.h */
+    double subgroup_spec;      /* the subgroup table's threshold keeps this specificity */
+    const char *label;         /* one sentence: what y = 1 means; "" = not recorded */
+    const char *follow_up;     /* one sentence: how y = 0 was confirmed; "" = not recorded */
+    const char *title;         /* of the report */
+    int64_t pages;             /* exams shown on the image page */
+} report_cfg;
+extern const cfg_group eval_options; /* keys "eval.*" */
+
+typedef struct report_opts {
+    const char *const *inputs; /* PRED folders or CSV files; several = members of an ensemble */
+    int n_inputs;
+    const char *out_dir;
+    const char *val; /* PRED or CSV that thresholds come from; NULL = the evaluated set itself */
+    bool final;      /* metrics of a split called "test" are wanted */
+    bool force;      /* overwrite */
+    int threads;     /* 0 = all cores */
+    report_cfg cfg;
+} report_opts;
+
+typedef struct report_headline {
+    double auc, lo, hi; /* NaN = undefined */
+    char ci[32];        /* "delong", "clustered", "clustered-logit", ... */
+    char reason[32];    /* "" or why a number is undefined */
+    int64_t n_exams, n_patients, n_events;
+    char html[4096]; /* path of report.html */
+} report_headline;
+
+/* A PRED folder holds predictions.csv and, where recorded, predictions.json and pages/index.json:
+ *   predictions.json {"flow":[{"stage","step","n_in","n_out","reason"[,"unit"][,"excluded"]}],
+ *                     "model":{...}, "hashes":{name: hex}, "config_yaml": text}
+ *   pages/index.json [{"exam_id","view","file","score","note"}]
+ * Fails: ERR_USAGE (test split without `final`, existing report without `force`), ERR_INPUT
+ * (tables, flow rows that do not add up: n_out > n_in, excluded != n_in - n_out, or a row that does
+ * not begin with the n_out of the row before it in the same stage or with the same unit), ERR_IO.
+ */
+MUST_CHECK bool report_write(const report_opts *o, report_headline *out, err *e);
+#endif
