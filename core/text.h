@@ -24,7 +24,7 @@ bool text_ratio(const char *s, double *out);         /* "0.25" or "3/7" */
 bool text_bool(const char *s, bool *out);            /* true false yes no on off 1 0 */
 /* "20260131", "2026-01-31" -> days since 1970-01-01 (proleptic Gregorian); validity is checked. */
 bool text_date(const char *s, int32_t *days);
-void text_from_days(int32_t days, char out[11]);     /* "2026-01-31" */
+void text_from_days(int32_t days, char out[11]);     /* "2026-01-31"; "" outside years 1..9999 */
 /* Shortest decimal that reads back as the same double; NaN and infinity give "". */
 void text_shortest(double v, char out[32]);
 bool text_ieq(const char *a, const char *b);         /* ASCII, ignoring case */
@@ -33,4 +33,6 @@ void text_copy(char *dst, size_t cap, const char *src);
 /* Levenshtein distance, for "did you mean". */
 int text_distance(const char *a, const char *b);
 void text_hex(const void *bytes, size_t n, char *out /* 2n+1 */);
+/* Length of the longest prefix of s[n] that is valid UTF-8: n when all of it is. */
+size_t text_utf8(const char *s, size_t n);
 #endif
