@@ -1,24 +1,13 @@
-/* One verb = one cmd_<verb>.c: options -> config -> one stage function. main.c owns the table. */
+/* One verb = one cmd_<verb>.c: options -> config -> one stage function. main.c owns the table of
+ * verbs, args.c turns words into cmd_args. Exit statuses: design.md 6 (err_exit). */
 #ifndef CLI_CMD_H
 #define CLI_CMD_H
 
 #include "core/cfg.h"
 #include "core/err.h"
 
-/* The shared options of design.md 6 and the verb's own words, parsed by main. */
-typedef struct cmd_args {
-    cfg *config;             /* defaults, -c files and --set applied */
-    const char *const *word; /* positional words after the verb */
-    int n_words;
-    int threads;             /* -j; 0 = all cores */
-    const char *device;      /* --device, "auto" */
-    const char *out;         /* -o, NULL = not given */
-    bool json, force, dry_run, strict;
-    const char *shard;       /* --shard k/n or NULL */
-    /* verb-specific options that the verb's table declares ("--labels FILE", "--maps") */
-    const char *(*opt)(const struct cmd_args *a, const char *name); /* value, "" for flags, NULL absent */
-    void *opt_data;
-} cmd_args;
+#define CMD_WORDS  256
+#define CMD_VALUES 64
 
 typedef struct cmd_opt {
     const char *name; /* "--labels" */
@@ -26,12 +15,55 @@ typedef struct cmd_opt {
     const char *help;
 } cmd_opt;
 
+/* The command line after parsing: shared options, the verb's own options, and plain words. */
+typedef struct cmd_args {
+    cfg *config; /* defaults, -c files and --set applied; owned by main */
+    const char *word[CMD_WORDS];
+    int n_words;
+    int threads;        /* -j; 0 = all cores */
+    const char *device; /* --device, "auto" */
+    const char *out;    /* -o, NULL = not given */
+    bool json, force, dry_run, strict, help;
+    int status;            /* exit status of a successful call: 0, or 1 with --strict */
+    int shard_k, shard_n; /* --shard k/n; 0, 1 = everything */
+    struct {
+        const cmd_opt *opt;
+        const char *value; /* "" for a flag */
+    } value[CMD_VALUES];
+    int n_values;
+} cmd_args;
+
 typedef struct cmd {
     const char *verb;
     const char *usage;   /* "scan ARCHIVE... -o STORE [--shard k/n] [--merge]" */
     const char *summary; /* one line */
-    int (*fn)(cmd_args *a, err *e); /* exit status; on a failure with e set: err_exit(e->code) */
-    const cmd_opt *opts; /* NULL-name terminated */
-    const char *example; /* shown by --help */
+    const char *help;    /* a paragraph: what goes in, what comes out, what to do next */
+    bool (*fn)(cmd_args *a, err *e);
+    const cmd_opt *opts; /* ends with a NULL name; NULL = none of its own */
+    bool foreign_bytes;  /* needs the isolated workers */
+    int min_words, max_words;
 } cmd;
+
+/* Last value given for one of the verb's own options; NULL = absent, "" for a flag. */
+const char *cmd_value(const cmd_args *a, const char *name);
+/* All values of a repeatable option, in order; returns their number. */
+int cmd_values(const cmd_args *a, const char *name, const char **out, int max);
+/* ERR_USAGE when -o is missing. */
+MUST_CHECK bool cmd_need_out(const cmd_args *a, const char *what, err *e);
+
+/* Options "run.*": where the corridor keeps its files. */
+typedef struct run_cfg {
+    cfg_texts archive;
+    const char *labels, *dir, *cohort;
+    int64_t seed;
+} run_cfg;
+extern const cfg_group run_options;
+
+/* Fills and checks args from argv[1..] (after the verb). The config is created with the whole
+ * schema. */
+MUST_CHECK bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err *e);
+cfg *args_schema(void);
+
+extern const cmd cmd_scan, cmd_prepare, cmd_split, cmd_train, cmd_predict, cmd_report, cmd_run,
+    cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_demo_archive;
 #endif

@@ -1,0 +1,67 @@
+/* predict: checkpoint + cohort -> PRED/, or checkpoint + the DICOM files of one exam -> scores. */
+#include "cli/cmd.h"
+
+#include "cli/exam.h"
+#include "train/predict.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool predict_cohort(cmd_args *a, err *e)
+{
+    predict_result r = {0};
+    predict_opts o = {
+        .checkpoint = a->word,
+        .n_checkpoints = a->n_words,
+        .cohort = cmd_value(a, "--cohort"),
+        .split = cmd_value(a, "--split"),
+        .out = a->out,
+        .config = a->config,
+        .device = a->device,
+        .threads = a->threads,
+        .force = a->force,
+    };
+    if (!o.split)
+        return err_set(e, ERR_USAGE, "--split is missing: train, val, val_natural, test or all");
+    if (!predict_run(&o, &r, e))
+        return false;
+    printf("%" PRId64 " images of %" PRId64 " exams scored: %s/predictions.csv\n"
+           "next: mammovit report %s -o REPORT%s\n",
+           r.images, r.exams, a->out, a->out, o.split[0] == 't' ? " --final" : "");
+    return true;
+}
+
+static bool predict(cmd_args *a, err *e)
+{
+    const char *dicom = cmd_value(a, "--dicom"), *cohort = cmd_value(a, "--cohort");
+    if (!cmd_need_out(a, "the folder of the predictions, such as -o pred", e))
+        return false;
+    if (!dicom == !cohort)
+        return err_set(e, ERR_USAGE, "give either --cohort COHORT.h5 or --dicom DIR");
+    if (cohort)
+        return predict_cohort(a, e);
+    if (a->n_words != 1)
+        return err_set(e, ERR_USAGE, "--dicom wants exactly one checkpoint");
+    return exam_predict(a, a->word[0], dicom, e);
+}
+
+static const cmd_opt opts[] = {
+    {"--cohort", "COHORT.h5", "score the images of a cohort"},
+    {"--split", "NAME", "train, val, val_natural, test or all"},
+    {"--dicom", "DIR", "score the DICOM files of one exam, without a store"},
+    {NULL, NULL, NULL},
+};
+const cmd cmd_predict = {
+    .verb = "predict",
+    .usage = "predict RUN|CKPT... (--cohort COHORT.h5 --split S | --dicom DIR) -o PRED",
+    .summary = "score a cohort, or one exam straight from its DICOM files",
+    .help = "A RUN folder stands for its best checkpoint; several are averaged. With --dicom the "
+            "files go through\nthe same preparation as the training images (the checkpoint carries "
+            "it) and get the same scores,\nto the last bit. A score is a research number, not a "
+            "diagnosis.",
+    .fn = predict,
+    .opts = opts,
+    .foreign_bytes = true,
+    .min_words = 1,
+    .max_words = -1,
+};

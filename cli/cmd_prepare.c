@@ -1,0 +1,48 @@
+/* prepare: catalogue -> HDF5 shards of training-ready images. */
+#include "cli/cmd.h"
+
+#include "preprocess/prepare.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool prepare(cmd_args *a, err *e)
+{
+    prepare_result r = {0};
+    prepare_opts o = {
+        .store = a->word[0],
+        .config = a->config,
+        .threads = a->threads,
+        .shard_k = a->shard_k,
+        .shard_n = a->shard_n,
+        .force = a->force,
+    };
+    if (!prepare_run(&o, &r, e))
+        return false;
+    if (a->json)
+        printf("{\"seen\": %" PRId64 ", \"kept\": %" PRId64 ", \"excluded\": %" PRId64
+               ", \"failed\": %" PRId64 ", \"prepare_id\": \"%s\"}\n",
+               r.seen, r.kept, r.excluded, r.failed, r.config_id);
+    else
+        printf("%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
+               " failed (prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
+               "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
+               r.seen, r.kept, r.excluded, r.failed, r.config_id, o.store, o.store, o.store);
+    a->status = a->strict && r.failed ? 1 : 0;
+    return true;
+}
+
+const cmd cmd_prepare = {
+    .verb = "prepare",
+    .usage = "prepare STORE -c CONFIG [--shard k/n]",
+    .summary = "decode, judge, window, orient, crop and resize the images",
+    .help =
+        "Takes every image of the catalogue through the technical exclusion table and the pixel "
+        "pipeline,\nand writes the accepted ones as HDF5 shards below STORE/prep. Every file "
+        "gets an outcome.\nKilled at any moment, the same command again continues and ends with "
+        "the same bytes.",
+    .fn = prepare,
+    .foreign_bytes = true,
+    .min_words = 1,
+    .max_words = 1,
+};
