@@ -1,5 +1,6 @@
 /* Files: walk, atomic write, read, hashes. Temporary names end in ".partial"; a file with its final
- * name is whole. */
+ * name is whole. Messages name the path that the caller gave: whoever reads files whose names may
+ * hold an identifier (an archive) replaces the message. */
 #ifndef CORE_FS_H
 #define CORE_FS_H
 
@@ -7,32 +8,40 @@
 #include "core/text.h"
 
 typedef struct fs_entry {
-    const char *path;      /* root + relative, borrowed for the call */
-    const char *relative;  /* below the walked root; the base name if the root is a file */
+    const char *path;     /* root + relative, borrowed for the call */
+    const char *relative; /* below the walked root; the base name if the root is a file */
     uint64_t size;
     int64_t mtime_ns;
     const char *bad; /* NULL, or why it cannot be read: "not a regular file", "permission denied" */
 } fs_entry;
-/* Visit every file below root (or root itself when it is a file) in byte order of the relative path,
- * so that the order never depends on the directory. Symbolic links are not followed; FIFOs, devices
- * and unreadable entries are visited with `bad` set. Each directory (dev+inode) is entered once.
- * The callback returns false (with e set) to stop. */
+/* Visit every file below root (or root itself when it is a file) in byte order of the relative
+ * path, so that the order never depends on the directory. Symbolic links are not followed; FIFOs,
+ * devices and unreadable entries (a link is one: "symbolic link") are visited with `bad` set. Each
+ * directory (dev+inode) is entered once. The callback returns false (with e set) to stop. */
 typedef bool fs_visit(void *ctx, const fs_entry *entry, err *e);
 MUST_CHECK bool fs_walk(const char *root, fs_visit *visit, void *ctx, err *e);
 
 bool fs_exists(const char *path);
 bool fs_is_dir(const char *path);
 MUST_CHECK bool fs_mkdirs(const char *path, err *e);
-/* Whole file; *data owned by the caller (mem_free), with a NUL after the last byte. Files larger than
- * max are refused (ERR_RANGE). */
+/* Whole file; *data owned by the caller (mem_free), with a NUL after the last byte. Files larger
+ * than max are refused (ERR_RANGE). */
 MUST_CHECK bool fs_read(const char *path, size_t max, char **data, size_t *len, err *e);
-MUST_CHECK bool fs_write(const char *path, const void *data, size_t len, err *e); /* atomic, fsynced */
+MUST_CHECK bool fs_write(const char *path, const void *data, size_t len,
+                         err *e); /* atomic, fsynced */
 /* fsync the finished temporary file `tmp`, rename it to `path`, fsync the folder. */
 MUST_CHECK bool fs_commit(const char *tmp, const char *path, err *e);
-MUST_CHECK bool fs_remove_tree(const char *path, err *e); /* a missing path is fine */
-char *fs_join(const char *a, const char *b);              /* owned by the caller, mem_free */
-const char *fs_base(const char *path);                    /* points into path */
-/* Exclusive advisory lock of a folder (path/.lock with pid and host); fails ERR_IO naming the owner. */
+/* The same in steps, for streams: create "<path>.partial" (an older one is replaced) and write to
+ * the descriptor; then close it and fs_commit, or unlink. *tmp is owned by the caller; -1 on
+ * failure. */
+int fs_create_partial(const char *path, char **tmp, err *e);
+MUST_CHECK bool fs_write_all(int fd, const void *data, size_t len); /* false: errno is set */
+MUST_CHECK bool fs_remove_tree(const char *path, err *e);           /* a missing path is fine */
+char *fs_join(const char *a, const char *b); /* owned by the caller, mem_free;
+                                 an absolute b stays as it is */
+const char *fs_base(const char *path);       /* points into path */
+/* Exclusive advisory lock of a folder (path/.lock with pid and host); fails ERR_IO naming the
+ * owner. */
 typedef struct fs_lock fs_lock;
 fs_lock *fs_lock_take(const char *dir, err *e);
 void fs_lock_release(fs_lock *l);

@@ -20,4 +20,7 @@ MUST_CHECK bool json_get_f64(const json_t *obj, const char *key, double *out, er
 MUST_CHECK bool json_get_text(const json_t *obj, const char *key, const char **out, err *e);
 /* real, or null when v is not finite (new reference). */
 json_t *json_num(double v);
+/* Text of foreign origin (new reference): jansson refuses bytes that are not UTF-8, here each such
+ * byte becomes '?'. NULL gives null. */
+json_t *json_words(const char *s);
 #endif
