@@ -27,7 +27,7 @@ csv_writer *csv_create(const char *path, err *e); /* temporary name until csv_co
 csv_writer *csv_create_memory(void);
 void csv_put(csv_writer *w, const char *field);
 void csv_put_i64(csv_writer *w, int64_t v);
-void csv_put_f64(csv_writer *w, double v); /* shortest round trip; NaN is an empty field */
+void csv_put_f64(csv_writer *w, double v); /* shortest round trip; NaN, inf: empty field */
 void csv_end_row(csv_writer *w);
 MUST_CHECK bool csv_commit(csv_writer *w, err *e); /* fsync, rename; frees w in every case */
 const char *csv_memory(const csv_writer *w, size_t *len);
