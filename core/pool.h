@@ -22,7 +22,8 @@ void pool_for(pool *p, int64_t n, pool_fn *fn, void *ctx);
  * sink(ctx, i, item, e) runs in the calling thread in strictly increasing i. At most `depth` items
  * exist at once; `item` is one of `depth` slots of item_size zeroed bytes, reused. work reports
  * failure inside the item; sink returning false stops the pipe (running work is waited for).
- * The calling thread does not run work unless the pool has one thread only. */
+ * The calling thread does not run work unless the pool has one thread only (work, then sink, inline,
+ * in one slot). Slots are zeroed once; what work leaves in one is still there at its next use. */
 typedef struct pool_pipe_spec {
     int64_t n;
     int depth; /* 0 = 2 * threads + 2 */
@@ -30,6 +31,8 @@ typedef struct pool_pipe_spec {
     void (*work)(void *ctx, int64_t i, void *item, int thread);
     bool (*sink)(void *ctx, int64_t i, void *item, err *e);
     void *ctx;
+    /* May be NULL; at the end, in the calling thread, once per slot (used or not): free what it holds. */
+    void (*drop)(void *ctx, void *item);
 } pool_pipe_spec;
 MUST_CHECK bool pool_pipe(pool *p, const pool_pipe_spec *s, err *e);
 
