@@ -14,6 +14,9 @@ typedef enum exam_rule {
 } exam_rule;
 const char *exam_rule_name(exam_rule r);
 
+/* Bits of exam_row.views. */
+enum { EXAM_RCC = 1, EXAM_LCC = 2, EXAM_RMLO = 4, EXAM_LMLO = 8, EXAM_ALL_VIEWS = 15 };
+
 typedef struct exam_row {
     const char *exam, *patient; /* borrowed from the scores */
     int patient_index;          /* 0.. dense, patients in byte order of the pseudonym */
@@ -22,14 +25,23 @@ typedef struct exam_row {
     int n_images, n_views;      /* n_views: distinct of RCC LCC RMLO LMLO */
     double weight, t_years;
     int event, age;
-    const char *vendor;
+    const char *vendor;                        /* "mixed" if the images disagree */
+    const char *device_model, *site, *density; /* likewise */
+    const char *split;
+    unsigned views; /* which of the four */
 } exam_row;
 typedef struct exam_table {
     exam_row *row; /* byte order of exam pseudonym */
     int64_t n;
     int n_patients;
 } exam_table;
-/* Aggregate all rows. Contradictions inside an exam (two patients, two times) fail. */
+/* Aggregate all rows. Members (several networks) are averaged per exam after the rule; every member
+ * must have scored the same images. Contradictions inside an exam (two patients, two times, two
+ * weights, two ages) fail, as do mean_views without views and max_breast without laterality. */
 MUST_CHECK bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e);
 void exam_release(exam_table *t);
+/* The grid on which scores are compared, so that the order of a sum never makes or breaks a tie. */
+double exam_round(double score);
+/* Number the patients again after rows were removed; rows stay in order. */
+void exam_number_patients(exam_table *t);
 #endif

@@ -15,19 +15,46 @@ typedef struct scores_row {
     double weight;                      /* 1 when absent */
     int age;                            /* years; -1 unknown */
     const char *split, *vendor;         /* "" when absent */
+    const char *device_model, *site;    /* "" when absent */
+    const char *density;                /* "" when absent */
+    const char *member;                 /* which network made the score; "" when only one did */
+    int line;                           /* of the file, for messages; 0 when not read from one */
 } scores_row;
+
+/* Bits of scores.columns. */
+enum {
+    SCORES_HAS_PATIENT = 1,
+    SCORES_HAS_IMAGE = 2,
+    SCORES_HAS_SIDE = 4,
+    SCORES_HAS_VIEW = 8,
+    SCORES_HAS_TIME = 16,
+    SCORES_HAS_SPLIT = 32,
+    SCORES_HAS_VENDOR = 64,
+    SCORES_HAS_AGE = 128,
+    SCORES_HAS_WEIGHT = 256
+};
 
 typedef struct scores {
     scores_row *row;
     int64_t n;
     struct scores_strings *strings; /* owner of the interned text */
+    int64_t cap;                    /* private */
+    int64_t n_merged;               /* rows that repeated an earlier one in every column */
+    unsigned columns;               /* which optional columns the file had */
 } scores;
 
 void scores_init(scores *s);
 void scores_release(scores *s);
-/* Append a row; its strings are copied. */
+/* Append a row; its strings are copied. NULL strings count as "". */
 void scores_add(scores *s, const scores_row *r);
-/* Read a predictions.csv (or any CSV with exam_id, score, y; other columns optional). Fails on a
- * missing column, a score outside [0,1], two labels for one image, a patient in two splits. */
+/* Read a predictions.csv (or any CSV with exam_id, score, y; other columns optional). Without a
+ * patient_id column every exam is its own patient. Rows end up in a canonical order that does not
+ * depend on the order in the file. Fails on a missing column, a score outside [0,1], an empty exam
+ * or patient, two labels for one image, an image in two exams, a patient in two splits. Messages
+ * name the file and line, never an identifier. */
 MUST_CHECK bool scores_read(scores *s, const char *path, err *e);
+/* Keep only the rows of one split ("" keeps all). */
+void scores_keep_split(scores *s, const char *split);
+/* Lower-case hex SHA-256 of the canonical rows: the same for any order of rows and columns. */
+void scores_hash(const scores *s, char out[65]);
 #endif

@@ -1,0 +1,426 @@
+/* Reader of prediction tables: strict columns and values, interned strings, canonical row order.
+ * Messages name file and line only: a table of a hospital may hold raw identifiers. */
+#include "eval/scores.h"
+#include "core/csv.h"
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include <math.h>
+
+#define AGE_MAX  130.0
+#define TIME_MAX 200.0 /* years */
+
+/* ---- interned strings ------------------------------------------------------------------------ */
+
+typedef struct scores_strings {
+    char **slot; /* open addressing, NULL = free */
+    size_t cap, n;
+    arena *mem;
+} scores_strings;
+
+static uint64_t hash_of(const char *s)
+{
+    uint64_t h = 1469598103934665603u;
+    for (; *s; s++)
+        h = (h ^ (unsigned char)*s) * 1099511628211u;
+    return h ^ (h >> 29);
+}
+
+static void strings_place(char **slot, size_t cap, char *s)
+{
+    size_t i = hash_of(s) & (cap - 1);
+    while (slot[i])
+        i = (i + 1) & (cap - 1);
+    slot[i] = s;
+}
+
+static const char *intern(scores_strings *t, const char *s)
+{
+    if (!s)
+        s = "";
+    if (2 * (t->n + 1) > t->cap) {
+        size_t cap = t->cap ? 2 * t->cap : 1024;
+        char **slot = MEM_ARRAY(char *, cap);
+        for (size_t i = 0; i < t->cap; i++)
+            if (t->slot[i])
+                strings_place(slot, cap, t->slot[i]);
+        mem_free(t->slot);
+        t->slot = slot;
+        t->cap = cap;
+    }
+    size_t i = hash_of(s) & (t->cap - 1);
+    for (; t->slot[i]; i = (i + 1) & (t->cap - 1))
+        if (!strcmp(t->slot[i], s))
+            return t->slot[i];
+    size_t len = strlen(s) + 1;
+    char *copy = arena_alloc(t->mem, len);
+    memcpy(copy, s, len);
+    t->slot[i] = copy;
+    t->n++;
+    return copy;
+}
+
+void scores_init(scores *s)
+{
+    memset(s, 0, sizeof *s);
+    s->strings = MEM_NEW(scores_strings);
+    s->strings->mem = arena_new(1 << 16);
+}
+
+void scores_release(scores *s)
+{
+    if (!s)
+        return;
+    if (s->strings) {
+        arena_free(s->strings->mem);
+        mem_free(s->strings->slot);
+        mem_free(s->strings);
+    }
+    mem_free(s->row);
+    memset(s, 0, sizeof *s);
+}
+
+void scores_add(scores *s, const scores_row *r)
+{
+    if (s->n == s->cap) {
+        int64_t cap = s->cap ? 2 * s->cap : 256;
+        s->row = mem_realloc(s->row, (size_t)s->cap * sizeof *s->row, (size_t)cap * sizeof *s->row);
+        s->cap = cap;
+    }
+    scores_row *d = &s->row[s->n++];
+    scores_strings *t = s->strings;
+    *d = *r;
+    d->exam = intern(t, r->exam);
+    d->patient = intern(t, r->patient);
+    d->image = intern(t, r->image);
+    d->split = intern(t, r->split);
+    d->vendor = intern(t, r->vendor);
+    d->device_model = intern(t, r->device_model);
+    d->site = intern(t, r->site);
+    d->density = intern(t, r->density);
+    d->member = intern(t, r->member);
+}
+
+/* ---- canonical order ------------------------------------------------------------------------- */
+
+static int cmp_f64(double a, double b)
+{
+    if (isnan(a) || isnan(b))
+        return (isnan(a) != 0) - (isnan(b) != 0);
+    return (a > b) - (a < b);
+}
+
+/* Order by image identity first, then by every other column: equal = the same in all columns. */
+static int cmp_rest(const scores_row *a, const scores_row *b)
+{
+    int c = strcmp(a->patient, b->patient);
+    c = c ? c : a->side - b->side;
+    c = c ? c : a->view - b->view;
+    c = c ? c : cmp_f64(a->score, b->score);
+    c = c ? c : a->y - b->y;
+    c = c ? c : cmp_f64(a->t_years, b->t_years);
+    c = c ? c : a->event - b->event;
+    c = c ? c : cmp_f64(a->weight, b->weight);
+    c = c ? c : a->age - b->age;
+    c = c ? c : strcmp(a->split, b->split);
+    c = c ? c : strcmp(a->vendor, b->vendor);
+    c = c ? c : strcmp(a->device_model, b->device_model);
+    c = c ? c : strcmp(a->site, b->site);
+    return c ? c : strcmp(a->density, b->density);
+}
+
+static int cmp_row(const void *x, const void *y)
+{
+    const scores_row *a = x, *b = y;
+    int c = strcmp(a->exam, b->exam);
+    c = c ? c : strcmp(a->member, b->member);
+    c = c ? c : strcmp(a->image, b->image);
+    c = c ? c : cmp_rest(a, b);
+    return c ? c : (a->line > b->line) - (a->line < b->line);
+}
+
+static int cmp_by_image(const void *x, const void *y)
+{
+    const scores_row *const *a = x, *const *b = y;
+    int c = strcmp((*a)->image, (*b)->image);
+    return c ? c : cmp_row(*a, *b);
+}
+
+static int cmp_by_patient(const void *x, const void *y)
+{
+    const scores_row *const *a = x, *const *b = y;
+    int c = strcmp((*a)->patient, (*b)->patient);
+    c = c ? c : strcmp((*a)->split, (*b)->split);
+    return c ? c : cmp_row(*a, *b);
+}
+
+/* ---- checks over the whole table ------------------------------------------------------------- */
+
+static bool lines_error(const char *name, const scores_row *a, const scores_row *b,
+                        const char *what, err *e)
+{
+    int first = a->line < b->line ? a->line : b->line;
+    int second = a->line < b->line ? b->line : a->line;
+    return err_set(e, ERR_INPUT, "%s: lines %d and %d: %s", name, first, second, what);
+}
+
+/* Rows that are equal in every column are merged; one image with two different rows fails. */
+static bool merge_repeats(scores *s, const char *name, err *e)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        const scores_row *a = kept ? &s->row[kept - 1] : NULL, *b = &s->row[i];
+        if (a && b->image[0] && a->exam == b->exam && a->member == b->member &&
+            a->image == b->image) {
+            if (cmp_rest(a, b)) {
+                const char *what = a->y != b->y           ? "one image has two labels"
+                                   : a->score != b->score ? "one image has two scores"
+                                                          : "one image has two rows that differ";
+                return lines_error(name, a, b, what, e);
+            }
+            s->n_merged++;
+            continue;
+        }
+        s->row[kept++] = *b;
+    }
+    s->n = kept;
+    return true;
+}
+
+static bool check_table(const scores *s, const char *name, err *e)
+{
+    bool ok = true;
+    const scores_row **p = MEM_ARRAY(const scores_row *, s->n + 1);
+    for (int64_t i = 0; i < s->n; i++)
+        p[i] = &s->row[i];
+    qsort(p, (size_t)s->n, sizeof *p, cmp_by_image);
+    for (int64_t i = 1; ok && i < s->n; i++) {
+        const scores_row *a = p[i - 1], *b = p[i];
+        if (!a->image[0] || a->image != b->image)
+            continue;
+        if (a->exam != b->exam)
+            ok = lines_error(name, a, b, "one image belongs to two exams", e);
+        else if (a->y != b->y)
+            ok = lines_error(name, a, b, "one image has two labels", e);
+    }
+    if (ok)
+        qsort(p, (size_t)s->n, sizeof *p, cmp_by_patient);
+    for (int64_t i = 1; ok && i < s->n; i++)
+        if (p[i - 1]->patient == p[i]->patient && p[i - 1]->split != p[i]->split)
+            ok = lines_error(name, p[i - 1], p[i], "one patient is in two splits", e);
+    mem_free(p);
+    return ok;
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+typedef struct columns {
+    int exam, patient, image, side, view, score, y, t, event, weight, age, split, vendor, model,
+        site, density, checkpoint, seed;
+} columns;
+
+typedef struct reading {
+    csv_reader *csv;
+    const char *name; /* base name of the file */
+    columns c;
+} reading;
+
+static bool bad_value(const reading *r, int col, const char *wanted, err *e)
+{
+    char shown[48];
+    text_copy(shown, sizeof shown, csv_field(r->csv, col));
+    return err_set(e, ERR_INPUT, "%s line %d: column '%s' is '%s'; wanted %s", r->name,
+                   csv_line(r->csv), csv_column_name(r->csv, col), shown, wanted);
+}
+
+/* A number in [lo, hi]; an absent column or a missing value gives *out = absent. */
+static bool get_number(const reading *r, int col, double lo, double hi, double *out, err *e)
+{
+    if (col < 0 || csv_missing(r->csv, col))
+        return true;
+    double v;
+    char wanted[64];
+    snprintf(wanted, sizeof wanted, "a number from %g to %g", lo, hi);
+    if (!text_f64(csv_field(r->csv, col), &v) || !(v >= lo && v <= hi))
+        return bad_value(r, col, wanted, e);
+    *out = v;
+    return true;
+}
+
+static bool get_binary(const reading *r, int col, int *out, err *e)
+{
+    if (col < 0 || csv_missing(r->csv, col))
+        return true;
+    double v;
+    if (!text_f64(csv_field(r->csv, col), &v) || (v != 0 && v != 1))
+        return bad_value(r, col, "0, 1 or empty", e);
+    *out = v == 1;
+    return true;
+}
+
+static bool get_side(const reading *r, int col, char *out, err *e)
+{
+    if (col < 0 || csv_missing(r->csv, col))
+        return true;
+    const char *v = csv_field(r->csv, col);
+    if (text_ieq(v, "L") || text_ieq(v, "left"))
+        *out = 'L';
+    else if (text_ieq(v, "R") || text_ieq(v, "right"))
+        *out = 'R';
+    else if (strcmp(v, "?"))
+        return bad_value(r, col, "L, R or empty", e);
+    return true;
+}
+
+static char view_of(const char *v)
+{
+    return text_ieq(v, "CC") ? 'C' : text_ieq(v, "MLO") ? 'M' : '?';
+}
+
+static const char *text_of(const reading *r, int col)
+{
+    return col < 0 || csv_missing(r->csv, col) ? "" : csv_field(r->csv, col);
+}
+
+static bool find_columns(reading *r, scores *s, err *e)
+{
+    const csv_reader *v = r->csv;
+    columns *c = &r->c;
+    if (!csv_require(v, "exam_id", &c->exam, e) || !csv_require(v, "score", &c->score, e) ||
+        !csv_require(v, "y", &c->y, e))
+        return false;
+    c->patient = csv_find(v, "patient_id");
+    c->image = csv_find(v, "image_id");
+    c->side = csv_find(v, "laterality");
+    c->view = csv_find(v, "view");
+    c->t = csv_find(v, "T");
+    c->event = csv_find(v, "E");
+    c->weight = csv_find(v, "weight");
+    c->age = csv_find(v, "age");
+    c->split = csv_find(v, "split");
+    c->vendor = csv_find(v, "vendor");
+    c->model = csv_find(v, "device_model");
+    c->site = csv_find(v, "site");
+    c->density = csv_find(v, "density");
+    c->checkpoint = csv_find(v, "checkpoint");
+    c->seed = csv_find(v, "seed");
+    s->columns = (c->patient >= 0 ? SCORES_HAS_PATIENT : 0u) |
+                 (c->image >= 0 ? SCORES_HAS_IMAGE : 0u) | (c->side >= 0 ? SCORES_HAS_SIDE : 0u) |
+                 (c->view >= 0 ? SCORES_HAS_VIEW : 0u) | (c->t >= 0 ? SCORES_HAS_TIME : 0u) |
+                 (c->split >= 0 ? SCORES_HAS_SPLIT : 0u) |
+                 (c->vendor >= 0 ? SCORES_HAS_VENDOR : 0u) | (c->age >= 0 ? SCORES_HAS_AGE : 0u) |
+                 (c->weight >= 0 ? SCORES_HAS_WEIGHT : 0u);
+    return true;
+}
+
+static bool read_row(const reading *r, scores *s, text *member, err *e)
+{
+    const columns *c = &r->c;
+    const char *exam = text_of(r, c->exam), *patient = text_of(r, c->patient);
+    int line = csv_line(r->csv);
+    if (!exam[0])
+        return err_set(e, ERR_INPUT, "%s line %d: exam_id is empty", r->name, line);
+    if (c->patient >= 0 && !patient[0])
+        return err_set(e, ERR_INPUT, "%s line %d: patient_id is empty", r->name, line);
+    scores_row row = {.exam = exam,
+                      .patient = patient[0] ? patient : exam,
+                      .image = text_of(r, c->image),
+                      .side = '?',
+                      .view = view_of(text_of(r, c->view)),
+                      .y = -1,
+                      .t_years = NAN,
+                      .event = -1,
+                      .weight = 1,
+                      .split = text_of(r, c->split),
+                      .vendor = text_of(r, c->vendor),
+                      .device_model = text_of(r, c->model),
+                      .site = text_of(r, c->site),
+                      .density = text_of(r, c->density),
+                      .line = line};
+    double age = -1, score = NAN;
+    if (csv_missing(r->csv, c->score))
+        return bad_value(r, c->score, "a probability from 0 to 1", e);
+    if (!get_number(r, c->score, 0, 1, &score, e) || !get_binary(r, c->y, &row.y, e) ||
+        !get_number(r, c->t, 0, TIME_MAX, &row.t_years, e) ||
+        !get_binary(r, c->event, &row.event, e) ||
+        !get_number(r, c->weight, 0, 1e12, &row.weight, e) ||
+        !get_number(r, c->age, 0, AGE_MAX, &age, e) || !get_side(r, c->side, &row.side, e))
+        return false;
+    if (!(row.weight > 0))
+        return bad_value(r, c->weight, "a weight above 0", e);
+    row.score = score + 0.0; /* no negative zero */
+    row.age = age < 0 ? -1 : (int)age;
+    text_clear(member);
+    if (c->checkpoint >= 0 || c->seed >= 0)
+        text_addf(member, "%s|%s", text_of(r, c->checkpoint), text_of(r, c->seed));
+    row.member = member->s;
+    scores_add(s, &row);
+    return true;
+}
+
+bool scores_read(scores *s, const char *path, err *e)
+{
+    reading r = {.name = fs_base(path)};
+    text member;
+    text_init(&member);
+    r.csv = csv_open(path, e);
+    bool ok = r.csv && find_columns(&r, s, e);
+    int more = 0;
+    while (ok && (more = csv_next(r.csv, e)) > 0)
+        ok = read_row(&r, s, &member, e);
+    ok = ok && more == 0;
+    if (ok && s->n == 0)
+        ok = err_set(e, ERR_INPUT, "%s: the table has no rows", r.name);
+    if (ok) {
+        qsort(s->row, (size_t)s->n, sizeof *s->row, cmp_row);
+        ok = merge_repeats(s, r.name, e) && check_table(s, r.name, e);
+    }
+    csv_close(r.csv);
+    text_release(&member);
+    return ok;
+}
+
+void scores_keep_split(scores *s, const char *split)
+{
+    if (!split[0])
+        return;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        if (!strcmp(s->row[i].split, split))
+            s->row[kept++] = s->row[i];
+    s->n = kept;
+}
+
+static void hash_text(fs_sha256 *h, const char *s)
+{
+    fs_sha256_add(h, s, strlen(s) + 1);
+}
+
+static void hash_number(fs_sha256 *h, double v)
+{
+    char t[32];
+    text_shortest(v, t);
+    hash_text(h, t);
+}
+
+void scores_hash(const scores *s, char out[65])
+{
+    scores_row *row = MEM_ARRAY(scores_row, s->n + 1);
+    if (s->n)
+        memcpy(row, s->row, (size_t)s->n * sizeof *row);
+    qsort(row, (size_t)s->n, sizeof *row, cmp_row);
+    fs_sha256 *h = fs_sha256_new();
+    for (int64_t i = 0; i < s->n; i++) {
+        const scores_row *r = &row[i];
+        const char *words[] = {r->exam,   r->patient,      r->image, r->split,   r->vendor,
+                               r->member, r->device_model, r->site,  r->density, NULL};
+        for (int k = 0; words[k]; k++)
+            hash_text(h, words[k]);
+        const double numbers[] = {r->side,    r->view,  r->score,  r->y,
+                                  r->t_years, r->event, r->weight, r->age};
+        for (size_t k = 0; k < COUNT_OF(numbers); k++)
+            hash_number(h, numbers[k]);
+    }
+    fs_sha256_end(h, out);
+    mem_free(row);
+}
