@@ -6,22 +6,71 @@
 
 typedef struct metric_in {
     const double *score;
-    const int *y;          /* 0 or 1 */
-    const double *weight;  /* NULL = 1 */
-    const int *cluster;    /* patient index 0..n_clusters-1; NULL = every row its own */
+    const int *y;         /* 0 or 1 */
+    const double *weight; /* NULL = 1; a weight of 0 leaves the row out */
+    const int *cluster;   /* patient index 0..n_clusters-1; NULL = every row its own */
     int64_t n;
     int n_clusters;
+    bool sorted; /* the rows are in ascending order of score */
 } metric_in;
 
 typedef struct metric_value {
     double value, lo, hi, var; /* NaN = undefined, see reason */
-    const char *reason;        /* NULL or "ONE_CLASS", "DEGENERATE", "FEW_EVENTS"... */
-    const char *ci;            /* "delong", "clustered", "" */
+    const char *reason; /* NULL or "ONE_CLASS", "DEGENERATE" (no interval), "TOO_FEW_CLUSTERS" */
+    const char *ci;     /* "delong", "clustered", "" */
     int64_t n, events;
-    const char *flag;          /* NULL or "UNSTABLE", "CLIPPED" */
+    const char *flag; /* NULL or "FEW_EVENTS" (<5 of a class), "UNSTABLE" (5-19), "CLIPPED" */
+    double logit_lo, logit_hi; /* the interval on the logit scale, for value > 0.95 or few events */
 } metric_value;
 
+#define METRIC_Z95      1.959963984540054 /* two-sided 95 % normal quantile */
+#define METRIC_FEW      5                 /* fewer of a class: counts only */
+#define METRIC_UNSTABLE 20                /* fewer of a class: value printed with a flag */
+
 /* Mann-Whitney AUC, ties 1/2, O(n log n). Interval: Obuchowski's clustered variance when a cluster
- * has more than one row, else DeLong (identical then). */
+ * has more than one row, else DeLong (identical then). Weighted rows: the weighted forms of both.
+ */
 metric_value metric_auc(const metric_in *in);
+
+/* AUC and its interval as the report prints it: the logit interval when value > 0.95 or fewer than
+ * 50 cases, value null with reason FEW_EVENTS below METRIC_FEW of a class. */
+metric_value metric_auc_report(const metric_in *in);
+
+/* Paired difference of two scores on the same rows (in->score against score_b), clustered. */
+typedef struct metric_pair {
+    double a, b, var_a, var_b, cov;
+    double diff, lo, hi, z, p; /* NaN = undefined */
+} metric_pair;
+metric_pair metric_auc_pair(const metric_in *in, const double *score_b);
+
+/* The four parts of the clustered variance, for tests and for the curious (evaluation.md 4). */
+typedef struct metric_clustered {
+    int i, i10, i01; /* clusters, with a case, with a control */
+    double s10, s01, s11;
+} metric_clustered;
+metric_clustered metric_auc_parts(const metric_in *in);
+
+/* Hanley and McNeil's planning variance of an AUC with m cases and n controls. */
+double metric_hanley_mcneil(double auc, int64_t m, int64_t n);
+
+/* Wilson's 95 % interval of k out of n; false when n is 0. */
+bool metric_wilson(double k, double n, double *lo, double *hi);
+/* Clopper and Pearson's exact 95 % interval. */
+bool metric_clopper_pearson(int64_t k, int64_t n, double *lo, double *hi);
+
+/* Positive and negative predictive value at a prevalence; NaN where undefined. */
+double metric_ppv(double sens, double spec, double prevalence);
+double metric_npv(double sens, double spec, double prevalence);
+
+/* The table: every row gets an interval, a line in eval.json and in the report. */
+typedef struct metric_def {
+    const char *id;
+    double (*point)(const metric_in *in); /* NaN = undefined (one class only) */
+    double min, max;
+    bool higher_is_better;
+    const char *level; /* "exam" */
+    const char *source;
+} metric_def;
+extern const metric_def metric_table[];
+extern const int metric_table_n;
 #endif
