@@ -55,7 +55,6 @@ void cohort_init(cohort *c);
 void cohort_release(cohort *c);
 MUST_CHECK bool cohort_write(const cohort *c, const char *path, err *e);
 MUST_CHECK bool cohort_read(cohort *c, const char *path, err *e);
-/* SHA-256 of the file named when it was read. */
 /* Check that every shard exists with its size (and hash when deep). ERR_MISMATCH names it. */
 MUST_CHECK bool cohort_check(const cohort *c, bool deep, err *e);
 #endif

@@ -3,8 +3,8 @@
 #define PREPROCESS_SPLIT_H
 
 #include "core/cfg.h"
+#include "preprocess/labels.h"
 
-extern const cfg_group labels_options; /* "labels.*" */
 extern const cfg_group split_options;  /* "split.*", "exam.*", "clinical.*" */
 typedef struct split_opts {
     const char *store, *labels_csv, *out; /* out: COHORT.h5; split.csv beside it */

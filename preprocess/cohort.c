@@ -1,0 +1,463 @@
+/* COHORT.h5: one column per fact of an image below /meta, the shards by relative name and SHA-256
+ * below /shards, normalisation and provenance. No identifier, no calendar date, no clock. The one
+ * table `columns` drives writing and reading. */
+#include "preprocess/cohort.h"
+
+#include "core/fs.h"
+#include "core/mem.h"
+
+#include <hdf5.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define COHORT_SCHEMA 1
+
+typedef enum column_type {
+    COL_TEXT,
+    COL_CHAR,
+    COL_I8,
+    COL_I16,
+    COL_I32,
+    COL_F32,
+    COL_I64
+} column_type;
+typedef struct column {
+    const char *name;
+    column_type type;
+    size_t offset, size; /* size of the text field; of one element otherwise */
+} column;
+
+#define ROW(field) offsetof(cohort_row, field), sizeof(((cohort_row *)0)->field)
+static const column columns[] = {
+    {"image_id", COL_TEXT, ROW(image)},
+    {"exam_id", COL_TEXT, ROW(exam)},
+    {"patient_id", COL_TEXT, ROW(patient)},
+    {"laterality", COL_CHAR, ROW(side)},
+    {"view", COL_CHAR, ROW(view)},
+    {"days_to_cancer", COL_I32, ROW(days_to_cancer)},
+    {"days_to_last_negative", COL_I32, ROW(days_to_last_negative)},
+    {"fold", COL_I8, ROW(fold)},
+    {"weight", COL_F32, ROW(weight)},
+    {"age", COL_I16, ROW(age)},
+    {"vendor", COL_TEXT, ROW(vendor)},
+    {"device_model", COL_TEXT, ROW(device_model)},
+    {"exam_day", COL_I32, ROW(exam_day)},
+};
+#define SHARD(field) offsetof(cohort_shard, field), sizeof(((cohort_shard *)0)->field)
+static const column shard_columns[] = {
+    {"file", COL_TEXT, SHARD(file)},  {"sha256", COL_TEXT, SHARD(sha256)},
+    {"bytes", COL_I64, SHARD(bytes)}, {"n", COL_I64, SHARD(n)},
+    {"size", COL_I32, SHARD(size)},
+};
+
+static const char *const fold_name[COHORT_FOLDS] = {"train", "val", "test", "val_natural"};
+
+const char *cohort_fold_name(cohort_fold f)
+{
+    return fold_name[f];
+}
+
+void cohort_init(cohort *c)
+{
+    memset(c, 0, sizeof *c);
+}
+
+void cohort_release(cohort *c)
+{
+    mem_free(c->row);
+    mem_free(c->shard);
+    mem_free(c->prepare_yaml);
+    mem_free(c->dir);
+    if (c->flow)
+        json_decref(c->flow);
+    cohort_init(c);
+}
+
+/* ---- HDF5 in few calls; each closes what it opened ------------------------------------------- */
+
+static hid_t h5_type(column_type t, size_t size)
+{
+    hid_t type;
+    if (t == COL_TEXT || t == COL_CHAR) {
+        type = H5Tcopy(H5T_C_S1);
+        H5Tset_size(type, t == COL_CHAR ? 1 : size);
+        H5Tset_strpad(type, H5T_STR_NULLPAD);
+        return type;
+    }
+    return H5Tcopy(t == COL_I8    ? H5T_STD_I8LE
+                   : t == COL_I16 ? H5T_STD_I16LE
+                   : t == COL_I32 ? H5T_STD_I32LE
+                   : t == COL_I64 ? H5T_STD_I64LE
+                                  : H5T_IEEE_F32LE);
+}
+
+static bool h5_put(hid_t group, const char *name, hid_t type, hsize_t n, const void *data, err *e)
+{
+    hid_t space = H5Screate_simple(1, &n, NULL), plist = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(plist, false);
+    hid_t d = H5Dcreate2(group, name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    bool ok = d >= 0 && (!n || H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    ok = (d < 0 || H5Dclose(d) >= 0) && ok;
+    H5Pclose(plist);
+    H5Sclose(space);
+    return ok || err_set(e, ERR_IO, "cannot write dataset '%s'", name);
+}
+
+static bool h5_put_text(hid_t group, const char *name, const char *s, err *e)
+{
+    hid_t type = H5Tcopy(H5T_C_S1), space = H5Screate(H5S_SCALAR);
+    hid_t plist = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_obj_track_times(plist, false);
+    H5Tset_size(type, strlen(s) + 1);
+    hid_t d = H5Dcreate2(group, name, type, space, H5P_DEFAULT, plist, H5P_DEFAULT);
+    bool ok = d >= 0 && H5Dwrite(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, s) >= 0;
+    ok = (d < 0 || H5Dclose(d) >= 0) && ok;
+    H5Pclose(plist);
+    H5Sclose(space);
+    H5Tclose(type);
+    return ok || err_set(e, ERR_IO, "cannot write dataset '%s'", name);
+}
+
+static hid_t h5_group(hid_t file, const char *name)
+{
+    hid_t plist = H5Pcreate(H5P_GROUP_CREATE);
+    H5Pset_obj_track_times(plist, false);
+    hid_t g = H5Gcreate2(file, name, H5P_DEFAULT, plist, H5P_DEFAULT);
+    H5Pclose(plist);
+    return g;
+}
+
+/* Gather one field of n structs into a packed array. */
+static void *gather(const void *rows, size_t stride, int64_t n, const column *k, size_t size)
+{
+    uint8_t *out = MEM_ARRAY(uint8_t, (size_t)(n ? n : 1) * size);
+    for (int64_t i = 0; i < n; i++)
+        memcpy(out + (size_t)i * size, (const uint8_t *)rows + (size_t)i * stride + k->offset,
+               size);
+    return out;
+}
+
+static bool put_columns(hid_t g, const column *k, size_t n_columns, const void *rows, size_t stride,
+                        int64_t n, err *e)
+{
+    bool ok = true;
+    for (size_t i = 0; i < n_columns && ok; i++) {
+        hid_t type = h5_type(k[i].type, k[i].size);
+        void *data = gather(rows, stride, n, &k[i], k[i].size);
+        ok = h5_put(g, k[i].name, type, (hsize_t)n, data, e);
+        mem_free(data);
+        H5Tclose(type);
+    }
+    return ok;
+}
+
+/* The columns that are arrays: y_h<i>, shard_<i>, row_<i>. */
+static bool put_arrays(hid_t g, const cohort *c, err *e)
+{
+    for (int i = 0; i < c->n_horizons + 2 * c->n_sizes; i++) {
+        char name[32];
+        bool is_y = i < c->n_horizons;
+        int s = (i - c->n_horizons) / 2, is_row = (i - c->n_horizons) % 2;
+        size_t at = is_y     ? offsetof(cohort_row, y) + (size_t)i
+                    : is_row ? offsetof(cohort_row, shard_row) + (size_t)s * sizeof(int32_t)
+                             : offsetof(cohort_row, shard) + (size_t)s * sizeof(int32_t);
+        snprintf(name, sizeof name, is_y ? "y_h%d" : is_row ? "row_%d" : "shard_%d", is_y ? i : s);
+        column k = {name, is_y ? COL_I8 : COL_I32, at, is_y ? 1 : sizeof(int32_t)};
+        if (!put_columns(g, &k, 1, c->row, sizeof *c->row, c->n, e))
+            return false;
+    }
+    return true;
+}
+
+static bool put_scalars(hid_t f, const cohort *c, err *e)
+{
+    double norm[4] = {c->mean_all, c->sd_all, c->mean_breast, c->sd_breast};
+    int32_t sizes[8], head[4] = {COHORT_SCHEMA, (int32_t)c->n_sizes, (int32_t)c->n_horizons,
+                                 (int32_t)c->n_shards};
+    for (int i = 0; i < c->n_sizes; i++) {
+        sizes[2 * i] = c->h[i];
+        sizes[2 * i + 1] = c->w[i];
+    }
+    return h5_put(f, "schema", H5T_STD_I32LE, 4, head, e) &&
+           h5_put(f, "normalize", H5T_IEEE_F64LE, 4, norm, e) &&
+           h5_put(f, "sizes", H5T_STD_I32LE, (hsize_t)(2 * c->n_sizes), sizes, e) &&
+           h5_put(f, "horizon_years", H5T_IEEE_F64LE, (hsize_t)c->n_horizons, c->horizon_years, e);
+}
+
+static bool put_provenance(hid_t f, const cohort *c, err *e)
+{
+    text flow;
+    text_init(&flow);
+    json_write_text(c->flow, false, &flow);
+    hid_t g = h5_group(f, "provenance");
+    bool ok = g >= 0 && h5_put_text(g, "prepare_id", c->prepare_id, e) &&
+              h5_put_text(g, "key_id", c->key_id, e) &&
+              h5_put_text(g, "config_sha256", c->config_sha256, e) &&
+              h5_put_text(g, "prepare_yaml", c->prepare_yaml ? c->prepare_yaml : "", e) &&
+              h5_put_text(g, "flow", flow.s, e);
+    ok = (g < 0 || H5Gclose(g) >= 0) && ok;
+    text_release(&flow);
+    return ok;
+}
+
+static bool write_all(hid_t f, const cohort *c, err *e)
+{
+    hid_t meta = h5_group(f, "meta"), shards = h5_group(f, "shards");
+    bool ok = meta >= 0 && shards >= 0 && put_scalars(f, c, e) &&
+              put_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, e) &&
+              put_arrays(meta, c, e) &&
+              put_columns(shards, shard_columns, COUNT_OF(shard_columns), c->shard,
+                          sizeof *c->shard, c->n_shards, e) &&
+              put_provenance(f, c, e);
+    ok = (meta < 0 || H5Gclose(meta) >= 0) && ok;
+    return (shards < 0 || H5Gclose(shards) >= 0) && ok;
+}
+
+bool cohort_write(const cohort *c, const char *path, err *e)
+{
+    bool ok = false;
+    text tmp;
+    text_init(&tmp);
+    text_addf(&tmp, "%s.partial", path);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE);
+    H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V110);
+    hid_t f = H5Fcreate(tmp.s, H5F_ACC_TRUNC, fcpl, fapl);
+    if (f < 0) {
+        err_set(e, ERR_IO, "cannot create the file");
+    } else {
+        ok = write_all(f, c, e);
+        ok = H5Fclose(f) >= 0 && ok;
+        if (!ok && e && e->code == ERR_NONE)
+            err_set(e, ERR_IO, "cannot write the file (disk full?)");
+    }
+    H5Pclose(fapl);
+    H5Pclose(fcpl);
+    ok = ok && fs_commit(tmp.s, path, e);
+    text_release(&tmp);
+    return ok || err_wrap(e, "cohort '%s'", fs_base(path));
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+/* Length of a 1-D dataset, -1 = absent. */
+static int64_t h5_length(hid_t g, const char *name)
+{
+    hid_t d = H5Lexists(g, name, H5P_DEFAULT) > 0 ? H5Dopen2(g, name, H5P_DEFAULT) : -1;
+    if (d < 0)
+        return -1;
+    hid_t s = H5Dget_space(d);
+    int64_t n = H5Sget_simple_extent_npoints(s);
+    H5Sclose(s);
+    H5Dclose(d);
+    return n;
+}
+
+static bool h5_get(hid_t g, const char *name, hid_t type, int64_t n, void *data, err *e)
+{
+    if (h5_length(g, name) != n)
+        return err_set(e, ERR_INPUT, "dataset '%s' is missing or has not %lld entries", name,
+                       (long long)n);
+    hid_t d = H5Dopen2(g, name, H5P_DEFAULT);
+    bool ok = d >= 0 && (!n || H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, data) >= 0);
+    if (d >= 0)
+        H5Dclose(d);
+    return ok || err_set(e, ERR_INPUT, "dataset '%s' cannot be read", name);
+}
+
+static bool h5_get_text(hid_t g, const char *name, char **out, err *e)
+{
+    hid_t d = H5Lexists(g, name, H5P_DEFAULT) > 0 ? H5Dopen2(g, name, H5P_DEFAULT) : -1;
+    if (d < 0)
+        return err_set(e, ERR_INPUT, "dataset '%s' is missing", name);
+    hid_t type = H5Dget_type(d);
+    size_t size = H5Tget_size(type);
+    bool ok = H5Tget_class(type) == H5T_STRING && size < (64u << 20);
+    *out = MEM_ARRAY(char, size + 1);
+    ok = ok && H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, *out) >= 0;
+    H5Tclose(type);
+    H5Dclose(d);
+    return ok || err_set(e, ERR_INPUT, "dataset '%s' cannot be read", name);
+}
+
+static bool h5_get_fixed(hid_t g, const char *name, char *out, size_t cap, err *e)
+{
+    char *s = NULL;
+    bool ok = h5_get_text(g, name, &s, e);
+    if (ok)
+        text_copy(out, cap, s);
+    mem_free(s);
+    return ok;
+}
+
+static bool get_columns(hid_t g, const column *k, size_t n_columns, void *rows, size_t stride,
+                        int64_t n, err *e)
+{
+    bool ok = true;
+    for (size_t i = 0; i < n_columns && ok; i++) {
+        hid_t type = h5_type(k[i].type, k[i].size);
+        uint8_t *data = MEM_ARRAY(uint8_t, (size_t)(n ? n : 1) * k[i].size);
+        ok = h5_get(g, k[i].name, type, n, data, e);
+        for (int64_t r = 0; r < n && ok; r++) {
+            uint8_t *to = (uint8_t *)rows + (size_t)r * stride + k[i].offset;
+            memcpy(to, data + (size_t)r * k[i].size, k[i].size);
+            if (k[i].type == COL_TEXT)
+                to[k[i].size - 1] = 0;
+        }
+        mem_free(data);
+        H5Tclose(type);
+    }
+    return ok;
+}
+
+static bool get_arrays(hid_t g, cohort *c, err *e)
+{
+    for (int i = 0; i < c->n_horizons + 2 * c->n_sizes; i++) {
+        char name[32];
+        bool is_y = i < c->n_horizons;
+        int s = (i - c->n_horizons) / 2, is_row = (i - c->n_horizons) % 2;
+        size_t at = is_y     ? offsetof(cohort_row, y) + (size_t)i
+                    : is_row ? offsetof(cohort_row, shard_row) + (size_t)s * sizeof(int32_t)
+                             : offsetof(cohort_row, shard) + (size_t)s * sizeof(int32_t);
+        snprintf(name, sizeof name, is_y ? "y_h%d" : is_row ? "row_%d" : "shard_%d", is_y ? i : s);
+        column k = {name, is_y ? COL_I8 : COL_I32, at, is_y ? 1 : sizeof(int32_t)};
+        if (!get_columns(g, &k, 1, c->row, sizeof *c->row, c->n, e))
+            return false;
+    }
+    return true;
+}
+
+static bool get_scalars(hid_t f, cohort *c, err *e)
+{
+    double norm[4];
+    int32_t sizes[8], head[4] = {0};
+    if (!h5_get(f, "schema", H5T_NATIVE_INT32, 4, head, e))
+        return false;
+    if (head[0] != COHORT_SCHEMA)
+        return err_set(e, ERR_INPUT, "schema version %d, this program reads %d", head[0],
+                       COHORT_SCHEMA);
+    if (head[1] < 1 || head[1] > 4 || head[2] < 1 || head[2] > COHORT_HORIZONS || head[3] < 0)
+        return err_set(e, ERR_INPUT, "sizes, horizons or shards out of range");
+    c->n_sizes = head[1];
+    c->n_horizons = head[2];
+    c->n_shards = head[3];
+    if (!h5_get(f, "normalize", H5T_NATIVE_DOUBLE, 4, norm, e) ||
+        !h5_get(f, "sizes", H5T_NATIVE_INT32, 2 * c->n_sizes, sizes, e) ||
+        !h5_get(f, "horizon_years", H5T_NATIVE_DOUBLE, c->n_horizons, c->horizon_years, e))
+        return false;
+    c->mean_all = norm[0];
+    c->sd_all = norm[1];
+    c->mean_breast = norm[2];
+    c->sd_breast = norm[3];
+    for (int i = 0; i < c->n_sizes; i++) {
+        c->h[i] = sizes[2 * i];
+        c->w[i] = sizes[2 * i + 1];
+        if (c->h[i] < 1 || c->w[i] < 1 || c->h[i] > 16384 || c->w[i] > 16384)
+            return err_set(e, ERR_INPUT, "image size %d x %d out of range", c->h[i], c->w[i]);
+    }
+    return true;
+}
+
+/* Every index a reader will follow is checked here, once. */
+static bool check_rows(const cohort *c, err *e)
+{
+    for (int64_t i = 0; i < c->n; i++) {
+        const cohort_row *r = &c->row[i];
+        if (r->fold < 0 || r->fold >= COHORT_FOLDS)
+            return err_set(e, ERR_INPUT, "row %lld: fold %d", (long long)i, r->fold);
+        for (int s = 0; s < c->n_sizes; s++)
+            if (r->shard[s] < 0 || r->shard[s] >= c->n_shards || r->shard_row[s] < 0 ||
+                r->shard_row[s] >= c->shard[r->shard[s]].n || c->shard[r->shard[s]].size != s)
+                return err_set(e, ERR_INPUT, "row %lld names shard %d row %d, which is not there",
+                               (long long)i, r->shard[s], r->shard_row[s]);
+    }
+    for (int i = 0; i < c->n_shards; i++)
+        if (c->shard[i].file[0] == '/' || !c->shard[i].file[0])
+            return err_set(e, ERR_INPUT, "shard %d has no relative name", i);
+    return true;
+}
+
+static bool read_all(hid_t f, cohort *c, err *e)
+{
+    char *flow = NULL;
+    if (!get_scalars(f, c, e))
+        return false;
+    hid_t meta = H5Gopen2(f, "meta", H5P_DEFAULT), shards = H5Gopen2(f, "shards", H5P_DEFAULT),
+          prov = H5Gopen2(f, "provenance", H5P_DEFAULT);
+    bool ok = meta >= 0 && shards >= 0 && prov >= 0;
+    if (!ok)
+        err_set(e, ERR_INPUT, "a group is missing; not a cohort?");
+    c->n = ok ? h5_length(meta, "fold") : 0;
+    if (c->n < 0 || c->n > (INT64_C(1) << 32))
+        ok = err_set(e, ERR_INPUT, "column 'fold' is missing");
+    c->row = MEM_ARRAY(cohort_row, ok && c->n ? c->n : 1);
+    c->shard = MEM_ARRAY(cohort_shard, ok && c->n_shards ? c->n_shards : 1);
+    ok = ok && get_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, e) &&
+         get_arrays(meta, c, e) &&
+         get_columns(shards, shard_columns, COUNT_OF(shard_columns), c->shard, sizeof *c->shard,
+                     c->n_shards, e) &&
+         h5_get_fixed(prov, "prepare_id", c->prepare_id, sizeof c->prepare_id, e) &&
+         h5_get_fixed(prov, "key_id", c->key_id, sizeof c->key_id, e) &&
+         h5_get_fixed(prov, "config_sha256", c->config_sha256, sizeof c->config_sha256, e) &&
+         h5_get_text(prov, "prepare_yaml", &c->prepare_yaml, e) &&
+         h5_get_text(prov, "flow", &flow, e) &&
+         json_parse(flow, strlen(flow), "flow", &c->flow, e) && check_rows(c, e);
+    mem_free(flow);
+    if (meta >= 0)
+        H5Gclose(meta);
+    if (shards >= 0)
+        H5Gclose(shards);
+    if (prov >= 0)
+        H5Gclose(prov);
+    return ok;
+}
+
+bool cohort_read(cohort *c, const char *path, err *e)
+{
+    cohort_init(c);
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    if (!fs_exists(path))
+        return err_set(e, ERR_INPUT, "cohort '%s' does not exist; make it with 'mammovit split'",
+                       path);
+    hid_t f = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    if (f < 0)
+        return err_set(e, ERR_INPUT, "cohort '%s' is no readable HDF5 file", path);
+    bool ok = read_all(f, c, e);
+    H5Fclose(f);
+    if (ok) {
+        const char *base = fs_base(path);
+        size_t len = (size_t)(base - path);
+        c->dir = MEM_ARRAY(char, len + 3);
+        memcpy(c->dir, len ? path : ".", len ? len : 1);
+        return true;
+    }
+    cohort_release(c);
+    return err_wrap(e, "cohort '%s'", path);
+}
+
+bool cohort_check(const cohort *c, bool deep, err *e)
+{
+    for (int i = 0; i < c->n_shards; i++) {
+        const cohort_shard *s = &c->shard[i];
+        char *path = fs_join(c->dir, s->file), sum[65];
+        struct stat st;
+        bool ok = true;
+        if (stat(path, &st))
+            ok = err_set(e, ERR_MISMATCH, "shard '%s' is missing", s->file);
+        else if (st.st_size != s->bytes)
+            ok = err_set(e, ERR_MISMATCH, "shard '%s' has %lld bytes, the cohort says %lld",
+                         s->file, (long long)st.st_size, (long long)s->bytes);
+        else if (deep && !fs_sha256_file(path, sum, e))
+            ok = false;
+        else if (deep && strcmp(sum, s->sha256))
+            ok = err_set(e, ERR_MISMATCH, "shard '%s' is damaged or was swapped (SHA-256 differs)",
+                         s->file);
+        mem_free(path);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
