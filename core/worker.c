@@ -1,0 +1,684 @@
+/* Isolated child processes. Three parties: the program, the nursery (a fork of the program made
+ * before any thread exists, which forks, kills and reaps) and the workers. The program talks to
+ * the nursery and to each worker over SOCK_SEQPACKET; descriptors travel as SCM_RIGHTS; the reply
+ * lies in a memfd of sealed size, so that a worker cannot make the program fault. All sockets and
+ * PDEATHSIG lead back to the program: when it dies, by whatever means, nobody is left. */
+#include "core/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define WORKER_CAP_MEMORY false /* the shadow memory of the sanitizers needs terabytes */
+#else
+#define WORKER_CAP_MEMORY true
+#endif
+
+#define WORKER_ARG_MAX     ((size_t)64 * 1024)
+#define WORKER_EXIT_MEMORY 5  /* the status core/mem.h ends with */
+#define WORKER_EXIT_IO     90 /* the input shrank or could not be read while it was mapped */
+#define WORKER_EXIT_SETUP  91
+#define WORKER_NULL_PAGE   65536
+#define WORKER_READY_MS    60000
+#define WORKER_FORK_TRIES  100
+#define WORKER_FORK_MS     50
+
+typedef enum nursery_op { NURSERY_SPAWN = 1, NURSERY_REAP } nursery_op;
+
+typedef struct nursery_request {
+    nursery_op op;
+    pid_t pid;        /* NURSERY_REAP */
+    size_t memory;    /* NURSERY_SPAWN */
+    size_t reply_cap; /* NURSERY_SPAWN */
+} nursery_request;
+
+typedef struct nursery_reply {
+    int error;  /* errno of a failed fork, or 0 */
+    pid_t pid;  /* NURSERY_SPAWN */
+    int status; /* NURSERY_REAP: of waitpid */
+} nursery_reply;
+
+typedef struct call_head {
+    int task;
+    size_t arg_len;
+    size_t data_len;
+} call_head;
+
+typedef struct call_tail {
+    int ready;    /* the first message of a child, sent after its set-up */
+    int io_error; /* the input could not be mapped */
+    int memory;   /* ... because of the memory limit */
+    size_t reply_len;
+} call_tail;
+
+struct worker {
+    worker_limits limits;
+    int socket, shm; /* -1 while there is none */
+    pid_t pid;
+    void *reply;
+};
+
+static struct {
+    const worker_task *tasks;
+    int n_tasks;
+    pid_t owner, nursery;
+    int socket;
+    bool running, sandboxed, at_exit;
+    pthread_mutex_t lock; /* one request to the nursery at a time */
+} w_state = {.socket = -1, .lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+/* Send head, body and up to two descriptors as one packet. False: the other side is gone. */
+static bool packet_send(int fd, const void *head, size_t head_len, const void *body,
+                        size_t body_len, const int *fds, size_t n_fds)
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec iov[2] = {{(void *)(uintptr_t)head, head_len},
+                           {(void *)(uintptr_t)body, body_len}};
+    struct msghdr m = {.msg_iov = iov, .msg_iovlen = body_len ? 2 : 1};
+    if (n_fds) {
+        memset(&control, 0, sizeof(control));
+        m.msg_control = control.bytes;
+        m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+        struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(n_fds * sizeof(int));
+        memcpy(CMSG_DATA(c), fds, n_fds * sizeof(int));
+    }
+    ssize_t n;
+    do {
+        n = sendmsg(fd, &m, MSG_NOSIGNAL);
+    } while (n < 0 && errno == EINTR);
+    return n == (ssize_t)(head_len + body_len);
+}
+
+/* Receive one packet with up to two descriptors (-1 where absent). Length, 0 at the end, or -1. */
+static ssize_t packet_receive(int fd, void *buf, size_t cap, int fds[2])
+{
+    union {
+        struct cmsghdr align;
+        char bytes[CMSG_SPACE(2 * sizeof(int))];
+    } control;
+    struct iovec iov = {buf, cap};
+    struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+    m.msg_control = control.bytes;
+    m.msg_controllen = sizeof(control.bytes);
+    fds[0] = fds[1] = -1;
+    ssize_t n;
+    do {
+        n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR);
+    if (n <= 0)
+        return n;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&m);
+    if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
+        size_t bytes = c->cmsg_len - CMSG_LEN(0);
+        memcpy(fds, CMSG_DATA(c), bytes <= 2 * sizeof(int) ? bytes : 2 * sizeof(int));
+    }
+    return n;
+}
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* ---- in the child: input --------------------------------------------------------------------- */
+
+static const char *volatile child_input;
+static volatile size_t child_input_len;
+
+/* A fault inside the mapped input is a read error; a NULL dereference or an abort right after a
+ * failed allocation is the memory limit; all else dies by its signal (SA_RESETHAND). */
+static void child_fault(int sig, siginfo_t *info, void *context)
+{
+    (void)context;
+    uintptr_t at = (uintptr_t)info->si_addr;
+    uintptr_t lo = (uintptr_t)child_input;
+    if (sig == SIGBUS && lo && at >= lo && at - lo < child_input_len + WORKER_NULL_PAGE)
+        _exit(WORKER_EXIT_IO);
+    if (errno == ENOMEM && (sig == SIGABRT || (sig == SIGSEGV && at < WORKER_NULL_PAGE)))
+        _exit(WORKER_EXIT_MEMORY);
+}
+
+static void child_signals(void)
+{
+    static char stack[64 * 1024];
+    stack_t alt = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    sigaltstack(&alt, NULL);
+    static const int caught[] = {SIGBUS, SIGSEGV, SIGABRT};
+    for (size_t i = 0; i < COUNT_OF(caught); i++) {
+        struct sigaction sa = {.sa_sigaction = child_fault};
+        sa.sa_flags = (int)(SA_SIGINFO | SA_RESETHAND | SA_ONSTACK);
+        sigemptyset(&sa.sa_mask);
+        sigaction(caught[i], &sa, NULL);
+    }
+}
+
+/* Ctrl-C reaches the whole process group; only the program decides when its children end. */
+static void ignore_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGPIPE};
+    for (size_t i = 0; i < COUNT_OF(ignored); i++)
+        signal(ignored[i], SIG_IGN);
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* ---- in the child: limits and filter --------------------------------------------------------- */
+
+static bool filter_load(void)
+{
+    static const int allowed[] = {SCMP_SYS(read),
+                                  SCMP_SYS(write),
+                                  SCMP_SYS(recvmsg),
+                                  SCMP_SYS(sendmsg),
+                                  SCMP_SYS(mmap),
+                                  SCMP_SYS(munmap),
+                                  SCMP_SYS(mremap),
+                                  SCMP_SYS(mprotect),
+                                  SCMP_SYS(madvise),
+                                  SCMP_SYS(brk),
+                                  SCMP_SYS(futex),
+                                  SCMP_SYS(clock_gettime),
+                                  SCMP_SYS(gettimeofday),
+                                  SCMP_SYS(time),
+                                  SCMP_SYS(getrandom),
+                                  SCMP_SYS(rt_sigreturn),
+                                  SCMP_SYS(rt_sigaction),
+                                  SCMP_SYS(rt_sigprocmask),
+                                  SCMP_SYS(sigaltstack),
+                                  SCMP_SYS(exit),
+                                  SCMP_SYS(exit_group),
+                                  SCMP_SYS(close),
+                                  SCMP_SYS(fstat),
+                                  SCMP_SYS(lseek),
+                                  SCMP_SYS(pread64),
+                                  SCMP_SYS(sched_yield),
+                                  SCMP_SYS(getpid),
+                                  SCMP_SYS(gettid),
+                                  SCMP_SYS(restart_syscall),
+                                  SCMP_SYS(poll)};
+    scmp_filter_ctx c = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+    if (!c)
+        return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < COUNT_OF(allowed); i++)
+        ok = seccomp_rule_add(c, SCMP_ACT_ALLOW, allowed[i], 0) == 0;
+    /* fstat of glibc is newfstatat(fd, "", AT_EMPTY_PATH); it shows metadata at most. */
+    ok = ok && seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(newfstatat), 1,
+                                SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH)) == 0;
+    /* abort() signals the own process only. */
+    ok = ok && seccomp_rule_add(c, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1,
+                                SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) == 0;
+    ok = ok && seccomp_load(c) == 0;
+    seccomp_release(c);
+    return ok;
+}
+
+/* True if the filter loads here and really refuses to open a file. */
+static bool filter_probe(void)
+{
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool ok = filter_load() && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 && errno == EPERM;
+        _exit(ok ? 0 : 1);
+    }
+    int status = 1;
+    if (pid < 0 || waitpid(pid, &status, 0) != pid)
+        return false;
+    return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+static bool address_space(size_t *bytes)
+{
+    char buf[64] = "";
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return false;
+    ssize_t n = read(fd, buf, sizeof(buf) - 1);
+    close(fd);
+    if (n <= 0)
+        return false;
+    *bytes = (size_t)strtoull(buf, NULL, 10) * (size_t)sysconf(_SC_PAGESIZE);
+    return *bytes > 0;
+}
+
+static void set_limit(int what, size_t bytes)
+{
+    struct rlimit r = {.rlim_cur = bytes, .rlim_max = bytes};
+    if (setrlimit((__rlimit_resource_t)what, &r) != 0)
+        _exit(WORKER_EXIT_SETUP);
+}
+
+static void set_limits(size_t memory)
+{
+    set_limit(RLIMIT_CORE, 0);
+    set_limit(RLIMIT_FSIZE, 0);
+    size_t now;
+    if (!memory || !WORKER_CAP_MEMORY)
+        return;
+    if (!address_space(&now))
+        _exit(WORKER_EXIT_SETUP);
+    if (memory < SIZE_MAX - now)
+        set_limit(RLIMIT_AS, now + memory);
+}
+
+/* Descriptors `keep` become 3, 4, ...; 0 to 2 become /dev/null (a decoder's talk may name a
+ * patient); everything else is closed. */
+static void only_descriptors(const int *keep, int n)
+{
+    int high[2] = {-1, -1};
+    for (int i = 0; i < n; i++)
+        high[i] = fcntl(keep[i], F_DUPFD_CLOEXEC, 16);
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    bool ok = null >= 0;
+    for (int i = 0; i < 3; i++)
+        ok = ok && dup2(null, i) == i;
+    for (int i = 0; i < n; i++)
+        ok = ok && high[i] >= 0 && dup2(high[i], 3 + i) == 3 + i;
+    if (!ok)
+        _exit(WORKER_EXIT_SETUP);
+    if (close_range((unsigned)(3 + n), ~0u, 0) == 0)
+        return;
+    long max = sysconf(_SC_OPEN_MAX);
+    for (int fd = 3 + n; fd < (max > 0 && max < 65536 ? (int)max : 65536); fd++)
+        close(fd);
+}
+
+static void die_with_parent(pid_t parent)
+{
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
+        _exit(WORKER_EXIT_SETUP);
+}
+
+/* ---- in the child: requests ------------------------------------------------------------------ */
+
+/* Runs one request; false if no reply can be given any more. */
+static bool child_serve(int socket, const char *packet, size_t len, int fd, void *reply, size_t cap)
+{
+    static char arg[WORKER_ARG_MAX] __attribute__((aligned(64)));
+    call_head h;
+    call_tail t = {0};
+    memcpy(&h, packet, sizeof(h));
+    if (h.task < 0 || h.task >= w_state.n_tasks || h.arg_len != len - sizeof(h) || fd < 0)
+        _exit(WORKER_EXIT_SETUP);
+    if (h.arg_len)
+        memcpy(arg, packet + sizeof(h), h.arg_len);
+    void *data = NULL;
+    if (h.data_len) {
+        data = mmap(NULL, h.data_len, PROT_READ, MAP_PRIVATE, fd, 0);
+        if (data == MAP_FAILED) {
+            t.io_error = 1;
+            t.memory = errno == ENOMEM;
+            data = NULL;
+        }
+    }
+    close(fd);
+    if (!t.io_error) {
+        child_input = data;
+        child_input_len = h.data_len;
+        errno = 0;
+        const worker_task *task = &w_state.tasks[h.task];
+        t.reply_len = task->fn(data ? data : "", h.data_len, arg, h.arg_len, reply, cap);
+        child_input = NULL;
+        if (t.reply_len > cap)
+            BUG("worker task %s: reply of %zu bytes, room for %zu", task->name, t.reply_len, cap);
+    }
+    if (data)
+        munmap(data, h.data_len);
+    return packet_send(socket, &t, sizeof(t), NULL, 0, NULL, 0);
+}
+
+NORETURN static void child_main(const nursery_request *q, const int fds[2], pid_t nursery)
+{
+    static char packet[sizeof(call_head) + WORKER_ARG_MAX];
+    prctl(PR_SET_NAME, "mammovit-work");
+    die_with_parent(nursery);
+    only_descriptors(fds, 2);
+    void *reply = mmap(NULL, q->reply_cap, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
+    if (reply == MAP_FAILED)
+        _exit(WORKER_EXIT_SETUP);
+    close(4);
+    prctl(PR_SET_DUMPABLE, 0);
+    for (int i = 0; i < w_state.n_tasks; i++) {
+        if (w_state.tasks[i].init)
+            w_state.tasks[i].init();
+    }
+    child_signals();
+    set_limits(q->memory);
+    if (w_state.sandboxed && !filter_load())
+        _exit(WORKER_EXIT_SETUP);
+    call_tail hello = {.ready = 1};
+    bool go_on = packet_send(3, &hello, sizeof(hello), NULL, 0, NULL, 0);
+    while (go_on) {
+        int in[2];
+        ssize_t n = packet_receive(3, packet, sizeof(packet), in);
+        if (n < (ssize_t)sizeof(call_head))
+            break;
+        go_on = child_serve(3, packet, (size_t)n, in[0], reply, q->reply_cap);
+    }
+    _exit(0);
+}
+
+/* ---- the nursery ----------------------------------------------------------------------------- */
+
+NORETURN static void nursery_main(int socket, pid_t program)
+{
+    prctl(PR_SET_NAME, "mammovit-nurse");
+    ignore_signals();
+    die_with_parent(program);
+    only_descriptors(&socket, 1);
+    set_limit(RLIMIT_CORE, 0);
+    pid_t self = getpid();
+    w_state.sandboxed = filter_probe();
+    bool ok = packet_send(3, &w_state.sandboxed, sizeof(bool), NULL, 0, NULL, 0);
+    while (ok) {
+        nursery_request q;
+        nursery_reply r = {0};
+        int fds[2];
+        if (packet_receive(3, &q, sizeof(q), fds) != (ssize_t)sizeof(q))
+            break;
+        if (q.op == NURSERY_SPAWN) {
+            r.pid = fork();
+            if (r.pid == 0)
+                child_main(&q, fds, self);
+            r.error = r.pid < 0 ? errno : 0;
+        } else {
+            /* A child that is dead already keeps the status it died with. */
+            kill(q.pid, SIGKILL);
+            while (waitpid(q.pid, &r.status, 0) < 0 && errno == EINTR)
+                continue;
+        }
+        close_fd(&fds[0]);
+        close_fd(&fds[1]);
+        ok = packet_send(3, &r, sizeof(r), NULL, 0, NULL, 0);
+    }
+    _exit(0);
+}
+
+/* Without the nursery every further file would count as a crash of its decoder; the run ends
+ * instead, resumable. */
+NORETURN static void worker_fatal(const char *why)
+{
+    int error = errno;
+    char text[128] = "";
+    const char *s = strerror_r(error, text, sizeof(text));
+    log_error("worker_failed", "reason=\"%s\" error=\"%s\"", why, s);
+    _exit(err_exit(ERR_MEMORY));
+}
+
+static nursery_reply nursery_ask(const nursery_request *q, const int *fds, size_t n_fds)
+{
+    nursery_reply r;
+    int none[2];
+    pthread_mutex_lock(&w_state.lock);
+    if (!w_state.running)
+        BUG("worker: used before worker_start or after worker_stop");
+    if (!packet_send(w_state.socket, q, sizeof(*q), NULL, 0, fds, n_fds) ||
+        packet_receive(w_state.socket, &r, sizeof(r), none) != (ssize_t)sizeof(r))
+        worker_fatal("the process that starts the workers is gone");
+    pthread_mutex_unlock(&w_state.lock);
+    return r;
+}
+
+bool worker_start(const worker_task *tasks, int n_tasks, err *e)
+{
+    if (w_state.running)
+        BUG("worker_start: called twice");
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        return err_errno(e, "workers: cannot make a socket pair");
+    w_state.tasks = tasks;
+    w_state.n_tasks = n_tasks;
+    w_state.owner = getpid();
+    pid_t pid = fork();
+    if (pid < 0) {
+        err_errno(e, "workers: cannot fork");
+        close(pair[0]);
+        close(pair[1]);
+        return false;
+    }
+    if (pid == 0)
+        nursery_main(pair[1], w_state.owner);
+    close(pair[1]);
+    w_state.nursery = pid;
+    w_state.socket = pair[0];
+    w_state.running = true;
+    int none[2];
+    if (packet_receive(pair[0], &w_state.sandboxed, sizeof(bool), none) != (ssize_t)sizeof(bool)) {
+        worker_stop();
+        return err_set(e, ERR_IO, "workers: the process that starts them did not come up");
+    }
+    if (!w_state.at_exit && atexit(worker_stop) == 0)
+        w_state.at_exit = true;
+    if (!w_state.sandboxed)
+        log_warn("worker_sandbox", "seccomp=unavailable protection=\"resource limits only\"");
+    return true;
+}
+
+void worker_stop(void)
+{
+    if (!w_state.running || w_state.owner != getpid())
+        return;
+    pthread_mutex_lock(&w_state.lock);
+    w_state.running = false;
+    close_fd(&w_state.socket);
+    while (waitpid(w_state.nursery, NULL, 0) < 0 && errno == EINTR)
+        continue;
+    pthread_mutex_unlock(&w_state.lock);
+}
+
+bool worker_sandboxed(void)
+{
+    return w_state.sandboxed;
+}
+
+/* ---- one worker, seen from the program ------------------------------------------------------- */
+
+static double now_seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* Anonymous memory of a size that nobody can change any more. */
+static int sealed_memory(const char *name, size_t size)
+{
+    int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || ftruncate(fd, (off_t)size) != 0 ||
+        fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) != 0)
+        worker_fatal("cannot make shared memory");
+    return fd;
+}
+
+worker *worker_new(const worker_limits *limits)
+{
+    worker *w = MEM_NEW(worker);
+    w->limits = *limits;
+    w->socket = -1;
+    w->shm = -1;
+    if (!w->limits.reply_cap)
+        w->limits.reply_cap = 1;
+    return w;
+}
+
+/* Kill and reap the child; its wait status. */
+static int worker_end(worker *w)
+{
+    nursery_request q = {.op = NURSERY_REAP, .pid = w->pid};
+    nursery_reply r = nursery_ask(&q, NULL, 0);
+    close_fd(&w->socket);
+    w->pid = 0;
+    return r.status;
+}
+
+void worker_free(worker *w)
+{
+    if (!w)
+        return;
+    if (w->pid && w_state.running && w_state.owner == getpid())
+        worker_end(w);
+    close_fd(&w->socket);
+    close_fd(&w->shm);
+    if (w->reply)
+        munmap(w->reply, w->limits.reply_cap);
+    mem_free(w);
+}
+
+/* Wait for one message: 1 it is there, 0 the child is gone, -1 the time is over. */
+static int worker_wait(worker *w, call_tail *t, double seconds)
+{
+    double end = now_seconds() + seconds;
+    for (;;) {
+        double left = seconds > 0 ? (end - now_seconds()) * 1000.0 : 1e6;
+        if (left <= 0)
+            return -1;
+        struct pollfd p = {.fd = w->socket, .events = POLLIN};
+        int n = poll(&p, 1, (int)ceil(left < 1e6 ? left : 1e6));
+        if (n < 0 && errno != EINTR)
+            worker_fatal("cannot wait for a worker");
+        if (n <= 0)
+            continue;
+        ssize_t got;
+        do {
+            got = recv(w->socket, t, sizeof(*t), 0);
+        } while (got < 0 && errno == EINTR);
+        return got == (ssize_t)sizeof(*t);
+    }
+}
+
+static void worker_spawn(worker *w)
+{
+    if (w->shm < 0) {
+        w->shm = sealed_memory("mammovit-reply", w->limits.reply_cap);
+        w->reply = mmap(NULL, w->limits.reply_cap, PROT_READ, MAP_SHARED, w->shm, 0);
+        if (w->reply == MAP_FAILED)
+            worker_fatal("cannot map shared memory");
+    }
+    int pair[2];
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
+        worker_fatal("cannot make a socket pair");
+    nursery_request q = {
+        .op = NURSERY_SPAWN, .memory = w->limits.memory, .reply_cap = w->limits.reply_cap};
+    nursery_reply r = {.error = EAGAIN};
+    for (int i = 0; i < WORKER_FORK_TRIES && r.error; i++) {
+        if (i)
+            poll(NULL, 0, WORKER_FORK_MS);
+        r = nursery_ask(&q, (const int[]){pair[1], w->shm}, 2);
+    }
+    close(pair[1]);
+    errno = r.error;
+    if (r.error)
+        worker_fatal("cannot fork a worker");
+    w->socket = pair[0];
+    w->pid = r.pid;
+    call_tail t;
+    if (worker_wait(w, &t, WORKER_READY_MS / 1000.0) != 1 || !t.ready) {
+        worker_end(w);
+        errno = 0;
+        worker_fatal("a worker did not come up");
+    }
+}
+
+static worker_result result_of(int status)
+{
+    if (WIFSIGNALED(status)) /* SIGKILL that is not ours: the kernel was out of memory */
+        return WTERMSIG(status) == SIGKILL ? WORKER_LIMIT : WORKER_CRASH;
+    if (WEXITSTATUS(status) == WORKER_EXIT_IO)
+        return WORKER_IO;
+    return WEXITSTATUS(status) == WORKER_EXIT_MEMORY ? WORKER_LIMIT : WORKER_CRASH;
+}
+
+/* A descriptor of the request's input, or -1; *len is its size. */
+static int open_input(const char *path, const void *data, size_t *len)
+{
+    if (!path) {
+        int fd = memfd_create("mammovit-input", MFD_CLOEXEC);
+        if (fd < 0)
+            worker_fatal("cannot make shared memory");
+        for (size_t done = 0; done < *len;) {
+            ssize_t n = write(fd, (const char *)data + done, *len - done);
+            if (n < 0 && errno != EINTR)
+                worker_fatal("cannot fill shared memory");
+            done += n > 0 ? (size_t)n : 0;
+        }
+        return fd;
+    }
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
+    if (fd >= 0 && (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode)))
+        close_fd(&fd);
+    if (fd >= 0)
+        *len = (size_t)st.st_size;
+    return fd;
+}
+
+worker_result worker_call(worker *w, int task, const char *path, const void *data, size_t len,
+                          const void *arg, size_t arg_len, const void **reply, size_t *reply_len)
+{
+    *reply = NULL;
+    *reply_len = 0;
+    if (task < 0 || task >= w_state.n_tasks || arg_len > WORKER_ARG_MAX)
+        BUG("worker_call: task %d of %d, argument of %zu bytes", task, w_state.n_tasks, arg_len);
+    int fd = open_input(path, data, &len);
+    if (fd < 0)
+        return WORKER_IO;
+    call_head h = {.task = task, .arg_len = arg_len, .data_len = len};
+    bool sent = false;
+    for (int i = 0; i < 3 && !sent; i++) {
+        if (!w->pid)
+            worker_spawn(w);
+        sent = packet_send(w->socket, &h, sizeof(h), arg, arg_len, &fd, 1);
+        if (!sent)
+            worker_end(w); /* it died while idle, which is not this file's fault */
+    }
+    close(fd);
+    if (!sent)
+        worker_fatal("cannot reach a worker");
+    call_tail t;
+    int got = worker_wait(w, &t, w->limits.seconds);
+    if (got < 0) {
+        worker_end(w);
+        return WORKER_LIMIT;
+    }
+    /* What comes from a worker is foreign: it has seen foreign bytes. */
+    if (got == 0)
+        return result_of(worker_end(w));
+    if (t.ready || t.reply_len > w->limits.reply_cap) {
+        worker_end(w);
+        return WORKER_CRASH;
+    }
+    if (t.io_error)
+        return t.memory ? WORKER_LIMIT : WORKER_IO;
+    *reply = w->reply;
+    *reply_len = t.reply_len;
+    return WORKER_OK;
+}
