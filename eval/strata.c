@@ -2,47 +2,51 @@
 #include "eval/strata.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include <limits.h>
 
 #define UNKNOWN "unknown"
 
-static void level_text(const char *v, char *out, size_t cap)
+/* Free text has one rank, so that levels sort by name; unknown comes last. */
+static int level_text(const char *v, char *out, size_t cap)
 {
     text_copy(out, cap, v && v[0] ? v : UNKNOWN);
+    return v && v[0] ? 0 : INT_MAX;
 }
 
-static void level_age(const exam_row *x, char *out, size_t cap)
+static int level_age(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->age < 0    ? NULL
-               : x->age < 50 ? "under 50"
-               : x->age < 60 ? "50-59"
-               : x->age < 70 ? "60-69"
-                             : "70 or older",
-               out, cap);
+    static const char *const bands[] = {"under 50", "50-59", "60-69", "70 or older"};
+    if (x->age < 0)
+        return level_text(NULL, out, cap);
+    int k = x->age < 50 ? 0 : x->age < 60 ? 1 : x->age < 70 ? 2 : 3;
+    text_copy(out, cap, bands[k]);
+    return k;
 }
 
-static void level_vendor(const exam_row *x, char *out, size_t cap)
+static int level_vendor(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->vendor, out, cap);
+    return level_text(x->vendor, out, cap);
 }
 
-static void level_device(const exam_row *x, char *out, size_t cap)
+static int level_device(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->device_model, out, cap);
+    return level_text(x->device_model, out, cap);
 }
 
-static void level_site(const exam_row *x, char *out, size_t cap)
+static int level_site(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->site, out, cap);
+    return level_text(x->site, out, cap);
 }
 
-static void level_density(const exam_row *x, char *out, size_t cap)
+static int level_density(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->density, out, cap);
+    return level_text(x->density, out, cap);
 }
 
-static void level_views(const exam_row *x, char *out, size_t cap)
+static int level_views(const exam_row *x, char *out, size_t cap)
 {
-    level_text(x->n_views == 4 ? "all four views" : x->n_views ? "incomplete" : NULL, out, cap);
+    text_copy(out, cap, x->n_views == 4 ? "all four views" : "incomplete");
+    return x->n_views ? x->n_views == 4 ? 0 : 1 : level_text(NULL, out, cap);
 }
 
 static const strata_var vars[] = {
@@ -72,14 +76,15 @@ const strata_var *strata_find(const char *name, err *e)
 
 typedef struct labelled {
     char level[64];
+    int rank;
     int64_t row;
 } labelled;
 
 static int cmp_labelled(const void *x, const void *y)
 {
     const labelled *a = x, *b = y;
-    bool ua = !strcmp(a->level, UNKNOWN), ub = !strcmp(b->level, UNKNOWN);
-    int c = ua != ub ? (int)ua - (int)ub : strcmp(a->level, b->level);
+    int c = (a->rank > b->rank) - (a->rank < b->rank);
+    c = c ? c : strcmp(a->level, b->level);
     return c ? c : (a->row > b->row) - (a->row < b->row);
 }
 
@@ -87,7 +92,7 @@ void strata_split(const strata_var *v, const exam_table *t, strata_groups *out)
 {
     labelled *l = MEM_ARRAY(labelled, t->n + 1);
     for (int64_t i = 0; i < t->n; i++) {
-        v->level(&t->row[i], l[i].level, sizeof l[i].level);
+        l[i].rank = v->level(&t->row[i], l[i].level, sizeof l[i].level);
         l[i].row = i;
     }
     qsort(l, (size_t)t->n, sizeof *l, cmp_labelled);

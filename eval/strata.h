@@ -7,8 +7,8 @@
 
 typedef struct strata_var {
     const char *name, *title;
-    /* Writes the level of an exam. */
-    void (*level)(const exam_row *x, char *out, size_t cap);
+    /* Writes the level of an exam; levels are shown in order of the returned rank, then by name. */
+    int (*level)(const exam_row *x, char *out, size_t cap);
 } strata_var;
 /* NULL when there is no such variable; the error names the known ones. */
 const strata_var *strata_find(const char *name, err *e);
@@ -19,7 +19,7 @@ typedef struct strata_group {
     int64_t n;
 } strata_group;
 typedef struct strata_groups {
-    strata_group *g; /* byte order of the level, "unknown" last */
+    strata_group *g; /* in order of rank and name, "unknown" last */
     int n;
 } strata_groups;
 void strata_split(const strata_var *v, const exam_table *t, strata_groups *out);
