@@ -19,6 +19,11 @@ void prepare_id(const cfg *c, char out[17]);
 /* The same keys as YAML text, carried by shards and checkpoints. */
 void prepare_yaml(const cfg *c, text *out);
 
+/* Canvas sizes of "prepare.sizes", largest index = PREPARE_SIZES - 1. */
+MUST_CHECK bool prepare_sizes(const cfg *c, int *n, int *h, int *w, err *e);
+/* STORE/prep/<id>/<HxW>/NNNNN.h5; owned by the caller (mem_free). */
+char *prepare_shard_path(const char *store, const char *id, int h, int w, int number);
+
 typedef struct prepared {
     record rec;
     reason primary;     /* REASON_NONE = usable */

@@ -5,7 +5,7 @@
 #include "core/cfg.h"
 #include "preprocess/labels.h"
 
-extern const cfg_group split_options;  /* "split.*", "exam.*", "clinical.*" */
+extern const cfg_group split_options; /* "split.*", "exam.*", "clinical.*" */
 typedef struct split_opts {
     const char *store, *labels_csv, *out; /* out: COHORT.h5; split.csv beside it */
     const char *keep;                     /* OLD_split.csv or NULL */

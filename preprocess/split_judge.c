@@ -1,0 +1,250 @@
+/* Who is one person, and which images and exams belong to the question: copies, labels, clinical
+ * windows, duplicate views, complete exams. The order of the rules is the order of the flow.
+ * dicom.md 4 and 6, patchdropout.md 6. */
+#include "preprocess/split_job.h"
+
+#include "core/log.h"
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- identities: union-find over patient pseudonyms ------------------------------------------ */
+
+typedef struct pair_key { /* something that may not be shared by two persons */
+    const char *key;
+    int64_t i;
+} pair_key;
+
+static int by_text(const void *a, const void *b)
+{
+    const pair_key *x = a, *y = b;
+    int c = strcmp(x->key, y->key);
+    return c ? c : (x->i > y->i) - (x->i < y->i);
+}
+
+static int64_t find_root(int64_t *up, int64_t i)
+{
+    while (up[i] != i)
+        i = up[i] = up[up[i]];
+    return i;
+}
+
+/* Join all items that agree in a key; `across` counts joins of different pseudonyms. */
+static void join_equal(split_job *j, int64_t *up, size_t offset, int64_t *across)
+{
+    pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
+    for (int64_t i = 0; i < j->n; i++)
+        k[i] = (pair_key){(const char *)&j->it[i] + offset, i};
+    qsort(k, (size_t)j->n, sizeof *k, by_text);
+    for (int64_t i = 1; i < j->n; i++) {
+        if (strcmp(k[i].key, k[i - 1].key) || !k[i].key[0])
+            continue;
+        int64_t a = find_root(up, k[i].i), b = find_root(up, k[i - 1].i);
+        *across += a != b && strcmp(j->it[k[i].i].patient, j->it[k[i - 1].i].patient);
+        up[a > b ? a : b] = a > b ? b : a;
+    }
+    mem_free(k);
+}
+
+void split_identities(split_job *j)
+{
+    int64_t *up = MEM_ARRAY(int64_t, j->n ? j->n : 1), across = 0;
+    for (int64_t i = 0; i < j->n; i++)
+        up[i] = i;
+    join_equal(j, up, offsetof(item, patient), &across);
+    join_equal(j, up, offsetof(item, exam), &across);
+    join_equal(j, up, offsetof(item, image), &across);
+    join_equal(j, up, offsetof(item, pixel_hash), &across);
+    j->who = MEM_ARRAY(person, j->n ? j->n : 1);
+    for (int64_t i = 0; i < j->n; i++) {
+        int64_t r = find_root(up, i);
+        item *t = &j->it[i];
+        if (r == i) {
+            person *p = &j->who[j->n_who];
+            t->group = j->n_who++;
+            text_copy(p->id, sizeof p->id, t->patient);
+            p->first_day = t->day;
+            p->fold = -1;
+        } else {
+            t->group = j->it[r].group;
+        }
+        person *p = &j->who[t->group];
+        if (strcmp(t->patient, p->id) < 0)
+            text_copy(p->id, sizeof p->id, t->patient);
+        if (t->day < p->first_day)
+            p->first_day = t->day;
+    }
+    if (across)
+        log_warn("identities_joined", "patients=%lld why=shared_exam_or_image", (long long)across);
+    mem_free(up);
+}
+
+/* ---- judging --------------------------------------------------------------------------------- */
+
+void split_exclude(split_job *j, item *t, reason r)
+{
+    t->out = r;
+    csv_put_i64(j->excluded, t->file);
+    csv_put(j->excluded, t->image);
+    csv_put(j->excluded, t->exam);
+    csv_put(j->excluded, j->who[t->group].id);
+    csv_put(j->excluded, reason_name(r));
+    csv_put(j->excluded, reason_sentence(r));
+    csv_end_row(j->excluded);
+}
+
+/* Later copies of an image: the first in catalogue order stays. */
+static void drop_copies(split_job *j, size_t offset, reason why)
+{
+    pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
+    int64_t n = 0;
+    for (int64_t i = 0; i < j->n; i++)
+        if (j->it[i].out == REASON_NONE)
+            k[n++] = (pair_key){(const char *)&j->it[i] + offset, i};
+    qsort(k, (size_t)n, sizeof *k, by_text);
+    for (int64_t i = 1; i < n; i++)
+        if (!strcmp(k[i].key, k[i - 1].key) && k[i].key[0])
+            split_exclude(j, &j->it[k[i].i], why);
+    mem_free(k);
+}
+
+static bool vendor_wanted(const split_cfg *c, const char *vendor)
+{
+    for (int i = 0; i < c->vendors.n; i++)
+        if (text_ieq(c->vendors.v[i], vendor))
+            return true;
+    return c->vendors.n == 0;
+}
+
+/* Classes per horizon from dates; returns why the exam cannot be used, or REASON_NONE. */
+static reason judge_dates(const split_job *j, const item *t, int8_t *y)
+{
+    const label *l = t->lab;
+    const split_cfg *c = &j->c;
+    bool any = false;
+    if (t->day == RECORD_UNKNOWN)
+        return REASON_NO_DATE;
+    if (c->prior_cancer == 0 && ((l->diagnosis != INT32_MIN && l->diagnosis < t->day) ||
+                                 (l->prior != INT32_MIN && l->prior < t->day)))
+        return REASON_PRIOR_CANCER;
+    int64_t to_cancer =
+        l->diagnosis == INT32_MIN || l->diagnosis < t->day ? -1 : (int64_t)l->diagnosis - t->day;
+    if (to_cancer >= 0 && (to_cancer < c->detection_days ||
+                           (c->detection_inclusive && to_cancer == c->detection_days)))
+        return REASON_WITHIN_DETECTION;
+    /* a later diagnosis proves freedom from known cancer up to its day */
+    int64_t free_days = to_cancer >= 0                  ? to_cancer
+                        : l->last_negative == INT32_MIN ? -1
+                                                        : (int64_t)l->last_negative - t->day;
+    for (int h = 0; h < j->lc.horizons.n; h++) {
+        int64_t days = (int64_t)floor(j->lc.horizons.v[h] * 365.25);
+        int64_t need = to_cancer < 0 && days < c->followup_days ? c->followup_days : days;
+        y[h] = to_cancer >= 0 && to_cancer <= days ? 1 : free_days >= need ? 0 : -1;
+        any |= y[h] >= 0;
+    }
+    return any && y[0] >= 0 ? REASON_NONE : REASON_SHORT_FOLLOWUP;
+}
+
+static reason judge(const split_job *j, item *t)
+{
+    const split_cfg *c = &j->c;
+    reason r = REASON_NONE;
+    if (!vendor_wanted(c, t->vendor))
+        return REASON_VENDOR_FILTER;
+    if (c->require_female && t->sex != 'F')
+        return REASON_NOT_FEMALE;
+    if (t->age >= 0 && (t->age < c->age_min || t->age > c->age_max))
+        return REASON_AGE_RANGE;
+    if (!t->lab)
+        return REASON_NO_LABEL;
+    if (t->lab->conflict)
+        return REASON_LABEL_CONFLICT;
+    if (j->lc.label[0]) {
+        if (t->lab->cls < 0)
+            return REASON_NO_LABEL;
+        memset(t->y, t->lab->cls, sizeof t->y);
+    } else {
+        r = judge_dates(j, t, t->y);
+    }
+    if (r == REASON_NONE && j->lc.level == 1 && t->lab->side && t->lab->side != 'B' &&
+        t->lab->side != t->side)
+        memset(t->y, 0, sizeof t->y);
+    return r;
+}
+
+/* Exams whose images got different labels or persons are contradictions, not averages. */
+static int by_exam_view(const void *a, const void *b)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = strcmp(x->exam, y->exam);
+    if (!c)
+        c = (int)x->side - (int)y->side;
+    if (!c)
+        c = (int)x->view - (int)y->view;
+    if (!c) /* the better image first: no modifier, more breast, then the pseudonym decides */
+        c = (x->modifiers != 0) - (y->modifiers != 0);
+    if (!c)
+        c = (x->breast_pixels < y->breast_pixels) - (x->breast_pixels > y->breast_pixels);
+    if (!c)
+        c = strcmp(x->image, y->image);
+    return c ? c : (x->file > y->file) - (x->file < y->file);
+}
+
+static item **kept_by_exam(const split_job *j, int64_t *n)
+{
+    item **p = MEM_ARRAY(item *, j->n ? j->n : 1);
+    *n = 0;
+    for (int64_t i = 0; i < j->n; i++)
+        if (j->it[i].out == REASON_NONE)
+            p[(*n)++] = &j->it[i];
+    qsort(p, (size_t)*n, sizeof *p, by_exam_view);
+    return p;
+}
+
+static void judge_exams(split_job *j)
+{
+    int64_t n;
+    item **p = kept_by_exam(j, &n);
+    for (int64_t a = 0, b; a < n; a = b) { /* one label per exam */
+        bool differ = false;
+        for (b = a; b < n && !strcmp(p[b]->exam, p[a]->exam); b++)
+            differ |= p[b]->lab != p[a]->lab && j->lc.label[0] && p[b]->lab->cls != p[a]->lab->cls;
+        for (int64_t i = a; i < b && differ && j->lc.level == 0; i++)
+            split_exclude(j, p[i], REASON_LABEL_CONFLICT);
+    }
+    mem_free(p);
+    p = kept_by_exam(j, &n);
+    for (int64_t i = 1, best = 0; i < n && j->c.duplicate_view == 0; i++) {
+        if (strcmp(p[i]->exam, p[best]->exam) || p[i]->side != p[best]->side ||
+            p[i]->view != p[best]->view)
+            best = i;
+        else
+            split_exclude(j, p[i], REASON_DUP_VIEW);
+    }
+    mem_free(p);
+    p = kept_by_exam(j, &n);
+    for (int64_t a = 0, b; a < n; a = b) {
+        unsigned views = 0;
+        for (b = a; b < n && !strcmp(p[b]->exam, p[a]->exam); b++)
+            views |= 1u << ((p[b]->side == 'R') + 2 * (p[b]->view == VIEW_MLO));
+        bool bad = (j->c.require == 1 && views != 15) || (j->c.require == 2 && b - a != 4);
+        for (int64_t i = a; i < b && bad; i++)
+            split_exclude(j, p[i], REASON_INCOMPLETE_EXAM);
+    }
+    mem_free(p);
+}
+
+void split_judge(split_job *j)
+{
+    drop_copies(j, offsetof(item, image), REASON_DUP_SOP);
+    drop_copies(j, offsetof(item, pixel_hash), REASON_DUP_PIXEL);
+    for (int64_t i = 0; i < j->n; i++)
+        if (j->it[i].out == REASON_NONE) {
+            reason r = judge(j, &j->it[i]);
+            if (r != REASON_NONE)
+                split_exclude(j, &j->it[i], r);
+        }
+    judge_exams(j);
+}
