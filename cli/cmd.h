@@ -5,6 +5,7 @@
 
 #include "core/cfg.h"
 #include "core/err.h"
+#include "eval/report.h"
 
 #define CMD_WORDS  256
 #define CMD_VALUES 64
@@ -24,7 +25,7 @@ typedef struct cmd_args {
     const char *device; /* --device, "auto" */
     const char *out;    /* -o, NULL = not given */
     bool json, force, dry_run, strict, help;
-    int status;            /* exit status of a successful call: 0, or 1 with --strict */
+    int status;           /* exit status of a successful call: 0, or 1 with --strict */
     int shard_k, shard_n; /* --shard k/n; 0, 1 = everything */
     struct {
         const cmd_opt *opt;
@@ -50,6 +51,9 @@ const char *cmd_value(const cmd_args *a, const char *name);
 int cmd_values(const cmd_args *a, const char *name, const char **out, int max);
 /* ERR_USAGE when -o is missing. */
 MUST_CHECK bool cmd_need_out(const cmd_args *a, const char *what, err *e);
+
+/* The line that ends report and run. */
+void cmd_print_headline(const report_headline *h, bool as_json);
 
 /* Options "run.*": where the corridor keeps its files. */
 typedef struct run_cfg {

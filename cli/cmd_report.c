@@ -7,9 +7,9 @@
 #include <math.h>
 #include <stdio.h>
 
-static void print_headline(const cmd_args *a, const report_headline *h)
+void cmd_print_headline(const report_headline *h, bool as_json)
 {
-    if (a->json) {
+    if (as_json) {
         printf("{\"auc\": %.12g, \"lo\": %.12g, \"hi\": %.12g, \"n_exams\": %" PRId64
                ", \"n_patients\": %" PRId64 ", \"n_events\": %" PRId64 "}\n",
                h->auc, h->lo, h->hi, h->n_exams, h->n_patients, h->n_events);
@@ -41,7 +41,7 @@ static bool report(cmd_args *a, err *e)
     if (!cmd_need_out(a, "the folder of the report, such as -o report", e) ||
         !report_write(&o, &h, e))
         return false;
-    print_headline(a, &h);
+    cmd_print_headline(&h, a->json);
     return true;
 }
 

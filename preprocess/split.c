@@ -473,6 +473,13 @@ static bool load(split_job *j, err *e)
     return read_shard_facts(j, e);
 }
 
+bool split_keeps_best_view(const cfg *c)
+{
+    split_cfg s;
+    cfg_bind(c, &split_options, &s);
+    return s.duplicate_view == 0;
+}
+
 bool split_run(const split_opts *o, split_result *out, err *e)
 {
     split_job j = {.o = o};

@@ -6,6 +6,15 @@
 #include "preprocess/labels.h"
 
 extern const cfg_group split_options; /* "split.*", "exam.*", "clinical.*" */
+/* Which of two images of one view is the better one: no modifier, more breast, smaller pixel hash.
+ * < 0: x. The same rule serves the split and the scoring of a single exam. */
+typedef struct split_choice {
+    uint32_t modifiers, breast_pixels;
+    const char *pixel_hash;
+} split_choice;
+int split_better(const split_choice *x, const split_choice *y);
+bool split_keeps_best_view(const cfg *c); /* exam.duplicate_view is best */
+
 typedef struct split_opts {
     const char *store, *labels_csv, *out; /* out: COHORT.h5; split.csv beside it */
     const char *keep;                     /* OLD_split.csv or NULL */

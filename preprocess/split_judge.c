@@ -174,6 +174,14 @@ static reason judge(const split_job *j, item *t)
     return r;
 }
 
+int split_better(const split_choice *x, const split_choice *y)
+{
+    int c = (x->modifiers != 0) - (y->modifiers != 0);
+    if (!c)
+        c = (x->breast_pixels < y->breast_pixels) - (x->breast_pixels > y->breast_pixels);
+    return c ? c : strcmp(x->pixel_hash, y->pixel_hash);
+}
+
 /* Exams whose images got different labels or persons are contradictions, not averages. */
 static int by_exam_view(const void *a, const void *b)
 {
@@ -183,12 +191,9 @@ static int by_exam_view(const void *a, const void *b)
         c = (int)x->side - (int)y->side;
     if (!c)
         c = (int)x->view - (int)y->view;
-    if (!c) /* the better image first: no modifier, more breast, then the pseudonym decides */
-        c = (x->modifiers != 0) - (y->modifiers != 0);
     if (!c)
-        c = (x->breast_pixels < y->breast_pixels) - (x->breast_pixels > y->breast_pixels);
-    if (!c)
-        c = strcmp(x->image, y->image);
+        c = split_better(&(split_choice){x->modifiers, x->breast_pixels, x->pixel_hash},
+                         &(split_choice){y->modifiers, y->breast_pixels, y->pixel_hash});
     return c ? c : (x->file > y->file) - (x->file < y->file);
 }
 
