@@ -1,0 +1,18 @@
+/* Learning-rate schedules: constant, one drop to a tenth, cosine to a floor; all after a linear
+ * warm-up. patchdropout.md 4. */
+#include "train/schedule.h"
+
+#include <math.h>
+
+double schedule_lr(const schedule *s, int64_t step)
+{
+    if (step < s->warmup)
+        return s->warmup > 1 ? s->base * (double)step / (double)(s->warmup - 1) : s->base;
+    if (s->kind == SCHEDULE_STEP)
+        return step >= s->drop ? s->base / 10 : s->base;
+    if (s->kind == SCHEDULE_COSINE && s->total > s->warmup) {
+        double t = (double)(step - s->warmup) / (double)(s->total - s->warmup);
+        return s->final + 0.5 * (s->base - s->final) * (1 + cos(M_PI * fmin(t, 1)));
+    }
+    return s->base;
+}
