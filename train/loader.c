@@ -1,0 +1,224 @@
+/* Prefetching batch loader over the shards of a cohort. The background thread reads chunks (HDF5 is
+ * locked inside shard.c), inflates them, and draws the numbers of augmentation and PatchDropout,
+ * which are keyed by the sample and the epoch. */
+#include "train/loader.h"
+
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/rng.h"
+#include "preprocess/shard.h"
+
+#include <string.h>
+
+#define PREFETCH 3
+#define RING     (PREFETCH + 2)
+
+typedef struct slot { /* buffers of one batch */
+    uint16_t *pixels; /* for images that are not cached */
+    const uint16_t **image;
+    model_view *view;
+    int32_t *keep, *label;
+    int b;
+    int64_t index;
+    bool failed;
+    err e;
+} slot;
+
+struct loader {
+    const cohort *c;
+    int size, h, w;
+    shard **shard;     /* open handles, by index in the cohort */
+    uint16_t **cached; /* by cohort row; NULL = not kept */
+    size_t cache_left, image_bytes;
+    void *chunk; /* scratch of the background thread */
+    size_t chunk_cap;
+    loader_plan plan;
+    slot ring[RING];
+    int ring_batch; /* capacity of the slots in samples */
+    int ring_keep;
+    pool_feed *feed;
+};
+
+loader *loader_new(const cohort *c, int size, size_t cache, err *e)
+{
+    if (size < 0 || size >= c->n_sizes) {
+        err_set(e, ERR_CONFIG, "the cohort has %d sizes, size %d was asked for", c->n_sizes, size);
+        return NULL;
+    }
+    loader *l = MEM_NEW(loader);
+    l->c = c;
+    l->size = size;
+    l->h = c->h[size];
+    l->w = c->w[size];
+    l->image_bytes = (size_t)l->h * (size_t)l->w * sizeof(uint16_t);
+    l->cache_left = cache;
+    l->shard = MEM_ARRAY(shard *, c->n_shards ? c->n_shards : 1);
+    l->cached = MEM_ARRAY(uint16_t *, c->n ? c->n : 1);
+    return l;
+}
+
+static void free_slots(loader *l)
+{
+    for (int i = 0; i < RING; i++) {
+        slot *s = &l->ring[i];
+        mem_free(s->pixels);
+        mem_free(s->image);
+        mem_free(s->view);
+        mem_free(s->keep);
+        mem_free(s->label);
+        memset(s, 0, sizeof *s);
+    }
+    l->ring_batch = 0;
+}
+
+void loader_free(loader *l)
+{
+    if (!l)
+        return;
+    loader_stop(l);
+    free_slots(l);
+    for (int i = 0; i < l->c->n_shards; i++)
+        shard_close(l->shard[i]);
+    for (int64_t i = 0; i < l->c->n; i++)
+        mem_free(l->cached[i]);
+    mem_free(l->shard);
+    mem_free(l->cached);
+    mem_free(l->chunk);
+    mem_free(l);
+}
+
+static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
+{
+    const cohort_row *r = &l->c->row[row];
+    int k = r->shard[l->size];
+    size_t len;
+    if (!l->shard[k]) {
+        int h, w;
+        char *path = fs_join(l->c->dir, l->c->shard[k].file);
+        l->shard[k] = shard_open(path, e);
+        mem_free(path);
+        if (!l->shard[k])
+            return err_wrap(e, "loader");
+        shard_size(l->shard[k], &h, &w);
+        if (h != l->h || w != l->w || shard_n(l->shard[k]) != l->c->shard[k].n)
+            return err_set(e, ERR_MISMATCH,
+                           "loader: shard '%s' is not the one of the cohort; run "
+                           "'mammovit verify'",
+                           l->c->shard[k].file);
+    }
+    return shard_read_chunk(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len,
+                            e) &&
+           shard_inflate(l->chunk, len, l->h, l->w, out, e);
+}
+
+bool loader_image(loader *l, int64_t row, uint16_t *out, err *e)
+{
+    if (l->feed)
+        BUG("loader_image while a plan is running");
+    if (!l->cached[row])
+        return inflate(l, row, out, e);
+    memcpy(out, l->cached[row], l->image_bytes);
+    return true;
+}
+
+/* The pixels of a row: from the cache, into the cache, or into the slot. */
+static const uint16_t *fetch(loader *l, int64_t row, slot *s, int at)
+{
+    uint16_t *to = s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t));
+    if (l->cached[row])
+        return l->cached[row];
+    if (l->cache_left >= l->image_bytes)
+        to = mem_alloc(l->image_bytes);
+    if (!inflate(l, row, to, &s->e)) {
+        s->failed = true;
+    } else if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t))) {
+        l->cache_left -= l->image_bytes;
+        l->cached[row] = to;
+    }
+    return to;
+}
+
+static void make(void *ctx, int64_t i, void *item)
+{
+    loader *l = ctx;
+    const loader_plan *p = &l->plan;
+    int64_t index = p->first + i, first = index * p->batch;
+    slot *s = &l->ring[index % RING];
+    bool drop = p->n_keep > 0 && p->n_keep < p->n_patches;
+    s->b = (int)(p->n - first < p->batch ? p->n - first : p->batch);
+    s->index = index;
+    s->failed = false;
+    for (int k = 0; k < s->b && !s->failed; k++) {
+        int64_t row = p->row[first + k];
+        s->image[k] = fetch(l, row, s, k);
+        s->label[k] = l->c->row[row].y[p->horizon];
+        s->view[k] = model_view_identity;
+        if (p->aug)
+            augment_view(p->aug, l->h, l->w, p->seed, (uint64_t)row, p->epoch, &s->view[k]);
+        if (drop) {
+            rng r;
+            rng_init(&r, p->seed, RNG_PATCHDROP, (uint64_t)row, p->epoch);
+            rng_subset(&r, p->n_patches, p->n_keep, s->keep + (size_t)k * (size_t)p->n_keep);
+        }
+    }
+    *(slot **)item = s;
+}
+
+static void size_slots(loader *l, const loader_plan *p)
+{
+    if (l->ring_batch >= p->batch && l->ring_keep >= p->n_keep)
+        return;
+    free_slots(l);
+    l->ring_batch = p->batch;
+    l->ring_keep = p->n_keep;
+    for (int i = 0; i < RING; i++) {
+        slot *s = &l->ring[i];
+        s->pixels = mem_alloc((size_t)p->batch * l->image_bytes);
+        s->image = MEM_ARRAY(const uint16_t *, p->batch);
+        s->view = MEM_ARRAY(model_view, p->batch);
+        s->label = MEM_ARRAY(int32_t, p->batch);
+        s->keep = MEM_ARRAY(int32_t, (size_t)p->batch * (size_t)(p->n_keep ? p->n_keep : 1));
+    }
+}
+
+void loader_start(loader *l, const loader_plan *p)
+{
+    loader_stop(l);
+    l->plan = *p;
+    size_slots(l, p);
+    int64_t batches = (p->n + p->batch - 1) / p->batch - p->first;
+    l->feed = pool_feed_new(batches > 0 ? batches : 0, PREFETCH, sizeof(slot *), make, l);
+}
+
+int loader_next(loader *l, loader_batch *out, err *e)
+{
+    slot **item = pool_feed_next(l->feed);
+    if (!item)
+        return 0;
+    slot *s = *item;
+    const loader_plan *p = &l->plan;
+    bool drop = p->n_keep > 0 && p->n_keep < p->n_patches;
+    if (s->failed) {
+        *e = s->e;
+        return -1;
+    }
+    memset(out, 0, sizeof *out);
+    out->first_row = s->index * p->batch;
+    out->row = p->row + out->first_row;
+    out->label = s->label;
+    out->in = (model_batch){.b = s->b,
+                            .h = l->h,
+                            .w = l->w,
+                            .image = s->image,
+                            .view = p->aug ? s->view : NULL,
+                            .keep = drop ? s->keep : NULL,
+                            .n_keep = drop ? p->n_keep : 0};
+    return 1;
+}
+
+void loader_stop(loader *l)
+{
+    pool_feed_free(l->feed);
+    l->feed = NULL;
+}

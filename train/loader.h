@@ -1,0 +1,40 @@
+/* Rows of a cohort -> ordered batches, prefetched by one background thread. A batch is a function
+ * of the plan and its index only. Inflated images are kept while they fit the cache, which changes
+ * nothing but speed. */
+#ifndef TRAIN_LOADER_H
+#define TRAIN_LOADER_H
+
+#include "model/model.h"
+#include "preprocess/cohort.h"
+#include "train/augment.h"
+
+typedef struct loader loader;
+/* The cohort is borrowed. size: index into cohort.h[]; cache: bytes of inflated images kept. */
+loader *loader_new(const cohort *c, int size, size_t cache, err *e);
+void loader_free(loader *l);
+
+typedef struct loader_plan {
+    const int64_t *row; /* cohort rows in order, borrowed until loader_stop */
+    int64_t n;
+    int batch;              /* rows per batch; the last one may be smaller */
+    int64_t first;          /* batch to begin with (resume) */
+    const augment_cfg *aug; /* NULL: images as they are */
+    uint64_t seed, epoch;   /* of augmentation and kept patches */
+    int n_patches, n_keep;  /* n_keep == 0 or n_patches: all */
+    int horizon;            /* index of the label */
+} loader_plan;
+
+typedef struct loader_batch {
+    model_batch in;       /* mean and sd are the caller's */
+    int64_t first_row;    /* place of its first sample in the plan */
+    const int64_t *row;   /* cohort rows, b of them */
+    const int32_t *label; /* [b]; -1 where unknown */
+} loader_batch;
+
+void loader_start(loader *l, const loader_plan *p);
+/* Next batch: 1, end of the plan: 0, error: -1. Valid until the next call. */
+int loader_next(loader *l, loader_batch *out, err *e);
+void loader_stop(loader *l);
+/* One image, inflated into out [h,w]. */
+MUST_CHECK bool loader_image(loader *l, int64_t row, uint16_t *out, err *e);
+#endif
