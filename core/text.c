@@ -3,7 +3,7 @@
 #include "core/text.h"
 #include "core/mem.h"
 
-#include <errno.h>
+#include <float.h>
 #include <limits.h>
 #include <locale.h>
 #include <math.h>
@@ -222,8 +222,10 @@ void text_shortest(double v, char out[32])
     out[0] = 0;
     if (!isfinite(v))
         return;
+    /* 15 digits always survive, except in the denormal range, where fewer may already be unique */
+    int first = fabs(v) < DBL_MIN ? 1 : 15;
     locale_t before = uselocale(c_locale());
-    for (int precision = 15; precision <= 17; precision++) {
+    for (int precision = first; precision <= 17; precision++) {
         snprintf(out, 32, "%.*g", precision, v);
         if (strtod(out, NULL) == v)
             break;
