@@ -37,6 +37,7 @@
 #define WORKER_EXIT_SETUP  91
 #define WORKER_NULL_PAGE   65536
 #define WORKER_READY_MS    60000
+#define WORKER_TRIES       3
 #define WORKER_FORK_TRIES  100
 #define WORKER_FORK_MS     50
 
@@ -163,6 +164,8 @@ static void child_fault(int sig, siginfo_t *info, void *context)
         _exit(WORKER_EXIT_IO);
     if (errno == ENOMEM && (sig == SIGABRT || (sig == SIGSEGV && at < WORKER_NULL_PAGE)))
         _exit(WORKER_EXIT_MEMORY);
+    if (info->si_code <= 0) /* sent by raise(), so nothing faults again: deliver it once more */
+        raise(sig);
 }
 
 static void child_signals(void)
@@ -652,26 +655,29 @@ worker_result worker_call(worker *w, int task, const char *path, const void *dat
     if (fd < 0)
         return WORKER_IO;
     call_head h = {.task = task, .arg_len = arg_len, .data_len = len};
-    bool sent = false;
-    for (int i = 0; i < 3 && !sent; i++) {
+    call_tail t;
+    int got = 0, status = 0;
+    for (int i = 0; i < WORKER_TRIES; i++) {
         if (!w->pid)
             worker_spawn(w);
-        sent = packet_send(w->socket, &h, sizeof(h), arg, arg_len, &fd, 1);
-        if (!sent)
-            worker_end(w); /* it died while idle, which is not this file's fault */
+        if (packet_send(w->socket, &h, sizeof(h), arg, arg_len, &fd, 1))
+            got = worker_wait(w, &t, w->limits.seconds);
+        if (got)
+            break;
+        /* SIGKILL comes from outside, most often for the memory of the machine, and may have met
+         * the worker before this request: such a file gets a second chance. */
+        status = worker_end(w);
+        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+            break;
     }
     close(fd);
-    if (!sent)
-        worker_fatal("cannot reach a worker");
-    call_tail t;
-    int got = worker_wait(w, &t, w->limits.seconds);
     if (got < 0) {
         worker_end(w);
         return WORKER_LIMIT;
     }
-    /* What comes from a worker is foreign: it has seen foreign bytes. */
     if (got == 0)
-        return result_of(worker_end(w));
+        return result_of(status);
+    /* What comes from a worker is foreign: it has seen foreign bytes. */
     if (t.ready || t.reply_len > w->limits.reply_cap) {
         worker_end(w);
         return WORKER_CRASH;
