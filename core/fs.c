@@ -477,15 +477,23 @@ bool fs_write(const char *path, const void *data, size_t len, err *e)
 
 /* ---- removal --------------------------------------------------------------------------------- */
 
-/* Remove `name` of the folder dir and all below; false with errno. */
-static bool remove_at(int dir, const char *name, int depth)
+/* Remove `name` of the folder dir and all below; false with errno. top: the uppermost folder of the
+ * tree, to which folders that lie too deep for one descriptor per level are moved first. */
+static bool remove_at(int dir, const char *name, int depth, int top)
 {
     if (unlinkat(dir, name, 0) == 0 || errno == ENOENT)
         return true;
     if (errno != EISDIR && errno != EPERM)
         return false;
     if (depth > DEPTH_MAX) {
-        errno = ELOOP;
+        char up[32];
+        for (int i = 0; i < 10000; i++) {
+            snprintf(up, sizeof up, "deep-%d%s", i, partial);
+            if (renameat(dir, name, top, up) == 0)
+                return true;
+            if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR)
+                return false;
+        }
         return false;
     }
     int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -496,13 +504,13 @@ static bool remove_at(int dir, const char *name, int depth)
         return false;
     }
     bool ok = true;
-    for (bool again = true; ok && again;) { /* names may be skipped while the folder shrinks */
+    for (bool again = true; ok && again;) { /* names may be skipped while the folder changes */
         again = false;
         rewinddir(d);
         for (struct dirent *de; ok && (de = readdir(d));) {
             if (strcmp(de->d_name, ".") == 0 || strcmp(de->d_name, "..") == 0)
                 continue;
-            ok = remove_at(dirfd(d), de->d_name, depth + 1);
+            ok = remove_at(fd, de->d_name, depth + 1, depth ? top : fd);
             again = true;
         }
     }
@@ -518,7 +526,7 @@ bool fs_remove_tree(const char *path, err *e)
     if (!*base || *base == '/' || strcmp(base, ".") == 0 || strcmp(base, "..") == 0 ||
         strcmp(base, "./") == 0 || strcmp(base, "../") == 0)
         return err_set(e, ERR_IO, "refusing to remove '%s'", path);
-    if (!remove_at(AT_FDCWD, path, 0))
+    if (!remove_at(AT_FDCWD, path, 0, -1))
         return err_errno(e, "cannot remove '%s'", path);
     return true;
 }
