@@ -18,6 +18,7 @@
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -153,6 +154,12 @@ static void close_fd(int *fd)
 static const char *volatile child_input;
 static volatile size_t child_input_len;
 
+/* _exit by hand: AddressSanitizer's wrapper of calls that do not return opens files. */
+static void fault_exit(int status)
+{
+    syscall(SYS_exit_group, status);
+}
+
 /* A fault inside the mapped input is a read error; a NULL dereference or an abort right after a
  * failed allocation is the memory limit; all else dies by its signal (SA_RESETHAND). */
 static void child_fault(int sig, siginfo_t *info, void *context)
@@ -161,9 +168,9 @@ static void child_fault(int sig, siginfo_t *info, void *context)
     uintptr_t at = (uintptr_t)info->si_addr;
     uintptr_t lo = (uintptr_t)child_input;
     if (sig == SIGBUS && lo && at >= lo && at - lo < child_input_len + WORKER_NULL_PAGE)
-        _exit(WORKER_EXIT_IO);
+        fault_exit(WORKER_EXIT_IO);
     if (errno == ENOMEM && (sig == SIGABRT || (sig == SIGSEGV && at < WORKER_NULL_PAGE)))
-        _exit(WORKER_EXIT_MEMORY);
+        fault_exit(WORKER_EXIT_MEMORY);
     if (info->si_code <= 0) /* sent by raise(), so nothing faults again: deliver it once more */
         raise(sig);
 }
