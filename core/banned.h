@@ -17,9 +17,6 @@ extern char *strncat(char *d, const char *s, size_t n) BANNED;
 extern char *strtok(char *s, const char *delim) BANNED;
 extern int sprintf(char *s, const char *fmt, ...) BANNED;
 extern int vsprintf(char *s, const char *fmt, __gnuc_va_list ap) BANNED;
-extern int atoi(const char *s) BANNED;
-extern long atol(const char *s) BANNED;
-extern double atof(const char *s) BANNED;
 extern int rand(void) BANNED;
 extern void srand(unsigned seed) BANNED;
 extern long random(void) BANNED;
@@ -31,5 +28,8 @@ extern char *asctime(const struct tm *t) BANNED;
 extern char *tmpnam(char s[L_tmpnam]) BANNED;
 extern char *mktemp(char *s) BANNED;
 #undef BANNED
+/* libc may define these three inline, which forbids a later attribute; no header reuses the names
+ */
+#pragma GCC poison atoi atol atof
 #endif
 #endif

@@ -1,5 +1,5 @@
 /* Errors as values, and the few compiler extensions the project uses.
- * An `err` is a plain struct on the caller's stack: a code (what kind) and a message (what exactly).
+ * An `err` is a plain struct on the caller's stack: a code (what kind), a message (what exactly).
  * Functions return true on success and leave it alone; on failure they fill it and return false.
  * Impossible states are BUG(); bad data never is. */
 #ifndef CORE_ERR_H

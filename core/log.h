@@ -1,5 +1,5 @@
 /* Levelled logging: one line per event on stderr, "level event key=value ...". stdout is data.
- * Never pass a name, a date of birth, a raw identifier or a path that may hold one: pseudonyms only.
+ * Never pass a name, a date of birth, a raw identifier or a path that may hold one: pseudonyms.
  * Also the progress line of long work: on a terminal a rewritten line at most once per second,
  * otherwise one plain line per minute. Thread-safe. */
 #ifndef CORE_LOG_H

@@ -12,14 +12,14 @@ extern "C" {
 
 /* *out = a * b; false (ERR_RANGE) on overflow of size_t. */
 MUST_CHECK bool mem_size_mul(size_t a, size_t b, size_t *out, err *e);
-void *mem_alloc(size_t n);             /* uninitialised, 64-byte aligned; n == 0 gives a valid pointer */
+void *mem_alloc(size_t n); /* uninitialised, 64-byte aligned; n == 0 gives a valid pointer */
 void *mem_calloc(size_t n, size_t size); /* zeroed, 64-byte aligned, overflow-checked */
 /* Grow `p` (from mem_alloc, or NULL) from old to n bytes; the content is kept. */
 void *mem_realloc(void *p, size_t old, size_t n);
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* accepts NULL */
-#define MEM_NEW(type)       ((type *)mem_calloc(1, sizeof(type)))
-#define MEM_ARRAY(type, n)  ((type *)mem_calloc((size_t)(n), sizeof(type)))
+#define MEM_NEW(type)      ((type *)mem_calloc(1, sizeof(type)))
+#define MEM_ARRAY(type, n) ((type *)mem_calloc((size_t)(n), sizeof(type)))
 
 /* Bump allocator: everything freed at once by reset. Blocks grow as needed and are kept by reset.
  * Not thread-safe: one arena per thread or per step. */

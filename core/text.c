@@ -223,14 +223,16 @@ void text_shortest(double v, char out[32])
     if (!isfinite(v))
         return;
     /* 15 digits always survive, except in the denormal range, where fewer may already be unique */
+    char buf[48];
     int first = fabs(v) < DBL_MIN ? 1 : 15;
     locale_t before = uselocale(c_locale());
     for (int precision = first; precision <= 17; precision++) {
-        snprintf(out, 32, "%.*g", precision, v);
-        if (strtod(out, NULL) == v)
+        snprintf(buf, sizeof buf, "%.*g", precision, v);
+        if (strtod(buf, NULL) == v)
             break;
     }
     uselocale(before);
+    memcpy(out, buf, strlen(buf) + 1); /* at most 24 characters: -1.7976931348623157e+308 */
 }
 
 /* ---- dates: days_from_civil and its inverse, Hinnant, chrono-compatible low-level algorithms --
