@@ -9,6 +9,8 @@
 
 typedef struct catalog catalog;
 catalog *catalog_open(const char *store, bool write, err *e); /* creates the tables when writing */
+/* The same for a file by name: the catalogue of one shard of a scan. */
+catalog *catalog_open_file(const char *path, bool write, err *e);
 void catalog_close(catalog *c);
 db *catalog_db(catalog *c);
 

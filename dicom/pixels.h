@@ -28,7 +28,9 @@ typedef struct pixels {
 reason pixels_decode(const void *data, size_t len, const record *r, bool want_sha256, arena *a,
                      pixels *out);
 
-/* Once per process before decoding: register codecs, load the dictionary, silence DCMTK. */
+/* Once per process before reading or decoding: load the dictionary, silence DCMTK. */
 void pixels_init(void);
+/* Call in the parent before work starts: fails ERR_IO when DCMTK's dictionary is not installed. */
+MUST_CHECK bool pixels_ready(err *e);
 const char *pixels_libraries(void); /* "DCMTK 3.6.7" */
 #endif

@@ -78,7 +78,9 @@
     X(L, SHORT_FOLLOWUP, "cancer-free follow-up is too short")                                     \
     X(L, INCOMPLETE_EXAM, "the exam lacks required views")                                         \
     X(L, VENDOR_FILTER, "the vendor is not in the configured list")                                \
-    X(L, SPLIT_CONFLICT, "the patient was assigned to two splits")
+    X(L, SPLIT_CONFLICT, "the patient was assigned to two splits")                                 \
+    X(V, NO_SPACING, "the pixel size is not recorded, and the canvas is in millimetres")           \
+    X(V, CANVAS_CUT, "the breast is larger than the canvas")
 
 typedef enum reason {
     REASON_NONE = 0,

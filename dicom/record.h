@@ -47,7 +47,8 @@ enum { /* record.text_flags: words found in descriptions (upper case, whole word
        TEXT_MAG = 256,
        TEXT_CAD = 512,
        TEXT_SYNTHETIC = 1024,
-       TEXT_TOMO = 2048
+       TEXT_TOMO = 2048,
+       TEXT_PRIVATE_VOLUME = 4096 /* a private volume in a secondary capture (7E01,xx10) */
 };
 #define RECORD_WINDOWS 8
 
@@ -57,10 +58,11 @@ typedef struct record {
     char patient_id[65], issuer[65], accession[65];
     int32_t exam_day;     /* days since 1970-01-01, RECORD_UNKNOWN */
     char date_source[24]; /* keyword of the attribute used */
+    int acquisition_time; /* seconds since midnight, -1 unknown */
     int age;              /* years at the exam, -1 unknown */
     char sex;             /* 'F', 'M', 'O', 0 */
     /* what it is */
-    char modality[17];
+    char modality[17], body_part[17];
     record_intent intent;
     char image_type[5][17]; /* values 1..5, "" = absent */
     record_view view;
@@ -96,15 +98,23 @@ typedef struct record {
     int32_t padding, padding_limit;
 } record;
 
-/* Read the header of a DICOM file held in memory (whole, or at least up to PixelData). On failure
- * returns the reason (IO_UNREADABLE, IO_TRUNCATED, NOT_IMAGE...) with what could be read in out.
- * Never reads into sequences by accident. Runs in an isolated worker. */
+/* Read the header of a whole DICOM file held in memory; pixel data is skipped, not touched. On
+ * failure returns the reason with what could be read in out: IO_UNREADABLE, IO_TRUNCATED (also when
+ * the file ends inside its pixel data), NOT_IMAGE, TS_UNSUPPORTED (a header that is itself
+ * compressed). Never reads into sequences by accident. Runs in an isolated worker after
+ * pixels_init. */
 reason record_read(const void *data, size_t len, record *out);
+
+/* Everything unknown. */
+void record_clear(record *r);
+/* HOLOGIC, GE...; "" for an empty manufacturer, OTHER for an unknown one. */
+const char *record_vendor(const char *manufacturer);
 
 /* The record as named columns: one table drives catalogue, CSV and `show`. */
 int record_columns(void);
 const char *record_column_name(int i);
 bool record_column_is_identifier(int i); /* never leaves the hospital side */
+#define RECORD_COLUMN_MAX 1024           /* bytes that always suffice for one column's text */
 void record_column_text(const record *r, int i, char *out, size_t cap);
 MUST_CHECK bool record_column_parse(record *r, int i, const char *text, err *e);
 const char *record_view_name(record_view v); /* "CC", "MLO"..., "" unknown */

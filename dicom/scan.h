@@ -5,6 +5,14 @@
 #include "core/cfg.h"
 #include "core/err.h"
 
+/* Indices of the program's worker tasks; cli/main composes the table in this order. */
+#define SCAN_TASK    0 /* scan_header_task */
+#define PREPARE_TASK 1 /* prepare_image_task */
+
+/* Worker task: the header of one file. The reply is a scan_header (dicom/scan.c). */
+size_t scan_header_task(const void *data, size_t len, const void *arg, size_t arg_len, void *reply,
+                        size_t reply_cap);
+
 extern const cfg_group scan_options; /* "scan.*": sidecar, seconds, memory_mib, ... */
 typedef struct scan_opts {
     const char *const *archive;

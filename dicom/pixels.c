@@ -1,0 +1,455 @@
+/* Stored pixels of one file: decides by the bytes which decoder runs, checks every size in 64 bit
+ * before memory is taken, and reads the tables that map stored values. dicom.md 2 and 3. */
+#include "dicom/pixels.h"
+
+#include "core/fs.h"
+#include "core/text.h"
+#include "dicom/codec.h"
+#include "dicom/dcmtk_shim.h"
+#include "dicom/tags.h"
+#include "dicom/walk.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define PIXELS_SIDE_MAX  65535
+#define PIXELS_FRAME_MAX (INT64_C(512) << 20) /* samples in one frame */
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "samples are hashed as they lie in memory");
+
+typedef enum coding {
+    CODING_UNKNOWN,
+    CODING_NATIVE,
+    CODING_RLE,
+    CODING_JLL,
+    CODING_OTHER /* a compression that is not supported */
+} coding;
+
+typedef struct slice {
+    const uint8_t *p;
+    size_t len;
+} slice;
+
+typedef struct job {
+    const uint8_t *data;
+    const record *r;
+    arena *a;
+    walk w;
+    size_t n;          /* samples per frame */
+    size_t frame_size; /* bytes of an uncompressed frame */
+    slice *fragments;
+    size_t n_fragments;
+    slice table; /* basic offset table */
+    coding how;
+    int precision; /* of the code stream, 0 = native */
+} job;
+
+static coding declared_coding(const char *ts)
+{
+    if (strcmp(ts, "1.2.840.10008.1.2") == 0 || strcmp(ts, "1.2.840.10008.1.2.1") == 0)
+        return CODING_NATIVE;
+    if (strcmp(ts, "1.2.840.10008.1.2.5") == 0)
+        return CODING_RLE;
+    if (strcmp(ts, "1.2.840.10008.1.2.4.57") == 0 || strcmp(ts, "1.2.840.10008.1.2.4.70") == 0)
+        return CODING_JLL;
+    return CODING_OTHER;
+}
+
+/* What the first bytes of compressed pixel data are. */
+static coding sniff(const uint8_t *p, size_t len)
+{
+    static const uint8_t j2k[] = {0xFF, 0x4F, 0xFF, 0x51};
+    static const uint8_t jp2[] = {0x00, 0x00, 0x00, 0x0C, 0x6A, 0x50, 0x20, 0x20};
+    jpeg_head head;
+    if (len >= 8 && (memcmp(p, j2k, sizeof(j2k)) == 0 || memcmp(p, jp2, sizeof(jp2)) == 0))
+        return CODING_OTHER;
+    if (len >= 2 && p[0] == 0xFF && p[1] == 0xD8)
+        return jpeg_sniff(p, len, &head) && head.process != 0xC3 ? CODING_OTHER : CODING_JLL;
+    if (len >= 64 && p[0] >= 1 && p[0] <= 15 && !p[1] && !p[2] && !p[3] && p[4] == 64 && !p[5] &&
+        !p[6] && !p[7])
+        return CODING_RLE;
+    return CODING_UNKNOWN;
+}
+
+static bool grey_geometry(const record *r)
+{
+    return r->samples == 1 && r->rows >= 1 && r->rows <= PIXELS_SIDE_MAX && r->cols >= 1 &&
+           r->cols <= PIXELS_SIDE_MAX && (int64_t)r->rows * r->cols <= PIXELS_FRAME_MAX &&
+           (r->bits_allocated == 8 || r->bits_allocated == 16) && r->bits_stored >= 1 &&
+           r->bits_stored <= r->bits_allocated && r->high_bit >= r->bits_stored - 1 &&
+           r->high_bit < r->bits_allocated && r->frames >= 1 &&
+           (strcmp(r->photometric, "MONOCHROME1") == 0 ||
+            strcmp(r->photometric, "MONOCHROME2") == 0);
+}
+
+static void list_fragments(job *j)
+{
+    size_t cursor = 0, len;
+    const uint8_t *p;
+    if (!j->w.pixel_items) { /* compressed bytes with an explicit length, without items */
+        j->fragments = arena_alloc(j->a, sizeof(slice));
+        j->fragments[0] = (slice){j->data + j->w.pixel_at, j->w.pixel_len};
+        j->n_fragments = 1;
+        return;
+    }
+    j->fragments = arena_alloc(j->a, (j->w.pixel_fragments + 1) * sizeof(slice));
+    for (bool first = true; walk_fragment(j->data, &j->w, &cursor, &p, &len); first = false) {
+        if (first)
+            j->table = (slice){p, len};
+        else
+            j->fragments[j->n_fragments++] = (slice){p, len};
+    }
+}
+
+/* Believe the bytes: which decoder runs, and whether the header lied about it. */
+static reason choose(job *j, pixels *out)
+{
+    const char *ts = j->w.transfer_syntax[0] ? j->w.transfer_syntax : j->r->transfer_syntax;
+    coding declared = declared_coding(ts);
+    if (declared == CODING_OTHER || j->w.big_endian)
+        return REASON_TS_UNSUPPORTED;
+    size_t whole = j->frame_size * (size_t)j->r->frames; /* both were bounded: no overflow */
+    bool fits_native =
+        !j->w.pixel_items && j->w.pixel_len >= whole && j->w.pixel_len - whole < j->frame_size;
+    list_fragments(j);
+    if (j->n_fragments == 0)
+        return REASON_DEC_FAILED;
+    coding seen = sniff(j->fragments[0].p, j->fragments[0].len);
+    if (declared == CODING_NATIVE && (fits_native || seen == CODING_UNKNOWN) && !j->w.pixel_items)
+        seen = CODING_NATIVE;
+    else if (declared != CODING_NATIVE && seen == CODING_UNKNOWN && fits_native)
+        seen = CODING_NATIVE;
+    if (seen == CODING_UNKNOWN && declared == CODING_RLE)
+        return REASON_DEC_FAILED; /* RLE has no signature: a damaged header looks like anything */
+    if (seen != declared)
+        reason_add(&out->notes, REASON_TS_LIES);
+    j->how = seen;
+    return seen == CODING_UNKNOWN ? REASON_TS_LIES
+           : seen == CODING_OTHER ? REASON_TS_UNSUPPORTED
+                                  : REASON_NONE;
+}
+
+/* The offset table gives the start of each frame, counted from the first fragment. */
+static bool frame_starts_by_table(const job *j, size_t *start)
+{
+    size_t frames = (size_t)j->r->frames, frame = 0, offset = 0;
+    if (j->table.len != 4 * frames)
+        return false;
+    for (size_t i = 0; i < j->n_fragments; i++) {
+        const uint8_t *t = j->table.p + 4 * frame;
+        if (frame < frames &&
+            ((size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24) == offset)
+            start[frame++] = i;
+        offset += 8 + j->fragments[i].len;
+    }
+    return frame == frames && start[0] == 0;
+}
+
+static bool frame_starts_by_image(const job *j, size_t *start)
+{
+    size_t frames = (size_t)j->r->frames, frame = 0;
+    for (size_t i = 0; i < j->n_fragments; i++)
+        if (j->fragments[i].len >= 2 && j->fragments[i].p[0] == 0xFF &&
+            j->fragments[i].p[1] == 0xD8) {
+            if (frame == frames)
+                return false;
+            start[frame++] = i;
+        }
+    return frame == frames && start[0] == 0;
+}
+
+/* start[frames + 1]: first fragment of each frame. */
+static bool frame_starts(job *j, size_t **out)
+{
+    size_t frames = (size_t)j->r->frames;
+    if (frames > j->n_fragments)
+        return false;
+    size_t *start = arena_alloc(j->a, (frames + 1) * sizeof(*start));
+    *out = start;
+    start[frames] = j->n_fragments;
+    if (frames == 1) {
+        start[0] = 0;
+        return true;
+    }
+    if (frame_starts_by_table(j, start))
+        return true;
+    if (frames == j->n_fragments) {
+        for (size_t i = 0; i < frames; i++)
+            start[i] = i;
+        return true;
+    }
+    return j->how == CODING_JLL && frame_starts_by_image(j, start);
+}
+
+static slice joined(job *j, size_t from, size_t to)
+{
+    if (to - from == 1)
+        return j->fragments[from];
+    size_t total = 0, at = 0;
+    for (size_t i = from; i < to; i++)
+        total += j->fragments[i].len; /* pieces of one file: no overflow */
+    uint8_t *p = arena_alloc(j->a, total);
+    for (size_t i = from; i < to; i++) {
+        memcpy(p + at, j->fragments[i].p, j->fragments[i].len);
+        at += j->fragments[i].len;
+    }
+    return (slice){p, total};
+}
+
+static reason of_codec(codec_status s)
+{
+    static const reason map[] = {
+        [CODEC_OK] = REASON_NONE,
+        [CODEC_DAMAGED] = REASON_DEC_WARNED,
+        [CODEC_BROKEN] = REASON_DEC_FAILED,
+        [CODEC_GEOMETRY] = REASON_PIX_GEOMETRY,
+        [CODEC_UNSUPPORTED] = REASON_TS_UNSUPPORTED,
+    };
+    return map[s];
+}
+
+/* Can `len` compressed bytes hold a frame at all? Refuses bombs before memory is taken. */
+static bool enough_bytes(const job *j, size_t len)
+{
+    uint64_t n = j->n, have = len;
+    if (j->how == CODING_JLL)
+        return have * 8 >= n; /* a code has at least one bit */
+    if (j->how == CODING_RLE)
+        return have * 64 >= j->frame_size; /* two bytes make at most 128 */
+    return true;
+}
+
+static reason decode_frame(job *j, slice s, uint16_t *dst)
+{
+    const record *r = j->r;
+    switch (j->how) {
+    case CODING_RLE:
+        return of_codec(rle_decode(s.p, s.len, r->rows, r->cols, r->bits_allocated, dst));
+    case CODING_JLL: {
+        reason why = of_codec(jll_decode(s.p, s.len, r->rows, r->cols, dst, &j->precision));
+        if (why == REASON_NONE && j->precision > r->bits_allocated)
+            return REASON_PIX_GEOMETRY;
+        return why;
+    }
+    default:
+        if (r->bits_allocated == 16)
+            memcpy(dst, s.p, j->frame_size);
+        else
+            for (size_t i = 0; i < j->n; i++)
+                dst[i] = s.p[i];
+        return REASON_NONE;
+    }
+}
+
+/* Samples as bytes of their allocated width. */
+static const void *sample_bytes(job *j, const uint16_t *samples, uint8_t **scratch)
+{
+    if (j->r->bits_allocated == 16)
+        return samples;
+    if (!*scratch)
+        *scratch = arena_alloc(j->a, j->n);
+    for (size_t i = 0; i < j->n; i++)
+        (*scratch)[i] = (uint8_t)samples[i];
+    return *scratch;
+}
+
+static reason decode_all(job *j, bool want_sha256, pixels *out)
+{
+    size_t frames = (size_t)j->r->frames, todo = want_sha256 ? frames : 1, *start = NULL;
+    bool native = j->how == CODING_NATIVE;
+    if (native && j->w.pixel_len < (uint64_t)frames * j->frame_size)
+        return REASON_IO_TRUNCATED;
+    if (!native && !frame_starts(j, &start))
+        return REASON_DEC_FAILED;
+    fs_sha256 *sha = NULL;
+    uint16_t *spare = NULL;
+    uint8_t *scratch = NULL;
+    reason why = REASON_NONE;
+    for (size_t f = 0; f < todo && why == REASON_NONE; f++) {
+        slice s = native ? (slice){j->data + j->w.pixel_at + f * j->frame_size, j->frame_size}
+                         : joined(j, start[f], start[f + 1]);
+        if (!enough_bytes(j, s.len)) {
+            why = REASON_DEC_WARNED;
+            break;
+        }
+        uint16_t **dst = f == 0 ? &out->stored : &spare;
+        if (!*dst)
+            *dst = arena_alloc(j->a, j->n * sizeof(uint16_t));
+        why = decode_frame(j, s, *dst);
+        if (why != REASON_NONE)
+            break;
+        const void *bytes = sample_bytes(j, *dst, &scratch);
+        if (f == 0)
+            fs_xxh128_of(bytes, j->frame_size, out->hash);
+        if (want_sha256) {
+            sha = sha ? sha : fs_sha256_new();
+            fs_sha256_add(sha, bytes, j->frame_size);
+        }
+    }
+    if (sha)
+        fs_sha256_end(sha, out->sha256);
+    return why;
+}
+
+/* Overlays of old files live in the bits above BitsStored. */
+static bool has_embedded_overlay(const dcm_item *root)
+{
+    for (unsigned g = 0x6000; g <= 0x601E; g += 2) {
+        char position[16];
+        if (dcm_text(root, (uint16_t)g, 0x0102, position, sizeof(position)) && position[0] &&
+            strcmp(position, "0") != 0)
+            return true;
+    }
+    return false;
+}
+
+/* BitsStored against what the samples hold: the code stream's precision wins, and unexplained bits
+ * above BitsStored mean that the header is wrong. */
+static void settle_bits(job *j, const dcm_item *root, pixels *out)
+{
+    const record *r = j->r;
+    out->bits_stored = r->bits_stored;
+    out->high_bit = r->high_bit;
+    out->is_signed = r->pixel_signed;
+    if (j->precision && j->precision < r->bits_stored) {
+        out->bits_stored = j->precision;
+        out->high_bit = j->precision - 1;
+    }
+    unsigned all = 0;
+    for (size_t i = 0; i < j->n; i++)
+        all |= out->stored[i];
+    unsigned above = all >> (out->high_bit + 1);
+    if (out->is_signed && above) { /* copies of the sign are no data */
+        above = 0;
+        int shift = 31 - out->high_bit;
+        for (size_t i = 0; i < j->n && !above; i++) {
+            int32_t v = (int32_t)((uint32_t)out->stored[i] << shift) >> shift;
+            above = ((uint32_t)v & 0xFFFFu) != out->stored[i] && r->bits_allocated == 16;
+        }
+    }
+    if (!above || has_embedded_overlay(root))
+        return;
+    reason_add(&out->notes, REASON_BITS_LIE);
+    int top = 0;
+    while (all >> top)
+        top++;
+    out->bits_stored = j->precision > out->bits_stored ? j->precision
+                       : out->is_signed                ? r->bits_allocated
+                                                       : top;
+    out->high_bit = out->bits_stored - 1;
+}
+
+/* One item of a LUT sequence; left empty (n == 0) when its parts do not fit together. */
+static void read_lut(const dcm_item *root, tag_id seq_id, bool pixels_signed, arena *a,
+                     pixels_lut *out)
+{
+    const tag *seq = tag_of(seq_id), *descr = tag_of(TAG_LUTDescriptor),
+              *data = tag_of(TAG_LUTData);
+    const dcm_item *item = dcm_child(root, seq->group, seq->element, 0);
+    char line[64];
+    int n, first, bits;
+    const uint16_t *words;
+    size_t bytes;
+    memset(out, 0, sizeof(*out));
+    if (!item || !dcm_text(item, descr->group, descr->element, line, sizeof(line)) ||
+        sscanf(line, "%d\\%d\\%d", &n, &first, &bits) != 3 ||
+        !dcm_words(item, data->group, data->element, &words, &bytes))
+        return;
+    n = n == 0 ? 65536 : n < 0 ? n + 65536 : n; /* n is unsigned, whatever its VR says */
+    if (n < 1 || n > 65536 || bits < 1 || bits > 16 || first < INT16_MIN || first > UINT16_MAX)
+        return;
+    if (pixels_signed && first > INT16_MAX)
+        first -= 65536;
+    else if (!pixels_signed && first < 0)
+        first += 65536;
+    if (bytes < (size_t)n)
+        return;
+    bool packed = bytes < 2 * (size_t)n; /* 8-bit entries, two in a word, the first one low */
+    out->data = arena_alloc(a, (size_t)n * sizeof(uint16_t));
+    unsigned max = 0;
+    for (int i = 0; i < n; i++) {
+        unsigned v = packed ? words[i / 2] >> (i % 2 ? 8 : 0) & 0xFFu : words[i];
+        out->data[i] = (uint16_t)v;
+        max = v > max ? v : max;
+    }
+    while (bits < 16 && max >> bits)
+        bits++; /* entries larger than declared */
+    out->n = n;
+    out->first = first;
+    out->bits = bits;
+}
+
+static reason decode(job *j, size_t len, bool want_sha256, pixels *out)
+{
+    static const reason by_walk[] = {
+        [WALK_OK] = REASON_NONE,           [WALK_NOT_DICOM] = REASON_IO_UNREADABLE,
+        [WALK_CUT] = REASON_IO_TRUNCATED,  [WALK_DEEP] = REASON_IO_UNREADABLE,
+        [WALK_ODD] = REASON_IO_UNREADABLE, [WALK_DEFLATED] = REASON_TS_UNSUPPORTED,
+    };
+    const record *r = j->r;
+    walk_file(j->data, len, &j->w);
+    if (j->w.status != WALK_OK)
+        return by_walk[j->w.status];
+    if (!j->w.has_pixels)
+        return REASON_NOT_IMAGE;
+    const char *ts = j->w.transfer_syntax[0] ? j->w.transfer_syntax : r->transfer_syntax;
+    if (declared_coding(ts) == CODING_OTHER || j->w.big_endian)
+        return REASON_TS_UNSUPPORTED;
+    if (!grey_geometry(r))
+        return REASON_PIX_GEOMETRY;
+    j->n = (size_t)r->rows * (size_t)r->cols;
+    j->frame_size = j->n * (size_t)(r->bits_allocated / 8);
+    if ((uint64_t)j->frame_size > UINT64_MAX / 2 / (uint64_t)r->frames)
+        return REASON_PIX_GEOMETRY;
+    reason why = choose(j, out);
+    if (why == REASON_NONE)
+        why = decode_all(j, want_sha256, out);
+    if (why != REASON_NONE)
+        return why;
+    dcm_file *f;
+    if (dcm_open(j->data, len, &f) != DCM_OK) {
+        dcm_close(f);
+        return REASON_IO_UNREADABLE;
+    }
+    settle_bits(j, dcm_root(f), out);
+    read_lut(dcm_root(f), TAG_ModalityLUTSequence, r->pixel_signed, j->a, &out->modality);
+    read_lut(dcm_root(f), TAG_VOILUTSequence, r->pixel_signed, j->a, &out->voi);
+    dcm_close(f);
+    return REASON_NONE;
+}
+
+reason pixels_decode(const void *data, size_t len, const record *r, bool want_sha256, arena *a,
+                     pixels *out)
+{
+    memset(out, 0, sizeof(*out));
+    job j = {.data = data, .r = r, .a = a};
+    reason why = decode(&j, len, want_sha256, out);
+    if (why != REASON_NONE)
+        out->stored = NULL;
+    out->rows = r->rows;
+    out->cols = r->cols;
+    if (r->lossy == TRI_YES)
+        reason_add(&out->notes, REASON_LOSSY);
+    return why;
+}
+
+void pixels_init(void)
+{
+    dcm_init();
+}
+
+bool pixels_ready(err *e)
+{
+    dcm_init();
+    if (dcm_dictionary_loaded())
+        return true;
+    return err_set(e, ERR_IO,
+                   "DCMTK's data dictionary was not found; install the package libdcmtk17 or set "
+                   "DCMDICTPATH to the file dicom.dic");
+}
+
+const char *pixels_libraries(void)
+{
+    return dcm_version();
+}

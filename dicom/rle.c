@@ -1,0 +1,62 @@
+/* RLE Lossless: a header of 16 words, then one PackBits segment per byte of the sample, most
+ * significant first. A segment must give exactly rows * cols bytes and be used up. */
+#include "dicom/codec.h"
+
+#include <string.h>
+
+#define RLE_HEADER   64
+#define RLE_SEGMENTS 15
+
+static uint32_t get32(const uint8_t *p)
+{
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 24;
+}
+
+static codec_status unpack(const uint8_t *src, size_t len, uint16_t *dst, size_t n, int shift)
+{
+    size_t at = 0, out = 0;
+    while (out < n) {
+        if (at >= len)
+            return CODEC_DAMAGED;
+        unsigned c = src[at++];
+        if (c == 128)
+            continue;
+        size_t run = c < 128 ? c + 1 : 257 - c;
+        if (run > n - out || (c < 128 ? run : 1) > len - at)
+            return CODEC_DAMAGED;
+        for (size_t i = 0; i < run; i++, out++)
+            dst[out] = (uint16_t)(dst[out] | src[at + (c < 128 ? i : 0)] << shift);
+        at += c < 128 ? run : 1;
+    }
+    /* what may follow is padding: zeros to the next even offset, no-operation bytes */
+    for (size_t left = len - at, i = at; i < len; i++)
+        if (left > 2 && src[i] != 0 && src[i] != 128)
+            return CODEC_DAMAGED;
+    return CODEC_OK;
+}
+
+codec_status rle_decode(const uint8_t *src, size_t len, int rows, int cols, int bits_allocated,
+                        uint16_t *dst)
+{
+    if (len < RLE_HEADER)
+        return CODEC_BROKEN;
+    uint32_t segments = get32(src), planes = (uint32_t)bits_allocated / 8;
+    if (segments == 0 || segments > RLE_SEGMENTS)
+        return CODEC_BROKEN;
+    if (segments != planes)
+        return CODEC_GEOMETRY;
+    size_t n = (size_t)rows * (size_t)cols;
+    memset(dst, 0, n * sizeof(*dst));
+    for (uint32_t s = 0; s < segments; s++) {
+        size_t from = get32(src + 4 + 4 * s);
+        size_t to = s + 1 < segments ? get32(src + 8 + 4 * s) : len;
+        if (from < RLE_HEADER || to < from)
+            return CODEC_BROKEN;
+        if (to > len)
+            return CODEC_DAMAGED;
+        codec_status st = unpack(src + from, to - from, dst, n, (int)(8 * (segments - 1 - s)));
+        if (st != CODEC_OK)
+            return st;
+    }
+    return CODEC_OK;
+}

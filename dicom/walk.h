@@ -1,0 +1,42 @@
+/* One iterative pass over the bytes of a DICOM file before any library sees them: finds the
+ * transfer syntax and the pixel data, and proves that every declared length lies inside the file
+ * and that sequences are not nested too deep. Allocates nothing, reads no values but the transfer
+ * syntax. DICOM PS3.5 chapter 7 and annex A.4, PS3.10 chapter 7. */
+#ifndef DICOM_WALK_H
+#define DICOM_WALK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WALK_DEPTH 64 /* nested sequences; deeper files are refused */
+
+typedef enum walk_status {
+    WALK_OK,
+    WALK_NOT_DICOM, /* neither "DICM" at 128 nor a plausible first element */
+    WALK_CUT,       /* an element, item or sequence goes on beyond the last byte */
+    WALK_DEEP,
+    WALK_ODD,     /* the grammar is broken */
+    WALK_DEFLATED /* the data set is compressed as a whole and was not entered */
+} walk_status;
+
+typedef struct walk {
+    walk_status status;
+    char transfer_syntax[65]; /* (0002,0010), "" = absent */
+    bool explicit_vr, big_endian;
+    size_t dataset_at;
+    bool has_pixels;   /* (7FE0,0010) at top level; the fields below are set */
+    size_t header_len; /* bytes before the pixel data element, or the file's length */
+    size_t pixel_at;   /* first byte of the value */
+    size_t pixel_len;  /* native: declared length; encapsulated: up to the end of the last item */
+    bool pixel_items;  /* the value is a sequence of items */
+    bool pixel_cut;    /* the pixel data itself goes on beyond the last byte */
+    size_t pixel_fragments; /* items after the offset table */
+} walk;
+
+void walk_file(const void *data, size_t len, walk *out);
+/* Visit the items of encapsulated pixel data in order, the offset table first. *cursor starts at 0;
+ * returns false after the last one. */
+bool walk_fragment(const void *data, const walk *w, size_t *cursor, const uint8_t **item,
+                   size_t *item_len);
+#endif
