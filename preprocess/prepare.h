@@ -6,6 +6,7 @@
 
 #include "core/cfg.h"
 #include "dicom/record.h"
+#include "dicom/scan.h"
 
 #define PREPARE_SIZES 4
 
@@ -24,6 +25,9 @@ MUST_CHECK bool prepare_sizes(const cfg *c, int *n, int *h, int *w, err *e);
 /* STORE/prep/<id>/<HxW>/NNNNN.h5; owned by the caller (mem_free). */
 char *prepare_shard_path(const char *store, const char *id, int h, int w, int number);
 
+/* ERR_CONFIG names a size or a combination of keys that cannot work. Call before the rest. */
+MUST_CHECK bool prepare_check(const cfg *c, err *e);
+
 typedef struct prepared {
     record rec;
     reason primary;     /* REASON_NONE = usable */
@@ -32,6 +36,7 @@ typedef struct prepared {
     int n_sizes, h[PREPARE_SIZES], w[PREPARE_SIZES];
     float affine[PREPARE_SIZES][6]; /* stored pixel -> canvas pixel */
     int flip_h, flip_v;
+    uint32_t proc_flags;                                     /* image.h IMAGE_* */
     uint32_t breast_pixels[PREPARE_SIZES];                   /* on the canvas */
     double sum_all[PREPARE_SIZES], sumsq_all[PREPARE_SIZES]; /* over [0,1] values */
     double sum_breast[PREPARE_SIZES], sumsq_breast[PREPARE_SIZES];
@@ -39,12 +44,17 @@ typedef struct prepared {
     uint64_t image_at[PREPARE_SIZES]; /* byte offset of the u16 canvas in the reply */
 } prepared;
 
+/* init of worker task PREPARE_TASK: codecs, OpenCV. */
+void prepare_init(void);
 /* Worker task: pure. data/len: the file; arg: prepare_arg; reply: prepared + canvases. */
 size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t arg_len,
                           void *reply, size_t reply_cap);
 size_t prepare_reply_cap(const cfg *c);
 /* Build the request for one file (facts already completed by a sidecar go along as override). */
 void *prepare_request(const cfg *c, const record *override_or_null, size_t *len); /* mem_free */
+
+/* True for reasons that say "broken", not "unsuitable": the books keep failed apart. */
+bool prepare_failed(reason r);
 
 typedef struct prepare_opts {
     const char *store;

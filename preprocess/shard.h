@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "core/json.h"
+#include "dicom/reason.h"
 
 /* Compressed chunk of one u16 [h,w] image; pure, called by parallel workers. Owned: mem_free. */
 void *shard_compress(const uint16_t *image, int h, int w, size_t *len);
@@ -18,7 +19,8 @@ typedef struct shard_meta { /* one image; no identifiers, pseudonyms only */
     float mm_per_px;
     uint32_t breast_pixels;
     double sum_all, sumsq_all, sum_breast, sumsq_breast;
-    uint64_t reasons[2]; /* flags */
+    uint32_t proc_flags; /* image.h IMAGE_*: what the pixel chain did */
+    uint64_t reasons[2]; /* flags, reason_set bits; on disk as names */
 } shard_meta;
 
 typedef struct shard_writer shard_writer;
@@ -39,4 +41,6 @@ void shard_size(const shard *s, int *h, int *w);
 MUST_CHECK bool shard_read_meta(shard *s, int row, shard_meta *m, err *e);
 /* Raw chunk into *buf (grown with mem_realloc), then shard_inflate outside the lock. */
 MUST_CHECK bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e);
+/* The provenance JSON given at commit; owned by the caller, mem_free. */
+char *shard_provenance(shard *s, err *e);
 #endif

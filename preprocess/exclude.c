@@ -1,0 +1,313 @@
+/* The criteria of exclude.h: one function and one row each. Pixel thresholds are the proposals of
+ * dicom.md 4; they are config keys and flag by default until calibrated per vendor. */
+#include "preprocess/exclude.h"
+
+#define UID_IMAGE "1.2.840.10008.5.1.4.1.1."
+
+/* ---- header criteria ------------------------------------------------------------------------- */
+
+static bool sop_is(const record *r, const char *tail)
+{
+    size_t n = strlen(UID_IMAGE);
+    return strncmp(r->sop_class, UID_IMAGE, n) == 0 && strcmp(r->sop_class + n, tail) == 0;
+}
+
+static bool sop_is_mammo(const record *r)
+{
+    return sop_is(r, "1.2") || sop_is(r, "1.2.1") || sop_is(r, "13.1.3") || sop_is(r, "13.1.4") ||
+           sop_is(r, "13.1.5");
+}
+
+static bool type_is(const record *r, int value, const char *word)
+{
+    return strcmp(r->image_type[value - 1], word) == 0;
+}
+
+static bool type_starts(const record *r, int value, const char *word)
+{
+    return strncmp(r->image_type[value - 1], word, strlen(word)) == 0;
+}
+
+#define HEADER_HIT(code)                                                                           \
+    static bool hit_##code(const exclude_cfg *c, const record *r, const pixel_facts *p UNUSED)
+
+HEADER_HIT(NOT_MG)
+{
+    return r->modality[0] ? strcmp(r->modality, "MG") != 0 : !sop_is_mammo(r);
+}
+HEADER_HIT(FOR_PROCESSING)
+{
+    return r->intent == INTENT_PROCESSING;
+}
+HEADER_HIT(SC_CAPTURE)
+{
+    return sop_is(r, "7") || strncmp(r->sop_class, UID_IMAGE "7.", strlen(UID_IMAGE) + 2) == 0 ||
+           type_is(r, 2, "SECONDARY");
+}
+HEADER_HIT(CAD_OVERLAY)
+{
+    return r->text_flags & TEXT_CAD;
+}
+HEADER_HIT(MF_PROJ)
+{
+    return sop_is(r, "13.1.4") || sop_is(r, "13.1.5") || type_is(r, 3, "TOMO_PROJ") ||
+           type_is(r, 3, "TOMO_SCOUT");
+}
+HEADER_HIT(MF_TOMO)
+{
+    if (hit_MF_PROJ(c, r, p))
+        return false;
+    return r->frames > 1 || sop_is(r, "13.1.3") || type_is(r, 3, "TOMOSYNTHESIS");
+}
+HEADER_HIT(SYN_2D)
+{
+    bool fuji = strcmp(r->model, "FDR-3000AWS") == 0 && type_is(r, 1, "DERIVED") &&
+                type_is(r, 2, "PRIMARY") && !type_is(r, 3, "POST_CONTRAST");
+    return type_is(r, 4, "GENERATED_2D") || (r->text_flags & TEXT_SYNTHETIC) || fuji;
+}
+HEADER_HIT(CESM)
+{
+    if (c->keep_low_energy && type_is(r, 5, "LOW_ENERGY"))
+        return false;
+    return type_is(r, 3, "PRE_CONTRAST") || type_is(r, 3, "POST_CONTRAST") ||
+           type_is(r, 4, "SUBTRACTION") || type_is(r, 4, "ADDITION") ||
+           type_is(r, 5, "LOW_ENERGY") || type_is(r, 5, "HIGH_ENERGY");
+}
+HEADER_HIT(QC_IMAGE)
+{
+    return r->qc == TRI_YES || (r->text_flags & TEXT_QC);
+}
+HEADER_HIT(PHANTOM)
+{
+    return r->text_flags & TEXT_PHANTOM;
+}
+HEADER_HIT(SPECIMEN)
+{
+    return r->view == VIEW_SPECIMEN || (r->text_flags & TEXT_SPECIMEN);
+}
+HEADER_HIT(BIOPSY_STEREO)
+{
+    return type_starts(r, 3, "STEREO_") || type_starts(r, 3, "PREFIRE") ||
+           type_starts(r, 3, "POSTFIRE") || type_starts(r, 3, "POSTBIOPSY") ||
+           (r->text_flags & (TEXT_STEREO | TEXT_BIOPSY));
+}
+HEADER_HIT(WIRE_LOC)
+{
+    return r->text_flags & TEXT_WIRE;
+}
+HEADER_HIT(POST_CLIP)
+{
+    return type_starts(r, 3, "POSTMARKER") || (r->text_flags & TEXT_CLIP);
+}
+HEADER_HIT(EXPOSURE_ABORTED)
+{
+    return r->aborted == TRI_YES || r->kvp == 0 || r->exposure == 0;
+}
+HEADER_HIT(IMPLANT)
+{
+    return r->implant == TRI_YES;
+}
+HEADER_HIT(IMPLANT_DISPLACED)
+{
+    return r->modifiers & MODIFIER_IMPLANT_DISPLACED;
+}
+HEADER_HIT(MAGNIFICATION)
+{
+    return (r->modifiers & MODIFIER_MAGNIFICATION) || (r->text_flags & TEXT_MAG) ||
+           r->magnification > c->max_magnification;
+}
+HEADER_HIT(SPOT_COMPRESSION)
+{
+    return (r->modifiers & MODIFIER_SPOT) || (r->text_flags & TEXT_SPOT);
+}
+HEADER_HIT(VIEW_MODIFIER)
+{
+    return r->modifiers & MODIFIER_OTHER;
+}
+HEADER_HIT(VIEW_NONSTANDARD)
+{
+    return r->view != VIEW_CC && r->view != VIEW_MLO && r->view != VIEW_UNKNOWN;
+}
+HEADER_HIT(VIEW_UNKNOWN)
+{
+    return r->view == VIEW_UNKNOWN;
+}
+HEADER_HIT(LAT_UNKNOWN)
+{
+    return r->side != 'L' && r->side != 'R' && r->side != 'B';
+}
+HEADER_HIT(LAT_BOTH)
+{
+    return r->side == 'B';
+}
+HEADER_HIT(LAT_CONFLICT)
+{
+    return r->side_conflict == TRI_YES;
+}
+HEADER_HIT(PARTIAL_VIEW)
+{
+    return r->partial == TRI_YES;
+}
+HEADER_HIT(BURNED_IN)
+{
+    return r->burned_in == TRI_YES;
+}
+HEADER_HIT(LOSSY)
+{
+    return r->lossy == TRI_YES;
+}
+HEADER_HIT(NO_PATIENT_ID)
+{
+    return !r->patient_id[0];
+}
+HEADER_HIT(NO_STUDY)
+{
+    return !r->study_uid[0];
+}
+HEADER_HIT(NO_DATE)
+{
+    return r->exam_day == RECORD_UNKNOWN;
+}
+
+/* ---- pixel criteria -------------------------------------------------------------------------- */
+
+#define PIXELS_HIT(code)                                                                           \
+    static bool hit_##code(const exclude_cfg *c, const record *r UNUSED, const pixel_facts *p)
+
+PIXELS_HIT(TS_LIES)
+{
+    return reason_has(&p->notes, REASON_TS_LIES);
+}
+PIXELS_HIT(BITS_LIE)
+{
+    return reason_has(&p->notes, REASON_BITS_LIE);
+}
+PIXELS_HIT(NO_SPACING)
+{
+    return p->mm_wanted && !p->mm_known;
+}
+PIXELS_HIT(BLANK)
+{
+    return p->range < c->blank_range || p->top_share > c->blank_share;
+}
+PIXELS_HIT(POLARITY_CONFLICT)
+{
+    return p->polarity_conflict;
+}
+PIXELS_HIT(POLARITY_FIXED)
+{
+    return p->polarity_fixed;
+}
+PIXELS_HIT(POLARITY_UNCERTAIN)
+{
+    return p->polarity_uncertain;
+}
+PIXELS_HIT(SEG_FAILED)
+{
+    return !p->breast_found;
+}
+PIXELS_HIT(ORIENT_CONFLICT)
+{
+    return p->orient_conflict;
+}
+PIXELS_HIT(LOW_BREAST_AREA)
+{
+    return p->breast_found && p->breast_area < c->min_breast_area;
+}
+PIXELS_HIT(HIGH_BREAST_AREA)
+{
+    return p->breast_found && p->breast_area > c->max_breast_area;
+}
+PIXELS_HIT(UNDEREXPOSED)
+{
+    return p->breast_found && p->breast_median < c->min_median;
+}
+PIXELS_HIT(OVEREXPOSED)
+{
+    return p->breast_found && p->breast_saturated > c->max_saturated;
+}
+PIXELS_HIT(NOISE)
+{
+    return p->breast_found && p->breast_noise > c->max_noise;
+}
+PIXELS_HIT(CANVAS_CUT)
+{
+    return p->canvas_cut;
+}
+
+/* ---- the table ------------------------------------------------------------------------------- */
+
+static const struct {
+    reason code;
+    exclude_phase phase;
+    const char *source;
+    bool (*hit)(const exclude_cfg *c, const record *r, const pixel_facts *p);
+} criteria[EXCLUDE_ROWS] = {
+#define EXCLUDE_ROW(code, key, phase, action, source)                                              \
+    {REASON_##code, EXCLUDE_##phase, source, hit_##code},
+    EXCLUDE_LIST(EXCLUDE_ROW)
+#undef EXCLUDE_ROW
+};
+
+#define ACTION_CHOICES "exclude|flag|off"
+#define NUMBER(field, def, lo, hi, unit, help)                                                     \
+    {                                                                                              \
+        "exclude." #field, CFG_REAL, offsetof(exclude_cfg, field), def, lo, hi, NULL, unit, help   \
+    }
+static const cfg_option options[] = {
+#define EXCLUDE_OPTION(code, key, phase, act, source)                                              \
+    {"exclude." #key,                                                                              \
+     CFG_ENUM,                                                                                     \
+     offsetof(exclude_cfg, action[EXCLUDE_##code]),                                                \
+     #act,                                                                                         \
+     0,                                                                                            \
+     0,                                                                                            \
+     ACTION_CHOICES,                                                                               \
+     "",                                                                                           \
+     "action for " #code ": " source},
+    EXCLUDE_LIST(EXCLUDE_OPTION)
+#undef EXCLUDE_OPTION
+        {"exclude.keep_low_energy", CFG_BOOL, offsetof(exclude_cfg, keep_low_energy), "false", 0, 0,
+         NULL, "", "treat low-energy images of contrast-enhanced exams as ordinary mammograms"},
+    NUMBER(max_magnification, "1.2", 1, 10, "",
+           "magnification factor above which MAGNIFICATION hits"),
+    NUMBER(blank_range, "0.02", 0, 1, "full scale", "BLANK: smallest spread of the display values"),
+    NUMBER(blank_share, "0.995", 0, 1, "share", "BLANK: largest share of one display value"),
+    NUMBER(min_breast_area, "0.04", 0, 1, "share", "LOW_BREAST_AREA: smallest breast / image"),
+    NUMBER(max_breast_area, "0.9", 0, 1, "share", "HIGH_BREAST_AREA: largest breast / image"),
+    NUMBER(min_median, "0.03", 0, 1, "full scale", "UNDEREXPOSED: smallest median of the breast"),
+    NUMBER(max_saturated, "0.2", 0, 1, "share", "OVEREXPOSED: largest share of full-scale pixels"),
+    NUMBER(max_noise, "0.05", 0, 10, "", "NOISE: largest residual noise / contrast of the breast"),
+};
+const cfg_group exclude_options = {"Technical exclusion", options, COUNT_OF(options)};
+
+void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
+                   const pixel_facts *px, reason_set *set, reason *primary)
+{
+    if ((phase == EXCLUDE_PIXELS) != (px != NULL))
+        BUG("exclude_judge: pixel facts and phase disagree");
+    for (int i = 0; i < EXCLUDE_ROWS; i++) {
+        if (criteria[i].phase != phase || c->action[i] == EXCLUDE_OFF)
+            continue;
+        if (!criteria[i].hit(c, r, px))
+            continue;
+        reason_add(set, criteria[i].code);
+        if (c->action[i] == EXCLUDE_DROP && *primary == REASON_NONE)
+            *primary = criteria[i].code;
+    }
+}
+
+reason exclude_code(int row)
+{
+    return criteria[row].code;
+}
+
+exclude_phase exclude_row_phase(int row)
+{
+    return criteria[row].phase;
+}
+
+const char *exclude_source(int row)
+{
+    return criteria[row].source;
+}

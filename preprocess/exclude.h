@@ -1,0 +1,104 @@
+/* Technical exclusion: one ordered table of criteria, judged on one image alone (design.md 1;
+ * dicom.md 4). Header rows run before the pixels are decoded, pixel rows after. Every criterion has
+ * a config key "exclude.<code>: exclude|flag|off"; the first hit set to `exclude` is the primary
+ * reason, every hit that is not off is recorded. Relational rules (duplicates, labels) are in
+ * split. */
+#ifndef PREPROCESS_EXCLUDE_H
+#define PREPROCESS_EXCLUDE_H
+
+#include "core/cfg.h"
+#include "dicom/record.h"
+
+typedef enum exclude_phase { EXCLUDE_HEADER, EXCLUDE_PIXELS } exclude_phase;
+typedef enum exclude_action { EXCLUDE_DROP, EXCLUDE_FLAG, EXCLUDE_OFF } exclude_action;
+
+/* The criteria in the order of judgement: code, config key, phase, default action, source. The
+ * sentence of each code is in dicom/reason.h. */
+#define EXCLUDE_LIST(X)                                                                            \
+    X(NOT_MG, not_mg, HEADER, exclude, "Modality (0008,0060), SOP class")                          \
+    X(FOR_PROCESSING, for_processing, HEADER, exclude, "PresentationIntentType (0008,0068)")       \
+    X(SC_CAPTURE, sc_capture, HEADER, exclude, "SOP class, ImageType value 2")                     \
+    X(CAD_OVERLAY, cad_overlay, HEADER, flag, "word CAD in a description")                         \
+    X(MF_TOMO, mf_tomo, HEADER, exclude, "NumberOfFrames (0028,0008), SOP class, ImageType")       \
+    X(MF_PROJ, mf_proj, HEADER, exclude, "SOP class, ImageType value 3")                           \
+    X(SYN_2D, syn_2d, HEADER, exclude, "ImageType value 4, descriptions, device")                  \
+    X(CESM, cesm, HEADER, exclude, "ImageType values 3 to 5")                                      \
+    X(QC_IMAGE, qc_image, HEADER, exclude, "QualityControlImage (0028,0300), descriptions")        \
+    X(PHANTOM, phantom, HEADER, exclude, "descriptions")                                           \
+    X(SPECIMEN, specimen, HEADER, exclude, "view code 127457009, descriptions")                    \
+    X(BIOPSY_STEREO, biopsy_stereo, HEADER, exclude, "ImageType value 3, descriptions")            \
+    X(WIRE_LOC, wire_loc, HEADER, exclude, "descriptions")                                         \
+    X(POST_CLIP, post_clip, HEADER, exclude, "ImageType value 3, descriptions")                    \
+    X(EXPOSURE_ABORTED, exposure_aborted, HEADER, exclude,                                         \
+      "ExposureStatus (0018,7064), exposure or KVP of 0")                                          \
+    X(IMPLANT, implant, HEADER, exclude, "BreastImplantPresent (0028,1300)")                       \
+    X(IMPLANT_DISPLACED, implant_displaced, HEADER, exclude, "view modifier 399209000")            \
+    X(MAGNIFICATION, magnification, HEADER, exclude, "view modifier, factor (0018,1114)")          \
+    X(SPOT_COMPRESSION, spot_compression, HEADER, exclude, "view modifier, paddle, descriptions")  \
+    X(VIEW_MODIFIER, view_modifier, HEADER, exclude, "ViewModifierCodeSequence (0054,0222)")       \
+    X(VIEW_NONSTANDARD, view_nonstandard, HEADER, exclude, "ViewCodeSequence (0054,0220)")         \
+    X(VIEW_UNKNOWN, view_unknown, HEADER, exclude, "no source of the view")                        \
+    X(LAT_UNKNOWN, lat_unknown, HEADER, exclude, "no source of the side")                          \
+    X(LAT_BOTH, lat_both, HEADER, exclude, "ImageLaterality (0020,0062)")                          \
+    X(LAT_CONFLICT, lat_conflict, HEADER, exclude, "sources of the side disagree")                 \
+    X(PARTIAL_VIEW, partial_view, HEADER, exclude, "PartialView (0028,1350)")                      \
+    X(BURNED_IN, burned_in, HEADER, flag, "BurnedInAnnotation (0028,0301)")                        \
+    X(LOSSY, lossy, HEADER, flag, "LossyImageCompression (0028,2110)")                             \
+    X(NO_PATIENT_ID, no_patient_id, HEADER, exclude, "PatientID (0010,0020)")                      \
+    X(NO_STUDY, no_study, HEADER, exclude, "StudyInstanceUID (0020,000D)")                         \
+    X(NO_DATE, no_date, HEADER, flag, "no usable date attribute")                               \
+    X(TS_LIES, ts_lies, PIXELS, flag, "transfer syntax against the bytes")                         \
+    X(BITS_LIE, bits_lie, PIXELS, flag, "BitsStored against the values")                           \
+    X(NO_SPACING, no_spacing, PIXELS, exclude, "pixel size unknown while prepare.fit is mm")       \
+    X(BLANK, blank, PIXELS, exclude, "range of the display values")                                \
+    X(POLARITY_CONFLICT, polarity_conflict, PIXELS, flag, "(0028,0004) against (2050,0020)")       \
+    X(POLARITY_FIXED, polarity_fixed, PIXELS, flag, "pixel polarity test")                         \
+    X(POLARITY_UNCERTAIN, polarity_uncertain, PIXELS, flag, "pixel polarity test")                 \
+    X(SEG_FAILED, seg_failed, PIXELS, exclude, "breast segmentation")                              \
+    X(ORIENT_CONFLICT, orient_conflict, PIXELS, flag, "PatientOrientation against the pixels")     \
+    X(LOW_BREAST_AREA, low_breast_area, PIXELS, flag, "breast area / image area")                  \
+    X(HIGH_BREAST_AREA, high_breast_area, PIXELS, flag, "breast area / image area")                \
+    X(UNDEREXPOSED, underexposed, PIXELS, flag, "median of the breast")                            \
+    X(OVEREXPOSED, overexposed, PIXELS, flag, "share of saturated breast pixels")                  \
+    X(NOISE, noise, PIXELS, flag, "residual against a 3x3 median in the breast")                   \
+    X(CANVAS_CUT, canvas_cut, PIXELS, flag, "breast larger than the canvas while prepare.fit is mm")
+
+typedef enum exclude_row {
+#define EXCLUDE_ENUM(code, key, phase, action, source) EXCLUDE_##code,
+    EXCLUDE_LIST(EXCLUDE_ENUM)
+#undef EXCLUDE_ENUM
+        EXCLUDE_ROWS
+} exclude_row;
+
+typedef struct exclude_cfg { /* POD, bound from exclude_options */
+    int action[EXCLUDE_ROWS];
+    bool keep_low_energy;
+    double max_magnification;
+    double blank_range, blank_share;
+    double min_breast_area, max_breast_area;
+    double min_median, max_saturated, max_noise;
+} exclude_cfg;
+extern const cfg_group exclude_options;
+
+typedef struct pixel_facts { /* what the pixel chain measured; shares are 0..1 */
+    bool mm_wanted, mm_known;
+    double range;     /* (p99.5 - p0.5) / full scale of the display values, padding left out */
+    double top_share; /* share of the most frequent display value */
+    bool polarity_conflict, polarity_fixed, polarity_uncertain, orient_conflict, canvas_cut;
+    bool breast_found;
+    double breast_area;      /* mask / image */
+    double breast_median;    /* of full scale */
+    double breast_saturated; /* share at full scale */
+    double breast_noise;     /* 1.4826 MAD of (I - 3x3 median) / (p95 - p5) */
+    reason_set notes;        /* of pixels_decode */
+} pixel_facts;
+
+/* Judge one phase: adds every hit to *set; *primary is set to the first hit whose action is exclude
+ * unless it is set already. px is NULL in the header phase. */
+void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
+                   const pixel_facts *px, reason_set *set, reason *primary);
+/* The row's code, phase and source, for reports and --help. */
+reason exclude_code(int row);
+exclude_phase exclude_row_phase(int row);
+const char *exclude_source(int row);
+#endif

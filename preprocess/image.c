@@ -1,0 +1,816 @@
+/* The pixel chain (image.h): window tables, resize, placing the breast on canvases. Finding the
+ * breast is segment.c. All sums are integers or run in a fixed order; rounding is half up. */
+#include "preprocess/image.h"
+
+#include <math.h>
+
+#include "preprocess/opencv_shim.h"
+#include "preprocess/segment.h"
+
+#define NOISE_STEP 8 /* grid of the noise estimate, stored pixels */
+#define SATURATED  0.999
+#define ERASE_GROW 0.01 /* of the thumbnail's long side: room around the mask that is kept */
+#define CROP_MIN   8    /* smallest crop side, pixels */
+
+/* ---- window ---------------------------------------------------------------------------------- */
+
+int32_t image_stored(const pixels *p, uint16_t raw)
+{
+    int shift = p->high_bit + 1 - p->bits_stored;
+    int32_t v = (int32_t)((uint32_t)raw >> (shift > 0 ? shift : 0)) & ((1 << p->bits_stored) - 1);
+    if (p->is_signed) {
+        int32_t s = 1 << (p->bits_stored - 1);
+        v = (v ^ s) - s;
+    }
+    return v;
+}
+
+void image_histogram(const pixels *p, uint32_t *hist)
+{
+    size_t n = (size_t)p->rows * (size_t)p->cols;
+    memset(hist, 0, IMAGE_WORDS * sizeof *hist);
+    for (size_t i = 0; i < n; i++)
+        hist[p->stored[i]]++;
+}
+
+bool image_inverse(const record *r, bool *conflict)
+{
+    bool mono1 = strcmp(r->photometric, "MONOCHROME1") == 0;
+    *conflict = r->pls != PLS_ABSENT && mono1 != (r->pls == PLS_INVERSE);
+    return r->pls == PLS_ABSENT ? mono1 : r->pls == PLS_INVERSE;
+}
+
+static bool is_padding(const record *r, int32_t v)
+{
+    if (!r->has_padding)
+        return false;
+    int32_t a = r->padding, b = r->has_padding_limit ? r->padding_limit : r->padding;
+    return a <= b ? v >= a && v <= b : v >= b && v <= a;
+}
+
+static double lut_index(const pixels_lut *l, double x)
+{
+    double i = floor(x + 0.5) - l->first;
+    return i < 0 ? 0 : i > l->n - 1 ? l->n - 1 : i;
+}
+
+/* Modality value of every raw word. */
+static void modality(const record *r, const pixels *p, double *m, uint32_t *flags)
+{
+    bool lut = p->modality.n >= 1 && p->modality.data;
+    for (int raw = 0; raw < IMAGE_WORDS; raw++) {
+        double v = image_stored(p, (uint16_t)raw);
+        if (lut)
+            m[raw] = p->modality.data[(int)lut_index(&p->modality, v)];
+        else
+            m[raw] = r->has_rescale ? r->slope * v + r->intercept : v;
+    }
+    if (lut)
+        *flags |= IMAGE_MODALITY_LUT;
+    else if (r->has_rescale)
+        *flags |= IMAGE_RESCALED;
+}
+
+typedef struct voi { /* one way from modality to 0..1 */
+    record_voi fn;
+    double c, w;
+    const pixels_lut *lut;
+    double lut_max;
+    double lo, hi; /* plain ramp when lut is NULL and w is 0 */
+} voi;
+
+static double voi_value(const voi *v, double x)
+{
+    if (v->lut)
+        return v->lut->data[(int)lut_index(v->lut, x)] / v->lut_max;
+    if (v->w == 0)
+        return v->hi > v->lo ? (x - v->lo) / (v->hi - v->lo) : x >= v->hi;
+    switch (v->fn) {
+    case VOI_SIGMOID:
+        return 1 / (1 + exp(-4 * (x - v->c) / v->w));
+    case VOI_LINEAR_EXACT:
+        if (x <= v->c - v->w / 2)
+            return 0;
+        return x > v->c + v->w / 2 ? 1 : (x - v->c) / v->w + 0.5;
+    case VOI_LINEAR:
+    default:
+        if (x <= v->c - 0.5 - (v->w - 1) / 2)
+            return 0;
+        if (x > v->c - 0.5 + (v->w - 1) / 2)
+            return 1;
+        return (x - (v->c - 0.5)) / (v->w - 1) + 0.5;
+    }
+}
+
+static bool voi_from_lut(const pixels *p, voi *out)
+{
+    const pixels_lut *l = &p->voi;
+    if (l->n < 2 || !l->data)
+        return false;
+    int most = 0;
+    for (int i = 0; i < l->n; i++)
+        most = l->data[i] > most ? l->data[i] : most;
+    if (most == 0)
+        return false;
+    int bits = l->bits >= 1 && l->bits <= 16 ? l->bits : 1;
+    while (bits < 16 && most > (1 << bits) - 1)
+        bits++;
+    *out = (voi){.lut = l, .lut_max = (1 << bits) - 1};
+    return true;
+}
+
+static bool voi_from_window(const record *r, voi *out)
+{
+    int pick = 0;
+    for (int i = r->n_windows - 1; i >= 0; i--)
+        if (text_ieq(r->window_name[i], "NORMAL"))
+            pick = i;
+    if (r->n_windows < 1)
+        return false;
+    double c = r->window_center[pick], w = r->window_width[pick];
+    if (!isfinite(c) || !isfinite(w) || w < (r->voi == VOI_LINEAR ? 1 : 1e-6))
+        return false;
+    *out = (voi){.fn = r->voi, .c = c, .w = w};
+    return true;
+}
+
+static void voi_full(const record *r, const pixels *p, const double *m, voi *out)
+{
+    double lo = 0, hi = (1 << p->bits_stored) - 1;
+    if (!p->modality.n && r->has_rescale) {
+        int32_t s = p->is_signed ? -(1 << (p->bits_stored - 1)) : 0;
+        double a = r->slope * s + r->intercept, b = r->slope * (s + hi) + r->intercept;
+        lo = a < b ? a : b;
+        hi = a < b ? b : a;
+    } else if (p->modality.n) {
+        for (int i = 0; i < p->modality.n; i++)
+            hi = p->modality.data[i] > hi ? p->modality.data[i] : hi;
+    } else if (p->is_signed) {
+        lo = -(1 << (p->bits_stored - 1));
+        hi = -lo - 1;
+    }
+    *out = (voi){.lo = lo, .hi = hi};
+}
+
+static void voi_minmax(const double *m, const uint8_t *pad, const uint32_t *hist, voi *out)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    for (int raw = 0; raw < IMAGE_WORDS; raw++)
+        if (hist[raw] && !pad[raw]) {
+            lo = m[raw] < lo ? m[raw] : lo;
+            hi = m[raw] > hi ? m[raw] : hi;
+        }
+    if (lo > hi)
+        lo = hi = 0;
+    *out = (voi){.fn = VOI_LINEAR, .c = (lo + hi + 1) / 2, .w = hi - lo + 1};
+}
+
+typedef struct level {
+    double m;
+    uint32_t n;
+} level;
+
+static int by_level(const void *a, const void *b)
+{
+    double x = ((const level *)a)->m, y = ((const level *)b)->m;
+    return (x > y) - (x < y);
+}
+
+static void voi_percentile(const prepare_cfg *c, const double *m, const uint8_t *pad,
+                           const uint32_t *hist, arena *a, voi *out)
+{
+    level *l = arena_alloc(a, IMAGE_WORDS * sizeof *l);
+    int n = 0;
+    uint64_t total = 0, seen = 0;
+    for (int raw = 0; raw < IMAGE_WORDS; raw++)
+        if (hist[raw] && !pad[raw]) {
+            l[n++] = (level){m[raw], hist[raw]};
+            total += hist[raw];
+        }
+    *out = (voi){.lo = 0, .hi = 0};
+    if (!n)
+        return;
+    qsort(l, (size_t)n, sizeof *l, by_level);
+    double at_lo = c->percentile_low / 100 * (double)total;
+    double at_hi = c->percentile_high / 100 * (double)total;
+    bool have_lo = false;
+    out->hi = l[n - 1].m;
+    for (int i = 0; i < n; i++) {
+        seen += l[i].n;
+        if (!have_lo && (double)seen >= at_lo) {
+            out->lo = l[i].m;
+            have_lo = true;
+        }
+        if ((double)seen >= at_hi) {
+            out->hi = l[i].m;
+            break;
+        }
+    }
+}
+
+static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *p, const double *m,
+                           voi *out)
+{
+    bool lut_first = c->voi_prefer == PREPARE_PREFER_LUT;
+    if (lut_first && voi_from_lut(p, out))
+        return IMAGE_VOI_LUT;
+    if (voi_from_window(r, out))
+        return IMAGE_VOI_WINDOW;
+    if (!lut_first && voi_from_lut(p, out))
+        return IMAGE_VOI_LUT;
+    voi_full(r, p, m, out);
+    return IMAGE_VOI_FULL;
+}
+
+void image_window(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
+                  const uint32_t *breast, bool invert, arena *a, image_lut *out)
+{
+    double *m = arena_alloc(a, IMAGE_WORDS * sizeof *m);
+    voi v = {0};
+    out->flags = invert ? IMAGE_INVERTED : 0;
+    modality(r, p, m, &out->flags);
+    for (int raw = 0; raw < IMAGE_WORDS; raw++)
+        out->pad[raw] = is_padding(r, image_stored(p, (uint16_t)raw));
+    if (r->has_padding)
+        out->flags |= IMAGE_PADDING;
+    switch (c->voi) {
+    case PREPARE_VOI_HEADER:
+        out->flags |= voi_choose(c, r, p, m, &v);
+        break;
+    case PREPARE_VOI_MINMAX:
+        voi_minmax(m, out->pad, hist, &v);
+        break;
+    case PREPARE_VOI_WINDOW:
+        v = (voi){.fn = VOI_LINEAR, .c = c->window_center, .w = c->window_width};
+        out->flags |= IMAGE_VOI_WINDOW;
+        break;
+    case PREPARE_VOI_PERCENTILE:
+        voi_percentile(c, m, out->pad, breast ? breast : hist, a, &v);
+        break;
+    default:
+        voi_full(r, p, m, &v);
+        out->flags |= IMAGE_VOI_FULL;
+    }
+    for (int raw = 0; raw < IMAGE_WORDS; raw++) {
+        double y = voi_value(&v, m[raw]);
+        y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */
+        int q = (int)floor(y * IMAGE_MAX + 0.5);
+        out->y[raw] = out->pad[raw] ? 0 : (uint16_t)(invert ? IMAGE_MAX - q : q);
+    }
+}
+
+/* ---- resize ---------------------------------------------------------------------------------- */
+
+typedef struct axis { /* output i = sum of weight * source over count from first, / total */
+    int *first, *count;
+    uint32_t *weight; /* most per output */
+    int most;
+    uint32_t total;
+} axis;
+
+static void axis_make(axis *x, int src, int dst, arena *a)
+{
+    bool shrink = dst <= src;
+    x->most = shrink ? src / dst + 2 : 2;
+    x->total = shrink ? (uint32_t)src : 2 * (uint32_t)dst;
+    x->first = arena_alloc(a, (size_t)dst * sizeof *x->first);
+    x->count = arena_alloc(a, (size_t)dst * sizeof *x->count);
+    x->weight = arena_calloc(a, (size_t)dst * (size_t)x->most * sizeof *x->weight);
+    for (int j = 0; j < dst; j++) {
+        uint32_t *wt = x->weight + (size_t)j * (size_t)x->most;
+        if (shrink) { /* source i covers [i*dst, (i+1)*dst), output j covers [j*src, (j+1)*src) */
+            int64_t a0 = (int64_t)j * src, a1 = a0 + src;
+            int i0 = (int)(a0 / dst), i1 = (int)((a1 - 1) / dst);
+            x->first[j] = i0;
+            x->count[j] = i1 - i0 + 1;
+            for (int i = i0; i <= i1; i++) {
+                int64_t lo = (int64_t)i * dst, hi = lo + dst;
+                wt[i - i0] = (uint32_t)((hi < a1 ? hi : a1) - (lo > a0 ? lo : a0));
+            }
+        } else { /* centre of output j in source units, times 2*dst */
+            int64_t pos = (2 * (int64_t)j + 1) * src - dst, unit = 2 * (int64_t)dst;
+            pos = pos < 0 ? 0 : pos > (src - 1) * unit ? (src - 1) * unit : pos;
+            int i0 = (int)(pos / unit);
+            x->first[j] = i0;
+            x->count[j] = i0 + 1 < src ? 2 : 1;
+            wt[1] = x->count[j] == 2 ? (uint32_t)(pos % unit) : 0;
+            wt[0] = (uint32_t)unit - wt[1];
+        }
+    }
+}
+
+/* One source row -> weighted sums per output column. */
+static void resize_row(const image_resize *j, const axis *x, int y, uint16_t *line, uint32_t *sum)
+{
+    const uint16_t *src = j->src + (size_t)(j->y0 + y) * (size_t)j->stride + j->x0;
+    const uint16_t *in = src;
+    if (j->lut) {
+        for (int i = 0; i < j->w; i++)
+            line[i] = j->lut[src[i]];
+        in = line;
+    }
+    for (int k = 0; k < j->dw; k++) {
+        const uint32_t *wt = x->weight + (size_t)k * (size_t)x->most;
+        const uint16_t *at = in + x->first[k];
+        uint32_t s = 0;
+        for (int i = 0; i < x->count[k]; i++)
+            s += wt[i] * at[i];
+        sum[k] = s;
+    }
+}
+
+void image_resize_run(const image_resize *j, arena *a)
+{
+    if (j->w < 1 || j->h < 1 || j->dw < 1 || j->dh < 1 || j->w > IMAGE_MAX || j->h > IMAGE_MAX ||
+        j->dw > IMAGE_MAX / 2 || j->dh > IMAGE_MAX / 2)
+        BUG("resize: %d x %d to %d x %d", j->h, j->w, j->dh, j->dw);
+    axis x, y;
+    axis_make(&x, j->w, j->dw, a);
+    axis_make(&y, j->h, j->dh, a);
+    uint16_t *line = arena_alloc(a, (size_t)j->w * sizeof *line);
+    uint32_t *sum = arena_alloc(a, (size_t)j->dw * sizeof *sum);
+    uint64_t *acc = arena_alloc(a, (size_t)j->dw * sizeof *acc);
+    uint64_t total = (uint64_t)x.total * y.total;
+    int held = -1; /* the source row in `sum`: neighbours share their border row */
+    for (int k = 0; k < j->dh; k++) {
+        memset(acc, 0, (size_t)j->dw * sizeof *acc);
+        for (int i = 0; i < y.count[k]; i++) {
+            int row = y.first[k] + i;
+            uint64_t wt = y.weight[(size_t)k * (size_t)y.most + (size_t)i];
+            if (row != held)
+                resize_row(j, &x, row, line, sum);
+            held = row;
+            for (int c = 0; c < j->dw; c++)
+                acc[c] += wt * sum[c];
+        }
+        uint16_t *dst = j->dst + (size_t)k * (size_t)j->dw;
+        for (int c = 0; c < j->dw; c++)
+            dst[c] = (uint16_t)((acc[c] + total / 2) / total);
+    }
+}
+
+void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst)
+{
+    int dw = o.transpose ? h : w, dh = o.transpose ? w : h;
+    for (int y = 0; y < dh; y++)
+        for (int x = 0; x < dw; x++) {
+            int u = o.flip_h ? dw - 1 - x : x, v = o.flip_v ? dh - 1 - y : y;
+            size_t at =
+                o.transpose ? (size_t)u * (size_t)w + (size_t)v : (size_t)v * (size_t)w + (size_t)u;
+            dst[(size_t)y * (size_t)dw + (size_t)x] = src[at];
+        }
+}
+
+/* ---- the chain ------------------------------------------------------------------------------- */
+
+typedef struct chain {
+    const prepare_cfg *c;
+    const pixels *p;
+    arena *a;
+    prepared *out;
+    pixel_facts *facts;
+    uint32_t *hist;
+    image_lut *lut;
+    image_orient orient;
+    segment_thumb thumb; /* oriented */
+    segment_found found;
+    uint8_t *keep; /* mask grown by the erase margin, oriented thumbnail */
+    bool invert;
+    int ow, oh;         /* oriented full size */
+    int cx, cy, cw, ch; /* crop in oriented full pixels */
+} chain;
+
+static void chain_thumb(chain *s)
+{
+    const pixels *p = s->p;
+    int side = p->rows > p->cols ? p->rows : p->cols;
+    int h = p->rows, w = p->cols;
+    if (side > IMAGE_THUMB) {
+        h = (int)(((int64_t)p->rows * IMAGE_THUMB + side / 2) / side);
+        w = (int)(((int64_t)p->cols * IMAGE_THUMB + side / 2) / side);
+        h = h < 1 ? 1 : h;
+        w = w < 1 ? 1 : w;
+    }
+    size_t n = (size_t)h * (size_t)w;
+    uint16_t *v = arena_alloc(s->a, n * 2);
+    image_resize j = {p->stored, p->cols, 0, 0, p->cols, p->rows, s->lut->y, v, w, h};
+    image_resize_run(&j, s->a);
+    segment_thumb *t = &s->thumb;
+    t->h = s->orient.transpose ? w : h;
+    t->w = s->orient.transpose ? h : w;
+    t->v = arena_alloc(s->a, n * 2);
+    t->pad = arena_calloc(s->a, n);
+    image_orient_copy(s->orient, v, h, w, t->v);
+    if (!(s->lut->flags & IMAGE_PADDING))
+        return;
+    uint16_t *padded = arena_alloc(s->a, IMAGE_WORDS * 2), *o = arena_alloc(s->a, n * 2);
+    for (int i = 0; i < IMAGE_WORDS; i++)
+        padded[i] = s->lut->pad[i] ? IMAGE_MAX : 0;
+    j.lut = padded;
+    image_resize_run(&j, s->a);
+    image_orient_copy(s->orient, v, h, w, o);
+    for (size_t i = 0; i < n; i++)
+        t->pad[i] = o[i] > IMAGE_MAX / 2;
+}
+
+static void thumb_mirror(segment_thumb *t)
+{
+    for (int y = 0; y < t->h; y++)
+        for (int a = 0, b = t->w - 1; a < b; a++, b--) {
+            size_t i = (size_t)y * (size_t)t->w + (size_t)a;
+            size_t k = (size_t)y * (size_t)t->w + (size_t)b;
+            uint16_t v = t->v[i];
+            uint8_t q = t->pad[i];
+            t->v[i] = t->v[k];
+            t->pad[i] = t->pad[k];
+            t->v[k] = v;
+            t->pad[k] = q;
+        }
+}
+
+static void thumb_invert(segment_thumb *t)
+{
+    for (size_t i = 0; i < (size_t)t->h * (size_t)t->w; i++)
+        t->v[i] = t->pad[i] ? 0 : (uint16_t)(IMAGE_MAX - t->v[i]);
+}
+
+static void chain_flip(chain *s)
+{
+    s->orient.flip_h = !s->orient.flip_h;
+    thumb_mirror(&s->thumb);
+}
+
+static void chain_invert(chain *s)
+{
+    s->invert = !s->invert;
+    s->facts->polarity_fixed = !s->facts->polarity_fixed;
+    thumb_invert(&s->thumb);
+}
+
+/* Polarity, then the side of the chest wall, then the mask; each with one retry where the pixels
+ * may contradict the metadata. */
+static void chain_find(chain *s, bool side_known)
+{
+    segment_polarity pol = segment_polarity_test(&s->thumb, side_known, s->a);
+    bool fix = s->c->polarity == PREPARE_POLARITY_FIX;
+    s->facts->polarity_uncertain = pol == SEGMENT_UNCERTAIN;
+    if (pol == SEGMENT_BRIGHT_BACKGROUND && fix)
+        chain_invert(s);
+    else if (pol == SEGMENT_BRIGHT_BACKGROUND)
+        s->facts->polarity_conflict = true;
+    int chest = segment_chest(&s->thumb, s->a);
+    if (chest < 0) {
+        chain_flip(s);
+        s->facts->orient_conflict = side_known;
+    }
+    bool ok = segment_find(&s->thumb, s->a, &s->found);
+    if (!ok && pol == SEGMENT_UNCERTAIN && fix) {
+        chain_invert(s);
+        ok = segment_find(&s->thumb, s->a, &s->found);
+        if (!ok)
+            chain_invert(s);
+    }
+    if (!ok && chest == 0) {
+        chain_flip(s);
+        ok = segment_find(&s->thumb, s->a, &s->found);
+        s->facts->orient_conflict = ok && side_known;
+        if (!ok)
+            chain_flip(s);
+    }
+    s->facts->breast_found = ok;
+}
+
+/* Raw words under the mask, for the percentile window. */
+static const uint32_t *chain_breast_words(chain *s)
+{
+    uint32_t *hist = arena_calloc(s->a, IMAGE_WORDS * sizeof *hist);
+    const pixels *p = s->p;
+    for (int y = 0; y < p->rows; y++)
+        for (int x = 0; x < p->cols; x++) {
+            int u = s->orient.transpose ? y : x, v = s->orient.transpose ? x : y;
+            u = s->orient.flip_h ? s->ow - 1 - u : u;
+            v = s->orient.flip_v ? s->oh - 1 - v : v;
+            int tx = (int)((int64_t)u * s->thumb.w / s->ow);
+            int ty = (int)((int64_t)v * s->thumb.h / s->oh);
+            if (s->found.mask[(size_t)ty * (size_t)s->thumb.w + (size_t)tx])
+                hist[p->stored[(size_t)y * (size_t)p->cols + (size_t)x]]++;
+        }
+    return hist;
+}
+
+static void chain_crop(chain *s)
+{
+    s->cx = s->cy = 0;
+    s->cw = s->ow;
+    s->ch = s->oh;
+    if (!s->c->crop || !s->facts->breast_found)
+        return;
+    const segment_found *f = &s->found;
+    double fx = (double)s->ow / s->thumb.w, fy = (double)s->oh / s->thumb.h;
+    int x0 = (int)floor(f->x0 * fx), x1 = (int)ceil(f->x1 * fx);
+    int y0 = (int)floor(f->y0 * fy), y1 = (int)ceil(f->y1 * fy);
+    const record *r = &s->out->rec;
+    double mm = r->row_mm > 0 ? r->row_mm : 0;
+    int longer = x1 - x0 > y1 - y0 ? x1 - x0 : y1 - y0;
+    int margin = (int)floor((mm > 0 ? s->c->margin_mm / mm : s->c->margin * longer) + 0.5);
+    x1 = x1 + margin < s->ow ? x1 + margin : s->ow;
+    y0 = y0 - margin > 0 ? y0 - margin : 0;
+    y1 = y1 + margin < s->oh ? y1 + margin : s->oh;
+    if (x1 - x0 < CROP_MIN || y1 - y0 < CROP_MIN)
+        return;
+    s->cx = x0;
+    s->cy = y0;
+    s->cw = x1 - x0;
+    s->ch = y1 - y0;
+    s->out->proc_flags |= IMAGE_CROPPED;
+}
+
+/* Where the crop lies in stored pixels. */
+static void chain_stored_rect(const chain *s, int cw, int ch, int rect[4])
+{
+    int x = s->orient.flip_h ? s->ow - s->cx - cw : s->cx;
+    int y = s->orient.flip_v ? s->oh - s->cy - ch : s->cy;
+    rect[0] = s->orient.transpose ? y : x;
+    rect[1] = s->orient.transpose ? x : y;
+    rect[2] = s->orient.transpose ? ch : cw;
+    rect[3] = s->orient.transpose ? cw : ch;
+}
+
+typedef struct place { /* the crop on one canvas */
+    int H, W;          /* canvas */
+    int tw, th;        /* oriented size on the canvas */
+    int cw, ch;        /* oriented source size used, at most the crop */
+} place;
+
+static int round_size(double v, int most)
+{
+    int n = v < 1 ? 1 : v > 1e6 ? 1000000 : (int)floor(v + 0.5);
+    return n > most ? most : n;
+}
+
+static void chain_place(chain *s, place *q)
+{
+    const record *r = &s->out->rec;
+    double scale_x, scale_y;
+    q->cw = s->cw;
+    q->ch = s->ch;
+    if (s->c->fit == PREPARE_FIT_SQUASH) {
+        q->tw = q->W;
+        q->th = q->H;
+        return;
+    }
+    double fit_x = (double)q->W / s->cw, fit_y = (double)q->H / s->ch;
+    scale_x = scale_y = fit_x < fit_y ? fit_x : fit_y;
+    if (s->c->fit == PREPARE_FIT_LONG) {
+        int longest = q->H > q->W ? q->H : q->W, crop = s->ch > s->cw ? s->ch : s->cw;
+        scale_x = scale_y = (double)longest / crop;
+    } else if (s->c->fit == PREPARE_FIT_MM && s->facts->mm_known) {
+        scale_x = (s->orient.transpose ? r->row_mm : r->col_mm) / s->c->mm;
+        scale_y = (s->orient.transpose ? r->col_mm : r->row_mm) / s->c->mm;
+    }
+    q->tw = round_size(s->cw * scale_x, 1 << 20);
+    q->th = round_size(s->ch * scale_y, 1 << 20);
+    if (q->tw > q->W) {
+        q->cw = round_size(q->W / scale_x, s->cw);
+        q->tw = q->W;
+    }
+    if (q->th > q->H) {
+        q->ch = round_size(q->H / scale_y, s->ch);
+        q->th = q->H;
+    }
+    if (q->cw < s->cw || q->ch < s->ch) {
+        s->facts->canvas_cut = true;
+        s->out->proc_flags |= IMAGE_CUT;
+    }
+}
+
+/* Stored pixel centre -> canvas pixel centre, rows (a b tx), (c d ty). */
+static void chain_affine(const chain *s, const place *q, const int rect[4], float m[6])
+{
+    double dw = s->orient.transpose ? q->th : q->tw, dh = s->orient.transpose ? q->tw : q->th;
+    double ax = dw / rect[2], ay = dh / rect[3];
+    double x[3] = {ax, 0, (0.5 - rect[0]) * ax - 0.5}, y[3] = {0, ay, (0.5 - rect[1]) * ay - 0.5};
+    const double *u = s->orient.transpose ? y : x, *v = s->orient.transpose ? x : y;
+    for (int i = 0; i < 3; i++) {
+        double far_x = i == 2 ? q->tw - 1 : 0, far_y = i == 2 ? q->th - 1 : 0;
+        m[i] = (float)(s->orient.flip_h ? far_x - u[i] : u[i]);
+        m[3 + i] = (float)(s->orient.flip_v ? far_y - v[i] : v[i]);
+    }
+}
+
+/* Thumbnail mask value (bilinear, 0..1) at oriented full coordinates. */
+static double mask_at(const chain *s, const uint8_t *mask, double ox, double oy)
+{
+    const segment_thumb *t = &s->thumb;
+    double x = ox * t->w / s->ow - 0.5, y = oy * t->h / s->oh - 0.5;
+    x = x < 0 ? 0 : x > t->w - 1 ? t->w - 1 : x;
+    y = y < 0 ? 0 : y > t->h - 1 ? t->h - 1 : y;
+    int x0 = (int)x, y0 = (int)y;
+    int x1 = x0 + 1 < t->w ? x0 + 1 : x0, y1 = y0 + 1 < t->h ? y0 + 1 : y0;
+    double fx = x - x0, fy = y - y0;
+    const uint8_t *r0 = mask + (size_t)y0 * (size_t)t->w, *r1 = mask + (size_t)y1 * (size_t)t->w;
+    return (r0[x0] * (1 - fx) + r0[x1] * fx) * (1 - fy) + (r1[x0] * (1 - fx) + r1[x1] * fx) * fy;
+}
+
+/* Erase outside the breast and take the sums of one finished canvas. */
+static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
+{
+    uint64_t sum = 0, sq = 0, bsum = 0, bsq = 0;
+    uint32_t n = 0;
+    bool found = s->facts->breast_found, erase = found && s->c->erase_outside;
+    for (int y = 0; y < q->th; y++) {
+        uint16_t *row = canvas + (size_t)y * (size_t)q->W;
+        for (int x = 0; x < q->tw; x++) {
+            double ox = s->cx + (x + 0.5) * q->cw / q->tw, oy = s->cy + (y + 0.5) * q->ch / q->th;
+            if (erase && mask_at(s, s->keep, ox, oy) < 0.5)
+                row[x] = s->found.air;
+            if (!found || mask_at(s, s->found.mask, ox, oy) < 0.5)
+                continue;
+            n++;
+            bsum += row[x];
+            bsq += (uint64_t)row[x] * row[x];
+        }
+    }
+    for (size_t k = 0; k < (size_t)q->H * (size_t)q->W; k++) {
+        sum += canvas[k];
+        sq += (uint64_t)canvas[k] * canvas[k];
+    }
+    const double one = IMAGE_MAX, two = one * one;
+    s->out->breast_pixels[i] = n;
+    s->out->sum_all[i] = (double)sum / one;
+    s->out->sumsq_all[i] = (double)sq / two;
+    s->out->sum_breast[i] = (double)bsum / one;
+    s->out->sumsq_breast[i] = (double)bsq / two;
+    if (erase)
+        s->out->proc_flags |= IMAGE_ERASED;
+}
+
+static void chain_canvas(chain *s, int i, uint16_t *canvas)
+{
+    place q = {.H = s->c->h[i], .W = s->c->w[i]};
+    int rect[4];
+    chain_place(s, &q);
+    chain_stored_rect(s, q.cw, q.ch, rect);
+    bool t = s->orient.transpose;
+    int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
+    uint16_t *small = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
+    uint16_t *turned = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
+    image_resize j = {s->p->stored, s->p->cols, rect[0], rect[1], rect[2],
+                      rect[3],      s->lut->y,  small,   dw,      dh};
+    image_resize_run(&j, s->a);
+    image_orient_copy(s->orient, small, dh, dw, turned);
+    bool erase = s->facts->breast_found && s->c->erase_outside;
+    for (size_t k = 0; k < (size_t)q.H * (size_t)q.W; k++) /* the border is air, not an edge */
+        canvas[k] = erase ? s->found.air : 0;
+    for (int y = 0; y < q.th; y++)
+        memcpy(canvas + (size_t)y * (size_t)q.W, turned + (size_t)y * (size_t)q.tw,
+               (size_t)q.tw * 2);
+    if (dw > rect[2] || dh > rect[3])
+        s->out->proc_flags |= IMAGE_UPSCALED;
+    chain_affine(s, &q, rect, s->out->affine[i]);
+    const record *r = &s->out->rec;
+    s->out->mm_per_px[i] = r->row_mm > 0 && r->col_mm > 0
+                               ? sqrt(r->row_mm * rect[3] / dh * r->col_mm * rect[2] / dw)
+                               : 0;
+    chain_sums(s, &q, i, canvas);
+}
+
+/* Spread and dominance of the display values of the whole image. */
+static void chain_range(chain *s)
+{
+    uint64_t *count = arena_calloc(s->a, IMAGE_WORDS * sizeof *count), total = 0, seen = 0, top = 0;
+    for (int raw = 0; raw < IMAGE_WORDS; raw++)
+        if (!s->lut->pad[raw])
+            count[s->lut->y[raw]] += s->hist[raw];
+    for (int y = 0; y < IMAGE_WORDS; y++) {
+        total += count[y];
+        top = count[y] > top ? count[y] : top;
+    }
+    int lo = -1, hi = IMAGE_MAX;
+    for (int y = 0; y < IMAGE_WORDS; y++) {
+        seen += count[y];
+        if (lo < 0 && seen * 1000 > total * 5)
+            lo = y;
+        if (seen * 1000 >= total * 995) {
+            hi = y;
+            break;
+        }
+    }
+    s->facts->range = total && lo >= 0 ? (double)(hi - lo) / IMAGE_MAX : 0;
+    s->facts->top_share = total ? (double)top / (double)total : 1;
+}
+
+static int by_u16(const void *a, const void *b)
+{
+    return *(const uint16_t *)a - *(const uint16_t *)b;
+}
+
+static uint16_t median9(uint16_t v[9])
+{
+    for (int i = 1; i < 9; i++)
+        for (int k = i; k > 0 && v[k - 1] > v[k]; k--) {
+            uint16_t t = v[k];
+            v[k] = v[k - 1];
+            v[k - 1] = t;
+        }
+    return v[4];
+}
+
+/* Residual of the full-size image against its 3x3 median on a grid inside the breast. */
+static void chain_noise(chain *s, double spread)
+{
+    const pixels *p = s->p;
+    const uint16_t *y = s->lut->y;
+    size_t cap = ((size_t)p->rows / NOISE_STEP + 1) * ((size_t)p->cols / NOISE_STEP + 1), n = 0;
+    uint16_t *d = arena_alloc(s->a, cap * sizeof *d);
+    for (int r = NOISE_STEP / 2; r + 1 < p->rows; r += NOISE_STEP)
+        for (int c = NOISE_STEP / 2; c + 1 < p->cols; c += NOISE_STEP) {
+            int u = s->orient.transpose ? r : c, v = s->orient.transpose ? c : r;
+            u = s->orient.flip_h ? s->ow - 1 - u : u;
+            v = s->orient.flip_v ? s->oh - 1 - v : v;
+            int tx = (int)((int64_t)u * s->thumb.w / s->ow);
+            int ty = (int)((int64_t)v * s->thumb.h / s->oh);
+            if (!s->found.mask[(size_t)ty * (size_t)s->thumb.w + (size_t)tx])
+                continue;
+            uint16_t box[9];
+            for (int k = 0; k < 9; k++)
+                box[k] = y[p->stored[(size_t)(r + k / 3 - 1) * (size_t)p->cols +
+                                     (size_t)(c + k % 3 - 1)]];
+            int mid = box[4], med = median9(box);
+            d[n++] = (uint16_t)(mid > med ? mid - med : med - mid);
+        }
+    if (!n || spread <= 0)
+        return;
+    qsort(d, n, sizeof *d, by_u16);
+    s->facts->breast_noise = 1.4826 * d[n / 2] / spread;
+}
+
+static void chain_breast_facts(chain *s)
+{
+    const segment_thumb *t = &s->thumb;
+    size_t n = (size_t)t->h * (size_t)t->w, k = 0, full = 0;
+    uint16_t *v = arena_alloc(s->a, n * sizeof *v);
+    for (size_t i = 0; i < n; i++)
+        if (s->found.mask[i]) {
+            full += t->v[i] >= IMAGE_MAX * SATURATED;
+            v[k++] = t->v[i];
+        }
+    qsort(v, k, sizeof *v, by_u16);
+    s->facts->breast_area = (double)s->found.area / (double)n;
+    s->facts->breast_median = (double)v[k / 2] / IMAGE_MAX;
+    s->facts->breast_saturated = (double)full / (double)k;
+    chain_noise(s, (double)v[k * 95 / 100] - v[k * 5 / 100]);
+}
+
+static void chain_keep(chain *s)
+{
+    const segment_thumb *t = &s->thumb;
+    size_t n = (size_t)t->h * (size_t)t->w;
+    int side = t->h > t->w ? t->h : t->w, grow = (int)(side * ERASE_GROW + 0.5);
+    s->keep = arena_alloc(s->a, n);
+    memcpy(s->keep, s->found.mask, n);
+    opencv_dilate(s->keep, t->h, t->w, grow < 1 ? 1 : grow);
+}
+
+void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
+                 void *reply)
+{
+    chain s = {.c = c, .p = p, .a = a, .out = out, .facts = facts};
+    const record *r = &out->rec;
+    bool side_known;
+    memset(facts, 0, sizeof *facts);
+    facts->notes = p->notes;
+    facts->mm_wanted = c->fit == PREPARE_FIT_MM;
+    facts->mm_known = r->row_mm > 0 && r->col_mm > 0;
+    s.hist = arena_alloc(a, IMAGE_WORDS * sizeof *s.hist);
+    s.lut = arena_alloc(a, sizeof *s.lut);
+    image_histogram(p, s.hist);
+    s.invert = image_inverse(r, &facts->polarity_conflict);
+    image_window(c, r, p, s.hist, NULL, s.invert, a, s.lut);
+    chain_range(&s);
+    s.orient = segment_orient(r, &side_known);
+    s.ow = s.orient.transpose ? p->rows : p->cols;
+    s.oh = s.orient.transpose ? p->cols : p->rows;
+    chain_thumb(&s);
+    chain_find(&s, side_known);
+    bool again = c->voi == PREPARE_VOI_PERCENTILE && facts->breast_found;
+    const uint32_t *words = again ? chain_breast_words(&s) : NULL;
+    if (again || facts->polarity_fixed)
+        image_window(c, r, p, s.hist, words, s.invert, a, s.lut);
+    if (again) { /* same mask, new display values */
+        chain_thumb(&s);
+        s.found.air = 0;
+    }
+    out->proc_flags = s.lut->flags | (facts->polarity_fixed ? IMAGE_POLARITY_FIXED : 0) |
+                      (s.orient.transpose ? IMAGE_TRANSPOSED : 0) |
+                      (s.orient.flip_h ? IMAGE_FLIP_H : 0) | (s.orient.flip_v ? IMAGE_FLIP_V : 0);
+    out->flip_h = s.orient.flip_h;
+    out->flip_v = s.orient.flip_v;
+    chain_crop(&s);
+    if (facts->breast_found) {
+        chain_breast_facts(&s);
+        chain_keep(&s);
+    }
+    for (int i = 0; i < out->n_sizes; i++)
+        chain_canvas(&s, i, (uint16_t *)((char *)reply + out->image_at[i]));
+}

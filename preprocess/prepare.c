@@ -1,0 +1,318 @@
+/* prepare, the pure half: options, the config id, and one file -> facts, verdict, canvases. The
+ * stage driver is prepare_run.c. Nothing here knows a store or a path. */
+#include "preprocess/prepare.h"
+
+#include "core/fs.h"
+#include "dicom/pixels.h"
+#include "preprocess/image.h"
+#include "preprocess/opencv_shim.h"
+#include "preprocess/prepare_cfg.h"
+
+#define PREPARE_VERSION  1 /* of the pixel chain; a change that alters pixels raises it */
+#define PREPARE_MAX_SIDE 8192
+#define PREPARE_ALIGN    64
+#define PREPARE_MAGIC    0x50524550u
+
+typedef struct bound { /* what cfg_bind fills */
+    prepare_cfg pod;
+    cfg_texts sizes;
+} bound;
+
+#define AT(field) offsetof(bound, pod.field)
+static const cfg_option options[] = {
+    {"prepare.sizes", CFG_TEXTS, offsetof(bound, sizes), "896x896", 0, 0, NULL, "HxW pixels",
+     "canvas sizes to write, 1 to 4 of them"},
+    {"prepare.fit", CFG_ENUM, AT(fit), "letterbox", 0, 0, "squash|letterbox|long|mm", "",
+     "squash to the canvas; letterbox: keep the aspect, pad right and bottom; long: longest side "
+     "fills; mm: fixed pixel size"},
+    {"prepare.mm", CFG_REAL, AT(mm), "0.2", 0.02, 10, NULL, "mm/pixel",
+     "pixel size on the canvas when prepare.fit is mm"},
+    {"prepare.voi", CFG_ENUM, AT(voi), "header", 0, 0, "header|minmax|window|percentile|raw", "",
+     "how stored values become grey levels"},
+    {"prepare.voi_prefer", CFG_ENUM, AT(voi_prefer), "lut", 0, 0, "lut|window", "",
+     "which one to use where a header holds both a VOI LUT and a window"},
+    {"prepare.window_center", CFG_REAL, AT(window_center), "2048", -1e6, 1e6, NULL, "stored units",
+     "centre when prepare.voi is window"},
+    {"prepare.window_width", CFG_REAL, AT(window_width), "4096", 2, 1e6, NULL, "stored units",
+     "width when prepare.voi is window"},
+    {"prepare.percentile_low", CFG_REAL, AT(percentile_low), "1", 0, 100, NULL, "percent",
+     "black point in the breast when prepare.voi is percentile"},
+    {"prepare.percentile_high", CFG_REAL, AT(percentile_high), "99.5", 0, 100, NULL, "percent",
+     "white point in the breast when prepare.voi is percentile"},
+    {"prepare.polarity", CFG_ENUM, AT(polarity), "fix", 0, 0, "fix|header", "",
+     "fix: invert where the pixels prove the header wrong; header: believe it, flag the conflict"},
+    {"prepare.crop", CFG_BOOL, AT(crop), "true", 0, 0, NULL, "", "crop to the breast"},
+    {"prepare.margin_mm", CFG_REAL, AT(margin_mm), "3", 0, 50, NULL, "mm",
+     "air kept around the breast where the pixel size is known"},
+    {"prepare.margin", CFG_REAL, AT(margin), "0.02", 0, 0.5, NULL, "share",
+     "air kept around the breast otherwise, of its longer side"},
+    {"prepare.erase_outside", CFG_BOOL, AT(erase_outside), "true", 0, 0, NULL, "",
+     "replace everything outside the breast (markers, labels) by the level of air"},
+    {"prepare.shard_mib", CFG_INT, AT(shard_mib), "512", 1, 65536, NULL, "MiB",
+     "uncompressed size of one shard of the largest canvas"},
+    {"prepare.seconds", CFG_REAL, AT(seconds), "60", 1, 3600, NULL, "seconds",
+     "time limit of one image in its isolated process"},
+    {"prepare.memory_mib", CFG_INT, AT(memory_mib), "2048", 256, 65536, NULL, "MiB",
+     "memory limit of one isolated process"},
+};
+const cfg_group prepare_options = {"Preparation of images", options, COUNT_OF(options)};
+
+static bool size_parse(const char *s, int *h, int *w)
+{
+    const char *x = strchr(s, 'x');
+    char left[16];
+    int64_t a, b;
+    if (!x || x == s || (size_t)(x - s) >= sizeof left)
+        return false;
+    memcpy(left, s, (size_t)(x - s));
+    left[x - s] = 0;
+    if (!text_i64(left, &a) || !text_i64(x + 1, &b))
+        return false;
+    if (a < 16 || b < 16 || a > PREPARE_MAX_SIDE || b > PREPARE_MAX_SIDE)
+        return false;
+    *h = (int)a;
+    *w = (int)b;
+    return true;
+}
+
+bool prepare_bind(const cfg *c, prepare_cfg *out, err *e)
+{
+    bound b;
+    memset(&b, 0, sizeof b);
+    cfg_bind(c, &prepare_options, &b);
+    cfg_bind(c, &exclude_options, &b.pod.exclude);
+    if (b.sizes.n < 1 || b.sizes.n > PREPARE_SIZES)
+        return err_set(e, ERR_CONFIG, "prepare.sizes: %d sizes given, wanted 1 to %d", b.sizes.n,
+                       PREPARE_SIZES);
+    b.pod.n_sizes = b.sizes.n;
+    for (int i = 0; i < b.sizes.n; i++) {
+        if (!size_parse(b.sizes.v[i], &b.pod.h[i], &b.pod.w[i]))
+            return err_set(e, ERR_CONFIG,
+                           "prepare.sizes: '%s' is no size; wanted HxW such as 256x208, each "
+                           "16 to %d",
+                           b.sizes.v[i], PREPARE_MAX_SIDE);
+        for (int k = 0; k < i; k++)
+            if (b.pod.h[k] == b.pod.h[i] && b.pod.w[k] == b.pod.w[i])
+                return err_set(e, ERR_CONFIG, "prepare.sizes: %dx%d is given twice", b.pod.h[i],
+                               b.pod.w[i]);
+    }
+    if (b.pod.percentile_low >= b.pod.percentile_high)
+        return err_set(e, ERR_CONFIG, "prepare.percentile_low %g is not below percentile_high %g",
+                       b.pod.percentile_low, b.pod.percentile_high);
+    *out = b.pod;
+    return true;
+}
+
+bool prepare_check(const cfg *c, err *e)
+{
+    prepare_cfg unused;
+    return prepare_bind(c, &unused, e);
+}
+
+/* For callers behind prepare_check. */
+static prepare_cfg must_bind(const cfg *c)
+{
+    prepare_cfg out;
+    err e = {0};
+    if (!prepare_bind(c, &out, &e))
+        BUG("prepare config was not checked: %s", e.msg);
+    return out;
+}
+
+bool prepare_sizes(const cfg *c, int *n, int *h, int *w, err *e)
+{
+    prepare_cfg p;
+    if (!prepare_bind(c, &p, e))
+        return false;
+    *n = p.n_sizes;
+    memcpy(h, p.h, sizeof p.h);
+    memcpy(w, p.w, sizeof p.w);
+    return true;
+}
+
+char *prepare_shard_path(const char *store, const char *id, int h, int w, int number)
+{
+    text t;
+    text_init(&t);
+    text_addf(&t, "%s%sprep/%s/%dx%d/%05d.h5", store, store[0] ? "/" : "", id, h, w, number);
+    return text_take(&t);
+}
+
+void prepare_yaml(const cfg *c, text *out)
+{
+    const cfg_group *groups[] = {&prepare_options, &exclude_options, NULL};
+    cfg_dump(c, groups, false, out);
+}
+
+void prepare_id(const cfg *c, char out[17])
+{
+    char hash[65];
+    text t;
+    text_init(&t);
+    text_addf(&t, "mammovit prepare %d\n", PREPARE_VERSION);
+    prepare_yaml(c, &t);
+    fs_sha256_of(t.s, t.len, hash);
+    text_release(&t);
+    text_copy(out, 17, hash);
+}
+
+/* ---- one image ------------------------------------------------------------------------------- */
+
+typedef struct prepare_arg {
+    uint32_t magic;
+    int has_override;
+    prepare_cfg cfg;
+    record override;
+} prepare_arg;
+
+static size_t align_up(size_t n)
+{
+    return (n + PREPARE_ALIGN - 1) / PREPARE_ALIGN * PREPARE_ALIGN;
+}
+
+/* Byte offsets of the canvases in a reply; returns the end. */
+static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES])
+{
+    size_t end = align_up(sizeof(prepared));
+    for (int i = 0; i < c->n_sizes; i++) {
+        at[i] = end;
+        end += align_up((size_t)c->h[i] * (size_t)c->w[i] * 2);
+    }
+    return end;
+}
+
+size_t prepare_reply_cap(const cfg *c)
+{
+    prepare_cfg p = must_bind(c);
+    uint64_t at[PREPARE_SIZES];
+    return layout(&p, at);
+}
+
+void *prepare_request(const cfg *c, const record *override_or_null, size_t *len)
+{
+    prepare_arg *a = MEM_NEW(prepare_arg);
+    a->magic = PREPARE_MAGIC;
+    a->cfg = must_bind(c);
+    a->has_override = override_or_null != NULL;
+    if (override_or_null)
+        a->override = *override_or_null;
+    *len = sizeof *a;
+    return a;
+}
+
+/* Facts that a sidecar or the scan may have completed; the description of the pixels stays that of
+ * the file itself. */
+static void override_apply(record *r, const record *o)
+{
+#define TAKE(field) memcpy(&r->field, &o->field, sizeof r->field)
+    TAKE(study_uid);
+    TAKE(patient_id);
+    TAKE(issuer);
+    TAKE(accession);
+    TAKE(exam_day);
+    TAKE(date_source);
+    TAKE(age);
+    TAKE(modality);
+    TAKE(view);
+    TAKE(view_source);
+    TAKE(side);
+    TAKE(side_source);
+    TAKE(side_conflict);
+    TAKE(manufacturer);
+    TAKE(vendor);
+    TAKE(row_mm);
+    TAKE(col_mm);
+    TAKE(spacing_source);
+#undef TAKE
+}
+
+static void give_up(prepared *out, reason why)
+{
+    out->primary = why;
+    reason_add(&out->reasons, why);
+}
+
+static void notes_add(prepared *out, const reason_set *notes)
+{
+    out->reasons.bits[0] |= notes->bits[0];
+    out->reasons.bits[1] |= notes->bits[1];
+}
+
+void prepare_init(void)
+{
+    pixels_init();
+    opencv_init();
+}
+
+/* Header, verdict, pixels, verdict. True: usable, canvases written. */
+static bool judge(const prepare_arg *arg, const void *data, size_t len, arena *a, prepared *out,
+                  void *reply)
+{
+    const exclude_cfg *x = &arg->cfg.exclude;
+    pixel_facts facts;
+    pixels px;
+    reason why = record_read(data, len, &out->rec);
+    if (why != REASON_NONE) {
+        give_up(out, why);
+        return false;
+    }
+    if (arg->has_override)
+        override_apply(&out->rec, &arg->override);
+    exclude_judge(x, EXCLUDE_HEADER, &out->rec, NULL, &out->reasons, &out->primary);
+    if (out->primary != REASON_NONE)
+        return false;
+    memset(&px, 0, sizeof px);
+    why = pixels_decode(data, len, &out->rec, false, a, &px);
+    if (why != REASON_NONE) {
+        notes_add(out, &px.notes);
+        give_up(out, why);
+        return false;
+    }
+    memcpy(out->pixel_hash, px.hash, sizeof out->pixel_hash);
+    image_chain(&arg->cfg, &px, a, out, &facts, reply);
+    exclude_judge(x, EXCLUDE_PIXELS, &out->rec, &facts, &out->reasons, &out->primary);
+    return out->primary == REASON_NONE;
+}
+
+size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t arg_len,
+                          void *reply, size_t reply_cap)
+{
+    const prepare_arg *q = arg;
+    prepared *out = reply;
+    uint64_t at[PREPARE_SIZES] = {0};
+    if (arg_len != sizeof *q || q->magic != PREPARE_MAGIC)
+        BUG("prepare_image_task: the request is not one of prepare_request");
+    size_t end = layout(&q->cfg, at);
+    if (reply_cap < end)
+        BUG("prepare_image_task: reply of %zu bytes, needs %zu", reply_cap, end);
+    memset(out, 0, sizeof *out);
+    fs_xxh128_of(data, len, out->file_hash);
+    out->n_sizes = q->cfg.n_sizes;
+    memcpy(out->h, q->cfg.h, sizeof out->h);
+    memcpy(out->w, q->cfg.w, sizeof out->w);
+    memcpy(out->image_at, at, sizeof at);
+    arena *a = arena_new((size_t)1 << 20);
+    bool ok = judge(q, data, len, a, out, reply);
+    arena_free(a);
+    if (ok)
+        return end;
+    out->n_sizes = 0;
+    return sizeof *out;
+}
+
+bool prepare_failed(reason r)
+{
+    switch (r) {
+    case REASON_IO_UNREADABLE:
+    case REASON_IO_TRUNCATED:
+    case REASON_DECODER_CRASH:
+    case REASON_DECODER_LIMIT:
+    case REASON_TS_UNSUPPORTED:
+    case REASON_DEC_FAILED:
+    case REASON_DEC_WARNED:
+    case REASON_PIX_GEOMETRY:
+        return true;
+    default:
+        return false;
+    }
+}
