@@ -1,0 +1,141 @@
+/* Optimiser state in backend memory; the arithmetic is in the backend, one pass per step. Clipping
+ * multiplies each gradient by min(1, clip / (norm + 1e-6)): of all tensors together, or of each by
+ * itself as the published code does. */
+#include "train/optim.h"
+
+#include "core/mem.h"
+
+#include <math.h>
+#include <stdio.h>
+
+struct optim {
+    optim_cfg c;
+    param_set *s;
+    float **m, **v; /* m: AdamW only */
+    double *square;
+    float *scale;
+};
+
+optim *optim_new(const optim_cfg *c, param_set *s)
+{
+    optim *o = MEM_NEW(optim);
+    o->c = *c;
+    o->s = s;
+    o->v = MEM_ARRAY(float *, s->n);
+    o->square = MEM_ARRAY(double, s->n);
+    o->scale = MEM_ARRAY(float, s->n);
+    if (c->kind == OPTIM_ADAMW)
+        o->m = MEM_ARRAY(float *, s->n);
+    for (int i = 0; i < s->n; i++) {
+        o->v[i] = backend_alloc(s->be, (size_t)s->p[i].n * sizeof(float));
+        if (o->m)
+            o->m[i] = backend_alloc(s->be, (size_t)s->p[i].n * sizeof(float));
+    }
+    return o;
+}
+
+void optim_free(optim *o)
+{
+    if (!o)
+        return;
+    for (int i = 0; i < o->s->n; i++) {
+        backend_dealloc(o->s->be, o->v[i]);
+        if (o->m)
+            backend_dealloc(o->s->be, o->m[i]);
+    }
+    mem_free(o->m);
+    mem_free(o->v);
+    mem_free(o->square);
+    mem_free(o->scale);
+    mem_free(o);
+}
+
+double optim_step(optim *o, double lr, int64_t step, int parts)
+{
+    double total = 0, scale = 1.0 / parts;
+    const float *per_tensor = NULL;
+    backend_grad_norms(o->s->be, o->s, o->square);
+    for (int i = 0; i < o->s->n; i++)
+        total += o->square[i];
+    double norm = sqrt(total) / parts;
+    if (o->c.clip > 0 && o->c.clip_mode == OPTIM_CLIP_GLOBAL) {
+        scale *= fmin(1, o->c.clip / (norm + 1e-6));
+    } else if (o->c.clip > 0) {
+        for (int i = 0; i < o->s->n; i++)
+            o->scale[i] = (float)fmin(1, o->c.clip / (sqrt(o->square[i]) / parts + 1e-6));
+        per_tensor = o->scale;
+    }
+    if (o->c.kind == OPTIM_SGD) {
+        backend_sgd g = {.lr = (float)lr,
+                         .momentum = (float)o->c.momentum,
+                         .weight_decay = (float)o->c.weight_decay,
+                         .grad_scale = (float)scale,
+                         .per_tensor_scale = per_tensor};
+        backend_step_sgd(o->s->be, o->s, o->v, &g);
+    } else {
+        backend_adamw g = {.lr = (float)lr,
+                           .beta1 = (float)o->c.beta1,
+                           .beta2 = (float)o->c.beta2,
+                           .eps = (float)o->c.eps,
+                           .weight_decay = (float)o->c.weight_decay,
+                           .grad_scale = (float)scale,
+                           .step = step,
+                           .per_tensor_scale = per_tensor};
+        backend_step_adamw(o->s->be, o->s, o->m, o->v, &g);
+    }
+    return norm;
+}
+
+static float *const *state(const optim *o, int which)
+{
+    return which ? o->v : o->m;
+}
+
+bool optim_save(const optim *o, const char *path, err *e)
+{
+    safetensors_writer *w = safetensors_writer_new(path, NULL);
+    float **host = MEM_ARRAY(float *, 2 * o->s->n);
+    for (int which = 0; which < 2; which++)
+        for (int i = 0; i < o->s->n && state(o, which); i++) {
+            const param *p = &o->s->p[i];
+            char name[112];
+            int64_t n = p->n;
+            float *x = mem_alloc((size_t)p->n * sizeof(float));
+            host[which * o->s->n + i] = x;
+            backend_to_host(o->s->be, x, state(o, which)[i], (size_t)p->n * sizeof(float));
+            snprintf(name, sizeof name, "%c.%s", which ? 'v' : 'm', p->name);
+            safetensors_writer_add(w, name, 1, &n, x);
+        }
+    bool ok = safetensors_writer_finish(w, e);
+    for (int i = 0; i < 2 * o->s->n; i++)
+        mem_free(host[i]);
+    mem_free(host);
+    return ok;
+}
+
+static bool load_one(const optim *o, const safetensors *f, int which, int i, err *e)
+{
+    const param *p = &o->s->p[i];
+    char name[112];
+    snprintf(name, sizeof name, "%c.%s", which ? 'v' : 'm', p->name);
+    const safetensors_array *a = safetensors_get(f, name);
+    if (!a || a->n != p->n)
+        return err_set(e, ERR_INPUT, "optimiser state: '%s' is missing or has another size", name);
+    float *x = mem_alloc((size_t)p->n * sizeof(float));
+    bool ok = safetensors_read(f, a, x, e);
+    if (ok)
+        backend_to_device(o->s->be, state(o, which)[i], x, (size_t)p->n * sizeof(float));
+    mem_free(x);
+    return ok;
+}
+
+bool optim_load(optim *o, const char *path, err *e)
+{
+    safetensors *f = safetensors_open(path, e);
+    bool ok = f != NULL;
+    for (int which = 0; which < 2 && ok; which++)
+        for (int i = 0; i < o->s->n && ok && state(o, which); i++)
+            ok = load_one(o, f, which, i, e);
+    safetensors_close(f);
+    return ok;
+}

@@ -1,0 +1,26 @@
+/* Optimiser state and one step over all parameters: SGD or AdamW through the backend, gradient
+ * clipping by global or per-tensor norm. patchdropout.md 4. */
+#ifndef TRAIN_OPTIM_H
+#define TRAIN_OPTIM_H
+
+#include "model/param.h"
+#include "train/safetensors.h"
+
+typedef enum optim_kind { OPTIM_SGD, OPTIM_ADAMW } optim_kind;
+typedef enum optim_clip { OPTIM_CLIP_GLOBAL, OPTIM_CLIP_TENSOR } optim_clip;
+typedef struct optim_cfg {
+    int kind, clip_mode;
+    double momentum, beta1, beta2, eps, weight_decay;
+    double clip; /* 0 = off */
+} optim_cfg;
+
+typedef struct optim optim;
+optim *optim_new(const optim_cfg *c, param_set *s);
+void optim_free(optim *o);
+/* Gradients are first divided by `parts` (accumulated micro-batches). step counts from 1. Returns
+ * the global gradient norm before clipping. */
+double optim_step(optim *o, double lr, int64_t step, int parts);
+/* State arrays "m.<name>" and "v.<name>" to and from a safetensors file. */
+MUST_CHECK bool optim_save(const optim *o, const char *path, err *e);
+MUST_CHECK bool optim_load(optim *o, const char *path, err *e);
+#endif

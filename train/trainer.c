@@ -1,0 +1,577 @@
+/* The epoch loop. A run is a pure function of (config, cohort, seed): a killed run continues from
+ * its newest checkpoint and ends with the same bytes. patchdropout.md 4 and 5, design.md 5. */
+#include "train/trainer.h"
+
+#include "core/fs.h"
+#include "core/kill.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/rng.h"
+#include "train/checkpoint.h"
+#include "train/loader.h"
+#include "train/schedule.h"
+#include "train/validate.h"
+#include "train/weights.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+typedef struct train_cfg {
+    int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
+    double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
+    int schedule, sampling, normalize, init_resample;
+    const char *init;
+    optim_cfg optim;
+} train_cfg;
+
+#define AT(f) offsetof(train_cfg, f)
+static const cfg_option table[] = {
+    {"train.epochs", CFG_INT, AT(epochs), "50", 1, 100000, NULL, "epochs", "longest training"},
+    {"train.batch", CFG_INT, AT(batch), "32", 1, 65536, NULL, "images", "images per micro-batch"},
+    {"train.accum", CFG_INT, AT(accum), "1", 1, 65536, NULL, "micro-batches",
+     "micro-batches per optimiser step; their gradients are averaged"},
+    {"train.optimizer", CFG_ENUM, AT(optim.kind), "sgd", 0, 0, "sgd|adamw", "",
+     "sgd with momentum as published, or adamw"},
+    {"train.lr", CFG_REAL, AT(lr), "3e-4", 0, 100, NULL, "", "learning rate after warm-up"},
+    {"train.lr_final", CFG_REAL, AT(lr_final), "0", 0, 100, NULL, "", "where cosine ends"},
+    {"train.momentum", CFG_REAL, AT(optim.momentum), "0.9", 0, 1, NULL, "", "of sgd"},
+    {"train.beta1", CFG_REAL, AT(optim.beta1), "0.9", 0, 1, NULL, "", "of adamw"},
+    {"train.beta2", CFG_REAL, AT(optim.beta2), "0.999", 0, 1, NULL, "", "of adamw"},
+    {"train.eps", CFG_REAL, AT(optim.eps), "1e-8", 0, 1, NULL, "", "of adamw"},
+    {"train.weight_decay", CFG_REAL, AT(optim.weight_decay), "1e-4", 0, 10, NULL, "",
+     "weight decay: coupled for sgd, decoupled for adamw; never on biases and norms"},
+    {"train.schedule", CFG_ENUM, AT(schedule), "constant", 0, 0, "constant|step|cosine", "",
+     "learning rate after warm-up"},
+    {"train.warmup_epochs", CFG_REAL, AT(warmup_epochs), "2", 0, 1000, NULL, "epochs",
+     "linear warm-up from zero"},
+    {"train.drop_epoch", CFG_REAL, AT(drop_epoch), "400", 0, 1e6, NULL, "epochs",
+     "where schedule step divides by ten"},
+    {"train.clip", CFG_REAL, AT(optim.clip), "1", 0, 1e9, NULL, "",
+     "largest gradient norm; 0 switches clipping off"},
+    {"train.clip_mode", CFG_ENUM, AT(optim.clip_mode), "global", 0, 0, "global|tensor", "",
+     "one norm over all parameters, or each tensor by itself as the published code does"},
+    {"train.label_smoothing", CFG_REAL, AT(smoothing), "0.1", 0, 1, NULL, "", ""},
+    {"train.sampling", CFG_ENUM, AT(sampling), "balanced", 0, 0, "balanced|all", "",
+     "balanced: every epoch all positives and, vendor by vendor, as many fresh negatives"},
+    {"train.normalize", CFG_ENUM, AT(normalize), "all", 0, 0, "all|breast", "",
+     "pixels whose mean and deviation normalise the input"},
+    {"train.size", CFG_INT, AT(size), "0", 0, 3, NULL, "", "which of prepare.sizes to train on"},
+    {"train.horizon", CFG_INT, AT(horizon), "0", 0, 7, NULL, "",
+     "which of labels.horizons to learn"},
+    {"train.val_every", CFG_INT, AT(val_every), "1", 1, 100000, NULL, "epochs",
+     "validate after every so many epochs, and after the last"},
+    {"train.patience", CFG_INT, AT(patience), "10", 0, 100000, NULL, "validations",
+     "stop after so many validations without a better one; 0 = never"},
+    {"train.save_steps", CFG_INT, AT(save_steps), "0", 0, 1e12, NULL, "steps",
+     "also save every so many steps inside an epoch; 0 = at its end only"},
+    {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
+     "memory for inflated images; changes speed only"},
+    {"train.init", CFG_TEXT, AT(init), "", 0, 0, NULL, "",
+     "safetensors file with timm's names to start from; empty: random"},
+    {"train.init_resample", CFG_ENUM, AT(init_resample), "bilinear", 0, 0,
+     "bilinear|bicubic|bicubic_aa", "", "how its position embedding is brought to another grid"},
+};
+const cfg_group train_options = {"Training", table, COUNT_OF(table)};
+
+typedef struct trainer {
+    const train_opts *o;
+    train_cfg c;
+    augment_cfg aug;
+    model_cfg mc;
+    cohort data;
+    pool *threads;
+    backend *be;
+    model *net;
+    loader *load;
+    optim *opt;
+    run *tape;
+    checkpoint_info at; /* where training stands */
+    int64_t *val, n_val, *epoch_rows, n_epoch;
+    int64_t steps_per_epoch; /* optimiser steps */
+    int64_t images_done;
+    double seconds;
+} trainer;
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- the rows of an epoch -------------------------------------------------------------------- */
+
+static bool is_training_row(const trainer *t, int64_t i)
+{
+    const cohort_row *r = &t->data.row[i];
+    return r->fold == COHORT_TRAIN && r->y[t->c.horizon] >= 0;
+}
+
+/* One vendor's share: all its positives and as many negatives, drawn afresh (patchdropout.md 5). */
+static int64_t sample_vendor(const trainer *t, const char *vendor, int stratum, int64_t epoch,
+                             int64_t *out)
+{
+    int64_t n = 0, n_neg = 0, *neg = MEM_ARRAY(int64_t, t->data.n);
+    rng r;
+    for (int64_t i = 0; i < t->data.n; i++)
+        if (is_training_row(t, i) && !strcmp(t->data.row[i].vendor, vendor)) {
+            if (t->data.row[i].y[t->c.horizon] > 0)
+                out[n++] = i;
+            else
+                neg[n_neg++] = i;
+        }
+    int64_t positives = n;
+    rng_init(&r, t->o->seed, RNG_SAMPLER, (uint64_t)stratum + 1, (uint64_t)epoch);
+    if (n_neg >= positives)
+        rng_shuffle(&r, n_neg, neg);
+    for (int64_t k = 0; k < positives && n_neg; k++)
+        out[n++] = n_neg >= positives ? neg[k] : neg[rng_below(&r, (uint32_t)n_neg)];
+    mem_free(neg);
+    return n;
+}
+
+/* Distinct vendors of the training rows in byte order. */
+static int list_vendors(const trainer *t, const char **out, int max)
+{
+    int n = 0;
+    for (int64_t i = 0; i < t->data.n; i++) {
+        int k = 0;
+        if (!is_training_row(t, i))
+            continue;
+        while (k < n && strcmp(out[k], t->data.row[i].vendor) < 0)
+            k++;
+        if (k < n && !strcmp(out[k], t->data.row[i].vendor))
+            continue;
+        if (n == max)
+            BUG("more than %d vendors", max);
+        memmove(out + k + 1, out + k, (size_t)(n - k) * sizeof *out);
+        out[k] = t->data.row[i].vendor;
+        n++;
+    }
+    return n;
+}
+
+static void draw_epoch(trainer *t, int64_t epoch)
+{
+    const char *vendor[64];
+    rng r;
+    t->n_epoch = 0;
+    if (t->c.sampling == 0) {
+        int n = list_vendors(t, vendor, (int)COUNT_OF(vendor));
+        for (int v = 0; v < n; v++)
+            t->n_epoch += sample_vendor(t, vendor[v], v, epoch, t->epoch_rows + t->n_epoch);
+    } else {
+        for (int64_t i = 0; i < t->data.n; i++)
+            if (is_training_row(t, i))
+                t->epoch_rows[t->n_epoch++] = i;
+    }
+    rng_init(&r, t->o->seed, RNG_SAMPLER, 0, (uint64_t)epoch);
+    rng_shuffle(&r, t->n_epoch, t->epoch_rows);
+    if (t->n_epoch >= t->c.batch) /* whole batches only: every step has one shape */
+        t->n_epoch -= t->n_epoch % t->c.batch;
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static bool fit_model(trainer *t, err *e)
+{
+    model_cfg *m = &t->mc;
+    int h = t->data.h[t->c.size], w = t->data.w[t->c.size];
+    cfg_bind(t->o->config, &model_options, m);
+    if ((m->image_h && m->image_h != h) || (m->image_w && m->image_w != w))
+        return err_set(e, ERR_CONFIG,
+                       "model.image_h x model.image_w is %lld x %lld, the cohort's images are %d x "
+                       "%d; leave both 0",
+                       (long long)m->image_h, (long long)m->image_w, h, w);
+    if (m->channels != 1)
+        return err_set(e, ERR_CONFIG, "model.channels is %lld; prepared images have one channel",
+                       (long long)m->channels);
+    m->image_h = h;
+    m->image_w = w;
+    return true;
+}
+
+static bool open_data(trainer *t, err *e)
+{
+    if (!cohort_read(&t->data, t->o->cohort, e) || !cohort_check(&t->data, false, e))
+        return false;
+    if (t->c.size >= t->data.n_sizes || t->c.horizon >= t->data.n_horizons)
+        return err_set(e, ERR_CONFIG,
+                       "train.size or train.horizon is beyond the cohort's %d sizes, %d horizons",
+                       t->data.n_sizes, t->data.n_horizons);
+    t->load = loader_new(&t->data, (int)t->c.size, (size_t)t->c.cache_mib << 20, e);
+    if (!t->load)
+        return false;
+    t->val = MEM_ARRAY(int64_t, t->data.n ? t->data.n : 1);
+    t->epoch_rows = MEM_ARRAY(int64_t, 2 * t->data.n + 2);
+    for (int64_t i = 0; i < t->data.n; i++)
+        if (t->data.row[i].fold == COHORT_VAL && t->data.row[i].y[t->c.horizon] >= 0)
+            t->val[t->n_val++] = i;
+    draw_epoch(t, 0);
+    if (!t->n_epoch)
+        return err_set(e, ERR_INPUT, "the cohort has no training image%s",
+                       t->c.sampling == 0 ? " with a positive label" : "");
+    int64_t micro = (t->n_epoch + t->c.batch - 1) / t->c.batch;
+    t->steps_per_epoch = (micro + t->c.accum - 1) / t->c.accum;
+    return true;
+}
+
+/* The groups that make a run what it is. */
+static const cfg_group *const run_groups[] = {&model_options, &augment_options, &train_options,
+                                              NULL};
+
+static bool describe(trainer *t, err *e)
+{
+    checkpoint_info *k = &t->at;
+    k->model = *model_config(t->net);
+    k->mean = (float)(t->c.normalize == 0 ? t->data.mean_all : t->data.mean_breast);
+    k->sd = (float)(t->c.normalize == 0 ? t->data.sd_all : t->data.sd_breast);
+    text_copy(k->prepare_id, sizeof k->prepare_id, t->data.prepare_id);
+    k->prepare_yaml = t->data.prepare_yaml;
+    k->n_horizons = t->data.n_horizons;
+    memcpy(k->horizon_years, t->data.horizon_years, sizeof k->horizon_years);
+    k->horizon = (int)t->c.horizon;
+    cfg_hash(t->o->config, run_groups, k->config_sha256);
+    k->seed = t->o->seed;
+    return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
+}
+
+static bool warm_start(trainer *t, err *e)
+{
+    weights_report r = {0};
+    if (!t->c.init[0])
+        return true;
+    text_init(&r.table);
+    bool ok =
+        weights_load(t->net, t->c.init,
+                     &(weights_opts){.resample = (weights_resample)t->c.init_resample}, &r, e);
+    if (ok) {
+        fputs(r.table.s, stderr);
+        log_info("weights_loaded", "loaded=%d resized=%d kept=%d unused=%d", r.loaded, r.resized,
+                 r.kept, r.unused);
+    }
+    text_release(&r.table);
+    return ok;
+}
+
+/* A new run writes its config; a resumed one must have the same. */
+static bool claim_folder(trainer *t, err *e)
+{
+    char *path = fs_join(t->o->run, "config.yaml"), *have = NULL;
+    size_t len;
+    text want;
+    bool ok = true;
+    text_init(&want);
+    text_addf(&want, "# seed %llu, cohort %s\n", (unsigned long long)t->o->seed,
+              t->at.cohort_sha256);
+    cfg_dump(t->o->config, run_groups, false, &want);
+    if (t->o->force)
+        ok = fs_remove_tree(t->o->run, e);
+    if (ok && fs_exists(path)) {
+        ok = fs_read(path, 1 << 20, &have, &len, e);
+        if (ok && strcmp(have, want.s))
+            ok = err_set(e, ERR_CONFIG,
+                         "'%s' belongs to a run with another config, seed or cohort; use another "
+                         "folder or --force",
+                         path);
+    } else if (ok) {
+        ok = fs_mkdirs(t->o->run, e) && fs_write(path, want.s, want.len, e);
+    }
+    text_release(&want);
+    mem_free(have);
+    mem_free(path);
+    return ok;
+}
+
+/* Continue from the newest checkpoint, if there is one. */
+static bool resume(trainer *t, err *e)
+{
+    checkpoint_info c;
+    char dir[4096];
+    int found = checkpoint_newest(t->o->run, &c, dir, e);
+    if (found < 0)
+        return false;
+    if (!found) {
+        t->at.history = json_array();
+        t->at.best = NAN;
+        t->at.val_auc = NAN;
+        return warm_start(t, e);
+    }
+    char *weights = fs_join(dir, "model.safetensors"), *state = fs_join(dir, "optim.safetensors"),
+         sum[65];
+    bool ok = fs_sha256_file(weights, sum, e);
+    if (ok && strcmp(sum, c.model_sha256))
+        ok = err_set(e, ERR_MISMATCH, "checkpoint '%s': the weights are not those that were saved",
+                     fs_base(dir));
+    ok = ok && weights_load(t->net, weights, &(weights_opts){.exact = true}, NULL, e) &&
+         optim_load(t->opt, state, e);
+    checkpoint_info *k = &t->at;
+    k->epoch = c.epoch;
+    k->step = c.step;
+    k->batch = c.batch;
+    k->loss_sum = c.loss_sum;
+    k->val_auc = c.val_auc;
+    k->best = c.best;
+    k->best_epoch = c.best_epoch;
+    k->best_step = c.best_step;
+    k->finished = c.finished;
+    k->history = json_incref(c.history);
+    text_copy(k->model_sha256, sizeof k->model_sha256, c.model_sha256);
+    mem_free(weights);
+    mem_free(state);
+    checkpoint_release(&c);
+    if (ok && !k->finished)
+        log_info("resume", "epoch=%lld step=%lld", (long long)k->epoch, (long long)k->step);
+    return ok && checkpoint_settle(t->o->run, k, e);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static double learning_rate(const trainer *t, int64_t step)
+{
+    schedule s = {
+        .kind = (schedule_kind)t->c.schedule,
+        .base = t->c.lr,
+        .final = t->c.lr_final,
+        .warmup = (int64_t)(t->c.warmup_epochs * (double)t->steps_per_epoch),
+        .total = t->c.epochs * t->steps_per_epoch,
+        .drop = (int64_t)(t->c.drop_epoch * (double)t->steps_per_epoch),
+    };
+    return schedule_lr(&s, step);
+}
+
+static bool micro_step(trainer *t, const loader_batch *b, err *e)
+{
+    model_batch in = b->in;
+    float loss;
+    in.mean = t->at.mean;
+    in.sd = t->at.sd;
+    run_reset(t->tape);
+    tensor *logits = model_forward(t->net, t->tape, &in);
+    tensor *l = op_loss(t->tape, logits, b->label, NULL, (float)t->c.smoothing);
+    run_read(t->tape, l, &loss);
+    if (!isfinite(loss)) {
+        const char *op = run_first_nonfinite(t->tape);
+        return err_set(e, ERR_RANGE,
+                       "the loss is not finite at epoch %lld step %lld (first in %s); lower "
+                       "train.lr",
+                       (long long)t->at.epoch + 1, (long long)t->at.step, op ? op : "the loss");
+    }
+    run_backward(t->tape, l);
+    t->at.loss_sum += (double)loss;
+    t->images_done += b->in.b;
+    return true;
+}
+
+static bool save(trainer *t, err *e)
+{
+    return checkpoint_save(t->o->run, &t->at, t->net, t->opt, e);
+}
+
+/* The micro-batches of one epoch from t->at.batch on. */
+static bool train_epoch(trainer *t, log_progress *bar, err *e)
+{
+    int64_t micro = (t->n_epoch + t->c.batch - 1) / t->c.batch;
+    int parts = 0, got = 1;
+    loader_batch b;
+    loader_plan p = {.row = t->epoch_rows,
+                     .n = t->n_epoch,
+                     .batch = (int)t->c.batch,
+                     .first = t->at.batch,
+                     .aug = &t->aug,
+                     .seed = t->o->seed,
+                     .epoch = (uint64_t)t->at.epoch,
+                     .n_patches = model_patches(t->net),
+                     .n_keep = model_kept(t->net, t->mc.keep_rate),
+                     .horizon = (int)t->c.horizon};
+    bool ok = true;
+    loader_start(t->load, &p);
+    param_zero_grad(model_params(t->net));
+    while (ok && t->at.batch < micro && (got = loader_next(t->load, &b, e)) > 0) {
+        double t0 = now();
+        ok = micro_step(t, &b, e);
+        t->at.batch++;
+        parts++;
+        if (ok && (parts == t->c.accum || t->at.batch == micro)) {
+            optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1, parts);
+            param_zero_grad(model_params(t->net));
+            t->at.step++;
+            parts = 0;
+            kill_point("train_step");
+        }
+        t->seconds += now() - t0;
+        char note[64];
+        snprintf(note, sizeof note, "epoch %lld loss %.4f", (long long)t->at.epoch + 1,
+                 t->at.loss_sum / (double)t->at.batch);
+        log_progress_step(bar, (uint64_t)(t->at.epoch * t->n_epoch + t->at.batch * t->c.batch),
+                          note);
+        bool whole = parts == 0 && t->at.batch < micro;
+        if (ok && whole && pool_stop_asked()) {
+            ok = save(t, e) && err_set(e, ERR_STOPPED,
+                                       "stopped on request at epoch %lld step "
+                                       "%lld; the same command continues",
+                                       (long long)t->at.epoch + 1, (long long)t->at.step);
+        } else if (ok && whole && t->c.save_steps && t->at.step % t->c.save_steps == 0) {
+            ok = save(t, e);
+        }
+    }
+    loader_stop(t->load);
+    return ok && got > 0;
+}
+
+static json_t *epoch_json(const trainer *t, double lr, double train_loss, const validate_result *v)
+{
+    json_t *o = json_object();
+    json_object_set_new(o, "epoch", json_integer(t->at.epoch));
+    json_object_set_new(o, "step", json_integer(t->at.step));
+    json_object_set_new(o, "lr", json_num(lr));
+    json_object_set_new(o, "train_loss", json_num(train_loss));
+    if (v) {
+        json_object_set_new(o, "val_loss", json_num(v->loss));
+        json_object_set_new(o, "val_auc_exam", json_num(v->exam.value));
+        json_object_set_new(o, "val_auc_exam_lo", json_num(v->exam.lo));
+        json_object_set_new(o, "val_auc_exam_hi", json_num(v->exam.hi));
+        json_object_set_new(o, "val_auc_image", json_num(v->image.value));
+        json_object_set_new(o, "val_exams", json_integer(v->exam.n));
+    }
+    return o;
+}
+
+/* metrics.jsonl is the history, rewritten whole: it can never disagree with the checkpoint. */
+static bool write_metrics(const trainer *t, err *e)
+{
+    char *path = fs_join(t->o->run, "metrics.jsonl");
+    text out;
+    text_init(&out);
+    for (size_t i = 0; i < json_array_size(t->at.history); i++) {
+        json_write_text(json_array_get(t->at.history, i), false, &out);
+        if (!out.len || out.s[out.len - 1] != '\n')
+            text_add(&out, "\n");
+    }
+    bool ok = fs_write(path, out.s, out.len, e);
+    text_release(&out);
+    mem_free(path);
+    return ok;
+}
+
+/* After an epoch: validate, judge, save. */
+static bool close_epoch(trainer *t, int64_t *bad, err *e)
+{
+    validate_result v;
+    double lr = learning_rate(t, t->at.step - 1);
+    double train_loss = t->at.loss_sum / (double)t->at.batch;
+    t->at.epoch++;
+    t->at.batch = 0;
+    t->at.loss_sum = 0;
+    bool last = t->at.epoch >= t->c.epochs;
+    bool check = t->n_val && (t->at.epoch % t->c.val_every == 0 || last);
+    if (check && !validate_run(t->net, t->load, &t->data, t->val, t->n_val, &t->at, &v, e))
+        return false;
+    double criterion = !t->n_val ? (double)t->at.epoch
+                       : !check  ? NAN
+                                 : (isnan(v.exam.value) ? -v.loss : v.exam.value);
+    t->at.val_auc = check ? v.exam.value : NAN;
+    if (!isnan(criterion) && (isnan(t->at.best) || criterion > t->at.best)) {
+        t->at.best = criterion;
+        t->at.best_epoch = t->at.epoch;
+        t->at.best_step = t->at.step;
+    }
+    *bad = check ? (t->at.epoch - t->at.best_epoch) / t->c.val_every : *bad;
+    t->at.finished = last || (t->c.patience && t->n_val && *bad >= t->c.patience);
+    json_array_append_new(t->at.history, epoch_json(t, lr, train_loss, check ? &v : NULL));
+    if (check)
+        log_info("epoch", "epoch=%lld train_loss=%.4f val_loss=%.4f val_exam_auc=%.4f%s",
+                 (long long)t->at.epoch, train_loss, v.loss, v.exam.value,
+                 t->at.best_epoch == t->at.epoch ? " best=yes" : "");
+    return save(t, e) && write_metrics(t, e);
+}
+
+static bool print_plan(const trainer *t, err *e)
+{
+    model_counts n;
+    if (!model_count(model_config(t->net), &n, e))
+        return false;
+    int copies = t->c.optim.kind == OPTIM_ADAMW ? 4 : 3;
+    printf("network %s, %lld x %lld px, %d of %d patches kept in training\n"
+           "parameters %lld (%.1f MiB with gradients and optimiser state)\n"
+           "multiply-adds per image %.3f G forward\n"
+           "training rows per epoch %lld, batch %lld x %lld, %lld steps, %lld epochs at most\n"
+           "validation images %lld\n",
+           t->mc.name, (long long)t->mc.image_h, (long long)t->mc.image_w,
+           model_kept(t->net, t->mc.keep_rate), model_patches(t->net), (long long)n.params,
+           (double)n.params * 4 * copies / 1048576, (double)n.macs_executed / 1e9,
+           (long long)t->n_epoch, (long long)t->c.batch, (long long)t->c.accum,
+           (long long)t->steps_per_epoch, (long long)t->c.epochs, (long long)t->n_val);
+    return true;
+}
+
+static bool train_all(trainer *t, err *e)
+{
+    log_progress bar;
+    int64_t bad = 0;
+    bool ok = write_metrics(t, e);
+    log_progress_init(&bar, "train", "images", (uint64_t)(t->c.epochs * t->n_epoch));
+    while (ok && !t->at.finished) {
+        draw_epoch(t, t->at.epoch);
+        ok = train_epoch(t, &bar, e) && close_epoch(t, &bad, e);
+    }
+    log_progress_end(&bar);
+    return ok;
+}
+
+static bool open_all(trainer *t, err *e)
+{
+    t->threads = pool_new(t->o->threads);
+    if (!open_data(t, e) || !fit_model(t, e))
+        return false;
+    t->be = backend_new(t->o->device, t->threads, e);
+    t->net = t->be ? model_new(&t->mc, t->be, t->o->seed, e) : NULL;
+    if (!t->net)
+        return false;
+    t->mc = *model_config(t->net);
+    t->opt = optim_new(&t->c.optim, model_params(t->net));
+    t->tape = run_new(t->be, RUN_TRAIN);
+    return describe(t, e);
+}
+
+bool train_run(const train_opts *o, train_result *out, err *e)
+{
+    trainer t = {.o = o};
+    fs_lock *lock = NULL;
+    bool ok = false;
+    memset(out, 0, sizeof *out);
+    cohort_init(&t.data);
+    cfg_bind(o->config, &train_options, &t.c);
+    cfg_bind(o->config, &augment_options, &t.aug);
+    if (!open_all(&t, e))
+        goto done;
+    if (o->dry_run) {
+        ok = print_plan(&t, e);
+        goto done;
+    }
+    if (!claim_folder(&t, e) || !(lock = fs_lock_take(o->run, e)) || !resume(&t, e))
+        goto done;
+    ok = train_all(&t, e);
+    out->epochs = (int)t.at.epoch;
+    out->best_epoch = (int)t.at.best_epoch;
+    out->best_auc = t.at.best;
+    out->images_per_second = t.seconds > 0 ? (double)t.images_done / t.seconds : 0;
+done:
+    fs_lock_release(lock);
+    if (t.at.history)
+        json_decref(t.at.history);
+    run_free(t.tape);
+    optim_free(t.opt);
+    model_free(t.net);
+    backend_free(t.be);
+    loader_free(t.load);
+    cohort_release(&t.data);
+    pool_free(t.threads);
+    mem_free(t.val);
+    mem_free(t.epoch_rows);
+    return ok;
+}

@@ -1,0 +1,116 @@
+/* Runs a network over cohort rows without gradient and turns scores into exam-level AUC by the same
+ * code as the report (eval/exam, eval/metric). patchdropout.md 5. */
+#include "train/validate.h"
+
+#include "core/mem.h"
+#include "eval/exam.h"
+
+#include <math.h>
+#include <string.h>
+
+#define VALIDATE_BATCH 16
+
+void validate_probability(const float *logits, int classes, double *score, double *logit)
+{
+    double top = -INFINITY, rest = 0;
+    for (int c = 0; c < classes; c++)
+        if (c != 1)
+            top = fmax(top, (double)logits[c]);
+    for (int c = 0; c < classes; c++)
+        if (c != 1)
+            rest += exp((double)logits[c] - top);
+    *logit = (double)logits[1] - (top + log(rest));
+    *score = *logit >= 0 ? 1 / (1 + exp(-*logit)) : exp(*logit) / (1 + exp(*logit));
+}
+
+bool validate_score(model *m, loader *l, const checkpoint_info *k, const int64_t *row, int64_t n,
+                    double *score, double *logit, err *e)
+{
+    int classes = (int)model_config(m)->classes, got;
+    run *tape = run_new(model_params(m)->be, RUN_INFER);
+    float *host = MEM_ARRAY(float, VALIDATE_BATCH *classes);
+    loader_batch b;
+    loader_plan p = {.row = row,
+                     .n = n,
+                     .batch = VALIDATE_BATCH,
+                     .n_patches = model_patches(m),
+                     .horizon = k->horizon};
+    loader_start(l, &p);
+    while ((got = loader_next(l, &b, e)) > 0) {
+        b.in.mean = k->mean;
+        b.in.sd = k->sd;
+        run_reset(tape);
+        run_read(tape, model_forward(m, tape, &b.in), host);
+        for (int i = 0; i < b.in.b; i++)
+            validate_probability(host + i * classes, classes, &score[b.first_row + i],
+                                 &logit[b.first_row + i]);
+    }
+    loader_stop(l);
+    run_free(tape);
+    mem_free(host);
+    return got == 0;
+}
+
+static bool exam_auc(const cohort *c, const int64_t *row, int64_t n, int horizon,
+                     const double *score, metric_value *out, err *e)
+{
+    scores s;
+    exam_table t;
+    scores_init(&s);
+    for (int64_t i = 0; i < n; i++) {
+        const cohort_row *r = &c->row[row[i]];
+        scores_row v = {.exam = r->exam,
+                        .patient = r->patient,
+                        .image = r->image,
+                        .side = r->side,
+                        .view = r->view,
+                        .score = score[i],
+                        .y = r->y[horizon],
+                        .t_years = NAN,
+                        .event = -1,
+                        .weight = 1,
+                        .age = r->age,
+                        .split = "",
+                        .vendor = r->vendor};
+        scores_add(&s, &v);
+    }
+    bool ok = exam_build(&s, EXAM_MEAN_IMAGES, &t, e);
+    if (ok) {
+        double *x = MEM_ARRAY(double, t.n ? t.n : 1);
+        int *y = MEM_ARRAY(int, t.n ? t.n : 1), *cluster = MEM_ARRAY(int, t.n ? t.n : 1);
+        for (int64_t i = 0; i < t.n; i++) {
+            x[i] = t.row[i].score;
+            y[i] = t.row[i].y;
+            cluster[i] = t.row[i].patient_index;
+        }
+        *out = metric_auc(&(metric_in){
+            .score = x, .y = y, .cluster = cluster, .n = t.n, .n_clusters = t.n_patients});
+        mem_free(x);
+        mem_free(y);
+        mem_free(cluster);
+        exam_release(&t);
+    }
+    scores_release(&s);
+    return ok;
+}
+
+bool validate_run(model *m, loader *l, const cohort *c, const int64_t *row, int64_t n,
+                  const checkpoint_info *k, validate_result *out, err *e)
+{
+    double *score = MEM_ARRAY(double, n), *logit = MEM_ARRAY(double, n);
+    int *y = MEM_ARRAY(int, n);
+    bool ok = validate_score(m, l, k, row, n, score, logit, e);
+    out->loss = 0;
+    for (int64_t i = 0; i < n && ok; i++) {
+        y[i] = c->row[row[i]].y[k->horizon];
+        double z = y[i] == 1 ? -logit[i] : logit[i]; /* -log p(y) = log(1 + exp(z)) */
+        out->loss += (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) / (double)n;
+    }
+    if (ok)
+        out->image = metric_auc(&(metric_in){.score = score, .y = y, .n = n});
+    ok = ok && exam_auc(c, row, n, k->horizon, score, &out->exam, e);
+    mem_free(score);
+    mem_free(logit);
+    mem_free(y);
+    return ok;
+}

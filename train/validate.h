@@ -1,0 +1,24 @@
+/* Scores of cohort rows by a network, and what they are worth: the one scoring loop that validation
+ * and predict share. */
+#ifndef TRAIN_VALIDATE_H
+#define TRAIN_VALIDATE_H
+
+#include "eval/metric.h"
+#include "train/checkpoint.h"
+#include "train/loader.h"
+
+/* score[i], logit[i] of row[i]: softmax probability of class 1 and log-odds, all patches kept. The
+ * result of an image never depends on its neighbours. */
+MUST_CHECK bool validate_score(model *m, loader *l, const checkpoint_info *k, const int64_t *row,
+                               int64_t n, double *score, double *logit, err *e);
+
+typedef struct validate_result {
+    double loss;              /* mean cross-entropy without smoothing */
+    metric_value image, exam; /* AUC */
+} validate_result;
+MUST_CHECK bool validate_run(model *m, loader *l, const cohort *c, const int64_t *row, int64_t n,
+                             const checkpoint_info *k, validate_result *out, err *e);
+
+/* Probability of class 1 and log-odds against the rest from K logits, in double. */
+void validate_probability(const float *logits, int classes, double *score, double *logit);
+#endif
