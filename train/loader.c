@@ -88,6 +88,12 @@ void loader_free(loader *l)
     mem_free(l);
 }
 
+void loader_size(const loader *l, int *h, int *w)
+{
+    *h = l->h;
+    *w = l->w;
+}
+
 static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
 {
     const cohort_row *r = &l->c->row[row];

@@ -12,6 +12,7 @@ typedef struct loader loader;
 /* The cohort is borrowed. size: index into cohort.h[]; cache: bytes of inflated images kept. */
 loader *loader_new(const cohort *c, int size, size_t cache, err *e);
 void loader_free(loader *l);
+void loader_size(const loader *l, int *h, int *w);
 
 typedef struct loader_plan {
     const int64_t *row; /* cohort rows in order, borrowed until loader_stop */

@@ -1,4 +1,4 @@
-/* predict: checkpoint + images -> image scores (PRED/, design.md 5). One scoring function serves the
+/* predict: checkpoint + images -> image scores (PRED/, design.md 5). One scoring path serves the
  * cohort and a single exam's DICOM files. */
 #ifndef TRAIN_PREDICT_H
 #define TRAIN_PREDICT_H
@@ -6,8 +6,14 @@
 #include "core/cfg.h"
 #include "train/checkpoint.h"
 
-/* Scores of n canvases; score[n] = softmax probability of class 1 (the first horizon), logit[n] =
- * logit difference. The result of an image never depends on the batch it was in. */
+/* Options "predict.*". */
+typedef struct predict_cfg {
+    int64_t pages; /* exams shown in PRED/pages */
+} predict_cfg;
+extern const cfg_group predict_options;
+
+/* Scores of n canvases (model->image_h x image_w, u16): score[n] = softmax probability of class 1,
+ * logit[n] = its log-odds. The result of an image never depends on the others. */
 MUST_CHECK bool predict_images(model *m, backend *be, const checkpoint_info *c,
                                const uint16_t *const *image, int n, double *score, double *logit,
                                err *e);
@@ -20,8 +26,6 @@ typedef struct predict_opts {
     const char *device;
     int threads;
     bool force;
-    const char *const *page_exam; /* exam pseudonyms for PRED/pages, or NULL: highest, lowest... */
-    int n_page_exams;
 } predict_opts;
 typedef struct predict_result {
     int64_t images, exams;

@@ -1,0 +1,337 @@
+/* Scores the rows of one split with one or several checkpoints and writes PRED/: the table, the
+ * books and hashes, and the pictures of some exams. evaluation.md 1, design.md 5. */
+#include "train/predict.h"
+
+#include "core/csv.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/version.h"
+#include "train/pages.h"
+#include "train/validate.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+static const cfg_option table[] = {
+    {"predict.pages", CFG_INT, offsetof(predict_cfg, pages), "8", 0, 1000, NULL, "exams",
+     "exams whose views are kept for the report's image page"},
+};
+const cfg_group predict_options = {"Prediction", table, COUNT_OF(table)};
+
+typedef struct member {
+    checkpoint_info info;
+    char dir[4096];
+    double *score, *logit;
+} member;
+
+typedef struct job {
+    const predict_opts *o;
+    predict_cfg c;
+    cohort data;
+    pool *threads;
+    backend *be;
+    loader *load;
+    member *m;
+    int64_t *row, n;
+    double *score, *logit; /* of the ensemble */
+    int64_t exams;
+} job;
+
+bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint16_t *const *image,
+                    int n, double *score, double *logit, err *e)
+{
+    int classes = (int)model_config(m)->classes;
+    run *tape = run_new(be, RUN_INFER);
+    float *host = MEM_ARRAY(float, classes);
+    bool ok = true;
+    for (int i = 0; i < n && ok; i++) {
+        model_batch in = {.b = 1,
+                          .h = (int)c->model.image_h,
+                          .w = (int)c->model.image_w,
+                          .image = &image[i],
+                          .mean = c->mean,
+                          .sd = c->sd};
+        run_reset(tape);
+        run_read(tape, model_forward(m, tape, &in), host);
+        validate_probability(host, classes, &score[i], &logit[i]);
+        if (!isfinite(logit[i]))
+            ok = err_set(e, ERR_RANGE, "image %d: the network's output is not finite", i + 1);
+    }
+    run_free(tape);
+    mem_free(host);
+    return ok;
+}
+
+static int find_fold(const char *name)
+{
+    for (int f = 0; f < COHORT_FOLDS; f++)
+        if (!strcmp(cohort_fold_name((cohort_fold)f), name))
+            return f;
+    return -1;
+}
+
+static bool choose_rows(job *j, err *e)
+{
+    int fold = find_fold(j->o->split);
+    int64_t exams = 0;
+    if (fold < 0 && strcmp(j->o->split, "all"))
+        return err_set(e, ERR_USAGE,
+                       "unknown split '%s'; wanted train, val, test, val_natural or all",
+                       j->o->split);
+    j->row = MEM_ARRAY(int64_t, j->data.n ? j->data.n : 1);
+    for (int64_t i = 0; i < j->data.n; i++)
+        if (fold < 0 || j->data.row[i].fold == fold) {
+            exams += !j->n || strcmp(j->data.row[j->row[j->n - 1]].exam, j->data.row[i].exam);
+            j->row[j->n++] = i;
+        }
+    j->exams = exams;
+    return j->n || err_set(e, ERR_INPUT, "the cohort has no image in split '%s'", j->o->split);
+}
+
+/* A member must have been trained on images prepared exactly like these. */
+static bool check_member(const job *j, const member *m, err *e)
+{
+    const checkpoint_info *k = &m->info, *first = &j->m[0].info;
+    if (strcmp(k->prepare_id, j->data.prepare_id))
+        return err_set(e, ERR_INPUT,
+                       "checkpoint '%s' was trained on images of prepare id %s, the cohort has %s",
+                       fs_base(m->dir), k->prepare_id, j->data.prepare_id);
+    if (k->horizon >= j->data.n_horizons ||
+        k->horizon_years[k->horizon] != first->horizon_years[first->horizon])
+        return err_set(e, ERR_INPUT, "the checkpoints or the cohort have different horizons");
+    return true;
+}
+
+static int find_size(const cohort *c, const model_cfg *m)
+{
+    for (int s = 0; s < c->n_sizes; s++)
+        if (c->h[s] == m->image_h && c->w[s] == m->image_w)
+            return s;
+    return -1;
+}
+
+static bool score_member(job *j, member *m, err *e)
+{
+    int size;
+    if (!checkpoint_read_info(j->o->checkpoint[m - j->m], &m->info, m->dir, e) ||
+        !check_member(j, m, e))
+        return false;
+    size = find_size(&j->data, &m->info.model);
+    if (size < 0)
+        return err_set(e, ERR_INPUT, "the cohort has no images of %lld x %lld px",
+                       (long long)m->info.model.image_h, (long long)m->info.model.image_w);
+    loader_free(j->load);
+    j->load = loader_new(&j->data, size, 0, e);
+    m->score = MEM_ARRAY(double, j->n);
+    m->logit = MEM_ARRAY(double, j->n);
+    model *net = j->load ? checkpoint_load(m->dir, &m->info, j->be, e) : NULL;
+    bool ok = net && validate_score(net, j->load, &m->info, j->row, j->n, m->score, m->logit, e);
+    for (int64_t i = 0; i < j->n && ok; i++)
+        if (!isfinite(m->logit[i]))
+            ok = err_set(e, ERR_RANGE, "the network's output is not finite for row %lld",
+                         (long long)i);
+    model_free(net);
+    return ok;
+}
+
+/* Ensemble: mean of the probabilities (evaluation.md 13); one member keeps its own logit. */
+static void combine(job *j)
+{
+    int k = j->o->n_checkpoints;
+    j->score = MEM_ARRAY(double, j->n);
+    j->logit = MEM_ARRAY(double, j->n);
+    for (int64_t i = 0; i < j->n; i++) {
+        double sum = 0;
+        for (int m = 0; m < k; m++)
+            sum += j->m[m].score[i];
+        j->score[i] = sum / k;
+        j->logit[i] = k == 1 ? j->m[0].logit[i] : log(j->score[i] / (1 - j->score[i]));
+    }
+}
+
+static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, const char *seed)
+{
+    const cohort_row *r = &j->data.row[j->row[i]];
+    const checkpoint_info *k = &j->m[0].info;
+    char side[2] = {r->side, 0};
+    bool event = r->days_to_cancer >= 0;
+    int days = event ? r->days_to_cancer : r->days_to_last_negative;
+    csv_put(w, r->exam);
+    csv_put(w, r->patient);
+    csv_put(w, r->image);
+    csv_put(w, side);
+    csv_put(w, r->view == 'C' ? "CC" : "MLO");
+    csv_put_f64(w, j->score[i]);
+    csv_put_f64(w, j->logit[i]);
+    if (r->y[k->horizon] >= 0)
+        csv_put_i64(w, r->y[k->horizon]);
+    else
+        csv_put(w, "");
+    csv_put_f64(w, days >= 0 ? days / 365.25 : NAN);
+    csv_put(w, days >= 0 ? (event ? "1" : "0") : "");
+    csv_put_i64(w, r->exam_day);
+    if (r->age >= 0)
+        csv_put_i64(w, r->age);
+    else
+        csv_put(w, "");
+    csv_put(w, r->vendor);
+    csv_put(w, r->device_model);
+    csv_put(w, cohort_fold_name((cohort_fold)r->fold));
+    csv_put_f64(w, (double)r->weight);
+    csv_put(w, ckpt);
+    csv_put(w, seed);
+    csv_end_row(w);
+}
+
+static bool write_table(const job *j, err *e)
+{
+    static const char *const head[] = {
+        "exam_id", "patient_id", "image_id",   "laterality", "view", "score",  "logit",
+        "y",       "T",          "E",          "exam_day",   "age",  "vendor", "device_model",
+        "split",   "weight",     "checkpoint", "seed"};
+    char *path = fs_join(j->o->out, "predictions.csv");
+    text ckpt, seed;
+    text_init(&ckpt);
+    text_init(&seed);
+    for (int m = 0; m < j->o->n_checkpoints; m++) {
+        text_addf(&ckpt, "%s%.12s", m ? "+" : "", j->m[m].info.model_sha256);
+        text_addf(&seed, "%s%llu", m ? "+" : "", (unsigned long long)j->m[m].info.seed);
+    }
+    csv_writer *w = csv_create(path, e);
+    for (size_t i = 0; i < COUNT_OF(head) && w; i++)
+        csv_put(w, head[i]);
+    if (w)
+        csv_end_row(w);
+    for (int64_t i = 0; i < j->n && w; i++)
+        put_row(w, j, i, ckpt.s, seed.s);
+    text_release(&ckpt);
+    text_release(&seed);
+    mem_free(path);
+    return w && csv_commit(w, e);
+}
+
+/* The books: the cohort's, then which images of it are in this split. */
+static json_t *make_flow(const job *j)
+{
+    json_t *flow = json_deep_copy(j->data.flow);
+    char step[64];
+    snprintf(step, sizeof step, "in other splits than '%s'", j->o->split);
+    if (j->n != j->data.n)
+        json_array_append_new(flow, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", "predict",
+                                              "step", step, "reason", "OTHER_SPLIT", "n_in",
+                                              (json_int_t)j->data.n, "n_out", (json_int_t)j->n,
+                                              "unit", "files"));
+    json_array_append_new(flow,
+                          json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", "predict", "step",
+                                    "exams scored", "reason", "", "n_in", (json_int_t)j->exams,
+                                    "n_out", (json_int_t)j->exams, "unit", "exams"));
+    return flow;
+}
+
+static json_t *model_card(const job *j)
+{
+    const checkpoint_info *k = &j->m[0].info;
+    model_counts n = {0};
+    json_t *o =
+        json_pack("{s:s, s:I, s:I, s:I, s:I, s:o, s:I, s:I, s:I}", "name", k->model.name, "image_h",
+                  (json_int_t)k->model.image_h, "image_w", (json_int_t)k->model.image_w, "patch",
+                  (json_int_t)k->model.patch, "depth", (json_int_t)k->model.depth, "keep_rate",
+                  json_num(k->model.keep_rate), "epochs", (json_int_t)k->epoch, "steps",
+                  (json_int_t)k->step, "members", (json_int_t)j->o->n_checkpoints);
+    if (model_count(&k->model, &n, NULL)) {
+        json_object_set_new(o, "params", json_integer(n.params));
+        json_object_set_new(o, "macs", json_integer(n.macs));
+    }
+    json_object_set_new(o, "horizon_years", json_num(k->horizon_years[k->horizon]));
+    json_object_set_new(o, "normalize_mean", json_num((double)k->mean));
+    json_object_set_new(o, "normalize_sd", json_num((double)k->sd));
+    json_object_set_new(o, "val_auc_exam", json_num(k->val_auc));
+    json_object_set_new(o, "seed", json_integer((json_int_t)k->seed));
+    json_object_set_new(o, "history", json_incref(k->history));
+    return o;
+}
+
+static bool write_books(const job *j, err *e)
+{
+    char cohort_sum[65], *path = fs_join(j->o->out, "predictions.json");
+    const checkpoint_info *k = &j->m[0].info;
+    bool ok = fs_sha256_file(j->o->cohort, cohort_sum, e);
+    json_t *o = json_object(), *hashes = json_object();
+    if (ok) {
+        json_object_set_new(hashes, "cohort", json_string(cohort_sum));
+        json_object_set_new(hashes, "training_cohort", json_string(k->cohort_sha256));
+        json_object_set_new(hashes, "training_config", json_string(k->config_sha256));
+        json_object_set_new(hashes, "prepare_id", json_string(k->prepare_id));
+        for (int m = 0; m < j->o->n_checkpoints; m++) {
+            char name[32];
+            snprintf(name, sizeof name, m ? "model_%d" : "model", m + 1);
+            json_object_set_new(hashes, name, json_string(j->m[m].info.model_sha256));
+        }
+        json_object_set_new(o, "flow", make_flow(j));
+        json_object_set_new(o, "model", model_card(j));
+        json_object_set_new(o, "hashes", hashes);
+        json_object_set_new(o, "version", json_string(version_number()));
+        json_object_set_new(o, "split", json_string(j->o->split));
+        json_object_set_new(o, "config_yaml", json_string(k->prepare_yaml));
+        ok = json_write(path, o, true, e);
+    }
+    json_decref(o);
+    mem_free(path);
+    return ok;
+}
+
+static bool write_all(job *j, err *e)
+{
+    char *pages = fs_join(j->o->out, "pages");
+    bool ok = fs_mkdirs(j->o->out, e) && write_table(j, e) && write_books(j, e) &&
+              pages_write(pages, j->load, &j->data, j->row, j->n, j->score, j->m[0].info.horizon,
+                          (int)j->c.pages, e);
+    mem_free(pages);
+    return ok;
+}
+
+bool predict_run(const predict_opts *o, predict_result *out, err *e)
+{
+    job j = {.o = o};
+    bool ok = false;
+    char *path = fs_join(o->out, "predictions.csv");
+    cohort_init(&j.data);
+    cfg_bind(o->config, &predict_options, &j.c);
+    j.m = MEM_ARRAY(member, o->n_checkpoints);
+    if (fs_exists(path) && !o->force) {
+        err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", path);
+        goto done;
+    }
+    if (!cohort_read(&j.data, o->cohort, e) || !cohort_check(&j.data, false, e) ||
+        !choose_rows(&j, e))
+        goto done;
+    j.threads = pool_new(o->threads);
+    j.be = backend_new(o->device, j.threads, e);
+    ok = j.be != NULL;
+    for (int m = 0; m < o->n_checkpoints && ok; m++)
+        ok = score_member(&j, &j.m[m], e);
+    if (!ok)
+        goto done;
+    combine(&j);
+    ok = write_all(&j, e);
+    out->images = j.n;
+    out->exams = j.exams;
+done:
+    loader_free(j.load);
+    for (int m = 0; m < o->n_checkpoints; m++) {
+        mem_free(j.m[m].score);
+        mem_free(j.m[m].logit);
+        checkpoint_release(&j.m[m].info);
+    }
+    mem_free(j.m);
+    mem_free(j.row);
+    mem_free(j.score);
+    mem_free(j.logit);
+    backend_free(j.be);
+    pool_free(j.threads);
+    cohort_release(&j.data);
+    mem_free(path);
+    return ok;
+}
