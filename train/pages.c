@@ -21,9 +21,9 @@ typedef struct exam {
     const char *note;    /* why it was chosen; NULL = not */
 } exam;
 
-static void collect(void *ctx, png_bytep data, size_t len)
+static void collect(png_structp png, png_bytep data, size_t len)
 {
-    text_addn(ctx, (const char *)data, len);
+    text_addn(png_get_io_ptr(png), (const char *)data, len);
 }
 
 static void nothing(png_structp png)
