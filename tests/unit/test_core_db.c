@@ -120,8 +120,8 @@ static void test_errors(void **state)
     assert_string_equal(e.msg, "catalog.db: cannot run a statement: table p already exists");
     assert_int_equal(e.code, ERR_IO);
     err_clear(&e);
-    assert_null(db_prepare(d, "SELECT nothing FROM p", &e));
-    assert_string_equal(e.msg, "catalog.db: cannot prepare a statement: no such column: nothing");
+    assert_null(db_prepare(d, "SELECT absent FROM p", &e));
+    assert_string_equal(e.msg, "catalog.db: cannot prepare a statement: no such column: absent");
     err_clear(&e);
     db_stmt *s = db_prepare(d, "INSERT INTO p(name) VALUES(?)", &e);
     db_bind_text(s, 1, "19340101-1234");
