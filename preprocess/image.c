@@ -1,5 +1,5 @@
-/* The pixel chain (image.h): window tables, resize, placing the breast on canvases. Finding the
- * breast is segment.c. All sums are integers or run in a fixed order; rounding is half up. */
+/* The pixel chain (image.h): orientation, crop, canvases, and what is measured on the way.
+ * All sums are integers or run in a fixed order. */
 #include "preprocess/image.h"
 
 #include <math.h>
@@ -11,343 +11,6 @@
 #define SATURATED  0.999
 #define ERASE_GROW 0.01 /* of the thumbnail's long side: room around the mask that is kept */
 #define CROP_MIN   8    /* smallest crop side, pixels */
-
-/* ---- window ---------------------------------------------------------------------------------- */
-
-int32_t image_stored(const pixels *p, uint16_t raw)
-{
-    int shift = p->high_bit + 1 - p->bits_stored;
-    int32_t v = (int32_t)((uint32_t)raw >> (shift > 0 ? shift : 0)) & ((1 << p->bits_stored) - 1);
-    if (p->is_signed) {
-        int32_t s = 1 << (p->bits_stored - 1);
-        v = (v ^ s) - s;
-    }
-    return v;
-}
-
-void image_histogram(const pixels *p, uint32_t *hist)
-{
-    size_t n = (size_t)p->rows * (size_t)p->cols;
-    memset(hist, 0, IMAGE_WORDS * sizeof *hist);
-    for (size_t i = 0; i < n; i++)
-        hist[p->stored[i]]++;
-}
-
-bool image_inverse(const record *r, bool *conflict)
-{
-    bool mono1 = strcmp(r->photometric, "MONOCHROME1") == 0;
-    *conflict = r->pls != PLS_ABSENT && mono1 != (r->pls == PLS_INVERSE);
-    return r->pls == PLS_ABSENT ? mono1 : r->pls == PLS_INVERSE;
-}
-
-static bool is_padding(const record *r, int32_t v)
-{
-    if (!r->has_padding)
-        return false;
-    int32_t a = r->padding, b = r->has_padding_limit ? r->padding_limit : r->padding;
-    return a <= b ? v >= a && v <= b : v >= b && v <= a;
-}
-
-static double lut_index(const pixels_lut *l, double x)
-{
-    double i = floor(x + 0.5) - l->first;
-    return i < 0 ? 0 : i > l->n - 1 ? l->n - 1 : i;
-}
-
-/* Modality value of every raw word. */
-static void modality(const record *r, const pixels *p, double *m, uint32_t *flags)
-{
-    bool lut = p->modality.n >= 1 && p->modality.data;
-    for (int raw = 0; raw < IMAGE_WORDS; raw++) {
-        double v = image_stored(p, (uint16_t)raw);
-        if (lut)
-            m[raw] = p->modality.data[(int)lut_index(&p->modality, v)];
-        else
-            m[raw] = r->has_rescale ? r->slope * v + r->intercept : v;
-    }
-    if (lut)
-        *flags |= IMAGE_MODALITY_LUT;
-    else if (r->has_rescale)
-        *flags |= IMAGE_RESCALED;
-}
-
-typedef struct voi { /* one way from modality to 0..1 */
-    record_voi fn;
-    double c, w;
-    const pixels_lut *lut;
-    double lut_max;
-    double lo, hi; /* plain ramp when lut is NULL and w is 0 */
-} voi;
-
-static double voi_value(const voi *v, double x)
-{
-    if (v->lut)
-        return v->lut->data[(int)lut_index(v->lut, x)] / v->lut_max;
-    if (v->w == 0)
-        return v->hi > v->lo ? (x - v->lo) / (v->hi - v->lo) : x >= v->hi;
-    switch (v->fn) {
-    case VOI_SIGMOID:
-        return 1 / (1 + exp(-4 * (x - v->c) / v->w));
-    case VOI_LINEAR_EXACT:
-        if (x <= v->c - v->w / 2)
-            return 0;
-        return x > v->c + v->w / 2 ? 1 : (x - v->c) / v->w + 0.5;
-    case VOI_LINEAR:
-    default:
-        if (x <= v->c - 0.5 - (v->w - 1) / 2)
-            return 0;
-        if (x > v->c - 0.5 + (v->w - 1) / 2)
-            return 1;
-        return (x - (v->c - 0.5)) / (v->w - 1) + 0.5;
-    }
-}
-
-static bool voi_from_lut(const pixels *p, voi *out)
-{
-    const pixels_lut *l = &p->voi;
-    if (l->n < 2 || !l->data)
-        return false;
-    int most = 0;
-    for (int i = 0; i < l->n; i++)
-        most = l->data[i] > most ? l->data[i] : most;
-    if (most == 0)
-        return false;
-    int bits = l->bits >= 1 && l->bits <= 16 ? l->bits : 1;
-    while (bits < 16 && most > (1 << bits) - 1)
-        bits++;
-    *out = (voi){.lut = l, .lut_max = (1 << bits) - 1};
-    return true;
-}
-
-static bool voi_from_window(const record *r, voi *out)
-{
-    int pick = 0;
-    for (int i = r->n_windows - 1; i >= 0; i--)
-        if (text_ieq(r->window_name[i], "NORMAL"))
-            pick = i;
-    if (r->n_windows < 1)
-        return false;
-    double c = r->window_center[pick], w = r->window_width[pick];
-    if (!isfinite(c) || !isfinite(w) || w < (r->voi == VOI_LINEAR ? 1 : 1e-6))
-        return false;
-    *out = (voi){.fn = r->voi, .c = c, .w = w};
-    return true;
-}
-
-static void voi_full(const record *r, const pixels *p, const double *m, voi *out)
-{
-    double lo = 0, hi = (1 << p->bits_stored) - 1;
-    if (!p->modality.n && r->has_rescale) {
-        int32_t s = p->is_signed ? -(1 << (p->bits_stored - 1)) : 0;
-        double a = r->slope * s + r->intercept, b = r->slope * (s + hi) + r->intercept;
-        lo = a < b ? a : b;
-        hi = a < b ? b : a;
-    } else if (p->modality.n) {
-        for (int i = 0; i < p->modality.n; i++)
-            hi = p->modality.data[i] > hi ? p->modality.data[i] : hi;
-    } else if (p->is_signed) {
-        lo = -(1 << (p->bits_stored - 1));
-        hi = -lo - 1;
-    }
-    *out = (voi){.lo = lo, .hi = hi};
-}
-
-static void voi_minmax(const double *m, const uint8_t *pad, const uint32_t *hist, voi *out)
-{
-    double lo = INFINITY, hi = -INFINITY;
-    for (int raw = 0; raw < IMAGE_WORDS; raw++)
-        if (hist[raw] && !pad[raw]) {
-            lo = m[raw] < lo ? m[raw] : lo;
-            hi = m[raw] > hi ? m[raw] : hi;
-        }
-    if (lo > hi)
-        lo = hi = 0;
-    *out = (voi){.fn = VOI_LINEAR, .c = (lo + hi + 1) / 2, .w = hi - lo + 1};
-}
-
-typedef struct level {
-    double m;
-    uint32_t n;
-} level;
-
-static int by_level(const void *a, const void *b)
-{
-    double x = ((const level *)a)->m, y = ((const level *)b)->m;
-    return (x > y) - (x < y);
-}
-
-static void voi_percentile(const prepare_cfg *c, const double *m, const uint8_t *pad,
-                           const uint32_t *hist, arena *a, voi *out)
-{
-    level *l = arena_alloc(a, IMAGE_WORDS * sizeof *l);
-    int n = 0;
-    uint64_t total = 0, seen = 0;
-    for (int raw = 0; raw < IMAGE_WORDS; raw++)
-        if (hist[raw] && !pad[raw]) {
-            l[n++] = (level){m[raw], hist[raw]};
-            total += hist[raw];
-        }
-    *out = (voi){.lo = 0, .hi = 0};
-    if (!n)
-        return;
-    qsort(l, (size_t)n, sizeof *l, by_level);
-    double at_lo = c->percentile_low / 100 * (double)total;
-    double at_hi = c->percentile_high / 100 * (double)total;
-    bool have_lo = false;
-    out->hi = l[n - 1].m;
-    for (int i = 0; i < n; i++) {
-        seen += l[i].n;
-        if (!have_lo && (double)seen >= at_lo) {
-            out->lo = l[i].m;
-            have_lo = true;
-        }
-        if ((double)seen >= at_hi) {
-            out->hi = l[i].m;
-            break;
-        }
-    }
-}
-
-static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *p, const double *m,
-                           voi *out)
-{
-    bool lut_first = c->voi_prefer == PREPARE_PREFER_LUT;
-    if (lut_first && voi_from_lut(p, out))
-        return IMAGE_VOI_LUT;
-    if (voi_from_window(r, out))
-        return IMAGE_VOI_WINDOW;
-    if (!lut_first && voi_from_lut(p, out))
-        return IMAGE_VOI_LUT;
-    voi_full(r, p, m, out);
-    return IMAGE_VOI_FULL;
-}
-
-void image_window(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
-                  const uint32_t *breast, bool invert, arena *a, image_lut *out)
-{
-    double *m = arena_alloc(a, IMAGE_WORDS * sizeof *m);
-    voi v = {0};
-    out->flags = invert ? IMAGE_INVERTED : 0;
-    modality(r, p, m, &out->flags);
-    for (int raw = 0; raw < IMAGE_WORDS; raw++)
-        out->pad[raw] = is_padding(r, image_stored(p, (uint16_t)raw));
-    if (r->has_padding)
-        out->flags |= IMAGE_PADDING;
-    switch (c->voi) {
-    case PREPARE_VOI_HEADER:
-        out->flags |= voi_choose(c, r, p, m, &v);
-        break;
-    case PREPARE_VOI_MINMAX:
-        voi_minmax(m, out->pad, hist, &v);
-        break;
-    case PREPARE_VOI_WINDOW:
-        v = (voi){.fn = VOI_LINEAR, .c = c->window_center, .w = c->window_width};
-        out->flags |= IMAGE_VOI_WINDOW;
-        break;
-    case PREPARE_VOI_PERCENTILE:
-        voi_percentile(c, m, out->pad, breast ? breast : hist, a, &v);
-        break;
-    default:
-        voi_full(r, p, m, &v);
-        out->flags |= IMAGE_VOI_FULL;
-    }
-    for (int raw = 0; raw < IMAGE_WORDS; raw++) {
-        double y = voi_value(&v, m[raw]);
-        y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */
-        int q = (int)floor(y * IMAGE_MAX + 0.5);
-        out->y[raw] = out->pad[raw] ? 0 : (uint16_t)(invert ? IMAGE_MAX - q : q);
-    }
-}
-
-/* ---- resize ---------------------------------------------------------------------------------- */
-
-typedef struct axis { /* output i = sum of weight * source over count from first, / total */
-    int *first, *count;
-    uint32_t *weight; /* most per output */
-    int most;
-    uint32_t total;
-} axis;
-
-static void axis_make(axis *x, int src, int dst, arena *a)
-{
-    bool shrink = dst <= src;
-    x->most = shrink ? src / dst + 2 : 2;
-    x->total = shrink ? (uint32_t)src : 2 * (uint32_t)dst;
-    x->first = arena_alloc(a, (size_t)dst * sizeof *x->first);
-    x->count = arena_alloc(a, (size_t)dst * sizeof *x->count);
-    x->weight = arena_calloc(a, (size_t)dst * (size_t)x->most * sizeof *x->weight);
-    for (int j = 0; j < dst; j++) {
-        uint32_t *wt = x->weight + (size_t)j * (size_t)x->most;
-        if (shrink) { /* source i covers [i*dst, (i+1)*dst), output j covers [j*src, (j+1)*src) */
-            int64_t a0 = (int64_t)j * src, a1 = a0 + src;
-            int i0 = (int)(a0 / dst), i1 = (int)((a1 - 1) / dst);
-            x->first[j] = i0;
-            x->count[j] = i1 - i0 + 1;
-            for (int i = i0; i <= i1; i++) {
-                int64_t lo = (int64_t)i * dst, hi = lo + dst;
-                wt[i - i0] = (uint32_t)((hi < a1 ? hi : a1) - (lo > a0 ? lo : a0));
-            }
-        } else { /* centre of output j in source units, times 2*dst */
-            int64_t pos = (2 * (int64_t)j + 1) * src - dst, unit = 2 * (int64_t)dst;
-            pos = pos < 0 ? 0 : pos > (src - 1) * unit ? (src - 1) * unit : pos;
-            int i0 = (int)(pos / unit);
-            x->first[j] = i0;
-            x->count[j] = i0 + 1 < src ? 2 : 1;
-            wt[1] = x->count[j] == 2 ? (uint32_t)(pos % unit) : 0;
-            wt[0] = (uint32_t)unit - wt[1];
-        }
-    }
-}
-
-/* One source row -> weighted sums per output column. */
-static void resize_row(const image_resize *j, const axis *x, int y, uint16_t *line, uint32_t *sum)
-{
-    const uint16_t *src = j->src + (size_t)(j->y0 + y) * (size_t)j->stride + j->x0;
-    const uint16_t *in = src;
-    if (j->lut) {
-        for (int i = 0; i < j->w; i++)
-            line[i] = j->lut[src[i]];
-        in = line;
-    }
-    for (int k = 0; k < j->dw; k++) {
-        const uint32_t *wt = x->weight + (size_t)k * (size_t)x->most;
-        const uint16_t *at = in + x->first[k];
-        uint32_t s = 0;
-        for (int i = 0; i < x->count[k]; i++)
-            s += wt[i] * at[i];
-        sum[k] = s;
-    }
-}
-
-void image_resize_run(const image_resize *j, arena *a)
-{
-    if (j->w < 1 || j->h < 1 || j->dw < 1 || j->dh < 1 || j->w > IMAGE_MAX || j->h > IMAGE_MAX ||
-        j->dw > IMAGE_MAX / 2 || j->dh > IMAGE_MAX / 2)
-        BUG("resize: %d x %d to %d x %d", j->h, j->w, j->dh, j->dw);
-    axis x, y;
-    axis_make(&x, j->w, j->dw, a);
-    axis_make(&y, j->h, j->dh, a);
-    uint16_t *line = arena_alloc(a, (size_t)j->w * sizeof *line);
-    uint32_t *sum = arena_alloc(a, (size_t)j->dw * sizeof *sum);
-    uint64_t *acc = arena_alloc(a, (size_t)j->dw * sizeof *acc);
-    uint64_t total = (uint64_t)x.total * y.total;
-    int held = -1; /* the source row in `sum`: neighbours share their border row */
-    for (int k = 0; k < j->dh; k++) {
-        memset(acc, 0, (size_t)j->dw * sizeof *acc);
-        for (int i = 0; i < y.count[k]; i++) {
-            int row = y.first[k] + i;
-            uint64_t wt = y.weight[(size_t)k * (size_t)y.most + (size_t)i];
-            if (row != held)
-                resize_row(j, &x, row, line, sum);
-            held = row;
-            for (int c = 0; c < j->dw; c++)
-                acc[c] += wt * sum[c];
-        }
-        uint16_t *dst = j->dst + (size_t)k * (size_t)j->dw;
-        for (int c = 0; c < j->dw; c++)
-            dst[c] = (uint16_t)((acc[c] + total / 2) / total);
-    }
-}
 
 void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst)
 {
@@ -370,7 +33,7 @@ typedef struct chain {
     prepared *out;
     pixel_facts *facts;
     uint32_t *hist;
-    image_lut *lut;
+    window_lut *lut;
     image_orient orient;
     segment_thumb thumb; /* oriented */
     segment_found found;
@@ -393,8 +56,8 @@ static void chain_thumb(chain *s)
     }
     size_t n = (size_t)h * (size_t)w;
     uint16_t *v = arena_alloc(s->a, n * 2);
-    image_resize j = {p->stored, p->cols, 0, 0, p->cols, p->rows, s->lut->y, v, w, h};
-    image_resize_run(&j, s->a);
+    resize j = {p->stored, p->cols, 0, 0, p->cols, p->rows, s->lut->y, v, w, h};
+    resize_run(&j, s->a);
     segment_thumb *t = &s->thumb;
     t->h = s->orient.transpose ? w : h;
     t->w = s->orient.transpose ? h : w;
@@ -403,14 +66,14 @@ static void chain_thumb(chain *s)
     image_orient_copy(s->orient, v, h, w, t->v);
     if (!(s->lut->flags & IMAGE_PADDING))
         return;
-    uint16_t *padded = arena_alloc(s->a, IMAGE_WORDS * 2), *o = arena_alloc(s->a, n * 2);
-    for (int i = 0; i < IMAGE_WORDS; i++)
-        padded[i] = s->lut->pad[i] ? IMAGE_MAX : 0;
+    uint16_t *padded = arena_alloc(s->a, WINDOW_WORDS * 2), *o = arena_alloc(s->a, n * 2);
+    for (int i = 0; i < WINDOW_WORDS; i++)
+        padded[i] = s->lut->pad[i] ? WINDOW_MAX : 0;
     j.lut = padded;
-    image_resize_run(&j, s->a);
+    resize_run(&j, s->a);
     image_orient_copy(s->orient, v, h, w, o);
     for (size_t i = 0; i < n; i++)
-        t->pad[i] = o[i] > IMAGE_MAX / 2;
+        t->pad[i] = o[i] > WINDOW_MAX / 2;
 }
 
 static void thumb_mirror(segment_thumb *t)
@@ -431,7 +94,7 @@ static void thumb_mirror(segment_thumb *t)
 static void thumb_invert(segment_thumb *t)
 {
     for (size_t i = 0; i < (size_t)t->h * (size_t)t->w; i++)
-        t->v[i] = t->pad[i] ? 0 : (uint16_t)(IMAGE_MAX - t->v[i]);
+        t->v[i] = t->pad[i] ? 0 : (uint16_t)(WINDOW_MAX - t->v[i]);
 }
 
 static void chain_flip(chain *s)
@@ -483,7 +146,7 @@ static void chain_find(chain *s, bool side_known)
 /* Raw words under the mask, for the percentile window. */
 static const uint32_t *chain_breast_words(chain *s)
 {
-    uint32_t *hist = arena_calloc(s->a, IMAGE_WORDS * sizeof *hist);
+    uint32_t *hist = arena_calloc(s->a, WINDOW_WORDS * sizeof *hist);
     const pixels *p = s->p;
     for (int y = 0; y < p->rows; y++)
         for (int x = 0; x < p->cols; x++) {
@@ -635,7 +298,7 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
         sum += canvas[k];
         sq += (uint64_t)canvas[k] * canvas[k];
     }
-    const double one = IMAGE_MAX, two = one * one;
+    const double one = WINDOW_MAX, two = one * one;
     s->out->breast_pixels[i] = n;
     s->out->sum_all[i] = (double)sum / one;
     s->out->sumsq_all[i] = (double)sq / two;
@@ -655,9 +318,9 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas)
     int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
     uint16_t *small = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
     uint16_t *turned = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
-    image_resize j = {s->p->stored, s->p->cols, rect[0], rect[1], rect[2],
-                      rect[3],      s->lut->y,  small,   dw,      dh};
-    image_resize_run(&j, s->a);
+    resize j = {s->p->stored, s->p->cols, rect[0], rect[1], rect[2],
+                rect[3],      s->lut->y,  small,   dw,      dh};
+    resize_run(&j, s->a);
     image_orient_copy(s->orient, small, dh, dw, turned);
     bool erase = s->facts->breast_found && s->c->erase_outside;
     for (size_t k = 0; k < (size_t)q.H * (size_t)q.W; k++) /* the border is air, not an edge */
@@ -678,16 +341,17 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas)
 /* Spread and dominance of the display values of the whole image. */
 static void chain_range(chain *s)
 {
-    uint64_t *count = arena_calloc(s->a, IMAGE_WORDS * sizeof *count), total = 0, seen = 0, top = 0;
-    for (int raw = 0; raw < IMAGE_WORDS; raw++)
+    uint64_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count), total = 0, seen = 0,
+             top = 0;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++)
         if (!s->lut->pad[raw])
             count[s->lut->y[raw]] += s->hist[raw];
-    for (int y = 0; y < IMAGE_WORDS; y++) {
+    for (int y = 0; y < WINDOW_WORDS; y++) {
         total += count[y];
         top = count[y] > top ? count[y] : top;
     }
-    int lo = -1, hi = IMAGE_MAX;
-    for (int y = 0; y < IMAGE_WORDS; y++) {
+    int lo = -1, hi = WINDOW_MAX;
+    for (int y = 0; y < WINDOW_WORDS; y++) {
         seen += count[y];
         if (lo < 0 && seen * 1000 > total * 5)
             lo = y;
@@ -696,7 +360,7 @@ static void chain_range(chain *s)
             break;
         }
     }
-    s->facts->range = total && lo >= 0 ? (double)(hi - lo) / IMAGE_MAX : 0;
+    s->facts->range = total && lo >= 0 ? (double)(hi - lo) / WINDOW_MAX : 0;
     s->facts->top_share = total ? (double)top / (double)total : 1;
 }
 
@@ -752,12 +416,12 @@ static void chain_breast_facts(chain *s)
     uint16_t *v = arena_alloc(s->a, n * sizeof *v);
     for (size_t i = 0; i < n; i++)
         if (s->found.mask[i]) {
-            full += t->v[i] >= IMAGE_MAX * SATURATED;
+            full += t->v[i] >= WINDOW_MAX * SATURATED;
             v[k++] = t->v[i];
         }
     qsort(v, k, sizeof *v, by_u16);
     s->facts->breast_area = (double)s->found.area / (double)n;
-    s->facts->breast_median = (double)v[k / 2] / IMAGE_MAX;
+    s->facts->breast_median = (double)v[k / 2] / WINDOW_MAX;
     s->facts->breast_saturated = (double)full / (double)k;
     chain_noise(s, (double)v[k * 95 / 100] - v[k * 5 / 100]);
 }
@@ -782,11 +446,11 @@ void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out,
     facts->notes = p->notes;
     facts->mm_wanted = c->fit == PREPARE_FIT_MM;
     facts->mm_known = r->row_mm > 0 && r->col_mm > 0;
-    s.hist = arena_alloc(a, IMAGE_WORDS * sizeof *s.hist);
+    s.hist = arena_alloc(a, WINDOW_WORDS * sizeof *s.hist);
     s.lut = arena_alloc(a, sizeof *s.lut);
-    image_histogram(p, s.hist);
-    s.invert = image_inverse(r, &facts->polarity_conflict);
-    image_window(c, r, p, s.hist, NULL, s.invert, a, s.lut);
+    window_histogram(p, s.hist);
+    s.invert = window_inverse(r, &facts->polarity_conflict);
+    window_build(c, r, p, s.hist, NULL, s.invert, a, s.lut);
     chain_range(&s);
     s.orient = segment_orient(r, &side_known);
     s.ow = s.orient.transpose ? p->rows : p->cols;
@@ -796,7 +460,7 @@ void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out,
     bool again = c->voi == PREPARE_VOI_PERCENTILE && facts->breast_found;
     const uint32_t *words = again ? chain_breast_words(&s) : NULL;
     if (again || facts->polarity_fixed)
-        image_window(c, r, p, s.hist, words, s.invert, a, s.lut);
+        window_build(c, r, p, s.hist, words, s.invert, a, s.lut);
     if (again) { /* same mask, new display values */
         chain_thumb(&s);
         s.found.air = 0;

@@ -150,7 +150,7 @@ static uint16_t edge_median(const segment_thumb *t, bool side_known, arena *a)
 /* Mark pixels whose 3x3 neighbourhood varies by less than 1 % of the full scale. */
 static void flat_mask(const segment_thumb *t, uint8_t *flat)
 {
-    const double limit = 0.01 * IMAGE_MAX * 0.01 * IMAGE_MAX;
+    const double limit = 0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX;
     memset(flat, 0, (size_t)t->h * (size_t)t->w);
     for (int y = 1; y + 1 < t->h; y++)
         for (int x = 1; x + 1 < t->w; x++) {
@@ -214,11 +214,11 @@ segment_polarity segment_polarity_test(const segment_thumb *t, bool side_known, 
             tally_add(ground, t->v[i]);
     double b = bin_value(tally_mode(ground, BINS));
     for (size_t i = 0; i < n; i++)
-        if (!t->pad[i] && fabs(t->v[i] - b) > 0.03 * IMAGE_MAX)
+        if (!t->pad[i] && fabs(t->v[i] - b) > 0.03 * WINDOW_MAX)
             tally_add(fore, t->v[i]);
     if (!fore->n)
         return SEGMENT_UNCERTAIN;
-    double e = edge_median(t, side_known, a), f = tally_median(fore), y = IMAGE_MAX;
+    double e = edge_median(t, side_known, a), f = tally_median(fore), y = WINDOW_MAX;
     if (e < 0.15 * y && b < 0.2 * y && b < f)
         return SEGMENT_DARK_BACKGROUND;
     if (e > 0.85 * y && b > 0.8 * y && b > f)
@@ -241,8 +241,8 @@ static void line_stats(const segment_thumb *t, bool column, int at, double *mean
         s += v;
         q += v * v;
     }
-    *mean = s / n / IMAGE_MAX;
-    double var = q / n / IMAGE_MAX / IMAGE_MAX - *mean * *mean;
+    *mean = s / n / WINDOW_MAX;
+    double var = q / n / WINDOW_MAX / WINDOW_MAX - *mean * *mean;
     *sd = var > 0 ? sqrt(var) : 0;
 }
 

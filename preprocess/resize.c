@@ -1,0 +1,93 @@
+/* Exact resize of u16 images (resize.h): integer weights per axis, one pass over the source, rows
+ * shared by neighbouring outputs are summed once. */
+#include "preprocess/resize.h"
+
+#define RESIZE_MAX 65535 /* source side: keeps a row's weighted sum inside 32 bits */
+
+typedef struct axis { /* output i = sum of weight * source over count from first, / total */
+    int *first, *count;
+    uint32_t *weight; /* most per output */
+    int most;
+    uint32_t total;
+} axis;
+
+static void axis_make(axis *x, int src, int dst, arena *a)
+{
+    bool shrink = dst <= src;
+    x->most = shrink ? src / dst + 2 : 2;
+    x->total = shrink ? (uint32_t)src : 2 * (uint32_t)dst;
+    x->first = arena_alloc(a, (size_t)dst * sizeof *x->first);
+    x->count = arena_alloc(a, (size_t)dst * sizeof *x->count);
+    x->weight = arena_calloc(a, (size_t)dst * (size_t)x->most * sizeof *x->weight);
+    for (int j = 0; j < dst; j++) {
+        uint32_t *wt = x->weight + (size_t)j * (size_t)x->most;
+        if (shrink) { /* source i covers [i*dst, (i+1)*dst), output j covers [j*src, (j+1)*src) */
+            int64_t a0 = (int64_t)j * src, a1 = a0 + src;
+            int i0 = (int)(a0 / dst), i1 = (int)((a1 - 1) / dst);
+            x->first[j] = i0;
+            x->count[j] = i1 - i0 + 1;
+            for (int i = i0; i <= i1; i++) {
+                int64_t lo = (int64_t)i * dst, hi = lo + dst;
+                wt[i - i0] = (uint32_t)((hi < a1 ? hi : a1) - (lo > a0 ? lo : a0));
+            }
+        } else { /* centre of output j in source units, times 2*dst */
+            int64_t pos = (2 * (int64_t)j + 1) * src - dst, unit = 2 * (int64_t)dst;
+            pos = pos < 0 ? 0 : pos > (src - 1) * unit ? (src - 1) * unit : pos;
+            int i0 = (int)(pos / unit);
+            x->first[j] = i0;
+            x->count[j] = i0 + 1 < src ? 2 : 1;
+            wt[1] = x->count[j] == 2 ? (uint32_t)(pos % unit) : 0;
+            wt[0] = (uint32_t)unit - wt[1];
+        }
+    }
+}
+
+/* One source row -> weighted sums per output column. */
+static void resize_row(const resize *j, const axis *x, int y, uint16_t *line, uint32_t *sum)
+{
+    const uint16_t *src = j->src + (size_t)(j->y0 + y) * (size_t)j->stride + j->x0;
+    const uint16_t *in = src;
+    if (j->lut) {
+        for (int i = 0; i < j->w; i++)
+            line[i] = j->lut[src[i]];
+        in = line;
+    }
+    for (int k = 0; k < j->dw; k++) {
+        const uint32_t *wt = x->weight + (size_t)k * (size_t)x->most;
+        const uint16_t *at = in + x->first[k];
+        uint32_t s = 0;
+        for (int i = 0; i < x->count[k]; i++)
+            s += wt[i] * at[i];
+        sum[k] = s;
+    }
+}
+
+void resize_run(const resize *j, arena *a)
+{
+    if (j->w < 1 || j->h < 1 || j->dw < 1 || j->dh < 1 || j->w > RESIZE_MAX || j->h > RESIZE_MAX ||
+        j->dw > RESIZE_MAX / 2 || j->dh > RESIZE_MAX / 2)
+        BUG("resize: %d x %d to %d x %d", j->h, j->w, j->dh, j->dw);
+    axis x, y;
+    axis_make(&x, j->w, j->dw, a);
+    axis_make(&y, j->h, j->dh, a);
+    uint16_t *line = arena_alloc(a, (size_t)j->w * sizeof *line);
+    uint32_t *sum = arena_alloc(a, (size_t)j->dw * sizeof *sum);
+    uint64_t *acc = arena_alloc(a, (size_t)j->dw * sizeof *acc);
+    uint64_t total = (uint64_t)x.total * y.total;
+    int held = -1; /* the source row in `sum`: neighbours share their border row */
+    for (int k = 0; k < j->dh; k++) {
+        memset(acc, 0, (size_t)j->dw * sizeof *acc);
+        for (int i = 0; i < y.count[k]; i++) {
+            int row = y.first[k] + i;
+            uint64_t wt = y.weight[(size_t)k * (size_t)y.most + (size_t)i];
+            if (row != held)
+                resize_row(j, &x, row, line, sum);
+            held = row;
+            for (int c = 0; c < j->dw; c++)
+                acc[c] += wt * sum[c];
+        }
+        uint16_t *dst = j->dst + (size_t)k * (size_t)j->dw;
+        for (int c = 0; c < j->dw; c++)
+            dst[c] = (uint16_t)((acc[c] + total / 2) / total);
+    }
+}

@@ -1,0 +1,258 @@
+/* The reader of shards (shard.h). A shard is checked against the layout when it is opened: what
+ * this project did not write is refused with a sentence, never half-read. */
+#include "core/fs.h"
+#include "core/mem.h"
+#include "preprocess/shard_h5.h"
+
+#define SHARD_FLAGS_MAX 4096 /* bytes of one row's flag names */
+#define SHARD_JSON_MAX  ((size_t)16 << 20)
+
+struct shard {
+    char *name; /* base name, for messages */
+    hid_t file, images;
+    int n, h, w;
+    shard_meta *meta;
+};
+
+static bool flags_parse(const char *s, size_t len, shard_meta *m, const char *name, err *e)
+{
+    reason_set set = {{0, 0}};
+    char one[64];
+    for (size_t at = 0; at < len && s[at];) {
+        size_t end = at;
+        while (end < len && s[end] && s[end] != ',')
+            end++;
+        if (end - at >= sizeof one)
+            return err_set(e, ERR_INPUT, "%s: a flag name of %zu characters", name, end - at);
+        memcpy(one, s + at, end - at);
+        one[end - at] = 0;
+        reason r = reason_find(one);
+        if (r == REASON_NONE)
+            return err_set(e, ERR_INPUT, "%s: the flag '%s' is unknown", name, one);
+        reason_add(&set, r);
+        at = end + (end < len && s[end] == ',');
+    }
+    memcpy(m->reasons, set.bits, sizeof set.bits);
+    return true;
+}
+
+/* /images must be exactly what the writer makes: foreign filters or types are refused. */
+static bool images_check(shard *s, err *e)
+{
+    hid_t space = H5Dget_space(s->images), type = H5Dget_type(s->images);
+    hid_t dcpl = H5Dget_create_plist(s->images);
+    hsize_t dims[3] = {0}, chunk[3] = {0};
+    bool ok = space >= 0 && type >= 0 && dcpl >= 0;
+    ok = ok && H5Sget_simple_extent_ndims(space) == 3;
+    ok = ok && H5Sget_simple_extent_dims(space, dims, NULL) == 3;
+    ok = ok && H5Tequal(type, H5T_STD_U16LE) > 0 && H5Pget_layout(dcpl) == H5D_CHUNKED;
+    ok = ok && H5Pget_chunk(dcpl, 3, chunk) == 3 && chunk[0] == 1 && chunk[1] == dims[1] &&
+         chunk[2] == dims[2];
+    ok = ok && dims[0] <= INT32_MAX && dims[1] >= 1 && dims[1] <= SHARD_MAX_SIDE && dims[2] >= 1 &&
+         dims[2] <= SHARD_MAX_SIDE;
+    ok = ok && H5Pget_nfilters(dcpl) == 2;
+    for (unsigned i = 0; ok && i < 2; i++) {
+        unsigned flags, config;
+        size_t nv = 0;
+        H5Z_filter_t f = H5Pget_filter2(dcpl, i, &flags, &nv, NULL, 0, NULL, &config);
+        ok = f == (i ? H5Z_FILTER_DEFLATE : H5Z_FILTER_SHUFFLE);
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (dcpl >= 0)
+        H5Pclose(dcpl);
+    H5Eclear2(H5E_DEFAULT);
+    if (!ok)
+        return err_set(e, ERR_INPUT,
+                       "%s: /images is not u16 [n,h,w] with one shuffled and deflated chunk per "
+                       "image",
+                       s->name);
+    s->n = (int)dims[0];
+    s->h = (int)dims[1];
+    s->w = (int)dims[2];
+    return true;
+}
+
+/* Whole dataset meta/<name> with n rows of `width` values; strings give their own width. */
+static char *column_read(shard *s, const char *name, shard_column_kind kind, int *width, err *e)
+{
+    char *buf = NULL;
+    hid_t d = H5Dopen2(s->file, name, H5P_DEFAULT), space = -1, type = -1;
+    hsize_t dims[2] = {0, 1};
+    bool ok = d >= 0;
+    if (ok) {
+        space = H5Dget_space(d);
+        type = H5Dget_type(d);
+    }
+    int rank = ok && space >= 0 ? H5Sget_simple_extent_ndims(space) : -1;
+    ok = (rank == 1 || rank == 2) && type >= 0 &&
+         H5Sget_simple_extent_dims(space, dims, NULL) == rank && dims[0] == (hsize_t)s->n;
+    if (ok && kind == COLUMN_CHARS) {
+        size_t size = H5Tget_size(type);
+        ok = rank == 1 && H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
+             size >= 1 && size <= SHARD_FLAGS_MAX && (*width == 0 || (size_t)*width == size);
+        *width = ok ? (int)size : 0;
+    } else if (ok) {
+        ok = dims[1] == (hsize_t)*width && H5Tget_class(type) != H5T_STRING;
+    }
+    if (ok) {
+        shard_column c = {name, kind, 0, *width};
+        buf = mem_calloc((size_t)s->n, shard_column_bytes(&c));
+        hid_t mem = kind == COLUMN_CHARS ? type : shard_column_mem(&c);
+        ok = s->n == 0 || H5Dread(d, mem, H5S_ALL, H5S_ALL, H5P_DEFAULT, buf) >= 0;
+    }
+    if (type >= 0)
+        H5Tclose(type);
+    if (space >= 0)
+        H5Sclose(space);
+    if (d >= 0)
+        H5Dclose(d);
+    H5Eclear2(H5E_DEFAULT);
+    if (!ok) {
+        mem_free(buf);
+        err_set(e, ERR_INPUT, "%s: the column %s is missing, damaged or not of %d rows", s->name,
+                name, s->n);
+        return NULL;
+    }
+    return buf;
+}
+
+static bool meta_load(shard *s, err *e)
+{
+    s->meta = MEM_ARRAY(shard_meta, s->n ? s->n : 1);
+    for (size_t k = 0; k < SHARD_COLUMNS; k++) {
+        const shard_column *c = &shard_columns[k];
+        char path[64];
+        int width = c->width;
+        snprintf(path, sizeof path, "meta/%s", c->name);
+        char *buf = column_read(s, path, c->kind, &width, e);
+        if (!buf)
+            return false;
+        size_t each = shard_column_bytes(c);
+        for (int i = 0; i < s->n; i++)
+            memcpy((char *)&s->meta[i] + c->offset, buf + (size_t)i * each, each);
+        mem_free(buf);
+    }
+    int width = 0;
+    char *buf = column_read(s, "meta/flags", COLUMN_CHARS, &width, e);
+    bool ok = buf != NULL;
+    for (int i = 0; ok && i < s->n; i++)
+        ok = flags_parse(buf + (size_t)i * (size_t)width, (size_t)width, &s->meta[i], s->name, e);
+    mem_free(buf);
+    return ok;
+}
+
+shard *shard_open(const char *path, err *e)
+{
+    shard *s = MEM_NEW(shard);
+    s->name = mem_strdup(fs_base(path));
+    s->file = s->images = -1;
+    pthread_mutex_lock(&shard_lock);
+    shard_h5_quiet();
+    hid_t fapl = shard_h5_access();
+    if (fapl >= 0)
+        s->file = H5Fopen(path, H5F_ACC_RDONLY, fapl);
+    if (fapl >= 0)
+        H5Pclose(fapl);
+    if (s->file >= 0)
+        s->images = H5Dopen2(s->file, "images", H5P_DEFAULT);
+    H5Eclear2(H5E_DEFAULT);
+    bool ok = s->images >= 0;
+    if (!ok)
+        err_set(e, fs_exists(path) ? ERR_INPUT : ERR_IO, "%s: %s", s->name,
+                fs_exists(path) ? "not a shard, or damaged" : "no such file");
+    ok = ok && images_check(s, e) && meta_load(s, e);
+    pthread_mutex_unlock(&shard_lock);
+    if (ok)
+        return s;
+    shard_close(s);
+    return NULL;
+}
+
+void shard_close(shard *s)
+{
+    if (!s)
+        return;
+    pthread_mutex_lock(&shard_lock);
+    if (s->images >= 0)
+        H5Dclose(s->images);
+    if (s->file >= 0)
+        H5Fclose(s->file);
+    pthread_mutex_unlock(&shard_lock);
+    mem_free(s->meta);
+    mem_free(s->name);
+    mem_free(s);
+}
+
+int shard_n(const shard *s)
+{
+    return s->n;
+}
+
+void shard_size(const shard *s, int *h, int *w)
+{
+    *h = s->h;
+    *w = s->w;
+}
+
+bool shard_read_meta(shard *s, int row, shard_meta *m, err *e)
+{
+    if (row < 0 || row >= s->n)
+        return err_set(e, ERR_RANGE, "%s: image %d of %d", s->name, row, s->n);
+    *m = s->meta[row];
+    return true;
+}
+
+bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e)
+{
+    if (row < 0 || row >= s->n)
+        return err_set(e, ERR_RANGE, "%s: image %d of %d", s->name, row, s->n);
+    hsize_t at[3] = {(hsize_t)row, 0, 0}, size = 0;
+    uint32_t mask = 0;
+    size_t most = SHARD_SLACK((size_t)s->h * (size_t)s->w * 2);
+    pthread_mutex_lock(&shard_lock);
+    bool ok = H5Dget_chunk_storage_size(s->images, at, &size) >= 0 && size > 0 && size <= most;
+    if (ok && *cap < size) {
+        mem_free(*buf);
+        *buf = mem_alloc((size_t)size);
+        *cap = (size_t)size;
+    }
+    ok = ok && H5Dread_chunk(s->images, H5P_DEFAULT, at, &mask, *buf) >= 0 && mask == 0;
+    H5Eclear2(H5E_DEFAULT);
+    pthread_mutex_unlock(&shard_lock);
+    if (!ok)
+        return err_set(e, ERR_INPUT, "%s: image %d cannot be read", s->name, row);
+    *len = (size_t)size;
+    return true;
+}
+
+char *shard_provenance(shard *s, err *e)
+{
+    char *out = NULL;
+    pthread_mutex_lock(&shard_lock);
+    hid_t d = H5Dopen2(s->file, "provenance/json", H5P_DEFAULT);
+    hid_t type = d < 0 ? -1 : H5Dget_type(d);
+    hid_t space = d < 0 ? -1 : H5Dget_space(d);
+    size_t size = type < 0 ? 0 : H5Tget_size(type);
+    if (size && size <= SHARD_JSON_MAX && H5Tget_class(type) == H5T_STRING &&
+        H5Tis_variable_str(type) == 0 && space >= 0 && H5Sget_simple_extent_npoints(space) == 1) {
+        out = mem_calloc(size + 1, 1);
+        if (H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out) < 0) {
+            mem_free(out);
+            out = NULL;
+        }
+    }
+    if (space >= 0)
+        H5Sclose(space);
+    if (type >= 0)
+        H5Tclose(type);
+    if (d >= 0)
+        H5Dclose(d);
+    H5Eclear2(H5E_DEFAULT);
+    pthread_mutex_unlock(&shard_lock);
+    if (!out)
+        err_set(e, ERR_INPUT, "%s: /provenance/json is missing or damaged", s->name);
+    return out;
+}

@@ -1,0 +1,250 @@
+/* Stored samples -> display values: one table of 65536 entries per image (window.h; dicom.md 2
+ * steps 2-6). Order: unpack, padding, modality, VOI, polarity; rounded half up once at the end. */
+#include "preprocess/window.h"
+
+#include <math.h>
+
+int32_t window_stored(const pixels *p, uint16_t raw)
+{
+    int shift = p->high_bit + 1 - p->bits_stored;
+    int32_t v = (int32_t)((uint32_t)raw >> (shift > 0 ? shift : 0)) & ((1 << p->bits_stored) - 1);
+    if (p->is_signed) {
+        int32_t s = 1 << (p->bits_stored - 1);
+        v = (v ^ s) - s;
+    }
+    return v;
+}
+
+void window_histogram(const pixels *p, uint32_t *hist)
+{
+    size_t n = (size_t)p->rows * (size_t)p->cols;
+    memset(hist, 0, WINDOW_WORDS * sizeof *hist);
+    for (size_t i = 0; i < n; i++)
+        hist[p->stored[i]]++;
+}
+
+bool window_inverse(const record *r, bool *conflict)
+{
+    bool mono1 = strcmp(r->photometric, "MONOCHROME1") == 0;
+    *conflict = r->pls != PLS_ABSENT && mono1 != (r->pls == PLS_INVERSE);
+    return r->pls == PLS_ABSENT ? mono1 : r->pls == PLS_INVERSE;
+}
+
+static bool is_padding(const record *r, int32_t v)
+{
+    if (!r->has_padding)
+        return false;
+    int32_t a = r->padding, b = r->has_padding_limit ? r->padding_limit : r->padding;
+    return a <= b ? v >= a && v <= b : v >= b && v <= a;
+}
+
+static double lut_index(const pixels_lut *l, double x)
+{
+    double i = floor(x + 0.5) - l->first;
+    return i < 0 ? 0 : i > l->n - 1 ? l->n - 1 : i;
+}
+
+/* Modality value of every raw word. */
+static void modality(const record *r, const pixels *p, double *m, uint32_t *flags)
+{
+    bool lut = p->modality.n >= 1 && p->modality.data;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+        double v = window_stored(p, (uint16_t)raw);
+        if (lut)
+            m[raw] = p->modality.data[(int)lut_index(&p->modality, v)];
+        else
+            m[raw] = r->has_rescale ? r->slope * v + r->intercept : v;
+    }
+    if (lut)
+        *flags |= IMAGE_MODALITY_LUT;
+    else if (r->has_rescale)
+        *flags |= IMAGE_RESCALED;
+}
+
+typedef struct voi { /* one way from modality to 0..1 */
+    record_voi fn;
+    double c, w;
+    const pixels_lut *lut;
+    double lut_max;
+    double lo, hi; /* plain ramp when lut is NULL and w is 0 */
+} voi;
+
+static double voi_value(const voi *v, double x)
+{
+    if (v->lut)
+        return v->lut->data[(int)lut_index(v->lut, x)] / v->lut_max;
+    if (v->w == 0)
+        return v->hi > v->lo ? (x - v->lo) / (v->hi - v->lo) : x >= v->hi;
+    switch (v->fn) {
+    case VOI_SIGMOID:
+        return 1 / (1 + exp(-4 * (x - v->c) / v->w));
+    case VOI_LINEAR_EXACT:
+        if (x <= v->c - v->w / 2)
+            return 0;
+        return x > v->c + v->w / 2 ? 1 : (x - v->c) / v->w + 0.5;
+    case VOI_LINEAR:
+    default:
+        if (x <= v->c - 0.5 - (v->w - 1) / 2)
+            return 0;
+        if (x > v->c - 0.5 + (v->w - 1) / 2)
+            return 1;
+        return (x - (v->c - 0.5)) / (v->w - 1) + 0.5;
+    }
+}
+
+static bool voi_from_lut(const pixels *p, voi *out)
+{
+    const pixels_lut *l = &p->voi;
+    if (l->n < 2 || !l->data)
+        return false;
+    int most = 0;
+    for (int i = 0; i < l->n; i++)
+        most = l->data[i] > most ? l->data[i] : most;
+    if (most == 0)
+        return false;
+    int bits = l->bits >= 1 && l->bits <= 16 ? l->bits : 1;
+    while (bits < 16 && most > (1 << bits) - 1)
+        bits++;
+    *out = (voi){.lut = l, .lut_max = (1 << bits) - 1};
+    return true;
+}
+
+static bool voi_from_window(const record *r, voi *out)
+{
+    int pick = 0;
+    for (int i = r->n_windows - 1; i >= 0; i--)
+        if (text_ieq(r->window_name[i], "NORMAL"))
+            pick = i;
+    if (r->n_windows < 1)
+        return false;
+    double c = r->window_center[pick], w = r->window_width[pick];
+    if (!isfinite(c) || !isfinite(w) || w < (r->voi == VOI_LINEAR ? 1 : 1e-6))
+        return false;
+    *out = (voi){.fn = r->voi, .c = c, .w = w};
+    return true;
+}
+
+static void voi_full(const record *r, const pixels *p, const double *m, voi *out)
+{
+    double lo = 0, hi = (1 << p->bits_stored) - 1;
+    if (!p->modality.n && r->has_rescale) {
+        int32_t s = p->is_signed ? -(1 << (p->bits_stored - 1)) : 0;
+        double a = r->slope * s + r->intercept, b = r->slope * (s + hi) + r->intercept;
+        lo = a < b ? a : b;
+        hi = a < b ? b : a;
+    } else if (p->modality.n) {
+        for (int i = 0; i < p->modality.n; i++)
+            hi = p->modality.data[i] > hi ? p->modality.data[i] : hi;
+    } else if (p->is_signed) {
+        lo = -(1 << (p->bits_stored - 1));
+        hi = -lo - 1;
+    }
+    *out = (voi){.lo = lo, .hi = hi};
+}
+
+static void voi_minmax(const double *m, const uint8_t *pad, const uint32_t *hist, voi *out)
+{
+    double lo = INFINITY, hi = -INFINITY;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+        if (hist[raw] && !pad[raw]) {
+            lo = m[raw] < lo ? m[raw] : lo;
+            hi = m[raw] > hi ? m[raw] : hi;
+        }
+    if (lo > hi)
+        lo = hi = 0;
+    *out = (voi){.fn = VOI_LINEAR, .c = (lo + hi + 1) / 2, .w = hi - lo + 1};
+}
+
+typedef struct level {
+    double m;
+    uint32_t n;
+} level;
+
+static int by_level(const void *a, const void *b)
+{
+    double x = ((const level *)a)->m, y = ((const level *)b)->m;
+    return (x > y) - (x < y);
+}
+
+static void voi_percentile(const prepare_cfg *c, const double *m, const uint8_t *pad,
+                           const uint32_t *hist, arena *a, voi *out)
+{
+    level *l = arena_alloc(a, WINDOW_WORDS * sizeof *l);
+    int n = 0;
+    uint64_t total = 0, seen = 0;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+        if (hist[raw] && !pad[raw]) {
+            l[n++] = (level){m[raw], hist[raw]};
+            total += hist[raw];
+        }
+    *out = (voi){.lo = 0, .hi = 0};
+    if (!n)
+        return;
+    qsort(l, (size_t)n, sizeof *l, by_level);
+    double at_lo = c->percentile_low / 100 * (double)total;
+    double at_hi = c->percentile_high / 100 * (double)total;
+    bool have_lo = false;
+    out->hi = l[n - 1].m;
+    for (int i = 0; i < n; i++) {
+        seen += l[i].n;
+        if (!have_lo && (double)seen >= at_lo) {
+            out->lo = l[i].m;
+            have_lo = true;
+        }
+        if ((double)seen >= at_hi) {
+            out->hi = l[i].m;
+            break;
+        }
+    }
+}
+
+static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *p, const double *m,
+                           voi *out)
+{
+    bool lut_first = c->voi_prefer == PREPARE_PREFER_LUT;
+    if (lut_first && voi_from_lut(p, out))
+        return IMAGE_VOI_LUT;
+    if (voi_from_window(r, out))
+        return IMAGE_VOI_WINDOW;
+    if (!lut_first && voi_from_lut(p, out))
+        return IMAGE_VOI_LUT;
+    voi_full(r, p, m, out);
+    return IMAGE_VOI_FULL;
+}
+
+void window_build(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
+                  const uint32_t *breast, bool invert, arena *a, window_lut *out)
+{
+    double *m = arena_alloc(a, WINDOW_WORDS * sizeof *m);
+    voi v = {0};
+    out->flags = invert ? IMAGE_INVERTED : 0;
+    modality(r, p, m, &out->flags);
+    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+        out->pad[raw] = is_padding(r, window_stored(p, (uint16_t)raw));
+    if (r->has_padding)
+        out->flags |= IMAGE_PADDING;
+    switch (c->voi) {
+    case PREPARE_VOI_HEADER:
+        out->flags |= voi_choose(c, r, p, m, &v);
+        break;
+    case PREPARE_VOI_MINMAX:
+        voi_minmax(m, out->pad, hist, &v);
+        break;
+    case PREPARE_VOI_WINDOW:
+        v = (voi){.fn = VOI_LINEAR, .c = c->window_center, .w = c->window_width};
+        out->flags |= IMAGE_VOI_WINDOW;
+        break;
+    case PREPARE_VOI_PERCENTILE:
+        voi_percentile(c, m, out->pad, breast ? breast : hist, a, &v);
+        break;
+    default:
+        voi_full(r, p, m, &v);
+        out->flags |= IMAGE_VOI_FULL;
+    }
+    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+        double y = voi_value(&v, m[raw]);
+        y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */
+        int q = (int)floor(y * WINDOW_MAX + 0.5);
+        out->y[raw] = out->pad[raw] ? 0 : (uint16_t)(invert ? WINDOW_MAX - q : q);
+    }
+}

@@ -1,0 +1,47 @@
+/* From raw decoded words to display values, black 0 to white 65535 (dicom.md 2). */
+#ifndef PREPROCESS_WINDOW_H
+#define PREPROCESS_WINDOW_H
+
+#include "dicom/pixels.h"
+#include "preprocess/prepare_cfg.h"
+
+#define WINDOW_WORDS 65536 /* one table entry per 16-bit word */
+#define WINDOW_MAX   65535 /* full scale of display values */
+
+enum { /* proc_flags: what was done to an image; append only, stored in shards */
+       IMAGE_VOI_LUT = 1,
+       IMAGE_VOI_WINDOW = 2,
+       IMAGE_VOI_FULL = 4,
+       IMAGE_MODALITY_LUT = 8,
+       IMAGE_RESCALED = 16,
+       IMAGE_PADDING = 32,
+       IMAGE_INVERTED = 64,
+       IMAGE_POLARITY_FIXED = 128,
+       IMAGE_TRANSPOSED = 256,
+       IMAGE_FLIP_H = 512,
+       IMAGE_FLIP_V = 1024,
+       IMAGE_CROPPED = 2048,
+       IMAGE_ERASED = 4096,
+       IMAGE_UPSCALED = 8192,
+       IMAGE_CUT = 16384
+};
+
+/* One table from the raw decoded word to the display value, polarity included; padding gives 0. */
+typedef struct window_lut {
+    uint16_t y[WINDOW_WORDS];
+    uint8_t pad[WINDOW_WORDS]; /* 1: the word is padding */
+    uint32_t flags;            /* IMAGE_VOI_* .. IMAGE_INVERTED */
+} window_lut;
+
+/* Stored value of a raw word: shifted by HighBit, masked to BitsStored, sign-extended. */
+int32_t window_stored(const pixels *p, uint16_t raw);
+/* Count of each raw word over the image. hist[WINDOW_WORDS]. */
+void window_histogram(const pixels *p, uint32_t *hist);
+/* Presentation by metadata: LUT shape over photometric. *conflict: the two contradict. */
+bool window_inverse(const record *r, bool *conflict);
+/* Build the table for the window mode of c. hist: raw words of the whole image; breast: of the
+ * breast only or NULL (percentile then falls back to all pixels, as before the breast is known).
+ * dicom.md 2 steps 2-6; rounds half up. */
+void window_build(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
+                  const uint32_t *breast, bool invert, arena *a, window_lut *out);
+#endif
