@@ -107,7 +107,7 @@ static bool start_workers(err *e)
 {
     static const worker_task tasks[] = {
         [SCAN_TASK] = {"scan", scan_header_task, pixels_init},
-        [PREPARE_TASK] = {"prepare", prepare_image_task, pixels_init},
+        [PREPARE_TASK] = {"prepare", prepare_image_task, prepare_init},
     };
     return worker_start(tasks, COUNT_OF(tasks), e);
 }

@@ -1,0 +1,240 @@
+/* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
+#include "cli/cmd.h"
+
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/mem.h"
+#include "core/text.h"
+#include "core/worker.h"
+#include "dicom/catalog.h"
+#include "dicom/scan.h"
+#include "preprocess/cohort.h"
+#include "preprocess/prepare.h"
+#include "preprocess/shard.h"
+#include "train/checkpoint.h"
+#include "train/pages.h"
+#include "train/safetensors.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SHOW_SIDE 2048
+
+/* ---- a DICOM file ---------------------------------------------------------------------------- */
+
+static void print_record(const cmd_args *a, const prepared *p)
+{
+    json_t *o = json_object();
+    char value[512];
+    bool all = cmd_value(a, "--identifiers") != NULL;
+    for (int i = 0; i < record_columns(); i++) {
+        if (record_column_is_identifier(i) && !all)
+            continue;
+        record_column_text(&p->rec, i, value, sizeof value);
+        if (a->json)
+            json_object_set_new(o, record_column_name(i), json_string(value));
+        else if (value[0])
+            printf("%-24s %s\n", record_column_name(i), value);
+    }
+    json_t *reasons = json_array();
+    for (int r = 1; r < REASON_COUNT; r++)
+        if (reason_has(&p->reasons, (reason)r)) {
+            json_array_append_new(reasons, json_string(reason_name((reason)r)));
+            if (!a->json)
+                printf("%-24s %s: %s\n", r == (int)p->primary ? "left out" : "noticed",
+                       reason_name((reason)r), reason_sentence((reason)r));
+        }
+    json_object_set_new(o, "reasons", reasons);
+    json_object_set_new(o, "primary", json_string(reason_name(p->primary)));
+    if (a->json) {
+        text t;
+        text_init(&t);
+        json_write_text(o, true, &t);
+        printf("%s\n", t.s);
+        text_release(&t);
+    } else if (p->primary == REASON_NONE) {
+        printf("%-24s %d x %d px, %u breast pixels\n", "prepared image", p->h[0], p->w[0],
+               p->breast_pixels[0]);
+    }
+    json_decref(o);
+}
+
+static bool show_dicom(cmd_args *a, const char *path, err *e)
+{
+    const void *reply;
+    const char *image = cmd_value(a, "--image");
+    size_t len = 0, arg_len;
+    prepared p;
+    bool ok = true;
+    worker *w = worker_new(&(worker_limits){60, (size_t)2 << 30, prepare_reply_cap(a->config)});
+    void *arg = prepare_request(a->config, NULL, &arg_len);
+    worker_result r = worker_call(w, PREPARE_TASK, path, NULL, 0, arg, arg_len, &reply, &len);
+    mem_free(arg);
+    if (r != WORKER_OK || len < sizeof p) {
+        ok = err_set(e, ERR_INPUT, "%s",
+                     r == WORKER_CRASH   ? reason_sentence(REASON_DECODER_CRASH)
+                     : r == WORKER_LIMIT ? reason_sentence(REASON_DECODER_LIMIT)
+                                         : reason_sentence(REASON_IO_UNREADABLE));
+    } else {
+        memcpy(&p, reply, sizeof p);
+        print_record(a, &p);
+        if (image && p.primary != REASON_NONE)
+            ok = err_set(e, ERR_INPUT, "no picture: the image is left out (%s)",
+                         reason_name(p.primary));
+        else if (image)
+            ok = pages_png(image, (const void *)((const char *)reply + p.image_at[0]), p.h[0],
+                           p.w[0], SHOW_SIDE, e);
+    }
+    worker_free(w);
+    return ok;
+}
+
+/* ---- our own files --------------------------------------------------------------------------- */
+
+static bool show_cohort(const char *path, err *e)
+{
+    cohort c;
+    int64_t n[COHORT_FOLDS] = {0}, y[COHORT_FOLDS] = {0};
+    if (!cohort_read(&c, path, e))
+        return false;
+    for (int64_t i = 0; i < c.n; i++) {
+        n[c.row[i].fold]++;
+        y[c.row[i].fold] += c.row[i].y[0] == 1;
+    }
+    printf("cohort: %" PRId64 " images in %d shards, prepare id %s\n", c.n, c.n_shards,
+           c.prepare_id);
+    for (int s = 0; s < c.n_sizes; s++)
+        printf("  size %d: %d x %d px\n", s, c.h[s], c.w[s]);
+    for (int f = 0; f < COHORT_FOLDS; f++)
+        if (n[f])
+            printf("  %-12s %8" PRId64 " images, %8" PRId64 " positive\n",
+                   cohort_fold_name((cohort_fold)f), n[f], y[f]);
+    for (int h = 0; h < c.n_horizons; h++)
+        printf("  horizon %d: %g years\n", h, c.horizon_years[h]);
+    printf("  pixels: mean %.6f sd %.6f; breast pixels: mean %.6f sd %.6f\n", c.mean_all, c.sd_all,
+           c.mean_breast, c.sd_breast);
+    cohort_release(&c);
+    return true;
+}
+
+/* One row of a shard, with its picture. */
+static bool show_shard(cmd_args *a, const char *path, err *e)
+{
+    const char *image = cmd_value(a, "--image"), *row_word = cmd_value(a, "--row");
+    int64_t row = 0;
+    int h, w;
+    shard *s = shard_open(path, e);
+    if (!s)
+        return false;
+    shard_size(s, &h, &w);
+    printf("shard: %d images of %d x %d px\n", shard_n(s), h, w);
+    bool ok = !row_word || (text_i64(row_word, &row) && row >= 0 && row < shard_n(s)) ||
+              err_set(e, ERR_USAGE, "--row '%s': wanted 0..%d", row_word, shard_n(s) - 1);
+    if (ok && image) {
+        void *chunk = NULL;
+        size_t cap = 0, len;
+        uint16_t *pixels = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
+        ok = shard_read_chunk(s, (int)row, &chunk, &cap, &len, e) &&
+             shard_inflate(chunk, len, h, w, pixels, e) &&
+             pages_png(image, pixels, h, w, SHOW_SIDE, e);
+        mem_free(pixels);
+        mem_free(chunk);
+    }
+    shard_close(s);
+    return ok;
+}
+
+static bool show_store(cmd_args *a, const char *path, err *e)
+{
+    const char *to = cmd_value(a, "--export");
+    char id[17];
+    catalog *c = catalog_open(path, false, e);
+    if (!c)
+        return false;
+    prepare_id(a->config, id);
+    printf("store: %" PRId64 " files in the catalogue; prepare id of this config: %s\n",
+           catalog_count(c), id);
+    bool ok = !to || catalog_export(c, id, to, e);
+    catalog_close(c);
+    return ok;
+}
+
+static bool show_run(const char *path, err *e)
+{
+    checkpoint_info k;
+    char dir[4096];
+    if (!checkpoint_read_info(path, &k, dir, e))
+        return false;
+    printf("checkpoint %s: %s, %" PRId64 " x %" PRId64 " px, epoch %" PRId64 ", step %" PRId64
+           "%s\nvalidation exam AUC %.4f, best %.4f after epoch %" PRId64
+           "\nprepare id %s, seed %" PRIu64 "\n",
+           fs_base(dir), k.model.name, k.model.image_h, k.model.image_w, k.epoch, k.step,
+           k.finished ? ", finished" : "", k.val_auc, k.best, k.best_epoch, k.prepare_id, k.seed);
+    checkpoint_release(&k);
+    return true;
+}
+
+static bool show_safetensors(const char *path, err *e)
+{
+    safetensors *s = safetensors_open(path, e);
+    if (!s)
+        return false;
+    for (int i = 0; i < safetensors_count(s); i++) {
+        const safetensors_array *t = safetensors_at(s, i);
+        printf("%-48s %-5s", t->name, t->type_name);
+        for (int d = 0; d < t->ndim; d++)
+            printf("%s%" PRId64, d ? "x" : " ", t->shape[d]);
+        printf("\n");
+    }
+    safetensors_close(s);
+    return true;
+}
+
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && !strcmp(s + n - k, tail);
+}
+
+static bool show(cmd_args *a, err *e)
+{
+    const char *path = a->word[0];
+    if (!fs_exists(path))
+        return err_set(e, ERR_INPUT, "'%s' does not exist", path);
+    if (fs_is_dir(path)) {
+        char *db = fs_join(path, "catalog.db");
+        bool store = fs_exists(db);
+        mem_free(db);
+        return store ? show_store(a, path, e) : show_run(path, e);
+    }
+    if (ends_with(path, ".safetensors"))
+        return show_safetensors(path, e);
+    if (ends_with(path, ".h5")) {
+        shard *s = shard_open(path, NULL);
+        shard_close(s);
+        return s ? show_shard(a, path, e) : show_cohort(path, e);
+    }
+    return show_dicom(a, path, e);
+}
+
+static const cmd_opt opts[] = {
+    {"--image", "OUT.png", "also write the prepared image (DICOM file) or a shard's row"},
+    {"--row", "N", "row of a shard, from 0"},
+    {"--identifiers", NULL, "also print what names a person (hospital side only)"},
+    {"--export", "CSV", "of a store: every file's facts and outcome, pseudonyms only"},
+    {NULL, NULL, NULL},
+};
+const cmd cmd_show = {
+    .verb = "show",
+    .usage = "show FILE|STORE|RUN [--image OUT.png] [--json]",
+    .summary = "what is in a DICOM file, store, shard, cohort or checkpoint",
+    .help = "A DICOM file: its facts, every reason that would leave it out under the config, and "
+            "the picture the\nnetwork would see. Identifiers are printed only on request.",
+    .fn = show,
+    .opts = opts,
+    .foreign_bytes = true,
+    .min_words = 1,
+    .max_words = 1,
+};
