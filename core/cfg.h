@@ -31,7 +31,7 @@ typedef struct cfg_texts {
 } cfg_texts;
 
 typedef struct cfg_option {
-    const char *key;     /* "train.lr" */
+    const char *key; /* "train.lr" */
     cfg_type type;
     size_t offset;       /* of the field in the module's struct: offsetof(...) */
     const char *def;     /* default as text; lists as "a, b, c"; "" is an empty list or text */

@@ -14,11 +14,11 @@
 extern "C" {
 #endif
 
-#define MUST_CHECK       __attribute__((warn_unused_result))
+#define MUST_CHECK        __attribute__((warn_unused_result))
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
-#define NORETURN         __attribute__((noreturn))
-#define UNUSED           __attribute__((unused))
-#define COUNT_OF(a)      (sizeof(a) / sizeof((a)[0]))
+#define NORETURN          __attribute__((noreturn))
+#define UNUSED            __attribute__((unused))
+#define COUNT_OF(a)       (sizeof(a) / sizeof((a)[0]))
 
 /* The kind of failure; each maps to one exit status of the program (err_exit). */
 typedef enum err_code {

@@ -22,8 +22,9 @@ void pool_for(pool *p, int64_t n, pool_fn *fn, void *ctx);
  * sink(ctx, i, item, e) runs in the calling thread in strictly increasing i. At most `depth` items
  * exist at once; `item` is one of `depth` slots of item_size zeroed bytes, reused. work reports
  * failure inside the item; sink returning false stops the pipe (running work is waited for).
- * The calling thread does not run work unless the pool has one thread only (work, then sink, inline,
- * in one slot). Slots are zeroed once; what work leaves in one is still there at its next use. */
+ * The calling thread does not run work unless the pool has one thread only (work, then sink,
+ * inline, in one slot). Slots are zeroed once; what work leaves in one is still there at its next
+ * use. */
 typedef struct pool_pipe_spec {
     int64_t n;
     int depth; /* 0 = 2 * threads + 2 */
@@ -31,7 +32,8 @@ typedef struct pool_pipe_spec {
     void (*work)(void *ctx, int64_t i, void *item, int thread);
     bool (*sink)(void *ctx, int64_t i, void *item, err *e);
     void *ctx;
-    /* May be NULL; at the end, in the calling thread, once per slot (used or not): free what it holds. */
+    /* May be NULL; at the end, in the calling thread, once per slot (used or not): free what it
+     * holds. */
     void (*drop)(void *ctx, void *item);
 } pool_pipe_spec;
 MUST_CHECK bool pool_pipe(pool *p, const pool_pipe_spec *s, err *e);
@@ -44,8 +46,8 @@ pool_feed *pool_feed_new(int64_t n, int depth, size_t item_size,
 void *pool_feed_next(pool_feed *f); /* NULL after the last item */
 void pool_feed_free(pool_feed *f);  /* stops early if items are left */
 
-/* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 once pool_catch_signals was called: long loops ask and
- * stop at the next safe border with ERR_STOPPED. */
+/* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 once pool_catch_signals was called: long loops ask
+ * and stop at the next safe border with ERR_STOPPED. */
 void pool_catch_signals(void);
 bool pool_stop_asked(void);
 #endif

@@ -13,11 +13,11 @@ typedef enum rng_purpose {
     RNG_AUGMENT,   /* id = sample id, step = epoch */
     RNG_SAMPLER,   /* balanced sampling and order of an epoch */
     RNG_DROPPATH,
-    RNG_BOOT,      /* bootstrap; id = replicate */
+    RNG_BOOT, /* bootstrap; id = replicate */
     RNG_SPLIT,
-    RNG_SYNTH,     /* demo archive */
+    RNG_SYNTH, /* demo archive */
     RNG_KEEPRATE,
-    RNG_PROBE      /* random directions of gradient checks */
+    RNG_PROBE /* random directions of gradient checks */
 } rng_purpose;
 
 typedef struct rng {

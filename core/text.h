@@ -18,16 +18,16 @@ void text_addn(text *t, const char *s, size_t n);
 void text_addf(text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
 char *text_take(text *t); /* the string, owned by the caller (mem_free); t is empty afterwards */
 
-bool text_i64(const char *s, int64_t *out);          /* decimal, optional sign */
-bool text_f64(const char *s, double *out);           /* C notation, dot; inf and nan are refused */
-bool text_ratio(const char *s, double *out);         /* "0.25" or "3/7" */
-bool text_bool(const char *s, bool *out);            /* true false yes no on off 1 0 */
+bool text_i64(const char *s, int64_t *out);  /* decimal, optional sign */
+bool text_f64(const char *s, double *out);   /* C notation, dot; inf and nan are refused */
+bool text_ratio(const char *s, double *out); /* "0.25" or "3/7" */
+bool text_bool(const char *s, bool *out);    /* true false yes no on off 1 0 */
 /* "20260131", "2026-01-31" -> days since 1970-01-01 (proleptic Gregorian); validity is checked. */
 bool text_date(const char *s, int32_t *days);
-void text_from_days(int32_t days, char out[11]);     /* "2026-01-31"; "" outside years 1..9999 */
+void text_from_days(int32_t days, char out[11]); /* "2026-01-31"; "" outside years 1..9999 */
 /* Shortest decimal that reads back as the same double; NaN and infinity give "". */
 void text_shortest(double v, char out[32]);
-bool text_ieq(const char *a, const char *b);         /* ASCII, ignoring case */
+bool text_ieq(const char *a, const char *b); /* ASCII, ignoring case */
 /* Copy src into dst[cap], cut at cap-1, NUL-terminated; control characters become '?'. */
 void text_copy(char *dst, size_t cap, const char *src);
 /* Levenshtein distance, for "did you mean". */

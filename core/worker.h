@@ -1,11 +1,11 @@
-/* Isolated child processes for foreign bytes. A crash, an endless loop or a memory bomb in a decoder
- * costs one request, never the run.
+/* Isolated child processes for foreign bytes. A crash, an endless loop or a memory bomb in a
+ * decoder costs one request, never the run.
  *
  * worker_start() forks a small, single-threaded "nursery" process before any thread exists; the
  * nursery forks the workers on demand, so no process is ever forked from a threaded one. A worker
  * has no core dumps, an address-space limit, and a seccomp filter (reads, writes to its reply,
- * memory, time; no open, no socket, no exec) where the kernel allows it. The file to decode is opened by
- * the parent and passed as a descriptor; the reply lies in shared memory. */
+ * memory, time; no open, no socket, no exec) where the kernel allows it. The file to decode is
+ * opened by the parent and passed as a descriptor; the reply lies in shared memory. */
 #ifndef CORE_WORKER_H
 #define CORE_WORKER_H
 
@@ -23,9 +23,9 @@ typedef struct worker_task {
     void (*init)(void);
 } worker_task;
 typedef struct worker_limits {
-    double seconds;     /* wall clock per request */
-    size_t memory;      /* bytes of address space above the start */
-    size_t reply_cap;   /* bytes */
+    double seconds;   /* wall clock per request */
+    size_t memory;    /* bytes of address space above the start */
+    size_t reply_cap; /* bytes */
 } worker_limits;
 
 /* Call once, early, single-threaded. tasks is static. */

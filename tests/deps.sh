@@ -17,7 +17,8 @@ install=(apt-get -o Acquire::Retries=3 install -y --no-install-recommends "${mis
 if [ "$(id -u)" -eq 0 ]; then
     apt-get -o Acquire::Retries=3 update -q && DEBIAN_FRONTEND=noninteractive "${install[@]}"
 elif sudo -n true 2>/dev/null; then
-    sudo -n apt-get -o Acquire::Retries=3 update -q && sudo -n env DEBIAN_FRONTEND=noninteractive "${install[@]}"
+    sudo -n apt-get -o Acquire::Retries=3 update -q &&
+        sudo -n env DEBIAN_FRONTEND=noninteractive "${install[@]}"
 else
     echo "deps: neither root nor a sudo without password; run this line, then make again:" >&2
     echo "sudo apt-get update && sudo ${install[*]}"
