@@ -1,0 +1,292 @@
+/* bench: how fast, as a ratio to a limit measured in the same run on the same machine. */
+#include "cli/cmd.h"
+
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/rng.h"
+#include "core/text.h"
+#include "dicom/pixels.h"
+#include "model/model.h"
+#include "train/optim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define BENCH_SECONDS 3.0
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+typedef struct net_bench {
+    pool *threads;
+    backend *be;
+    model *m;
+    model_cfg mc;
+    model_batch in;
+    const uint16_t **image;
+    int32_t *keep, *label;
+} net_bench;
+
+static void close_net(net_bench *b)
+{
+    for (int i = 0; i < b->in.b && b->image; i++)
+        mem_free((void *)b->image[i]);
+    mem_free(b->image);
+    mem_free(b->keep);
+    mem_free(b->label);
+    model_free(b->m);
+    backend_free(b->be);
+    pool_free(b->threads);
+}
+
+static void fill_batch(net_bench *b, int n)
+{
+    rng r;
+    size_t pixels = (size_t)(b->mc.channels * b->mc.image_h * b->mc.image_w);
+    int patches = model_patches(b->m), kept = model_kept(b->m, b->mc.keep_rate);
+    rng_init(&r, 1, RNG_TEST, 0, 0);
+    b->image = MEM_ARRAY(const uint16_t *, n);
+    b->label = MEM_ARRAY(int32_t, n);
+    b->keep = kept < patches ? MEM_ARRAY(int32_t, (size_t)n * (size_t)kept) : NULL;
+    for (int i = 0; i < n; i++) {
+        uint16_t *x = MEM_ARRAY(uint16_t, pixels);
+        for (size_t k = 0; k < pixels; k++)
+            x[k] = (uint16_t)rng_u32(&r);
+        b->image[i] = x;
+        b->label[i] = i % 2;
+        if (b->keep)
+            rng_subset(&r, patches, kept, b->keep + (size_t)i * (size_t)kept);
+    }
+    b->in = (model_batch){.b = n,
+                          .h = (int)b->mc.image_h,
+                          .w = (int)b->mc.image_w,
+                          .image = b->image,
+                          .mean = 0.5f,
+                          .sd = 0.3f,
+                          .keep = b->keep,
+                          .n_keep = b->keep ? kept : 0};
+}
+
+static bool number(const cmd_args *a, const char *name, int64_t def, int64_t *out, err *e)
+{
+    const char *v = cmd_value(a, name);
+    *out = def;
+    return !v || (text_i64(v, out) && *out > 0) ||
+           err_set(e, ERR_USAGE, "%s '%s': wanted a positive integer", name, v);
+}
+
+static bool open_net(cmd_args *a, net_bench *b, err *e)
+{
+    int64_t size, batch;
+    const char *keep = cmd_value(a, "--keep-rate");
+    cfg_bind(a->config, &model_options, &b->mc);
+    b->mc.name = cmd_value(a, "--model") ? cmd_value(a, "--model") : "deit_small_patch16_224";
+    if (!number(a, "--image-size", 224, &size, e) || !number(a, "--batch", 16, &batch, e))
+        return false;
+    if (keep && !text_ratio(keep, &b->mc.keep_rate))
+        return err_set(e, ERR_USAGE, "--keep-rate '%s': wanted a number or a ratio", keep);
+    b->mc.image_h = b->mc.image_w = size;
+    b->threads = pool_new(a->threads);
+    b->be = backend_new(a->device, b->threads, e);
+    b->m = b->be ? model_new(&b->mc, b->be, 1, e) : NULL;
+    if (!b->m)
+        return false;
+    b->mc = *model_config(b->m);
+    fill_batch(b, (int)batch);
+    return true;
+}
+
+/* One pass; training adds loss, backward and an SGD step. */
+static void one_pass(net_bench *b, run *r, optim *o, int64_t step)
+{
+    run_reset(r);
+    tensor *logits = model_forward(b->m, r, &b->in);
+    if (o) {
+        param_zero_grad(model_params(b->m));
+        run_backward(r, op_loss(r, logits, b->label, NULL, 0.1f));
+        optim_step(o, 1e-6, step, 1);
+    } else {
+        float host[16 * 1024];
+        if (tensor_count(logits) <= (int64_t)COUNT_OF(host))
+            run_read(r, logits, host);
+    }
+}
+
+/* The network against the largest matrix product of a wide network, as the limit of the machine. */
+static double limit_gflops(backend *be, err *e)
+{
+    model_cfg big = {.name = "vit_large_patch16_224",
+                     .image_h = 224,
+                     .image_w = 224,
+                     .depth = 1,
+                     .channels = 1,
+                     .classes = 2,
+                     .keep_rate = 1};
+    net_bench b = {.be = be, .mc = big};
+    model_counts n;
+    double best = 0;
+    b.m = model_new(&big, be, 1, e);
+    if (!b.m || !model_count(&big, &n, e)) {
+        model_free(b.m);
+        return -1;
+    }
+    b.mc = *model_config(b.m);
+    fill_batch(&b, 16);
+    run *r = run_new(be, RUN_INFER);
+    one_pass(&b, r, NULL, 1);
+    for (double t0 = now(); now() - t0 < 1;) {
+        double t = now();
+        one_pass(&b, r, NULL, 1);
+        double g = 2e-9 * (double)n.macs_executed * b.in.b / (now() - t);
+        best = g > best ? g : best;
+    }
+    run_free(r);
+    b.be = NULL;
+    close_net(&b);
+    return best;
+}
+
+static bool bench_net(cmd_args *a, bool training, err *e)
+{
+    net_bench b = {0};
+    model_counts n;
+    int64_t passes = 0;
+    double limit, t0, seconds;
+    if (!open_net(a, &b, e) || !model_count(&b.mc, &n, e)) {
+        close_net(&b);
+        return false;
+    }
+    limit = limit_gflops(b.be, e);
+    optim_cfg oc = {.kind = OPTIM_SGD, .momentum = 0.9, .clip = 1};
+    optim *o = training ? optim_new(&oc, model_params(b.m)) : NULL;
+    run *r = run_new(b.be, training ? RUN_TRAIN : RUN_INFER);
+    one_pass(&b, r, o, 1);
+    for (t0 = now(); now() - t0 < BENCH_SECONDS; passes++)
+        one_pass(&b, r, o, passes + 2);
+    seconds = now() - t0;
+    double images = (double)(passes * b.in.b) / seconds;
+    double gflops = images * 2e-9 * (double)n.macs_executed * (training ? 3 : 1);
+    const char *what = training ? "step" : "infer";
+    if (a->json)
+        printf("{\"bench\": \"%s\", \"model\": \"%s\", \"image_size\": %" PRId64
+               ", \"batch\": %d, \"images_per_second\": %.6g, \"gflops\": %.6g, "
+               "\"limit_gflops\": %.6g, \"ratio\": %.4g, \"arena_bytes\": %zu}\n",
+               what, b.mc.name, b.mc.image_h, b.in.b, images, gflops, limit, gflops / limit,
+               run_bytes(r));
+    else
+        printf("%-6s %s %" PRId64 " px keep %.3g batch %d: %.2f images/s, %.0f GFLOP/s = %.2f of "
+               "the limit (%.0f, one wide block forward), arena %.0f MiB\n",
+               what, b.mc.name, b.mc.image_h, b.mc.keep_rate, b.in.b, images, gflops,
+               gflops / limit, limit, (double)run_bytes(r) / 1048576);
+    run_free(r);
+    optim_free(o);
+    close_net(&b);
+    return limit > 0;
+}
+
+/* ---- decode ---------------------------------------------------------------------------------- */
+
+typedef struct decode_bench {
+    int64_t files, skipped;
+    double decode, copy, megapixels;
+} decode_bench;
+
+static bool decode_file(void *ctx, const fs_entry *f, err *e)
+{
+    decode_bench *b = ctx;
+    char *data = NULL;
+    size_t len;
+    record rec;
+    pixels px;
+    if (f->bad || !fs_read(f->path, (size_t)1 << 30, &data, &len, e)) {
+        b->skipped++;
+        return true;
+    }
+    arena *mem = arena_new(1 << 20);
+    double t = now();
+    reason r = record_read(data, len, &rec);
+    if (r == REASON_NONE)
+        r = pixels_decode(data, len, &rec, false, mem, &px);
+    t = now() - t;
+    if (r == REASON_NONE) {
+        size_t bytes = (size_t)px.rows * (size_t)px.cols * sizeof(uint16_t);
+        void *to = mem_alloc(bytes);
+        memset(to, 1, bytes);
+        double c = now();
+        memcpy(to, px.stored, bytes);
+        b->copy += now() - c;
+        b->decode += t;
+        b->megapixels += 1e-6 * px.rows * px.cols;
+        b->files++;
+        mem_free(to);
+    } else {
+        b->skipped++;
+    }
+    arena_free(mem);
+    mem_free(data);
+    return true;
+}
+
+/* One thread, file in memory; the limit is a copy of the decoded pixels. */
+static bool bench_decode(cmd_args *a, err *e)
+{
+    decode_bench b = {0};
+    if (a->n_words != 2)
+        return err_set(e, ERR_USAGE, "bench decode wants a folder of DICOM files");
+    pixels_init();
+    if (!fs_walk(a->word[1], decode_file, &b, e))
+        return false;
+    if (!b.files)
+        return err_set(e, ERR_INPUT, "no file there could be decoded");
+    if (a->json)
+        printf("{\"bench\": \"decode\", \"files\": %" PRId64
+               ", \"ms_per_file\": %.6g, \"megapixels_per_second\": %.6g, \"times_copy\": %.4g}\n",
+               b.files, 1e3 * b.decode / (double)b.files, b.megapixels / b.decode,
+               b.decode / b.copy);
+    else
+        printf("decode %" PRId64 " files (%" PRId64 " skipped): %.2f ms per file, %.0f "
+               "megapixels/s on one thread, %.1f times a copy of the pixels\n",
+               b.files, b.skipped, 1e3 * b.decode / (double)b.files, b.megapixels / b.decode,
+               b.decode / b.copy);
+    return true;
+}
+
+static bool bench(cmd_args *a, err *e)
+{
+    if (!strcmp(a->word[0], "step"))
+        return bench_net(a, true, e);
+    if (!strcmp(a->word[0], "infer"))
+        return bench_net(a, false, e);
+    if (!strcmp(a->word[0], "decode"))
+        return bench_decode(a, e);
+    return err_set(e, ERR_USAGE, "unknown benchmark '%s'; wanted step, infer or decode",
+                   a->word[0]);
+}
+
+static const cmd_opt opts[] = {
+    {"--model", "M", "timm name (deit_small_patch16_224)"},
+    {"--image-size", "S", "pixels (224)"},
+    {"--keep-rate", "K", "fraction of patches kept (1)"},
+    {"--batch", "B", "images per step (16)"},
+    {NULL, NULL, NULL},
+};
+const cmd cmd_bench = {
+    .verb = "bench",
+    .usage = "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] | bench "
+             "decode DIR",
+    .summary = "speed, as a ratio to a limit measured in the same run",
+    .help = "step: forward, backward and optimiser on random images. infer: forward only. Their "
+            "limit is one wide\ntransformer block on the same backend. decode: header and pixels "
+            "of real files, against a copy.",
+    .fn = bench,
+    .opts = opts,
+    .min_words = 1,
+    .max_words = 2,
+};
