@@ -49,15 +49,15 @@ static void close_net(net_bench *b)
 static void fill_batch(net_bench *b, int n)
 {
     rng r;
-    size_t pixels = (size_t)(b->mc.channels * b->mc.image_h * b->mc.image_w);
+    size_t count = (size_t)(b->mc.channels * b->mc.image_h * b->mc.image_w);
     int patches = model_patches(b->m), kept = model_kept(b->m, b->mc.keep_rate);
     rng_init(&r, 1, RNG_TEST, 0, 0);
     b->image = MEM_ARRAY(const uint16_t *, n);
     b->label = MEM_ARRAY(int32_t, n);
     b->keep = kept < patches ? MEM_ARRAY(int32_t, (size_t)n * (size_t)kept) : NULL;
     for (int i = 0; i < n; i++) {
-        uint16_t *x = MEM_ARRAY(uint16_t, pixels);
-        for (size_t k = 0; k < pixels; k++)
+        uint16_t *x = MEM_ARRAY(uint16_t, count);
+        for (size_t k = 0; k < count; k++)
             x[k] = (uint16_t)rng_u32(&r);
         b->image[i] = x;
         b->label[i] = i % 2;

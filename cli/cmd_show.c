@@ -204,9 +204,9 @@ static bool show(cmd_args *a, err *e)
     if (!fs_exists(path))
         return err_set(e, ERR_INPUT, "'%s' does not exist", path);
     if (fs_is_dir(path)) {
-        char *catalog_file = fs_join(path, "catalog.db");
-        bool store = fs_exists(catalog_file);
-        mem_free(catalog_file);
+        char *db_path = fs_join(path, "catalog.db");
+        bool store = fs_exists(db_path);
+        mem_free(db_path);
         return store ? show_store(a, path, e) : show_run(path, e);
     }
     if (ends_with(path, ".safetensors"))
