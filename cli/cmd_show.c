@@ -146,6 +146,78 @@ static bool show_shard(cmd_args *a, const char *path, err *e)
     return ok;
 }
 
+/* Pictures of a store's kept images, added to the image page of a prediction. */
+typedef struct gallery {
+    const char *store, *pages;
+    char id[17];
+    int h, w, number;
+    json_t *index;
+    void *chunk;
+    size_t cap;
+    uint16_t *pixels;
+} gallery;
+
+static bool add_picture(void *ctx, const catalog_row *r, err *e)
+{
+    gallery *g = ctx;
+    char file[32], exam[32], view[8];
+    size_t len;
+    if (!r->prepared || r->primary != REASON_NONE)
+        return true;
+    char *path = prepare_shard_path(g->store, g->id, g->h, g->w, r->shard);
+    shard *s = shard_open(path, e);
+    mem_free(path);
+    bool ok = s && shard_read_chunk(s, r->shard_row, &g->chunk, &g->cap, &len, e) &&
+              shard_inflate(g->chunk, len, g->h, g->w, g->pixels, e);
+    shard_close(s);
+    if (!ok)
+        return false;
+    snprintf(file, sizeof file, "store-%03d.png", ++g->number);
+    snprintf(exam, sizeof exam, "store-%.12s", r->exam);
+    snprintf(view, sizeof view, "%c%s", r->rec.side, record_view_name(r->rec.view));
+    json_array_append_new(g->index, json_pack("{s:s, s:s, s:s, s:n, s:s}", "exam_id", exam, "view",
+                                              view, "file", file, "score", "note",
+                                              "ingested beside the cohort, not scored"));
+    path = fs_join(g->pages, file);
+    ok = pages_png(path, g->pixels, g->h, g->w, 448, e);
+    mem_free(path);
+    return ok;
+}
+
+/* Entries of an earlier call go, those of the prediction stay. */
+static void drop_old_pictures(json_t *index)
+{
+    for (size_t i = json_array_size(index); i-- > 0;) {
+        const char *file = json_string_value(json_object_get(json_array_get(index, i), "file"));
+        if (file && !strncmp(file, "store-", 6))
+            json_array_remove(index, i);
+    }
+}
+
+static bool add_gallery(cmd_args *a, catalog *c, const char *store, const char *pred, err *e)
+{
+    gallery g = {.store = store};
+    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
+    char *pages = fs_join(pred, "pages"), *index = fs_join(pages, "index.json");
+    prepare_id(a->config, g.id);
+    bool ok = prepare_sizes(a->config, &n, h, w, e) && json_read(index, &g.index, e);
+    if (ok) {
+        g.pages = pages;
+        g.h = h[0];
+        g.w = w[0];
+        g.pixels = MEM_ARRAY(uint16_t, (size_t)h[0] * (size_t)w[0]);
+        drop_old_pictures(g.index);
+        ok = catalog_each(c, g.id, add_picture, &g, e) && json_write(index, g.index, true, e);
+        printf("%d pictures added to %s\n", g.number, index);
+        json_decref(g.index);
+    }
+    mem_free(g.pixels);
+    mem_free(g.chunk);
+    mem_free(pages);
+    mem_free(index);
+    return ok;
+}
+
 static bool show_store(cmd_args *a, const char *path, err *e)
 {
     const char *to = cmd_value(a, "--export");
@@ -156,7 +228,8 @@ static bool show_store(cmd_args *a, const char *path, err *e)
     prepare_id(a->config, id);
     printf("store: %" PRId64 " files in the catalogue; prepare id of this config: %s\n",
            catalog_count(c), id);
-    bool ok = !to || catalog_export(c, id, to, e);
+    const char *pred = cmd_value(a, "--pages");
+    bool ok = (!to || catalog_export(c, id, to, e)) && (!pred || add_gallery(a, c, path, pred, e));
     catalog_close(c);
     return ok;
 }
@@ -224,6 +297,7 @@ static const cmd_opt opts[] = {
     {"--row", "N", "row of a shard, from 0"},
     {"--identifiers", NULL, "also print what names a person (hospital side only)"},
     {"--export", "CSV", "of a store: every file's facts and outcome, pseudonyms only"},
+    {"--pages", "PRED", "of a store: add its kept images to a prediction's image page"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_show = {

@@ -23,13 +23,19 @@ echo "== scan, prepare, split, train, predict, report"
     tee "$DIR/run.log"
 
 if [ -n "$DATA" ]; then
-    echo "== real mammograms from DATA"
+    echo "== real mammograms from DATA; those without any tag get side and view from VIEWS.tsv"
+    rm -rf "$DIR/real"
     mkdir -p "$DIR/real"
-    "$M" scan "$DATA/mg_dicom" -o "$DIR/real/store" -q
-    "$M" prepare "$DIR/real/store" -c configs/demo.yaml -q
-    "$M" show "$DIR/real/store" -c configs/demo.yaml --gallery "$DIR/real/pages"
+    awk -F'\t' 'BEGIN { print "file,patient_id,study_uid,exam_date,modality,laterality,view" }
+        $1 ~ /odm_/ && $2 ~ /^screening/ {
+            n++; sub(/.*\//, "", $1)
+            printf "%s,tagless-%d,2.25.%d,2020-01-01,MG,%s,%s\n", $1, n, n, $4, $5
+        }' "$DATA/VIEWS.tsv" > "$DIR/real/sidecar.csv"
+    "$M" scan "$DATA/mg_dicom" -o "$DIR/real/store" --set "scan.sidecar=$DIR/real/sidecar.csv"
+    "$M" prepare "$DIR/real/store" -c configs/demo.yaml
+    "$M" show "$DIR/real/store" -c configs/demo.yaml --pages "$DIR/out/pred-test"
     "$M" report "$DIR/out/pred-test" -o "$DIR/out/report" -c configs/demo.yaml --final --force \
-        --val "$DIR/out/pred-val" --gallery "$DIR/real/pages" > "$DIR/report.log"
+        --val "$DIR/out/pred-val" > "$DIR/report.log"
 fi
 echo "== done in $((SECONDS - t0)) s"
 grep -h '^exam-level AUC' "$DIR/run.log"
