@@ -142,7 +142,7 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
 {
     const scores_row *a = r[0];
     bool unknown = false;
-    const scores_row *t = NULL, *event = NULL, *age = NULL;
+    const scores_row *t = NULL, *event = NULL, *age = NULL, *day = NULL;
     x->exam = a->exam;
     x->patient = a->patient;
     x->weight = a->weight;
@@ -171,6 +171,11 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
             if (age->age != b->age)
                 return contradiction(age, b, "ages", e);
         }
+        if (!isnan(b->exam_day)) {
+            day = day ? day : b;
+            if (day->exam_day != b->exam_day)
+                return contradiction(day, b, "exam days", e);
+        }
         unknown = unknown || b->y < 0;
         x->y = b->y > x->y ? b->y : x->y;
         x->vendor = agreed(x->vendor, b->vendor);
@@ -184,6 +189,7 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
     x->t_years = t ? t->t_years : NAN;
     x->event = event ? event->event : -1;
     x->age = age ? age->age : -1;
+    x->exam_day = day ? day->exam_day : NAN;
     x->n_views = __builtin_popcount(x->views);
     return true;
 }

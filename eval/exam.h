@@ -28,7 +28,8 @@ typedef struct exam_row {
     const char *vendor;                        /* "mixed" if the images disagree */
     const char *device_model, *site, *density; /* likewise */
     const char *split;
-    unsigned views; /* which of the four */
+    unsigned views;  /* which of the four */
+    double exam_day; /* NaN unknown */
 } exam_row;
 typedef struct exam_table {
     exam_row *row; /* byte order of exam pseudonym */

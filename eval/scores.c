@@ -121,6 +121,7 @@ static int cmp_rest(const scores_row *a, const scores_row *b)
     c = c ? c : cmp_f64(a->t_years, b->t_years);
     c = c ? c : a->event - b->event;
     c = c ? c : cmp_f64(a->weight, b->weight);
+    c = c ? c : cmp_f64(a->exam_day, b->exam_day);
     c = c ? c : a->age - b->age;
     c = c ? c : strcmp(a->split, b->split);
     c = c ? c : strcmp(a->vendor, b->vendor);
@@ -216,7 +217,7 @@ static bool check_table(const scores *s, const char *name, err *e)
 
 typedef struct columns {
     int exam, patient, image, side, view, score, y, t, event, weight, age, split, vendor, model,
-        site, density, checkpoint, seed;
+        site, density, checkpoint, seed, day;
 } columns;
 
 typedef struct reading {
@@ -304,6 +305,7 @@ static bool find_columns(reading *r, scores *s, err *e)
     c->density = csv_find(v, "density");
     c->checkpoint = csv_find(v, "checkpoint");
     c->seed = csv_find(v, "seed");
+    c->day = csv_find(v, "exam_day");
     s->columns = (c->patient >= 0 ? SCORES_HAS_PATIENT : 0u) |
                  (c->image >= 0 ? SCORES_HAS_IMAGE : 0u) | (c->side >= 0 ? SCORES_HAS_SIDE : 0u) |
                  (c->view >= 0 ? SCORES_HAS_VIEW : 0u) | (c->t >= 0 ? SCORES_HAS_TIME : 0u) |
@@ -331,6 +333,7 @@ static bool read_row(const reading *r, scores *s, text *member, err *e)
                       .t_years = NAN,
                       .event = -1,
                       .weight = 1,
+                      .exam_day = NAN,
                       .split = text_of(r, c->split),
                       .vendor = text_of(r, c->vendor),
                       .device_model = text_of(r, c->model),
@@ -343,6 +346,7 @@ static bool read_row(const reading *r, scores *s, text *member, err *e)
     if (!get_number(r, c->score, 0, 1, &score, e) || !get_binary(r, c->y, &row.y, e) ||
         !get_number(r, c->t, 0, TIME_MAX, &row.t_years, e) ||
         !get_binary(r, c->event, &row.event, e) ||
+        !get_number(r, c->day, -1e6, 1e6, &row.exam_day, e) ||
         !get_number(r, c->weight, 0, 1e12, &row.weight, e) ||
         !get_number(r, c->age, 0, AGE_MAX, &age, e) || !get_side(r, c->side, &row.side, e))
         return false;
@@ -416,8 +420,8 @@ void scores_hash(const scores *s, char out[65])
                                r->member, r->device_model, r->site,  r->density, NULL};
         for (int k = 0; words[k]; k++)
             hash_text(h, words[k]);
-        const double numbers[] = {r->side,    r->view,  r->score,  r->y,
-                                  r->t_years, r->event, r->weight, r->age};
+        const double numbers[] = {r->side,  r->view,   r->score, r->y,       r->t_years,
+                                  r->event, r->weight, r->age,   r->exam_day};
         for (size_t k = 0; k < COUNT_OF(numbers); k++)
             hash_number(h, numbers[k]);
     }

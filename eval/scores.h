@@ -18,6 +18,7 @@ typedef struct scores_row {
     const char *device_model, *site;    /* "" when absent */
     const char *density;                /* "" when absent */
     const char *member;                 /* which network made the score; "" when only one did */
+    double exam_day;                    /* day of the exam on any common axis; NaN unknown */
     int line;                           /* of the file, for messages; 0 when not read from one */
 } scores_row;
 

@@ -1,0 +1,182 @@
+/* Builder, plain-text form and CSV writer of the tables in the eval.json tree. */
+#include "eval/cells.h"
+#include "core/csv.h"
+#include "core/mem.h"
+#include "eval/report_text.h"
+#include <math.h>
+
+#define COUNT_MASK 5 /* counts of people below this are not shown */
+
+json_t *cells_string(const char *s)
+{
+    json_t *j = json_string(s);
+    if (j)
+        return j;
+    char *copy = mem_strdup(s);
+    for (char *p = copy; *p; p++)
+        *p = (unsigned char)*p < 128 ? *p : '?';
+    j = json_string(copy);
+    mem_free(copy);
+    return j;
+}
+
+json_t *cells_table(const char *id)
+{
+    char key[64];
+    json_t *t = json_object();
+    json_object_set_new(t, "id", json_string(id));
+    snprintf(key, sizeof key, "table.%s", id);
+    json_object_set_new(t, "title", json_string(report_text(key)));
+    snprintf(key, sizeof key, "note.%s", id);
+    const char *note = report_text_find(key);
+    json_object_set_new(t, "note", note ? json_string(note) : json_null());
+    json_object_set_new(t, "columns", json_array());
+    json_object_set_new(t, "rows", json_array());
+    return t;
+}
+
+void cells_column(json_t *table, const char *id, const char *kind)
+{
+    char key[64];
+    snprintf(key, sizeof key, "col.%s", id);
+    json_t *c = json_object();
+    json_object_set_new(c, "id", json_string(id));
+    json_object_set_new(c, "label", json_string(report_text(key)));
+    json_object_set_new(c, "kind", json_string(kind));
+    json_array_append_new(json_object_get(table, "columns"), c);
+}
+
+json_t *cells_row(json_t *table)
+{
+    json_t *row = json_array();
+    json_array_append_new(json_object_get(table, "rows"), row);
+    return row;
+}
+
+void cells_text(json_t *row, const char *s)
+{
+    json_array_append_new(row, cells_string(s));
+}
+
+void cells_int(json_t *row, int64_t v)
+{
+    json_array_append_new(row, json_integer(v));
+}
+
+void cells_num(json_t *row, double v)
+{
+    json_array_append_new(row, json_num(v));
+}
+
+void cells_count(json_t *row, int64_t v)
+{
+    if (v > 0 && v < COUNT_MASK)
+        json_array_append_new(row, json_string("<5"));
+    else
+        cells_int(row, v);
+}
+
+void cells_est(json_t *row, double v, double lo, double hi)
+{
+    json_t *c = json_object();
+    json_object_set_new(c, "v", json_num(v));
+    json_object_set_new(c, "lo", json_num(lo));
+    json_object_set_new(c, "hi", json_num(hi));
+    json_array_append_new(row, c);
+}
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static void show_number(double v, const char *kind, text *out)
+{
+    if (!strcmp(kind, "pct"))
+        text_addf(out, "%.1f %%", 100 * v);
+    else if (!strcmp(kind, "pct4"))
+        text_addf(out, "%.3f %%", 100 * v);
+    else if (!strcmp(kind, "num1"))
+        text_addf(out, "%.1f", v);
+    else if (!strcmp(kind, "score"))
+        text_addf(out, "%.4g", v);
+    else if (!strcmp(kind, "auc") || !strcmp(kind, "num"))
+        text_addf(out, "%.3f", v);
+    else
+        text_addf(out, "%.2f", v);
+}
+
+void cells_show(const json_t *cell, const char *kind, text *out)
+{
+    if (json_is_string(cell)) {
+        text_add(out, json_string_value(cell));
+    } else if (json_is_integer(cell)) {
+        text_addf(out, "%lld", (long long)json_integer_value(cell));
+    } else if (json_is_real(cell)) {
+        show_number(json_real_value(cell), kind, out);
+    } else if (json_is_object(cell) && json_is_number(json_object_get(cell, "v"))) {
+        show_number(json_number_value(json_object_get(cell, "v")), kind, out);
+        const json_t *lo = json_object_get(cell, "lo"), *hi = json_object_get(cell, "hi");
+        if (json_is_number(lo) && json_is_number(hi)) {
+            text_add(out, " (");
+            show_number(json_number_value(lo), kind, out);
+            text_add(out, "\xE2\x80\x93"); /* en dash */
+            show_number(json_number_value(hi), kind, out);
+            text_add(out, ")");
+        }
+    } else {
+        text_add(out, "\xE2\x80\x93");
+    }
+}
+
+static bool is_estimate(const char *kind)
+{
+    return !strcmp(kind, "est") || !strcmp(kind, "auc");
+}
+
+static void csv_cell(csv_writer *w, const json_t *c)
+{
+    if (json_is_string(c))
+        csv_put(w, json_string_value(c));
+    else if (json_is_integer(c))
+        csv_put_i64(w, json_integer_value(c));
+    else
+        csv_put_f64(w, json_is_real(c) ? json_real_value(c) : NAN);
+}
+
+bool cells_csv(const json_t *table, const char *path, err *e)
+{
+    csv_writer *w = csv_create(path, e);
+    if (!w)
+        return false;
+    const json_t *columns = json_object_get(table, "columns"),
+                 *rows = json_object_get(table, "rows");
+    size_t i, k;
+    json_t *c, *row;
+    json_array_foreach(columns, i, c)
+    {
+        const char *id = json_string_value(json_object_get(c, "id"));
+        csv_put(w, id);
+        if (!is_estimate(json_string_value(json_object_get(c, "kind"))))
+            continue;
+        char name[80];
+        snprintf(name, sizeof name, "%s_lo", id);
+        csv_put(w, name);
+        snprintf(name, sizeof name, "%s_hi", id);
+        csv_put(w, name);
+    }
+    csv_end_row(w);
+    json_array_foreach(rows, k, row)
+    {
+        json_array_foreach(columns, i, c)
+        {
+            const json_t *cell = json_array_get(row, i);
+            if (!is_estimate(json_string_value(json_object_get(c, "kind")))) {
+                csv_cell(w, cell);
+                continue;
+            }
+            csv_cell(w, json_object_get(cell, "v"));
+            csv_cell(w, json_object_get(cell, "lo"));
+            csv_cell(w, json_object_get(cell, "hi"));
+        }
+        csv_end_row(w);
+    }
+    return csv_commit(w, e);
+}

@@ -1,0 +1,35 @@
+/* The exams that are analysed, as arrays for the metrics, and subsets of them. */
+#ifndef EVAL_COHORT_SET_H
+#define EVAL_COHORT_SET_H
+
+#include "eval/exam.h"
+#include "eval/metric.h"
+
+typedef struct cohort_set {
+    exam_table exams;     /* owned rows; only exams with a known label */
+    int64_t n_unlabelled; /* exams left out */
+    int64_t n_images;
+    bool weighted; /* some weight differs from 1 */
+    bool repeated; /* some patient has several exams */
+} cohort_set;
+
+/* Build the exams of `s` and leave out those without a label. */
+MUST_CHECK bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e);
+/* Build from several networks' tables: the score of an exam is the mean over them. All must hold
+ * the same exams, patients and labels. Each member's own exams go to member[n], released by the
+ * caller. */
+MUST_CHECK bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
+                                    cohort_set *member, err *e);
+void cohort_set_release(cohort_set *c);
+
+/* Arrays of the exams with the given indices (row == NULL: all n of them), owned. */
+typedef struct cohort_view {
+    double *score, *weight;
+    int *y, *cluster;
+    int64_t n, events;
+    int n_patients; /* with at least one exam here */
+    metric_in in;   /* weight NULL when unweighted */
+} cohort_view;
+void cohort_view_build(const cohort_set *c, const int64_t *row, int64_t n, cohort_view *out);
+void cohort_view_release(cohort_view *v);
+#endif

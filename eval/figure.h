@@ -1,0 +1,21 @@
+/* The figures of the report, drawn from the eval.json tree on a draw surface: flow diagram, ROC
+ * curve with band, score distribution, forest plot of subgroups. */
+#ifndef EVAL_FIGURE_H
+#define EVAL_FIGURE_H
+
+#include "core/json.h"
+#include "eval/draw.h"
+
+typedef struct figure {
+    const char *id; /* "roc": title "fig.roc", description "figdesc.roc" in report_text */
+    double width;
+    /* Draws and returns the height; d == NULL only measures. 0: nothing to show. */
+    double (*paint)(draw *d, const json_t *tree);
+} figure;
+const figure *figure_find(const char *id); /* BUG when unknown */
+const figure *figure_at(int i);            /* NULL after the last */
+/* Text alternative in words and numbers. */
+void figure_describe(const figure *f, const json_t *tree, text *out);
+/* The figure as SVG, owned by the caller; NULL when there is nothing to show. */
+char *figure_svg(const figure *f, const json_t *tree, bool standalone);
+#endif

@@ -1,0 +1,374 @@
+/* The words of the report, in English. Translating the report is replacing this table. */
+#include "eval/report_text.h"
+#include "core/mem.h"
+
+static const struct entry {
+    const char *key, *text;
+} entries[] = {
+    /* frame */
+    {"lang", "en"},
+    {"banner",
+     "Research use only. Not a medical device. No decision about a patient may rest on this "
+     "report or on the scores in it."},
+    {"subtitle", "Exam-level evaluation of {model} on {exams} exams of {patients} women (split: "
+                 "{split})"},
+    {"footer", "Made by {tool} ({git}). Data {data}."},
+    {"contents", "Contents"},
+    {"page", "Page {n}"},
+    {"numbers", "Show the numbers"},
+    {"not_recorded", "not recorded"},
+    {"yes", "yes"},
+    {"no", "no"},
+    /* sections */
+    {"section.summary", "Summary"},
+    {"section.data", "Data and flow"},
+    {"section.performance", "How well the scores separate"},
+    {"section.operating", "Operating points"},
+    {"section.subgroups", "Subgroups and sensitivity analyses"},
+    {"section.images", "Images"},
+    {"section.model", "Model card"},
+    {"section.limits", "Limits of use"},
+    {"section.reproduce", "Provenance"},
+    /* summary */
+    {"headline.caption", "exam-level AUC (area under the ROC curve)"},
+    {"headline.interval", "95 % confidence interval {lo} to {hi}"},
+    {"headline.no_interval", "no confidence interval: {reason}"},
+    {"headline.undefined", "AUC not given: {reason}"},
+    {"headline.method", "{method}; {exams} exams, {patients} women, {cases} exams with cancer"},
+    {"sum.pairs",
+     "If one woman who was found to have cancer and one who was not are picked at random, "
+     "the model gives the higher score to the woman with cancer {auc} times out of 100 "
+     "(95 % confidence interval: {lo} to {hi}). Guessing would be right 50 times."},
+    {"sum.pairs_bare",
+     "If one woman who was found to have cancer and one who was not are picked at "
+     "random, the model gives the higher score to the woman with cancer {auc} times "
+     "out of 100. Guessing would be right 50 times."},
+    {"sum.chance", "The interval includes 50: these data do not show that the model is better than "
+                   "guessing."},
+    {"sum.size",
+     "This was measured on {exams} exams of {patients} women; {cases} of the exams belong "
+     "to women with cancer as defined below."},
+    {"sum.flag", "If the {top} % of exams with the highest scores were flagged, {capture} of 100 "
+                 "cancers would be among them."},
+    {"sum.thousand",
+     "At the threshold that keeps {spec} % specificity here, of 1,000 women in a "
+     "population where {prevalence} % have cancer about {flagged} would be flagged: "
+     "{found} with cancer and {false} without; {missed} with cancer would not be "
+     "flagged."},
+    {"sum.excluded",
+     "{excluded} of {files} {unit} at the start of the books were left out; the flow "
+     "diagram counts every reason."},
+    {"sum.use", "This is a research result. It does not tell whether using the model helps women."},
+    /* data */
+    {"data.label", "Label (y = 1)"},
+    {"data.follow_up", "How negatives were confirmed"},
+    {"data.split", "Evaluated split"},
+    {"data.rule", "From images to exam"},
+    {"data.exams", "Exams"},
+    {"data.patients", "Women"},
+    {"data.cases", "Exams with cancer"},
+    {"data.images", "Images"},
+    {"data.shared", "Women shared with the set that thresholds came from"},
+    {"data.share", "Share of exams with cancer (in this set, not in a population)"},
+    /* figures */
+    {"fig.roc", "ROC curve"},
+    {"fig.scores", "Distribution of exam scores"},
+    {"fig.flow", "Flow diagram: from files to analysed exams"},
+    {"fig.forest", "AUC by subgroup"},
+    {"figdesc.roc",
+     "Curve of sensitivity against false-positive rate over all thresholds. The area "
+     "under it is {auc} (95 % confidence interval {lo} to {hi}) on {exams} exams, {cases} "
+     "with cancer. The dashed diagonal is chance. Diamonds mark the operating points of "
+     "the table."},
+    {"figdesc.scores",
+     "Two histograms of the exam score, back to back: exams with cancer upwards, "
+     "exams without downwards, each as a share of its group. {exams} exams, {cases} "
+     "with cancer."},
+    {"figdesc.flow",
+     "Boxes from top to bottom count what was kept at each stage, boxes at the side "
+     "count what was left out and why. {exams} exams were analysed, {cases} with cancer. "
+     "The table below holds the same numbers."},
+    {"figdesc.forest",
+     "AUC with 95 % confidence interval for every subgroup, beside the AUC of all "
+     "exams, {auc} ({lo} to {hi}). The dashed line is chance. The table below holds "
+     "the same numbers."},
+    {"roc.model", "model"},
+    {"roc.band", "95 % band, pointwise"},
+    {"roc.points", "operating points"},
+    {"roc.chance", "chance"},
+    {"axis.fpr", "1 \xE2\x88\x92 specificity (false-positive rate)"},
+    {"axis.tpr", "Sensitivity"},
+    {"axis.score", "Exam score"},
+    {"axis.share", "Share of the group"},
+    {"scores.case", "with cancer"},
+    {"scores.control", "without cancer"},
+    {"forest.group", "Group"},
+    {"forest.sizes", "Exams / cancers"},
+    {"forest.auc", "AUC (95 % interval)"},
+    {"forest.all", "All exams"},
+    {"forest.axis", "AUC"},
+    /* flow */
+    {"flow.rows", "rows of the prediction table"},
+    {"flow.repeated", "row repeats another one"},
+    {"flow.split", "rows of the evaluated split"},
+    {"flow.other_split", "belongs to another split"},
+    {"flow.labelled", "exams with a label"},
+    {"flow.unlabelled", "label unknown"},
+    {"flow.excluded", "Left out: {n}"},
+    {"flow.analysed", "{exams} exams analysed"},
+    {"flow.analysed_body", "{patients} women; {cases} exams with cancer, {controls} without"},
+    {"stage.none", "at the start"},
+    {"stage.scan", "found in the archive"},
+    {"stage.prepare", "in the preparation of images"},
+    {"stage.split", "in the cohort"},
+    {"stage.train", "in training"},
+    {"stage.predict", "in prediction"},
+    {"stage.report", "in this evaluation"},
+    /* tables */
+    {"table.flow", "Books"},
+    {"table.metrics", "Measures of separation"},
+    {"table.operating", "Operating points"},
+    {"table.capture", "Cancers among the exams with the highest scores"},
+    {"table.predictive", "What a flag would mean at a given prevalence"},
+    {"table.subgroups", "Subgroups"},
+    {"table.views", "AUC of single images, by view"},
+    {"table.sensitivity", "Sensitivity analyses"},
+    {"table.members", "Single networks of the ensemble"},
+    {"note.operating",
+     "An exam is flagged when its score is at least the threshold. Counts are exams."},
+    {"note.capture",
+     "When exams tie at the border, the lowest and highest possible share are given."},
+    {"note.predictive",
+     "Computed from sensitivity and specificity above for stated prevalences; the "
+     "share of cancers in this data set plays no part. Per 1,000 women."},
+    {"note.subgroups",
+     "One threshold for all groups. Counts of 1 to 4 are shown as <5, and no AUC is "
+     "given below 5 exams with or without cancer. Groups were not tested against each "
+     "other."},
+    {"note.views", "Every image is scored alone against the label of its exam."},
+    {"note.sensitivity", "The same exams under other rules, or a subset of them."},
+    /* columns */
+    {"col.stage", "Stage"},
+    {"col.step", "Step"},
+    {"col.unit", "Unit"},
+    {"col.n_in", "In"},
+    {"col.excluded", "Left out"},
+    {"col.n_out", "Out"},
+    {"col.reason", "Reason"},
+    {"col.metric", "Measure"},
+    {"col.value", "Value (95 % interval)"},
+    {"col.method", "Method of the interval"},
+    {"col.point", "Operating point"},
+    {"col.threshold", "Threshold"},
+    {"col.sens", "Sensitivity"},
+    {"col.spec", "Specificity"},
+    {"col.flagged", "Flagged"},
+    {"col.tp", "TP"},
+    {"col.fp", "FP"},
+    {"col.fn", "FN"},
+    {"col.tn", "TN"},
+    {"col.ci_method", "Interval"},
+    {"col.chosen", "Threshold chosen on"},
+    {"col.capture", "Share of cancers"},
+    {"col.capture_min", "Lowest (ties)"},
+    {"col.capture_max", "Highest (ties)"},
+    {"col.prevalence", "Prevalence"},
+    {"col.per1000", "Flagged"},
+    {"col.found1000", "of them with cancer"},
+    {"col.missed1000", "Cancers not flagged"},
+    {"col.ppv", "PPV"},
+    {"col.npv", "NPV"},
+    {"col.nns", "Flagged per cancer"},
+    {"col.variable", "Variable"},
+    {"col.level", "Group"},
+    {"col.exams", "Exams"},
+    {"col.patients", "Women"},
+    {"col.cancers", "Cancers"},
+    {"col.auc", "AUC (95 % interval)"},
+    {"col.remark", "Remark"},
+    {"col.view", "View"},
+    {"col.images", "Images"},
+    {"col.analysis", "Analysis"},
+    {"col.member", "Network"},
+    /* metrics, methods, reasons */
+    {"metric.auc", "AUC (headline)"},
+    {"metric.auc_wald", "AUC, interval on the plain scale"},
+    {"metric.auc_logit", "AUC, interval on the logit scale"},
+    {"metric.auc_bootstrap", "AUC, bootstrap interval"},
+    {"metric.pauc_10", "Partial AUC up to 10 % false positives, standardised"},
+    {"metric.ap", "Average precision (depends on the share of cancers here)"},
+    {"ci.delong", "DeLong"},
+    {"ci.clustered", "Obuchowski, women as clusters"},
+    {"ci.delong-logit", "DeLong, on the logit scale"},
+    {"ci.clustered-logit", "Obuchowski, women as clusters, on the logit scale"},
+    {"ci.bootstrap", "bootstrap over women"},
+    {"ci.wilson", "Wilson"},
+    {"ci.none", "\xE2\x80\x93"},
+    {"reason.ONE_CLASS", "only one class"},
+    {"reason.DEGENERATE", "no variance: no interval"},
+    {"reason.FEW_EVENTS", "fewer than 5 exams of a class: counts only"},
+    {"reason.TOO_FEW_CLUSTERS", "too few women: no interval"},
+    {"reason.none", ""},
+    {"flag.none", ""},
+    {"flag.UNSTABLE", "unstable: fewer than 20 exams of a class"},
+    {"flag.FEW_EVENTS", "fewer than 5 exams of a class"},
+    {"flag.CLIPPED", "interval cut at 0 or 1"},
+    {"point.spec", "specificity at least {target} %"},
+    {"point.sens", "sensitivity at least {target} %"},
+    {"point.top", "top {target} % of exams"},
+    {"chosen.same", "the same exams (exploratory)"},
+    {"chosen.val", "other women (validation)"},
+    {"bootstrap.note",
+     "Bootstrap: {replicates} replicates, women drawn with replacement, women with "
+     "and without cancer apart, seed {seed}, {redrawn} draws repeated; percentile "
+     "intervals."},
+    {"bootstrap.none", "The bootstrap was switched off: intervals that need it are missing."},
+    {"ties.note", "Weights of the exams are used in every rate and in the AUC."},
+    {"var.age", "Age"},
+    {"var.vendor", "Manufacturer"},
+    {"var.device_model", "Device model"},
+    {"var.site", "Site"},
+    {"var.density", "Breast density"},
+    {"var.views", "Views"},
+    {"subset.four_views", "only exams with all four views"},
+    {"subset.first_exam", "first exam of each woman"},
+    {"subset.last_exam", "last exam of each woman"},
+    {"subset.rule_mean_images", "exam score: mean of images"},
+    {"subset.rule_mean_views", "exam score: mean of views"},
+    {"subset.rule_max_breast", "exam score: higher breast"},
+    {"subset.rule_max_images", "exam score: highest image"},
+    {"subset.rule_mean_logit", "exam score: mean of logits"},
+    {"rule.mean_images", "mean of the image scores"},
+    {"rule.mean_views", "mean inside each view, then over the views"},
+    {"rule.max_breast", "mean inside each breast, then the higher breast"},
+    {"rule.max_images", "highest image score"},
+    {"rule.mean_logit", "mean of the logits of the image scores"},
+    {"members.mean", "mean"},
+    {"members.sd", "standard deviation over networks (not over women)"},
+    {"members.note", "The headline is the mean score over {n} networks, exam by exam."},
+    /* images */
+    {"images.note",
+     "Prepared images as the model sees them. Right breast on the left side, chest walls "
+     "in the middle. No heat map is laid over them."},
+    {"images.missing", "not acquired"},
+    {"images.score", "score {score}"},
+    {"images.exam", "Exam {exam}"},
+    {"images.other", "other images"},
+    {"images.alt", "{view} view of exam {exam}"},
+    {"images.pdf", "The images are shown in report.html."},
+    /* model card */
+    {"card.name", "Name"},
+    {"card.image_size", "Image size"},
+    {"card.patch_size", "Patch size"},
+    {"card.keep_rate", "Patches kept in training"},
+    {"card.params", "Parameters"},
+    {"card.macs", "Multiply-adds per image"},
+    {"card.pretrained", "Pretraining"},
+    {"card.epochs", "Epochs"},
+    {"card.optimizer", "Optimiser"},
+    {"card.lr", "Learning rate"},
+    {"card.batch_size", "Batch size"},
+    {"card.seed", "Training seed"},
+    {"card.horizon", "Horizon of the label"},
+    {"card.training_images", "Training images"},
+    {"card.training_patients", "Training women"},
+    {"card.hardware", "Hardware"},
+    /* limits */
+    {"limit.research",
+     "Research use only: the model is not cleared as a medical device and must not be "
+     "used for decisions about patients."},
+    {"limit.train",
+     "These are training exams: the model has seen them, the numbers say nothing about "
+     "new women."},
+    {"limit.not_test",
+     "These exams are of the split '{split}', not of a test split: choices made on "
+     "them make the numbers too good."},
+    {"limit.split_unknown",
+     "The table does not say which split the exams belong to. If the model or "
+     "its settings were chosen on them, the numbers are too good."},
+    {"limit.few", "Only {cases} exams with cancer: intervals are wide and subgroups are weak."},
+    {"limit.enriched",
+     "{share} % of the exams belong to women with cancer, more than in screening "
+     "(about 0.5 %). AUC, sensitivity and specificity carry over if controls were "
+     "sampled at random; predictive values do not and are computed for stated "
+     "prevalences."},
+    {"limit.one_vendor",
+     "All exams come from one manufacturer: nothing is known about others. Thresholds "
+     "have been seen to fail on other manufacturers' images."},
+    {"limit.no_vendor",
+     "The manufacturer is not recorded, so no difference between machines can be "
+     "seen."},
+    {"limit.no_patient",
+     "Women are not identified in the table: every exam counts as a woman of her "
+     "own, and intervals are too narrow if women have several exams."},
+    {"limit.no_label",
+     "The definition of the label (reference standard, horizon) is not recorded."},
+    {"limit.no_follow_up", "How exams without cancer were confirmed (follow-up) is not recorded."},
+    {"limit.exploratory", "Thresholds were chosen on the evaluated exams themselves: the operating "
+                          "points are exploratory."},
+    {"limit.calibration",
+     "Scores are not claimed to be probabilities of cancer: calibration was not "
+     "examined."},
+    /* provenance */
+    {"run.tool", "Program"},
+    {"run.git", "Source revision"},
+    {"run.data_sha256", "Data (SHA-256 of the canonical rows)"},
+    {"run.model_sha256", "Model (SHA-256)"},
+    {"run.config_sha256", "Configuration (SHA-256)"},
+    {"run.eval_options_sha256", "Options of this evaluation (SHA-256)"},
+    {"run.seed", "Seed of the bootstrap"},
+    {"run.config", "Configuration of the run"},
+    {"privacy.clean",
+     "Automatic check: none of {n} texts in this report looks like a person's name in "
+     "DICOM form, a DICOM identifier or a date of birth with serial number."},
+    {"privacy.hits",
+     "Automatic check: {hits} of {n} texts look like an identifier. Do not pass this "
+     "report on before they are removed from the inputs."},
+};
+
+const char *report_text_find(const char *key)
+{
+    for (size_t i = 0; i < COUNT_OF(entries); i++)
+        if (!strcmp(entries[i].key, key))
+            return entries[i].text;
+    return NULL;
+}
+
+const char *report_text(const char *key)
+{
+    const char *s = report_text_find(key);
+    if (!s)
+        BUG("report: no text for '%s'", key);
+    return s;
+}
+
+int report_text_count(void)
+{
+    return (int)COUNT_OF(entries);
+}
+
+const char *report_text_key(int i)
+{
+    return entries[i].key;
+}
+
+void report_fill(text *out, const char *key, const char *const *pairs)
+{
+    const char *s = report_text(key);
+    while (*s) {
+        size_t plain = strcspn(s, "{");
+        text_addn(out, s, plain);
+        s += plain;
+        if (!*s)
+            break;
+        size_t n = strcspn(s + 1, "}");
+        const char *value = NULL;
+        for (int i = 0; pairs[i] && !value; i += 2)
+            if (strlen(pairs[i]) == n && !strncmp(pairs[i], s + 1, n))
+                value = pairs[i + 1];
+        if (!value)
+            BUG("report: text '%s' has no value for '%.*s'", key, (int)n, s + 1);
+        text_add(out, value);
+        s += n + 2;
+    }
+}

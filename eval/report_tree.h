@@ -1,0 +1,25 @@
+/* The eval.json tree: everything the report says, computed from the inputs. The renderers read this
+ * tree and nothing else. Members: schema, run, options, flow, metrics, curves, tables, figures'
+ * data, model, limits, notes, pages, privacy. evaluation.md 1. */
+#ifndef EVAL_REPORT_TREE_H
+#define EVAL_REPORT_TREE_H
+
+#include "core/json.h"
+#include "core/pool.h"
+#include "eval/report.h"
+#include "eval/report_in.h"
+
+#define REPORT_SCHEMA "mammovit.eval/1"
+
+/* in[n_in] are the members, val may be NULL; all borrowed. *out is a new reference. */
+typedef struct report_sources {
+    report_in *in;
+    int n_in;
+    report_in *val;
+} report_sources;
+MUST_CHECK bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
+                                  json_t **out, err *e);
+/* The metric with this id, unit and subset; NULL when absent. */
+const json_t *report_tree_metric(const json_t *tree, const char *id, const char *subset);
+const json_t *report_tree_by_id(const json_t *tree, const char *list, const char *id);
+#endif
