@@ -5,6 +5,7 @@
 #define DICOM_CATALOG_H
 
 #include "core/db.h"
+#include "core/text.h"
 #include "dicom/record.h"
 
 typedef struct catalog catalog;
@@ -28,17 +29,45 @@ typedef struct catalog_row {
     int shard, shard_row; /* -1 = no image */
 } catalog_row;
 
+/* ---- scan's side; all but the reads inside catalog_begin .. catalog_commit */
+typedef struct catalog_file {
+    const char *root, *path;
+    uint64_t size;
+    int64_t mtime_ns;
+    reason scan_reason;
+    const char *header_hash; /* "" = not read at all: read again next time */
+    const record *rec;
+    const char *patient, *exam, *image;
+} catalog_file;
+/* Number of the next scan; rows it meets are stamped with it. */
+MUST_CHECK bool catalog_next_run(catalog *c, int64_t *run, err *e);
+/* Is the file there, with this size and time? Then it is stamped, and *why is its scan_reason. */
+MUST_CHECK bool catalog_known(catalog *c, const catalog_file *f, int64_t run, bool *known,
+                              reason *why, err *e);
+/* Insert or replace the facts of a file. When they differ from before, what prepare had found is
+ * forgotten. */
+MUST_CHECK bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e);
+/* Flag the rows of this root that the run did not meet. */
+MUST_CHECK bool catalog_mark_gone(catalog *c, const char *root, int64_t run, int64_t *n, err *e);
+/* A small text of the catalogue itself, such as the hash of the sidecar; "" = not set. */
+MUST_CHECK bool catalog_get_note(catalog *c, const char *key, text *out, err *e);
+MUST_CHECK bool catalog_set_note(catalog *c, const char *key, const char *value, err *e);
+/* Take over the rows of another catalogue (a shard of a scan). Its own transaction. */
+MUST_CHECK bool catalog_merge(catalog *c, const char *path, err *e);
+
 /* Visit rows in the deterministic order (patient, exam day, side, view, image pseudonym, path).
  * config_id may be NULL (facts of scan only). The row is valid for the call. */
 typedef bool catalog_visit(void *ctx, const catalog_row *row, err *e);
 MUST_CHECK bool catalog_each(catalog *c, const char *config_id, catalog_visit *fn, void *ctx,
                              err *e);
-int64_t catalog_count(catalog *c);
+int64_t catalog_count(catalog *c); /* rows that catalog_each visits; -1 = unreadable */
 /* Record the outcome of one image under a prepare config, inside the caller's transaction. */
 MUST_CHECK bool catalog_set_prepared(catalog *c, const char *config_id, const catalog_row *row,
                                      err *e);
 MUST_CHECK bool catalog_begin(catalog *c, err *e);
 MUST_CHECK bool catalog_commit(catalog *c, err *e);
-/* Deterministic text export (CSV, pseudonymous columns only) for comparing two catalogues. */
+/* Deterministic text export (CSV) for comparing two catalogues: pseudonyms, facts that identify
+ * nobody, days counted from the patient's first exam; no path, time or raw identifier. config_id
+ * may be NULL. */
 MUST_CHECK bool catalog_export(catalog *c, const char *config_id, const char *path, err *e);
 #endif

@@ -112,11 +112,13 @@ static reason choose(job *j, pixels *out)
     size_t whole = j->frame_size * (size_t)j->r->frames; /* both were bounded: no overflow */
     bool fits_native =
         !j->w.pixel_items && j->w.pixel_len >= whole && j->w.pixel_len - whole < j->frame_size;
+    if (declared == CODING_NATIVE && j->w.pixel_items)
+        return REASON_TS_LIES; /* the very grammar of the file contradicts its syntax */
     list_fragments(j);
     if (j->n_fragments == 0)
         return REASON_DEC_FAILED;
     coding seen = sniff(j->fragments[0].p, j->fragments[0].len);
-    if (declared == CODING_NATIVE && (fits_native || seen == CODING_UNKNOWN) && !j->w.pixel_items)
+    if (declared == CODING_NATIVE && (fits_native || seen == CODING_UNKNOWN || seen == CODING_RLE))
         seen = CODING_NATIVE;
     else if (declared != CODING_NATIVE && seen == CODING_UNKNOWN && fits_native)
         seen = CODING_NATIVE;

@@ -10,5 +10,8 @@ pseudo *pseudo_open(const char *store, bool create, err *e); /* refuses a key re
 void pseudo_free(pseudo *p);
 /* domain: "patient", "exam", "image", "accession". value "" gives "". */
 void pseudo_name(const pseudo *p, const char *domain, const char *value, char out[33]);
+/* The value of the patient domain: issuer and identifier, trimmed and upper-cased, so that one
+ * woman has one name however her number was typed. "" without a PatientID. */
+void pseudo_patient(const pseudo *p, const char *issuer, const char *patient_id, char out[33]);
 void pseudo_key_id(const pseudo *p, char out[17]); /* tells keys apart, reveals nothing */
 #endif

@@ -4,16 +4,27 @@
 
 #include "core/cfg.h"
 #include "core/err.h"
+#include "dicom/record.h"
 
 /* Indices of the program's worker tasks; cli/main composes the table in this order. */
 #define SCAN_TASK    0 /* scan_header_task */
 #define PREPARE_TASK 1 /* prepare_image_task */
 
-/* Worker task: the header of one file. The reply is a scan_header (dicom/scan.c). */
+typedef struct scan_reply {
+    reason why; /* REASON_NONE = a readable image */
+    record rec;
+    char header_hash[33]; /* XXH3-128 of the bytes before the pixel data */
+} scan_reply;
+/* Worker task: the header of one file; replies with a scan_reply. */
 size_t scan_header_task(const void *data, size_t len, const void *arg, size_t arg_len, void *reply,
                         size_t reply_cap);
 
-extern const cfg_group scan_options; /* "scan.*": sidecar, seconds, memory_mib, ... */
+typedef struct scan_cfg { /* bound from scan_options, "scan.*" */
+    const char *sidecar;
+    double seconds;
+    int64_t memory_mib;
+} scan_cfg;
+extern const cfg_group scan_options;
 typedef struct scan_opts {
     const char *const *archive;
     int n_archives;
@@ -26,6 +37,9 @@ typedef struct scan_opts {
 typedef struct scan_result {
     int64_t seen, candidates, failed, unchanged;
 } scan_result;
-/* Resumable: files already in the catalogue with the same size and mtime are not read again. */
+/* Resumable: files already in the catalogue with the same size and mtime are not read again, unless
+ * the sidecar or this program's reading of headers changed. Rows of files that are gone stay,
+ * flagged, and are not visited any more. A shard k of n goes to STORE/catalog-k-of-n.db (k from 0;
+ * files are dealt by a hash of their relative path); merge joins all n of them. */
 MUST_CHECK bool scan_run(const scan_opts *o, scan_result *out, err *e);
 #endif
