@@ -1,0 +1,553 @@
+/* The pixel chain: window formulas against hand-worked values, resize against a brute-force twin,
+ * orientation, polarity, segmentation and canvases on drawn breasts. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "preprocess/image.h"
+#include "preprocess/opencv_shim.h"
+#include "preprocess/segment.h"
+
+static arena *mem;
+
+static prepare_cfg config(const char *const *set, int n)
+{
+    const cfg_group *groups[] = {&prepare_options, &exclude_options};
+    prepare_cfg p;
+    err e = {0};
+    cfg *c = cfg_new(groups, 2);
+    for (int i = 0; i < n; i++)
+        assert_true(cfg_set(c, set[i], &e));
+    assert_true(prepare_bind(c, &p, &e));
+    cfg_free(c);
+    return p;
+}
+
+static record facts(void)
+{
+    record r;
+    memset(&r, 0, sizeof r);
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME2");
+    r.side = 'L';
+    r.view = VIEW_CC;
+    return r;
+}
+
+/* ---- window ---------------------------------------------------------------------------------- */
+
+static uint16_t share(double y)
+{
+    return (uint16_t)floor(y * 65535 + 0.5);
+}
+
+static void build(const char *mode, const record *r, const pixels *p, window_lut *out)
+{
+    const char *set[] = {mode};
+    prepare_cfg c = config(set, 1);
+    static uint32_t hist[WINDOW_WORDS];
+    bool conflict;
+    window_histogram(p, hist);
+    window_build(&c, r, p, hist, NULL, window_inverse(r, &conflict), mem, out);
+}
+
+static void test_window_formulas(void **state)
+{
+    (void)state;
+    static window_lut l;
+    uint16_t stored[4] = {0, 100, 2000, 4000};
+    pixels p = {.rows = 2, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 11};
+    record r = facts();
+    r.n_windows = 2;
+    r.window_center[0] = 2048;
+    r.window_width[0] = 4096;
+    r.window_center[1] = 100;
+    r.window_width[1] = 11;
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[0], 0);
+    assert_int_equal(l.y[4095], 65535);
+    assert_int_equal(l.y[1000], share((1000 - 2047.5) / 4095 + 0.5));
+    assert_true(l.flags & IMAGE_VOI_WINDOW);
+    snprintf(r.window_name[1], 17, "NORMAL"); /* LINEAR, c 100 w 11: 94.5 .. 104.5 */
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[94], 0);
+    assert_int_equal(l.y[95], share(0.05));
+    assert_int_equal(l.y[100], share(0.55));
+    assert_int_equal(l.y[104], share(0.95));
+    assert_int_equal(l.y[105], 65535);
+    r.window_width[1] = 1; /* a threshold, no division by zero */
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[99], 0);
+    assert_int_equal(l.y[100], 65535);
+    r.voi = VOI_LINEAR_EXACT;
+    r.window_width[1] = 10;
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[95], 0);
+    assert_int_equal(l.y[97], share(0.2));
+    assert_int_equal(l.y[105], 65535);
+    r.voi = VOI_SIGMOID;
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[100], share(0.5));
+    assert_int_equal(l.y[103], share(1 / (1 + exp(-1.2))));
+    r.window_width[1] = 0; /* invalid: full range */
+    build("prepare.voi=header", &r, &p, &l);
+    assert_true(l.flags & IMAGE_VOI_FULL);
+    assert_int_equal(l.y[1000], share(1000 / 4095.0));
+    build("prepare.voi=minmax", &r, &p, &l); /* 0..4000 */
+    assert_int_equal(l.y[4000], 65535);
+    assert_int_equal(l.y[1000], share((1000 - 2000.0) / 4000 + 0.5));
+}
+
+static void test_window_lut_and_modality(void **state)
+{
+    (void)state;
+    static window_lut l;
+    uint16_t stored[2] = {0, 1}, entry[4] = {0, 100, 200, 1023};
+    pixels p = {.rows = 1, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 11};
+    record r = facts();
+    r.n_windows = 1;
+    r.window_center[0] = 2048;
+    r.window_width[0] = 4096;
+    p.voi = (pixels_lut){4, 142, 10, entry};
+    build("prepare.voi=header", &r, &p, &l);
+    assert_true(l.flags & IMAGE_VOI_LUT);
+    assert_int_equal(l.y[0], 0);
+    assert_int_equal(l.y[143], share(100 / 1023.0));
+    assert_int_equal(l.y[145], 65535);
+    assert_int_equal(l.y[4000], 65535);
+    p.voi.bits = 8; /* the descriptor lies: entries need 10 bits */
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[143], share(100 / 1023.0));
+    build("prepare.voi_prefer=window", &r, &p, &l);
+    assert_true(l.flags & IMAGE_VOI_WINDOW);
+    p.voi.n = 0;
+    r.has_rescale = 1; /* negative slope reverses the order: modality comes before VOI */
+    r.slope = -10;
+    r.intercept = 3000;
+    r.window_center[0] = 1500;
+    r.window_width[0] = 1001;
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[0], 65535);
+    assert_int_equal(l.y[150], share((1500 - 1499.5) / 1000 + 0.5));
+    assert_int_equal(l.y[300], 0);
+    build("prepare.voi=raw", &r, &p, &l); /* -37950 .. 3000 */
+    assert_int_equal(l.y[0], 65535);
+    assert_int_equal(l.y[4095], 0);
+    p.modality = (pixels_lut){4, 0, 10, entry}; /* a LUT wins over rescale */
+    r.window_center[0] = 512;
+    r.window_width[0] = 1024;
+    build("prepare.voi=header", &r, &p, &l);
+    assert_int_equal(l.y[2], share((200 - 511.5) / 1023 + 0.5));
+    assert_true(l.flags & IMAGE_MODALITY_LUT);
+}
+
+static void test_window_bits_and_padding(void **state)
+{
+    (void)state;
+    static window_lut l;
+    uint16_t stored[2] = {0, 1};
+    pixels p = {.rows = 1, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 15};
+    assert_int_equal(window_stored(&p, 0x1230), 0x123); /* value in the high bits */
+    p.high_bit = 11;
+    assert_int_equal(window_stored(&p, 0xf123), 0x123); /* overlay bits above are dropped */
+    p.is_signed = 1;
+    assert_int_equal(window_stored(&p, 0x0fff), -1);
+    assert_int_equal(window_stored(&p, 0x0800), -2048);
+    record r = facts();
+    r.has_padding = r.has_padding_limit = 1;
+    r.padding = 5;
+    r.padding_limit = -3; /* either order */
+    build("prepare.voi=raw", &r, &p, &l);
+    assert_true(l.pad[5] && l.pad[0] && l.pad[0xffd] && !l.pad[6] && !l.pad[0xffc]);
+    p.is_signed = 0;
+    r.padding = 0;
+    r.padding_limit = 658;
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME1");
+    build("prepare.voi=raw", &r, &p, &l);
+    assert_int_equal(l.y[0], 0); /* padding is black after the inversion too */
+    assert_int_equal(l.y[658], 0);
+    assert_int_equal(l.y[659], 65535 - share(659 / 4095.0));
+    assert_int_equal(l.y[4095], 0);
+}
+
+static void test_inverse(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pi;
+        record_pls pls;
+        bool inverse, conflict;
+    } c[] = {
+        {"MONOCHROME2", PLS_ABSENT, false, false},   {"MONOCHROME1", PLS_ABSENT, true, false},
+        {"MONOCHROME2", PLS_IDENTITY, false, false}, {"MONOCHROME1", PLS_INVERSE, true, false},
+        {"MONOCHROME1", PLS_IDENTITY, false, true},  {"MONOCHROME2", PLS_INVERSE, true, true},
+    };
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        record r = facts();
+        bool conflict;
+        snprintf(r.photometric, sizeof r.photometric, "%s", c[i].pi);
+        r.pls = c[i].pls;
+        assert_int_equal(window_inverse(&r, &conflict), c[i].inverse);
+        assert_int_equal(conflict, c[i].conflict);
+    }
+}
+
+/* ---- resize ---------------------------------------------------------------------------------- */
+
+static double overlap(double a0, double a1, double b0, double b1)
+{
+    double lo = a0 > b0 ? a0 : b0, hi = a1 < b1 ? a1 : b1;
+    return hi > lo ? hi - lo : 0;
+}
+
+static void test_resize_twin(void **state)
+{
+    (void)state;
+    enum { S = 60 };
+    static uint16_t src[S * S], dst[S * S];
+    rng g;
+    rng_init(&g, 3, RNG_TEST, 0, 0);
+    for (int i = 0; i < S * S; i++)
+        src[i] = (uint16_t)rng_u32(&g);
+    for (int round = 0; round < 200; round++) {
+        int x0 = (int)rng_below(&g, 20), y0 = (int)rng_below(&g, 20);
+        int w = 1 + (int)rng_below(&g, S - 20), h = 1 + (int)rng_below(&g, S - 20);
+        int dw = 1 + (int)rng_below(&g, (uint32_t)w), dh = 1 + (int)rng_below(&g, (uint32_t)h);
+        resize j = {src, S, x0, y0, w, h, NULL, dst, dw, dh};
+        resize_run(&j, mem);
+        for (int k = 0; k < dw * dh; k++) {
+            int x = k % dw, y = k / dw;
+            double sum = 0, sx = (double)w / dw, sy = (double)h / dh;
+            for (int v = 0; v < h; v++)
+                for (int u = 0; u < w; u++)
+                    sum += src[(y0 + v) * S + x0 + u] * overlap(x * sx, (x + 1) * sx, u, u + 1) *
+                           overlap(y * sy, (y + 1) * sy, v, v + 1);
+            assert_true(fabs(sum / (sx * sy) - dst[k]) <= 0.5 + 1e-6);
+        }
+        arena_reset(mem);
+    }
+    uint16_t one[4] = {0, 1000, 0, 1000}, up[16]; /* growing: linear between the centres */
+    resize j = {one, 2, 0, 0, 2, 2, NULL, up, 4, 4};
+    resize_run(&j, mem);
+    assert_true(up[0] == 0 && up[1] == 250 && up[2] == 750 && up[3] == 1000);
+    assert_memory_equal(up, up + 12, 8);
+}
+
+static void test_orient_copy(void **state)
+{
+    (void)state;
+    const uint16_t src[6] = {1, 2, 3, 4, 5, 6}; /* 2 x 3 */
+    uint16_t d[6];
+    static const struct {
+        image_orient o;
+        uint16_t want[6];
+    } c[] = {
+        {{false, true, false}, {3, 2, 1, 6, 5, 4}},
+        {{false, false, true}, {4, 5, 6, 1, 2, 3}},
+        {{true, false, false}, {1, 4, 2, 5, 3, 6}},
+        {{true, true, false}, {4, 1, 5, 2, 6, 3}},
+    };
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        image_orient_copy(c[i].o, src, 2, 3, d);
+        assert_memory_equal(d, c[i].want, sizeof d);
+    }
+}
+
+static void test_orientation_codes(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *row, *col;
+        char side;
+        record_view view;
+        bool t, h, v, known;
+    } c[] = {
+        {"A", "R", 'L', VIEW_CC, false, false, false, true},
+        {"P", "L", 'R', VIEW_CC, false, true, false, true},
+        {"P", "R", 'R', VIEW_CC, false, true, true, true},
+        {"A", "L", 'L', VIEW_CC, false, false, true, true},
+        {"P", "FL", 'R', VIEW_MLO, false, true, false, true},
+        {"A", "HR", 'L', VIEW_MLO, false, false, true, true},
+        {"R", "P", 'L', VIEW_CC, true, true, false, true},
+        {"", "", 'R', VIEW_CC, false, true, false, true},
+        {"", "", 0, VIEW_CC, false, false, false, false},
+    };
+    for (size_t i = 0; i < COUNT_OF(c); i++) {
+        record r = facts();
+        bool known;
+        snprintf(r.orientation[0], 17, "%s", c[i].row);
+        snprintf(r.orientation[1], 17, "%s", c[i].col);
+        r.side = c[i].side;
+        r.view = c[i].view;
+        image_orient o = segment_orient(&r, &known);
+        if (o.transpose != c[i].t || o.flip_h != c[i].h || o.flip_v != c[i].v ||
+            known != c[i].known)
+            fail_msg("case %zu: %d%d%d%d", i, o.transpose, o.flip_h, o.flip_v, known);
+    }
+}
+
+/* ---- drawn breasts --------------------------------------------------------------------------- */
+
+enum { R = 700, C = 500, AIR = 60, CX = 330, CY = 330, RY = 250 };
+static uint16_t canvas_px[R * C];
+
+/* A half ellipse of tissue at the left edge, skin falling to air, a bright landmark, a marker. */
+static pixels draw(bool right, int air)
+{
+    rng g;
+    rng_init(&g, 5, RNG_TEST, 1, 0);
+    for (int y = 0; y < R; y++)
+        for (int x = 0; x < C; x++) {
+            double e = (double)x * x / (CX * CX) + (double)(y - CY) * (y - CY) / (RY * RY);
+            double v = air + (e < 1 ? 900 + 1600 * (1 - e) : 0) + rng_below(&g, 40);
+            if (x >= 100 && x < 108 && y >= 300 && y < 308)
+                v = 4095; /* landmark inside */
+            if (x >= 430 && x < 460 && y >= 40 && y < 80)
+                v = 4000; /* side marker in the air */
+            canvas_px[y * C + (right ? C - 1 - x : x)] = (uint16_t)v;
+        }
+    return (pixels){.rows = R, .cols = C, .stored = canvas_px, .bits_stored = 12, .high_bit = 11};
+}
+
+typedef struct outcome {
+    prepared p;
+    pixel_facts f;
+    uint16_t v[256 * 208];
+} outcome;
+
+static void run(const pixels *px, const record *r, const char *const *set, int n, outcome *out)
+{
+    static _Alignas(64) char reply[1 << 18];
+    prepare_cfg c = config(set, n);
+    memset(&out->p, 0, sizeof out->p);
+    out->p.rec = *r;
+    out->p.n_sizes = 1;
+    out->p.h[0] = c.h[0];
+    out->p.w[0] = c.w[0];
+    assert_true(c.h[0] == 256 && c.w[0] == 208);
+    image_chain(&c, px, mem, &out->p, &out->f, reply);
+    memcpy(out->v, reply, sizeof out->v);
+    arena_reset(mem);
+}
+
+static const char *const base[] = {"prepare.sizes=256x208"};
+
+/* Brightest canvas pixel must be where the affine says the landmark is. */
+static void check_landmark(const outcome *o, double x, double y)
+{
+    const float *m = o->p.affine[0];
+    double cx = m[0] * x + m[1] * y + m[2], cy = m[3] * x + m[4] * y + m[5];
+    int best = 0;
+    for (int i = 0; i < 256 * 208; i++)
+        if (o->v[i] > o->v[best])
+            best = i;
+    if (fabs(best % 208 - cx) > 2 || fabs(best / 208 - cy) > 2)
+        fail_msg("landmark at %d,%d, affine says %.1f,%.1f", best % 208, best / 208, cx, cy);
+}
+
+static void test_chain(void **state)
+{
+    (void)state;
+    static outcome left, right;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    run(&p, &r, base, 1, &left);
+    assert_true(left.f.breast_found && !left.f.orient_conflict && !left.f.polarity_fixed);
+    assert_false(left.f.polarity_uncertain);
+    assert_false(left.p.flip_h);
+    check_landmark(&left, 103.5, 303.5);
+    double want = 3.14159265 / 2 * CX * RY / (R * C);
+    assert_true(fabs(left.f.breast_area - want) < 0.02);
+    /* letterbox: the crop is taller than wide, so height fills and the aspect stays */
+    double scale = left.p.affine[0][0];
+    assert_true(fabs(left.p.affine[0][4] / scale - 1) < 0.02);
+    assert_true(fabs(scale - 256 / (2.0 * RY + 20)) < 0.02);
+    uint64_t sum = 0, sq = 0;
+    for (int i = 0; i < 256 * 208; i++) {
+        sum += left.v[i];
+        sq += (uint64_t)left.v[i] * left.v[i];
+    }
+    assert_true(left.p.sum_all[0] == (double)sum / 65535);
+    assert_true(left.p.sumsq_all[0] == (double)sq / 65535 / 65535 ||
+                fabs(left.p.sumsq_all[0] / ((double)sq / 65535 / 65535) - 1) < 1e-15);
+    double area = want * R * C * scale * scale;
+    assert_true(fabs(left.p.breast_pixels[0] / area - 1) < 0.04);
+    assert_true(left.p.sum_breast[0] < left.p.sum_all[0]);
+    assert_true(left.p.sum_breast[0] / left.p.breast_pixels[0] > 0.3);
+    /* the mirrored right breast gives the same canvas but for its noise */
+    r.side = 'R';
+    p = draw(true, AIR);
+    run(&p, &r, base, 1, &right);
+    assert_true(right.p.flip_h && right.f.breast_found && !right.f.orient_conflict);
+    check_landmark(&right, C - 1 - 103.5, 303.5);
+    assert_memory_equal(left.v, right.v, sizeof left.v);
+    /* pixels win over a stale side, and say so */
+    r.side = 'L';
+    run(&p, &r, base, 1, &right);
+    assert_true(right.p.flip_h && right.f.orient_conflict);
+    assert_memory_equal(left.v, right.v, sizeof left.v);
+}
+
+static void test_chain_polarity(void **state)
+{
+    (void)state;
+    static outcome plain, inverted;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    run(&p, &r, base, 1, &plain);
+    for (int i = 0; i < R * C; i++)
+        canvas_px[i] = (uint16_t)(4095 - canvas_px[i]);
+    run(&p, &r, base, 1, &inverted); /* MONOCHROME2 says nothing: the pixels do */
+    assert_true(inverted.f.polarity_fixed && inverted.f.breast_found);
+    assert_true(inverted.p.proc_flags & IMAGE_POLARITY_FIXED);
+    assert_memory_equal(plain.v, inverted.v, sizeof plain.v);
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME1");
+    run(&p, &r, base, 1, &inverted);
+    assert_false(inverted.f.polarity_fixed);
+    assert_memory_equal(plain.v, inverted.v, sizeof plain.v);
+    r.pls = PLS_IDENTITY; /* illegal pair */
+    run(&p, &r, base, 1, &inverted);
+    assert_true(inverted.f.polarity_conflict && inverted.f.polarity_fixed);
+    assert_memory_equal(plain.v, inverted.v, sizeof plain.v);
+    const char *header[] = {"prepare.sizes=256x208", "prepare.polarity=header"};
+    r.pls = PLS_ABSENT;
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME2");
+    run(&p, &r, header, 2, &inverted);
+    assert_true(inverted.f.polarity_conflict && !inverted.f.polarity_fixed);
+}
+
+static void test_chain_marker_and_crop(void **state)
+{
+    (void)state;
+    static outcome o;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    const char *full[] = {"prepare.sizes=256x208", "prepare.crop=false",
+                          "prepare.erase_outside=false"};
+    run(&p, &r, full, 3, &o);
+    const float *m = o.p.affine[0];
+    int mx = (int)(m[0] * 445 + m[2]), my = (int)(m[4] * 60 + m[5]);
+    assert_true(o.v[my * 208 + mx] > 60000);
+    assert_true(fabs(m[0] - 256.0 / R) < 1e-3 || fabs(m[0] - 208.0 / C) < 1e-3);
+    const char *erase[] = {"prepare.sizes=256x208", "prepare.crop=false"};
+    run(&p, &r, erase, 2, &o);
+    assert_true(o.v[my * 208 + mx] < 3000); /* the marker is gone */
+    assert_true(o.p.proc_flags & IMAGE_ERASED);
+    check_landmark(&o, 103.5, 303.5); /* the breast is not */
+    const char *mm[] = {"prepare.sizes=256x208", "prepare.fit=mm", "prepare.mm=0.25"};
+    r.row_mm = r.col_mm = 0.1;
+    run(&p, &r, mm, 3, &o);
+    assert_true(fabs(o.p.mm_per_px[0] - 0.25) < 0.002 && !o.f.canvas_cut);
+    check_landmark(&o, 103.5, 303.5);
+    mm[2] = "prepare.mm=0.12";
+    run(&p, &r, mm, 3, &o);
+    assert_true(o.f.canvas_cut && fabs(o.p.mm_per_px[0] - 0.12) < 0.002);
+    const char *squash[] = {"prepare.sizes=256x208", "prepare.fit=squash"};
+    run(&p, &r, squash, 2, &o);
+    assert_true(fabs(o.p.affine[0][0] - 208.0 / (CX + 30)) < 0.02);
+    check_landmark(&o, 103.5, 303.5);
+}
+
+static void test_chain_rotated(void **state)
+{
+    (void)state;
+    static outcome plain, turned;
+    static uint16_t t[R * C];
+    record r = facts();
+    pixels p = draw(false, AIR);
+    run(&p, &r, base, 1, &plain);
+    for (int y = 0; y < R; y++) /* transposed: rows run left-right, columns run from the chest */
+        for (int x = 0; x < C; x++)
+            t[x * R + y] = canvas_px[y * C + x];
+    pixels q = {.rows = C, .cols = R, .stored = t, .bits_stored = 12, .high_bit = 11};
+    snprintf(r.orientation[0], 17, "R");
+    snprintf(r.orientation[1], 17, "A");
+    run(&q, &r, base, 1, &turned);
+    assert_true(turned.p.proc_flags & IMAGE_TRANSPOSED);
+    assert_memory_equal(plain.v, turned.v, sizeof plain.v);
+    check_landmark(&turned, 303.5, 103.5);
+}
+
+static void test_chain_no_breast(void **state)
+{
+    (void)state;
+    static outcome o;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    for (int i = 0; i < R * C; i++)
+        canvas_px[i] = (uint16_t)(AIR + i % 7);
+    run(&p, &r, base, 1, &o);
+    assert_false(o.f.breast_found);
+    assert_true(o.f.range < 0.02); /* BLANK */
+    assert_int_equal(o.p.breast_pixels[0], 0);
+    for (int i = 0; i < R * C; i++) /* a bright rectangle in the middle is no breast */
+        canvas_px[i] =
+            (uint16_t)(i % C > 200 && i % C < 300 && i / C > 200 && i / C < 400 ? 3000 : 60);
+    run(&p, &r, base, 1, &o);
+    assert_false(o.f.breast_found);
+    p = draw(false, 900); /* bright air must not hide the breast */
+    run(&p, &r, base, 1, &o);
+    assert_true(o.f.breast_found);
+    assert_true(fabs(o.f.breast_area - 0.37) < 0.03);
+}
+
+static void test_percentile(void **state)
+{
+    (void)state;
+    static outcome o;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    const char *set[] = {"prepare.sizes=256x208", "prepare.voi=percentile",
+                         "prepare.percentile_low=5", "prepare.percentile_high=95"};
+    run(&p, &r, set, 4, &o);
+    int black = 0, white = 0, n = (int)o.p.breast_pixels[0];
+    for (int i = 0; i < 256 * 208; i++)
+        white += o.v[i] == 65535;
+    for (int y = 0; y < 256; y++)
+        black += o.v[y * 208 + 10] == 0;
+    assert_true(o.f.breast_found);
+    assert_true(white > n * 0.02 && white < n * 0.08);
+    assert_true(black < 40);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    opencv_init();
+    mem = arena_new(1 << 20);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    arena_free(mem);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_window_formulas),
+        cmocka_unit_test(test_window_lut_and_modality),
+        cmocka_unit_test(test_window_bits_and_padding),
+        cmocka_unit_test(test_inverse),
+        cmocka_unit_test(test_resize_twin),
+        cmocka_unit_test(test_orient_copy),
+        cmocka_unit_test(test_orientation_codes),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_chain_polarity),
+        cmocka_unit_test(test_chain_marker_and_crop),
+        cmocka_unit_test(test_chain_rotated),
+        cmocka_unit_test(test_chain_no_breast),
+        cmocka_unit_test(test_percentile),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
