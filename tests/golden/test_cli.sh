@@ -1,0 +1,74 @@
+#!/bin/bash
+# The command line: help of every verb, versions, usage errors, unknown names, exit statuses.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+
+verbs="run scan prepare split train predict report verify show flops weights bench demo-archive"
+absent="sweep repair deid-check doctor"
+
+expect version 0 "mammovit $(cat "$top/VERSION")" --version
+expect no_words 2 "usage: mammovit VERB"
+expect help 0 "exit status:" --help
+listed=$("$mammovit" --help | awk '/^verbs:/ {on = 1; next} on && /^$/ {exit} on {print $1}' | xargs)
+if [ "$listed" = "$verbs" ]; then ok verbs; else bad verbs "--help lists: $listed"; fi
+for v in $verbs; do
+    expect "help_$v" 0 "usage: mammovit $v" "$v" --help
+    expect "help_word_$v" 0 "usage: mammovit $v" help "$v"
+done
+for v in $absent; do
+    expect "absent_$v" 2 "unknown verb '$v'" "$v"
+done
+
+expect nearest_verb 2 "did you mean prepare" prepar
+expect nearest_option 2 "did you mean --config" flops --confg x
+expect missing_value 2 "--set wants a value" flops --set
+expect flag_with_value 2 "--json takes no value" flops --json=1
+expect bad_threads 2 "-j 'many'" flops -j many
+expect bad_seed 2 "--seed 'x' is not an integer" train --seed x -o "$work/r"
+expect bad_shard 2 "wanted k/n" scan --shard 3/3 x -o "$work/s"
+expect bad_stage 2 "unknown stage 'tran'" run --from tran
+expect scan_out 2 "-o is missing" scan .
+expect scan_words 2 "no archive given" scan -o "$work/s"
+expect split_labels 2 "--labels is missing" split "$work/s" -o "$work/c.h5"
+expect predict_source 2 "give either --cohort" predict "$work/r" -o "$work/p"
+expect prepare_words 2 "usage: mammovit prepare" prepare
+expect weights_words 2 "usage: mammovit weights" weights import
+
+# the configuration: one bad key stops before any work starts
+expect help_config 0 "train.lr" --help config
+expect unknown_key 3 "nearest known key: 'train.epochs'" flops --set train.epoch=3
+expect bad_number 3 "train.epochs" flops --set train.epochs=many
+expect out_of_range 3 "split.test_fraction" flops --set split.test_fraction=2
+expect bad_choice 3 "train.optimizer" flops --set train.optimizer=adam
+printf 'train:\n  epochs: 3\n  epohcs: 4\n' >"$work/bad.yaml"
+expect unknown_key_file 3 "bad.yaml:3" scan "$work" -o "$work/never" -c "$work/bad.yaml"
+if [ -e "$work/never" ]; then bad no_work_before_config "the store was made"; else ok no_work_before_config; fi
+printf 'train:\n  epochs: 3\n  epochs: 4\n' >"$work/twice.yaml"
+expect repeated_key 3 "twice.yaml:3" flops -c "$work/twice.yaml"
+printf 'train: [\n' >"$work/broken.yaml"
+expect broken_yaml 3 "broken.yaml" flops -c "$work/broken.yaml"
+expect absent_config 4 "none.yaml" flops -c "$work/none.yaml"
+
+# every key is in configs/default.yaml, and the shipped files are accepted
+if [ -f "$top/configs/default.yaml" ]; then
+    missing=$("$mammovit" --help config | sed -n 's/^  \([a-z][a-z0-9_]*\.[a-z0-9_.]*\)$/\1/p' |
+        while read -r key; do
+            grep -qE "^ *${key##*.}:" "$top/configs/default.yaml" || echo "$key"
+        done)
+    if [ -z "$missing" ]; then ok default_yaml; else bad default_yaml "lacks $(echo "$missing" | xargs)"; fi
+fi
+for c in "$top"/configs/*.yaml; do
+    expect "config_$(basename "$c")" 0 "" flops --model deit_tiny_patch16_224 -c "$c"
+done
+
+# inputs that are not there or not what the verb takes
+expect no_such_archive 4 "" scan "$work/nothing" -o "$work/s1"
+expect no_such_cohort 4 "" train --set run.cohort="$work/nothing.h5" -o "$work/r1"
+expect no_such_store 3 "" prepare "$work/nothing"
+expect no_such_show 3 "does not exist" show "$work/nothing"
+expect no_such_verify 3 "does not exist" verify "$work/nothing"
+expect no_such_table 4 "" report "$work/nothing.csv" -o "$work/rep"
+expect unknown_model 3 "deit_tiny_patch16_224" flops --model deit_tiny_patch16_22
+expect cuda_absent 3 "" weights import "$work/x.safetensors" -o "$work/y.safetensors" --device cuda
+
+exit $((n_bad > 0))

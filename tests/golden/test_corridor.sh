@@ -1,0 +1,226 @@
+#!/bin/bash
+# The whole corridor on a small synthetic archive, verb by verb: identical bytes for -j1 and -j4,
+# after kill -9 at chosen points, and for an exam scored straight from its DICOM files; the books
+# balance; bad inputs and damaged stores are named.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+yaml=$top/tests/golden/corridor.yaml
+demo=$work/demo
+
+# corridor DIR THREADS: everything from scan to report below DIR, with the shared key
+corridor() {
+    local d=$1 j=$2
+    must scan "$demo/archive" -o "$d/store" -j "$j" -q
+    must prepare "$d/store" -c "$yaml" -j "$j" -q
+    must show "$d/store" -c "$yaml" --export "$d/catalog.csv"
+    must split "$d/store" --labels "$demo/clinical.csv" -c "$yaml" -o "$d/cohort.h5" -j "$j" -q
+    must train -c "$yaml" --set "run.cohort=$d/cohort.h5" -o "$d/run" -j "$j" -q
+    must predict "$d/run" --cohort "$d/cohort.h5" --split test -o "$d/pred" -j "$j" -q
+    must predict "$d/run" --cohort "$d/cohort.h5" --split val -o "$d/pred-val" -j "$j" -q
+    must predict "$d/run" --cohort "$d/cohort.h5" --split all -o "$d/pred-all" -j "$j" -q
+    must report "$d/pred" -o "$d/report" --val "$d/pred-val" --final -c "$yaml" -j "$j" -q
+}
+
+must demo-archive "$demo" --patients 30 --seed 5 -q
+mkdir -p "$work/a" "$work/b/store"
+corridor "$work/a" 1
+cp "$work/a/store/key" "$work/b/store/key"
+corridor "$work/b" 4
+
+for what in catalog.csv store/prep store/flow.json store/exclusions.csv cohort.h5 split.csv \
+    split_exclusions.csv run pred pred-val pred-all report; do
+    same "threads_$what" "$work/a/$what" "$work/b/$what"
+done
+must demo-archive "$work/demo2" --patients 30 --seed 5 -j 1 -q
+same threads_demo_archive "$demo" "$work/demo2"
+rm -rf "$work/demo2"
+
+a=$work/a
+n_shards=$(find "$a/store/prep" -name '[0-9]*.h5' | wc -l)
+if [ "$n_shards" -ge 4 ]; then ok several_shards; else bad several_shards "only $n_shards"; fi
+check report_html "no self-contained report" grep -q '</html>' "$a/report/report.html"
+if grep -qE '(src|href)="?(https?:)?//' "$a/report/report.html"; then
+    bad report_quiet "the report asks for something outside"
+else ok report_quiet; fi
+for f in catalog.db key; do
+    mode=$(stat -c %a "$a/store/$f")
+    if [ "$mode" = 600 ]; then ok "mode_$f"; else bad "mode_$f" "mode $mode"; fi
+done
+
+# the same command again has nothing to do and changes nothing
+tree_sum "$a/store/prep" >"$work/before"
+tree_sum "$a/run" >>"$work/before"
+must prepare "$a/store" -c "$yaml" -q
+must train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$a/run" -q
+tree_sum "$a/store/prep" >"$work/after"
+tree_sum "$a/run" >>"$work/after"
+same again "$work/before" "$work/after"
+
+# ---- books: files seen = kept + excluded + failed; nobody in two folds ---------------------------
+"$mammovit" scan "$demo/archive" -o "$work/s" --json -q >"$work/scan.json" 2>/dev/null
+n_files=$(find "$demo/archive" -type f | wc -l)
+seen=$(sed -n 's/.*"seen": \([0-9]*\).*/\1/p' "$work/scan.json")
+if [ "$seen" = "$n_files" ]; then ok books_scan; else bad books_scan "seen $seen of $n_files files"; fi
+"$mammovit" prepare "$a/store" -c "$yaml" --json -q >"$work/prep.json" 2>/dev/null
+read -r seen kept excluded failed < <(sed -n \
+    's/.*"seen": \([0-9]*\), "kept": \([0-9]*\), "excluded": \([0-9]*\), "failed": \([0-9]*\).*/\1 \2 \3 \4/p' \
+    "$work/prep.json")
+if [ "${seen:-0}" -eq "$n_files" ] && [ "$((kept + excluded + failed))" -eq "$seen" ] &&
+    [ "$kept" -gt 0 ] && [ "$excluded" -gt 0 ] && [ "$failed" -gt 0 ]; then
+    ok books_prepare
+else
+    bad books_prepare "$(cat "$work/prep.json") for $n_files files"
+fi
+rows=$(($(wc -l <"$a/split.csv") - 1))
+out=$(($(wc -l <"$a/split_exclusions.csv") - 1))
+if [ "$((rows + out))" -eq "$kept" ]; then ok books_split; else
+    bad books_split "$kept images prepared, $rows in the cohort and $out left out"
+fi
+twice=$(awk -F, 'NR > 1 {print $3, $6}' "$a/split.csv" | sort -u | cut -d' ' -f1 | uniq -d | wc -l)
+if [ "$twice" -eq 0 ]; then ok one_fold_each; else bad one_fold_each "$twice patients in two folds"; fi
+
+# ---- no identifier crosses to the pseudonymous side ----------------------------------------------
+cut -d, -f1 "$demo/clinical.csv" | tail -n +2 | sort -u >"$work/ids"
+leaks=$(grep -rlaF -f "$work/ids" "$a/store/prep" "$a/cohort.h5" "$a/split.csv" "$a/run" "$a/pred" \
+    "$a/report" "$a/catalog.csv" "$a/store/flow.json" "$a/store/exclusions.csv" 2>/dev/null | xargs)
+if [ -s "$work/ids" ] && [ -z "$leaks" ]; then ok no_identifiers; else
+    bad no_identifiers "raw patient ids in: ${leaks:-nothing to look for}"
+fi
+"$mammovit" scan "$demo/archive" -o "$work/s2" -v >"$work/talk" 2>&1
+"$mammovit" prepare "$work/s2" -c "$yaml" -v >>"$work/talk" 2>&1
+if grep -qaF -f "$work/ids" "$work/talk"; then bad no_identifiers_log "raw ids on stderr"; else
+    ok no_identifiers_log
+fi
+
+# ---- kill -9, then the same command again: the bytes of an undisturbed run -----------------------
+# killed NAME POINT COMMAND...: must die by SIGKILL at the point
+killed() {
+    local name=$1 point=$2 got
+    shift 2
+    MAMMOVIT_TEST_KILL=$point "$mammovit" "$@" >"$work/out" 2>&1 </dev/null
+    got=$?
+    [ "$got" -eq 137 ] && return 0
+    bad "$name" "exit status $got, wanted death at $point"
+    return 1
+}
+for point in prepare_mid_shard:7 prepare_before_shard:1 prepare_after_shard:1 \
+    prepare_before_db:2 prepare_in_db:21 prepare_after_db:1; do
+    d=$work/k
+    rm -rf "$d" && mkdir -p "$d/store"
+    cp "$a/store/key" "$d/store/key"
+    must scan "$demo/archive" -o "$d/store" -q
+    killed "kill_$point" "$point" prepare "$d/store" -c "$yaml" -q || continue
+    must prepare "$d/store" -c "$yaml" -q
+    must show "$d/store" -c "$yaml" --export "$d/catalog.csv"
+    same "kill_$point" "$a/store/prep" "$d/store/prep"
+    same "kill_catalog_$point" "$a/catalog.csv" "$d/catalog.csv"
+done
+for point in train_step:2 ckpt_before:1 ckpt_inside:2 ckpt_inside:3 ckpt_after:1 ckpt_after:2; do
+    rm -rf "$work/kr"
+    killed "kill_$point" "$point" train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$work/kr" -q || continue
+    must train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$work/kr" -q
+    same "kill_$point" "$a/run" "$work/kr"
+done
+left=$(pgrep -f "^$mammovit " | wc -l)
+if [ "$left" -eq 0 ]; then ok no_process_left; else bad no_process_left "$left processes"; fi
+
+# ---- one exam straight from its files ------------------------------------------------------------
+# Folders of an exam are tried until three exams of the cohort were found; each of its images must
+# have the digits of the corridor, and no image may be missing.
+n_same=0 n_tried=0
+while read -r dir && [ "$n_same" -lt 3 ]; do
+    n_tried=$((n_tried + 1))
+    [ "$n_tried" -gt 25 ] && break
+    rm -rf "$work/one"
+    "$mammovit" predict "$a/run" --dicom "$dir" -o "$work/one" -q >/dev/null 2>&1 || continue
+    tail -n +2 "$work/one/predictions.csv" | cut -d, -f4-7 | sort >"$work/one.txt"
+    first=$(head -n 1 "$work/one.txt")
+    exam=$(cut -d, -f1,4-7 "$a/pred-all/predictions.csv" | grep -F ",$first" | head -n 1 | cut -d, -f1)
+    [ -n "$exam" ] || continue
+    grep "^$exam," "$a/pred-all/predictions.csv" | cut -d, -f4-7 | sort >"$work/all.txt"
+    if cmp -s "$work/one.txt" "$work/all.txt"; then n_same=$((n_same + 1)); else
+        bad predict_dicom "an exam's scores differ from the corridor's"
+        break
+    fi
+done < <(find "$demo/archive" -type f -printf '%h\n' | sort | uniq -c | awk '$1 >= 4 && $1 <= 8 {print $2}')
+if [ "$n_same" -eq 3 ]; then ok predict_dicom; else
+    bad predict_dicom "$n_same of 3 exams found among $n_tried folders"
+fi
+expect predict_dicom_many 3 "more than one" predict "$a/run" --dicom "$demo/archive" -o "$work/many"
+
+# ---- bad inputs ----------------------------------------------------------------------------------
+csv=$demo/clinical.csv
+split_with() { "$mammovit" split "$a/store" --labels "$1" -c "$yaml" -o "$work/x.h5" --force -q; }
+expect split_exists 3 "exists; give --force" split "$a/store" --labels "$csv" -c "$yaml" -o "$a/cohort.h5"
+sed '1s/diagnosis_date/diag/' "$csv" >"$work/no_column.csv"
+expect missing_column 3 "column 'diagnosis_date' is missing" split "$a/store" \
+    --labels "$work/no_column.csv" -c "$yaml" -o "$work/x.h5"
+line=$(awk -F, 'NR > 1 {print; exit}' "$csv")
+id=${line%%,*}
+{
+    cat "$csv"
+    echo "$line" | awk -F, -v OFS=, -v h="$(head -n 1 "$csv")" '{
+        n = split(h, name, ",")
+        for (i = 1; i <= n; i++) if (name[i] == "last_negative_date") $i = "1999-01-01"
+        print}'
+} >"$work/two.csv"
+if split_with "$work/two.csv" >"$work/out" 2>&1 && grep -q LABEL_CONFLICT "$work/split_exclusions.csv"; then
+    ok two_labels
+else bad two_labels "no LABEL_CONFLICT"; fi
+{ head -n 1 "$csv" && grep -v "^$id," "$csv" | tail -n +2; } >"$work/less.csv"
+if split_with "$work/less.csv" >"$work/out" 2>&1 && grep -q NO_LABEL "$work/split_exclusions.csv" &&
+    ! grep -qF "$id" "$work/out"; then
+    ok unknown_patient
+else bad unknown_patient "no NO_LABEL, or the id was printed"; fi
+{ cat "$csv" && echo "UNKNOWN-1,${line#*,}"; } >"$work/more.csv"
+if "$mammovit" split "$a/store" --labels "$work/more.csv" -c "$yaml" -o "$work/x.h5" --force 2>&1 |
+    grep -q 'labels_unmatched rows='; then
+    ok label_without_image
+else bad label_without_image "not mentioned"; fi
+sed "2s/[0-9]\{4\}-[0-9][0-9]-[0-9][0-9]/2020-13-45/" "$csv" >"$work/date.csv"
+expect bad_date 3 "holds no date" split "$a/store" --labels "$work/date.csv" -c "$yaml" -o "$work/y.h5"
+patient=$(awk -F, 'NR == 2 {print $3}' "$a/split.csv")
+{ cat "$a/split.csv" && awk -F, -v OFS=, -v p="$patient" '$3 == p {
+    $6 = $6 == "train" ? "test" : "train"; print; exit}' "$a/split.csv"; } >"$work/keep.csv"
+expect two_splits 3 "a patient is in two splits" split "$a/store" --labels "$csv" -c "$yaml" \
+    --keep "$work/keep.csv" -o "$work/y.h5"
+expect unprepared 3 "no outcome under prepare id" split "$a/store" --labels "$csv" -c "$yaml" \
+    --set prepare.sizes=96x80 -o "$work/y.h5"
+expect other_config 3 "another config, seed or cohort" train -c "$yaml" \
+    --set "run.cohort=$a/cohort.h5" --set train.lr=1e-4 -o "$a/run"
+expect test_needs_final 2 "" report "$a/pred" -o "$work/rep" -c "$yaml"
+expect unknown_split 2 "unknown split 'tset'" predict "$a/run" --cohort "$a/cohort.h5" --split tset -o "$work/p"
+
+# --keep: nobody moves
+must split "$a/store" --labels "$csv" -c "$yaml" --set split.seed=77 --keep "$a/split.csv" -o "$work/kept.h5" -q
+same keep_old_split "$a/split.csv" "$work/split.csv"
+
+# ---- verify --------------------------------------------------------------------------------------
+expect verify_store 0 "all readable" verify "$a/store" -c "$yaml"
+expect verify_cohort 0 "all hashes agree" verify "$a/cohort.h5"
+expect verify_run 0 "agree with their hash" verify "$a/run"
+first=$(find "$a/store/prep" -path '*128x112*' -name '00000.h5')
+second=${first%00000.h5}00001.h5
+cp "$first" "$work/first.h5"
+cp "$second" "$work/second.h5"
+size=$(stat -c %s "$first")
+printf '\377\377\377\377' | dd of="$first" bs=1 seek=$((size / 2)) conv=notrunc status=none
+expect verify_damaged_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_damaged 6 "" verify "$a/cohort.h5"
+cp "$work/second.h5" "$first"
+cp "$work/first.h5" "$second"
+expect verify_swapped_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_swapped 6 "" verify "$a/cohort.h5"
+cp "$work/first.h5" "$first"
+rm "$second"
+expect verify_missing_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_missing 6 "" verify "$a/cohort.h5"
+expect train_missing_shard 6 "" train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$work/r9" -q
+cp "$work/second.h5" "$second"
+expect verify_repaired 0 "all hashes agree" verify "$a/cohort.h5"
+best=$(cat "$a/run/best")
+weights=$a/run/$best/model.safetensors
+printf '\001' | dd of="$weights" bs=1 seek=$(($(stat -c %s "$weights") - 3)) conv=notrunc status=none
+expect verify_damaged_weights 6 "not those that were saved" verify "$a/run"
+
+exit $((n_bad > 0))
