@@ -1,0 +1,159 @@
+/* Whole networks: directional derivatives for every parameter tensor, over grids that are not
+ * square and have odd sides, with and without PatchDropout, sample weights, label smoothing and
+ * views. A seed may be given as the only argument; the one used is printed. */
+#include "tests/prop/gradient.h"
+
+typedef struct net_case {
+    const char *name;
+    model_cfg cfg;
+    int b;
+    double keep;
+    bool weights, views;
+    float smoothing;
+} net_case;
+
+typedef struct net {
+    model *m;
+    model_batch batch;
+} net;
+
+static uint64_t seed = 20240917;
+static gradient_worst worst = {.error = -1};
+
+static tensor *build(void *ctx, run *r)
+{
+    net *n = ctx;
+    return model_forward(n->m, r, &n->batch);
+}
+
+static const net_case nets[] = {
+    {"3x5 grid, all patches",
+     {"deit_tiny_patch16_224", 48, 80, 0, 2, 3, 3, 1.0, 0.02},
+     2,
+     1.0,
+     false,
+     false,
+     0.1F},
+    {"5x3 grid, 7 kept, weights, views",
+     {"deit_tiny_patch16_224", 80, 48, 0, 2, 1, 2, 1.0, 0.02},
+     3,
+     0.5,
+     true,
+     true,
+     0.05F},
+    {"1x7 grid, 1 kept, no smoothing",
+     {"deit_small_patch16_224", 16, 112, 0, 1, 1, 2, 1.0, 0.02},
+     4,
+     0.2,
+     false,
+     false,
+     0.0F},
+    {"patch 8, 11x9 grid, 24 kept",
+     {"deit_tiny_patch16_224", 88, 72, 8, 2, 1, 5, 1.0, 0.02},
+     2,
+     0.25,
+     true,
+     false,
+     0.1F},
+};
+
+/* Rows of pos_embed (after CLS) that no sample keeps get exactly no gradient, the others some. */
+static void check_dropped(net *n, backend *be)
+{
+    param *pos = param_find(model_params(n->m), "pos_embed");
+    assert_non_null(pos);
+    int d = model_width(n->m), patches = model_patches(n->m);
+    assert_int_equal(pos->n, (int64_t)(patches + 1) * d);
+    float *g = mem_alloc((size_t)pos->n * sizeof(float));
+    backend_to_host(be, g, pos->g, (size_t)pos->n * sizeof(float));
+    for (int i = 0; i < patches; i++) {
+        bool kept = !n->batch.keep, moved = false;
+        for (int k = 0; k < n->batch.b * n->batch.n_keep; k++)
+            kept |= n->batch.keep[k] == i;
+        for (int c = 0; c < d; c++)
+            moved |= g[(int64_t)(i + 1) * d + c] != 0.0F;
+        assert_int_equal(kept, moved);
+    }
+    mem_free(g);
+}
+
+static void test_net(void **state)
+{
+    const net_case *t = *state;
+    err e = {0};
+    uint16_t *image[4];
+    int32_t labels[4];
+    float weights[4];
+    model_view views[4];
+    pool *pl = pool_new(0);
+    backend *be = backend_new("cpu", pl, &e);
+    if (!be)
+        fail_msg("%s", e.msg);
+    net n = {.m = model_new(&t->cfg, be, 7, &e)};
+    if (!n.m)
+        fail_msg("%s", e.msg);
+    const model_cfg *mc = model_config(n.m);
+    int ch = (int)mc->channels, h = (int)mc->image_h, w = (int)mc->image_w;
+    int k = model_kept(n.m, t->keep), patches = model_patches(n.m);
+    int32_t *keep = MEM_ARRAY(int32_t, t->b * k);
+    param_set *s = model_params(n.m);
+    for (int i = 0; i < s->n; i++) {
+        param *p = &s->p[i];
+        float *x = mem_alloc((size_t)p->n * sizeof(float));
+        formula_param(p->name, p->ndim, p->shape[0], p->n, 1.3, x);
+        param_write(s, p, x);
+        mem_free(x);
+    }
+    for (int b = 0; b < t->b; b++) {
+        rng q;
+        rng_init(&q, seed, RNG_TEST, (uint64_t)b, 0);
+        image[b] = mem_alloc((size_t)ch * h * w * sizeof(uint16_t));
+        formula_image(b, ch, h, w, image[b]);
+        labels[b] = (int32_t)rng_below(&q, (uint32_t)mc->classes);
+        weights[b] = 0.25F + rng_f32(&q);
+        views[b] = (model_view){
+            {0.9F, 0.2F * rng_f32(&q), 1.5F, -0.15F, 1.1F, -2.0F + 4 * rng_f32(&q)}, 0.05F, 0.9F};
+        rng_subset(&q, patches, k, keep + (int64_t)b * k);
+    }
+    n.batch = (model_batch){.b = t->b,
+                            .h = h,
+                            .w = w,
+                            .image = (const uint16_t *const *)image,
+                            .view = t->views ? views : NULL,
+                            .mean = 0.5F,
+                            .sd = 0.25F,
+                            .keep = t->keep < 1.0 ? keep : NULL,
+                            .n_keep = t->keep < 1.0 ? k : 0};
+    gradient_case c = {.name = t->name,
+                       .be = be,
+                       .set = s,
+                       .build = build,
+                       .ctx = &n,
+                       .probe = RUN_INFER,
+                       .labels = labels,
+                       .weights = t->weights ? weights : NULL,
+                       .smoothing = t->smoothing};
+    gradient_check(&c, seed, NULL, &worst);
+    check_dropped(&n, be);
+    for (int b = 0; b < t->b; b++)
+        mem_free(image[b]);
+    mem_free(keep);
+    model_free(n.m);
+    backend_free(be);
+    pool_free(pl);
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[COUNT_OF(nets)] = {0};
+    for (size_t i = 0; i < COUNT_OF(nets); i++)
+        tests[i] = (struct CMUnitTest){.name = nets[i].name,
+                                       .test_func = test_net,
+                                       .initial_state = (void *)(uintptr_t)&nets[i]};
+    if (argc > 1)
+        seed = strtoull(argv[1], NULL, 10);
+    int failed = cmocka_run_group_tests_name("model_gradient", tests, NULL, NULL);
+    print_message("network gradients: seed %llu, %d directions, worst error %.2e (%s)\n",
+                  (unsigned long long)seed, worst.directions, worst.error, worst.where);
+    return failed;
+}

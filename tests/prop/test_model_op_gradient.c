@@ -1,0 +1,454 @@
+/* Every op on its own small graph: directional derivatives of L = sum(r * y), summed in double on
+ * the host, against run_backward_from with dy = r; 8 directions per input and per parameter. The
+ * shapes cross the borders of panels and tiles and include one row and one token. Each graph also
+ * has to give the same values in an inference run. A seed may be given as the only argument. */
+#include "tests/prop/gradient.h"
+
+#include "model/op.h"
+
+#define MAX_IN  3
+#define MAX_PAR 3
+
+typedef struct graph graph;
+struct graph {
+    const char *op, *name;
+    tensor *(*build)(const graph *g, run *r, tensor **in, param *p);
+    int in[MAX_IN][3];   /* b, n, c; b = 0 ends the list */
+    int par[MAX_PAR][5]; /* ndim, shape; ndim = 0 ends the list */
+    int heads, groups;   /* groups: column blocks of the last input probed one by one */
+    const int32_t *index;
+    const float *factor;
+    int number;
+    double spread; /* size of the inputs' entries, 0 = 1 */
+};
+
+typedef struct bench {
+    const graph *g;
+    backend *be;
+    param_set *set;
+    run *r;
+    float *in[MAX_IN], *dir; /* values of the inputs; weights r of the functional */
+    int n_in;
+} bench;
+
+static uint64_t seed = 20240918;
+static gradient_worst worst = {.error = -1};
+
+static tensor *linear(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_linear(r, in[0], &p[0], g->par[1][0] ? &p[1] : NULL);
+}
+static tensor *linear_rows(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_linear_rows(r, in[0], &p[0], &p[1], g->number, g->number * 2);
+}
+static tensor *linear_gelu(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_linear_gelu(r, in[0], &p[0], &p[1]);
+}
+/* The parameter is used twice, so that its gradient is a sum of two. */
+static tensor *linear_twice(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_linear(r, op_linear(r, in[0], &p[0], &p[1]), &p[0], &p[1]);
+}
+static tensor *layernorm(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_layernorm(r, in[0], &p[0], &p[1], 1e-6F);
+}
+/* Rows of tiny variance, where eps counts. */
+static tensor *layernorm_eps(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_layernorm(r, in[0], &p[0], &p[1], 0.5F);
+}
+static tensor *add_layernorm(const graph *g, run *r, tensor **in, param *p)
+{
+    tensor *sum = NULL,
+           *y = op_add_layernorm(r, in[0], in[1], g->factor, &p[0], &p[1], 1e-6F, &sum);
+    return op_add(r, sum, y, NULL);
+}
+static tensor *add_layernorm_alone(const graph *g, run *r, tensor **in, param *p)
+{
+    tensor *sum = NULL;
+    return op_add_layernorm(r, in[0], in[1], g->factor, &p[0], &p[1], 1e-6F, &sum);
+}
+static tensor *add(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_add(r, in[0], in[1], g->factor);
+}
+static tensor *gelu(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_gelu(r, in[0]);
+}
+/* The input has three readers: its gradient is a sum. The first reader's output comes first in add,
+ * since an inference run may reuse it. */
+static tensor *three_readers(const graph *g, run *r, tensor **in, param *p)
+{
+    tensor *a = op_gelu(r, in[0]);
+    tensor *b = op_linear(r, in[0], &p[0], &p[1]);
+    tensor *c = op_layernorm(r, in[0], &p[1], &p[1], 1e-6F);
+    return op_add(r, op_add(r, a, b, NULL), c, NULL);
+}
+static tensor *attention(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_attention(r, in[0], g->heads);
+}
+static tensor *attention_cls(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_attention_cls(r, in[0], in[1], g->heads);
+}
+static tensor *map(const graph *g, run *r, tensor **in, param *p)
+{
+    op_map_spec *m = run_host(r, sizeof(*m));
+    *m = (op_map_spec){g->in[0][1], g->number, g->index, g->factor};
+    return op_map(r, in[0], m, g->in[1][0] ? in[1] : NULL);
+}
+static tensor *prefix(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_prefix(r, in[0], &p[0]);
+}
+static tensor *position(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_position(r, in[0], &p[0], g->number, g->index);
+}
+static tensor *mean(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_mean(r, in[0]);
+}
+
+/* 2 samples, 6 rows in: reorder and drop; drop all of a sample; fuse. */
+static const int32_t reorder[] = {2, -1, 0, 3, -1, 1, 3, 2, 1, 0, -1, -1};
+static const int32_t fuse[] = {0, 2, 0, 1, 2, 0, -1, -1, -1, -1, -1, 1};
+static const float blend[] = {.25F, 1.5F, -2, 1, .5F, .25F, 3, 3, 3, 3, 3, -.5F};
+static const float drop_path[] = {0, 1.25F, 1.25F};
+static const int32_t kept[] = {0, 3, 4, 1, 2, 6};
+
+static const graph graphs[] = {
+    {"linear", "7 to 9", linear, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}}},
+    {"linear", "no bias", linear, .in = {{2, 5, 7}}, .par = {{2, 9, 7}}},
+    {"linear", "panel borders", linear, .in = {{1, 131, 130}}, .par = {{2, 70, 130}, {1, 70}}},
+    {"linear", "one row", linear, .in = {{1, 1, 192}}, .par = {{2, 2, 192}, {1, 2}}},
+    {"linear", "4-D weight", linear, .in = {{2, 3, 18}}, .par = {{4, 5, 2, 3, 3}, {1, 5}}},
+    {"linear", "shared weight", linear_twice, .in = {{2, 5, 8}}, .par = {{2, 8, 8}, {1, 8}}},
+    {"linear", "rows 4..11", linear_rows, .in = {{2, 5, 7}}, .par = {{2, 15, 7}, {1, 15}},
+     .number = 4},
+    {"linear_gelu", "7 to 9", linear_gelu, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}}},
+    {"linear_gelu", "panel borders", linear_gelu, .in = {{2, 67, 48}},
+     .par = {{2, 96, 48}, {1, 96}}},
+    {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}}},
+    {"layernorm", "192 wide", layernorm, .in = {{3, 27, 192}}, .par = {{1, 192}, {1, 192}}},
+    {"layernorm", "large eps", layernorm_eps, .in = {{2, 5, 24}}, .par = {{1, 24}, {1, 24}}},
+    {"add_layernorm", "plain", add_layernorm, .in = {{2, 5, 33}, {2, 5, 33}},
+     .par = {{1, 33}, {1, 33}}},
+    {"add_layernorm", "drop-path", add_layernorm, .in = {{3, 5, 24}, {3, 5, 24}},
+     .par = {{1, 24}, {1, 24}}, .factor = drop_path},
+    {"add_layernorm", "sum unused", add_layernorm_alone, .in = {{3, 5, 24}, {3, 5, 24}},
+     .par = {{1, 24}, {1, 24}}, .factor = drop_path},
+    {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}},
+    {"add", "drop-path", add, .in = {{3, 5, 7}, {3, 5, 7}}, .factor = drop_path},
+    {"gelu", "wide range", gelu, .in = {{2, 9, 35}}, .spread = 2},
+    {"sum of gradients", "three readers", three_readers, .in = {{2, 5, 8}},
+     .par = {{2, 8, 8}, {1, 8}}},
+    {"attention", "5 tokens", attention, .in = {{2, 5, 48}}, .heads = 2, .groups = 3,
+     .spread = 1.5},
+    {"attention", "one token", attention, .in = {{2, 1, 24}}, .heads = 1},
+    {"attention", "tile borders", attention, .in = {{1, 133, 384}}, .heads = 2, .groups = 3,
+     .spread = 1.3},
+    {"attention", "odd head size", attention, .in = {{2, 71, 45}}, .heads = 3, .groups = 3,
+     .spread = 1.3},
+    {"attention_cls", "CLS only", attention_cls, .in = {{2, 1, 16}, {2, 9, 32}}, .heads = 2,
+     .groups = 2, .spread = 1.5},
+    {"attention_cls", "3 queries", attention_cls, .in = {{2, 3, 128}, {2, 70, 256}}, .heads = 2,
+     .groups = 2},
+    {"map", "drop, reorder", map, .in = {{2, 6, 5}}, .index = reorder, .number = 4},
+    {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
+    {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
+    {"prefix", "CLS", prefix, .in = {{3, 4, 10}}, .par = {{3, 1, 1, 10}}},
+    {"position", "all, prefix 0", position, .in = {{2, 7, 6}}, .par = {{3, 1, 7, 6}}},
+    {"position", "kept, prefix 1", position, .in = {{2, 4, 6}}, .par = {{3, 1, 8, 6}},
+     .index = kept, .number = 1},
+    {"position", "kept, prefix 0", position, .in = {{2, 3, 6}}, .par = {{3, 1, 7, 6}},
+     .index = kept},
+    {"mean", "9 rows", mean, .in = {{2, 9, 6}}},
+};
+
+static int64_t in_count(const graph *g, int i)
+{
+    return (int64_t)g->in[i][0] * g->in[i][1] * g->in[i][2];
+}
+
+static tensor *bench_forward(bench *t, run *r, tensor **in)
+{
+    run_reset(r);
+    for (int i = 0; i < t->n_in; i++)
+        in[i] = run_input(r, t->g->in[i][0], t->g->in[i][1], t->g->in[i][2], t->in[i], false);
+    return t->g->build(t->g, r, in, t->set->p);
+}
+
+static double bench_eval(bench *t)
+{
+    tensor *in[MAX_IN], *y = bench_forward(t, t->r, in);
+    int64_t n = tensor_count(y);
+    float *v = mem_alloc((size_t)n * sizeof(float));
+    double sum = 0;
+    run_read(t->r, y, v);
+    for (int64_t i = 0; i < n; i++)
+        sum += (double)t->dir[i] * v[i];
+    mem_free(v);
+    return sum;
+}
+
+/* Errors of 8 directions of one variable x[n], whose columns lo <= i % c < hi move. `p` is the
+ * parameter behind x, or NULL for an input. */
+static void probe(bench *t, const char *what, float *x, const float *grad, int64_t n,
+                  const int cut[3], param *p)
+{
+    static const double steps[3] = {1e-2, 3e-2, 3e-3};
+    float *x0 = mem_alloc((size_t)n * sizeof(float));
+    memcpy(x0, x, (size_t)n * sizeof(float));
+    for (int d = 0; d < gradient_directions(); d++) {
+        double best = INFINITY, gg = 0;
+        rng q;
+        rng_init(&q, seed, RNG_PROBE, formula_hash(what) ^ formula_hash(t->g->name), (uint64_t)d);
+        double *u = MEM_ARRAY(double, n);
+        for (int64_t i = 0; i < n; i++) {
+            double z = rng_normal(&q);
+            if (i % cut[0] >= cut[1] && i % cut[0] < cut[2]) {
+                u[i] = z;
+                gg += (double)grad[i] * grad[i];
+            }
+        }
+        for (int s = 0; s < 3 && !(best < GRADIENT_LIMIT / 10); s++) {
+            double side[2], moved = 0;
+            for (int k = 0; k < 2; k++) {
+                for (int64_t i = 0; i < n; i++) {
+                    x[i] = (float)(x0[i] + (k ? -steps[s] : steps[s]) * u[i]);
+                    moved += (k ? -1.0 : 1.0) * (double)grad[i] * x[i];
+                }
+                if (p)
+                    param_write(t->set, p, x);
+                side[k] = bench_eval(t);
+            }
+            double seen = side[0] - side[1];
+            double unit = fmax(fmax(fabs(seen), fabs(moved)), 0.2 * steps[s] * sqrt(gg));
+            double error = seen == moved ? 0 : fabs(seen - moved) / unit;
+            best = fmin(best, isnan(error) ? INFINITY : error);
+        }
+        mem_free(u);
+        worst.directions++;
+        if (best > worst.error) {
+            worst.error = best;
+            snprintf(worst.where, sizeof(worst.where), "%s, %s: %s", t->g->op, t->g->name, what);
+        }
+        if (!(best <= GRADIENT_LIMIT))
+            fail_msg("%s (%s): %s direction %d: error %.3e, limit %.0e (seed %llu)", t->g->op,
+                     t->g->name, what, d, best, GRADIENT_LIMIT, (unsigned long long)seed);
+    }
+    memcpy(x, x0, (size_t)n * sizeof(float));
+    if (p)
+        param_write(t->set, p, x);
+    mem_free(x0);
+}
+
+static void bench_open(bench *t, const graph *g, backend *be)
+{
+    rng q;
+    rng_init(&q, seed, RNG_TEST, formula_hash(g->op) ^ formula_hash(g->name), 0);
+    *t = (bench){.g = g, .be = be, .set = param_set_new(be, MAX_PAR), .r = run_new(be, RUN_TRAIN)};
+    for (int i = 0; i < MAX_PAR && g->par[i][0]; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "par%d", i);
+        param_add(t->set, name, g->par[i][0], &g->par[i][1]);
+    }
+    param_set_alloc(t->set);
+    for (int i = 0; i < t->set->n; i++) {
+        param *p = &t->set->p[i];
+        float *x = mem_alloc((size_t)p->n * sizeof(float));
+        double sd = p->ndim == 2 || p->ndim == 4 ? 1 / sqrt((double)(p->n / p->shape[0])) : 1;
+        for (int64_t k = 0; k < p->n; k++)
+            x[k] = (float)(sd * rng_normal(&q));
+        param_write(t->set, p, x);
+        mem_free(x);
+    }
+    while (t->n_in < MAX_IN && g->in[t->n_in][0]) {
+        int64_t n = in_count(g, t->n_in);
+        float *x = t->in[t->n_in++] = mem_alloc((size_t)n * sizeof(float));
+        for (int64_t k = 0; k < n; k++)
+            x[k] = (float)(rng_normal(&q) * (g->spread > 0 ? g->spread : 1));
+    }
+    tensor *in[MAX_IN];
+    int64_t n = tensor_count(bench_forward(t, t->r, in));
+    t->dir = mem_alloc((size_t)n * sizeof(float));
+    for (int64_t k = 0; k < n; k++)
+        t->dir[k] = (float)rng_normal(&q);
+}
+
+static void bench_close(bench *t)
+{
+    for (int i = 0; i < t->n_in; i++)
+        mem_free(t->in[i]);
+    mem_free(t->dir);
+    run_free(t->r);
+    param_set_free(t->set);
+}
+
+/* An inference run may reuse memory and skip what only backward needs; the values stay. */
+static void check_inference(bench *t)
+{
+    tensor *in[MAX_IN], *y = bench_forward(t, t->r, in);
+    size_t n = (size_t)tensor_count(y);
+    float *a = mem_alloc(n * sizeof(float)), *b = mem_alloc(n * sizeof(float));
+    run_read(t->r, y, a);
+    run *r = run_new(t->be, RUN_INFER);
+    y = bench_forward(t, r, in);
+    assert_int_equal(tensor_count(y), n);
+    run_read(r, y, b);
+    for (size_t i = 0; i < n; i++)
+        if (!(fabs((double)a[i] - b[i]) <= 1e-6 * (1 + fabs(a[i]))))
+            fail_msg("%s (%s): element %zu is %.9g in training, %.9g in inference", t->g->op,
+                     t->g->name, i, a[i], b[i]);
+    run_free(r);
+    mem_free(a);
+    mem_free(b);
+}
+
+static void test_graph(const graph *g, backend *be)
+{
+    bench t;
+    bench_open(&t, g, be);
+    tensor *in[MAX_IN];
+    float *grad[MAX_IN + MAX_PAR];
+    /* Two backward walks without zeroing in between: parameter gradients are sums. */
+    param_zero_grad(t.set);
+    for (int twice = 0; twice < 2; twice++) {
+        tensor *y = bench_forward(&t, t.r, in);
+        run_backward_from(t.r, y, t.dir);
+    }
+    for (int i = 0; i < t.n_in; i++) {
+        grad[i] = mem_alloc((size_t)in_count(g, i) * sizeof(float));
+        run_read_grad(t.r, in[i], grad[i]);
+    }
+    for (int i = 0; i < t.set->n; i++) {
+        param *p = &t.set->p[i];
+        float *x = grad[t.n_in + i] = mem_alloc((size_t)p->n * sizeof(float));
+        backend_to_host(be, x, p->g, (size_t)p->n * sizeof(float));
+        for (int64_t k = 0; k < p->n; k++)
+            x[k] *= 0.5F;
+    }
+    check_inference(&t);
+    for (int i = 0; i < t.n_in; i++) {
+        char what[32];
+        int c = g->in[i][2], parts = i == t.n_in - 1 && g->groups ? g->groups : 1;
+        for (int k = 0; k < parts; k++) {
+            snprintf(what, sizeof(what), parts > 1 ? "input %d part %d" : "input %d", i, k);
+            probe(&t, what, t.in[i], grad[i], in_count(g, i),
+                  (const int[]){c, c / parts * k, c / parts * (k + 1)}, NULL);
+        }
+    }
+    for (int i = 0; i < t.set->n; i++) {
+        param *p = &t.set->p[i];
+        float *x = mem_alloc((size_t)p->n * sizeof(float));
+        param_read(t.set, p, x);
+        probe(&t, p->name, x, grad[t.n_in + i], p->n, (const int[]){1, 0, 1}, p);
+        mem_free(x);
+    }
+    for (int i = 0; i < t.n_in + t.set->n; i++)
+        mem_free(grad[i]);
+    bench_close(&t);
+}
+
+/* All graphs of one op. */
+static void test_op(void **state)
+{
+    const graph *first = *state;
+    err e = {0};
+    pool *pl = pool_new(0);
+    backend *be = backend_new("cpu", pl, &e);
+    if (!be)
+        fail_msg("%s", e.msg);
+    for (const graph *g = first; g < graphs + COUNT_OF(graphs) && !strcmp(g->op, first->op); g++)
+        test_graph(g, be);
+    backend_free(be);
+    pool_free(pl);
+}
+
+/* The loss: logits are the variable; L is the definition in double. */
+static void test_loss(void **state)
+{
+    static const struct {
+        int b, k;
+        float smoothing;
+        bool weights;
+    } cases[] = {{3, 2, 0, false}, {4, 5, 0.1F, true}, {2, 1000, 0.1F, false}, {1, 3, 0.3F, true}};
+    err e = {0};
+    pool *pl = pool_new(0);
+    backend *be = backend_new("cpu", pl, &e);
+    if (!be)
+        fail_msg("%s", e.msg);
+    run *r = run_new(be, RUN_TRAIN);
+    for (size_t i = 0; i < COUNT_OF(cases); i++) {
+        int b = cases[i].b, k = cases[i].k, n = b * k;
+        rng q;
+        int32_t labels[4];
+        float weights[4] = {0.5F, 0, 2, 1.25F}, device;
+        float *x = MEM_ARRAY(float, n), *g = MEM_ARRAY(float, n);
+        double *u = MEM_ARRAY(double, n);
+        gradient_case c = {.labels = labels,
+                           .weights = cases[i].weights ? weights : NULL,
+                           .smoothing = cases[i].smoothing};
+        rng_init(&q, seed, RNG_TEST, i, 1);
+        for (int j = 0; j < n; j++)
+            x[j] = (float)(2 * rng_normal(&q));
+        for (int j = 0; j < b; j++)
+            labels[j] = (int32_t)rng_below(&q, (uint32_t)k);
+        run_reset(r);
+        tensor *z = run_input(r, b, 1, k, x, false);
+        tensor *l = op_loss(r, z, labels, c.weights, c.smoothing);
+        run_backward(r, l);
+        run_read(r, l, &device);
+        run_read_grad(r, z, g);
+        assert_true(fabs(device - gradient_loss(x, b, k, &c)) < 2e-6 * fabs(device));
+        for (int d = 0; d < gradient_directions(); d++) {
+            float *y = MEM_ARRAY(float, n);
+            double side[2], moved = 0;
+            for (int j = 0; j < n; j++)
+                u[j] = rng_normal(&q);
+            for (int s = 0; s < 2; s++) {
+                for (int j = 0; j < n; j++) {
+                    y[j] = (float)(x[j] + (s ? -1e-3 : 1e-3) * u[j]);
+                    moved += (s ? -1.0 : 1.0) * (double)g[j] * y[j];
+                }
+                side[s] = gradient_loss(y, b, k, &c);
+            }
+            double error = fabs(side[0] - side[1] - moved) / fmax(fabs(side[0] - side[1]), 1e-5);
+            worst.directions++;
+            if (!(error <= GRADIENT_LIMIT))
+                fail_msg("loss (%d classes): direction %d: error %.3e (seed %llu)", k, d, error,
+                         (unsigned long long)seed);
+            mem_free(y);
+        }
+        mem_free(u);
+        mem_free(g);
+        mem_free(x);
+    }
+    run_free(r);
+    backend_free(be);
+    pool_free(pl);
+}
+
+int main(int argc, char **argv)
+{
+    struct CMUnitTest tests[COUNT_OF(graphs) + 1] = {0};
+    size_t n = 0;
+    for (size_t i = 0; i < COUNT_OF(graphs); i++)
+        if (i == 0 || strcmp(graphs[i].op, graphs[i - 1].op))
+            tests[n++] = (struct CMUnitTest){.name = graphs[i].op,
+                                             .test_func = test_op,
+                                             .initial_state = (void *)(uintptr_t)&graphs[i]};
+    tests[n++] = (struct CMUnitTest){.name = "loss", .test_func = test_loss};
+    if (argc > 1)
+        seed = strtoull(argv[1], NULL, 10);
+    int failed = _cmocka_run_group_tests("model_op_gradient", tests, n, NULL, NULL);
+    print_message("op gradients: seed %llu, %d directions, worst error %.2e (%s)\n",
+                  (unsigned long long)seed, worst.directions, worst.error, worst.where);
+    return failed;
+}
