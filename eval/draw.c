@@ -260,6 +260,7 @@ double draw_text_width(double size, const char *s)
 static void text_cairo(draw *d, double x, double y, draw_font f, const char *s)
 {
     PangoLayout *layout = pango_cairo_create_layout(d->cr);
+    pango_context_set_round_glyph_positions(pango_layout_get_context(layout), FALSE);
     PangoFontDescription *font = pango_font_description_from_string(FONT);
     pango_font_description_set_absolute_size(font, f.size * PANGO_SCALE);
     pango_font_description_set_weight(font, f.bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);

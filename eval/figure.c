@@ -398,12 +398,17 @@ static double flow_side(draw *d, double y, const json_t *flow, size_t from, size
         for (size_t i = from; i < to; i++) {
             const json_t *row = json_array_get(flow, i);
             int64_t k = json_integer_value(json_object_get(row, "excluded"));
-            const char *why = str(row, "reason")[0] ? str(row, "reason") : str(row, "step");
+            text why;
             if (!k)
                 continue;
             snprintf(n, sizeof n, "%lld", (long long)k);
             draw_text(on, x + 44, at, (draw_font){SMALL, DRAW_END, DRAW_TEXT, false, false}, n);
-            at = draw_text_wrap(on, x + 54, at, w - 54, start_font, why);
+            text_init(&why);
+            text_add(&why, str(row, "step"));
+            if (str(row, "reason")[0])
+                text_addf(&why, " (%s)", str(row, "reason"));
+            at = draw_text_wrap(on, x + 54, at, w - 54, start_font, why.s);
+            text_release(&why);
         }
     }
     double middle = y + 14, from_x = FLOW_X + FLOW_W / 2;

@@ -161,6 +161,12 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
             boot_interval(&b, at + 1, 0.95, &o->spec.lo, &o->spec.hi, &sd) &&
             boot_interval(&b, at + 2, 0.95, &o->flagged.lo, &o->flagged.hi, &sd))
             o->ci = "bootstrap";
+        if (!o->fixed) { /* the rate that the threshold was chosen for */
+            operate_rate *given = o->kind == OPERATE_SPEC   ? &o->spec
+                                  : o->kind == OPERATE_SENS ? &o->sens
+                                                            : &o->flagged;
+            given->lo = given->hi = NAN;
+        }
     }
     r->band = true;
     for (int g = 0; g < OPERATE_GRID; g++, at++)

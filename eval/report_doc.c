@@ -364,7 +364,7 @@ static void model_section(report_doc *d, const json_t *tree)
     {
         char key[80];
         snprintf(key, sizeof key, "card.%.64s", member);
-        if (report_text_find(key))
+        if (report_text_find(key) || !strcmp(member, "history")) /* the curve is in eval.json */
             continue;
         text_clear(&t);
         show_value(v, &t);

@@ -33,6 +33,8 @@ static const char style[] =
     "ul.points{padding-left:1.2rem}ul.points li{margin:.45rem 0}\n"
     "figure{margin:1.4rem 0}figure svg{max-width:100%;height:auto;display:block}\n"
     "svg text{font-family:inherit}\n"
+    "@media(min-width:56rem){.split{display:grid;grid-template-columns:5fr 6fr;gap:1.6rem;"
+    "align-items:start}.split figure{margin-top:.4rem}}\n"
     ".scroll{overflow-x:auto}\n"
     "table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}"
     "\n"
@@ -40,7 +42,8 @@ static const char style[] =
     "var(--grid);vertical-align:top}"
     "\n"
     "thead th{border-bottom:2px solid var(--edge);font-weight:600;vertical-align:bottom}\n"
-    "td.n{white-space:nowrap}th.t,td.t{text-align:left;font-weight:400}thead "
+    "td.n{white-space:nowrap}th.t,td.t{text-align:left;font-weight:400}tbody "
+    "th.t{white-space:nowrap}thead "
     "th.t{font-weight:600}\n"
     "tbody tr:hover{background:var(--panel)}\n"
     "table.pairs{width:auto;min-width:60%}table.pairs th{text-align:left;font-weight:600;"
@@ -335,16 +338,32 @@ static void html_head(const report_doc *d, text *out)
     text_add(out, "</ul></nav>\n</header>\n<main>\n");
 }
 
+/* A list directly before a narrow figure stands beside it. */
+static bool beside_figure(const report_doc *d, int item)
+{
+    while (item < d->n && d->block[item].kind == DOC_ITEM)
+        item++;
+    return item < d->n && d->block[item].kind == DOC_FIGURE && d->block[item].fig->width < 500;
+}
+
 void report_html(const json_t *tree, const report_doc *d, const report_image *images, text *out)
 {
+    bool split = false;
     html_head(d, out);
     for (int i = 0; i < d->n; i++) {
         bool item = d->block[i].kind == DOC_ITEM;
-        if (item && (i == 0 || d->block[i - 1].kind != DOC_ITEM))
-            text_add(out, "<ul class=\"points\">\n");
+        if (item && (i == 0 || d->block[i - 1].kind != DOC_ITEM)) {
+            split = beside_figure(d, i);
+            text_add(out, split ? "<div class=\"split\">\n<ul class=\"points\">\n"
+                                : "<ul class=\"points\">\n");
+        }
         html_block(&d->block[i], tree, images, out);
         if (item && (i + 1 == d->n || d->block[i + 1].kind != DOC_ITEM))
             text_add(out, "</ul>\n");
+        if (split && d->block[i].kind == DOC_FIGURE) {
+            text_add(out, "</div>\n");
+            split = false;
+        }
     }
     tag(out, "</main>\n<footer><p>", d->footer, "</p>");
     tag(out, "<p>", report_text("banner"), "</p></footer>\n</body>\n</html>\n");

@@ -18,7 +18,7 @@
 #define TABLE_PT  7.2
 #define CELL_PAD  3.0
 #define COLUMNS   16
-#define VIEW_SIDE 190.0 /* widest page image */
+#define VIEW_SIDE 130.0 /* width of a page image */
 
 typedef struct pdf {
     cairo_surface_t *surface;
@@ -44,12 +44,17 @@ static const pdf_font note = {NOTE_PT, false, false, DRAW_MUTED};
 static PangoLayout *layout_of(pdf *p, const char *s, pdf_font f, double width)
 {
     PangoLayout *l = pango_cairo_create_layout(p->cr);
+    PangoAttrList *attributes = pango_attr_list_new();
+    pango_attr_list_insert(attributes, pango_attr_insert_hyphens_new(FALSE));
+    pango_context_set_round_glyph_positions(pango_layout_get_context(l), FALSE);
     PangoFontDescription *d =
         pango_font_description_from_string(f.mono ? "DejaVu Sans Mono, Monospace" : FONT);
     pango_font_description_set_absolute_size(d, f.size * PANGO_SCALE);
     pango_font_description_set_weight(d, f.bold ? PANGO_WEIGHT_BOLD : PANGO_WEIGHT_NORMAL);
     pango_layout_set_font_description(l, d);
     pango_layout_set_text(l, s, -1);
+    pango_layout_set_attributes(l, attributes);
+    pango_attr_list_unref(attributes);
     if (width > 0) {
         pango_layout_set_width(l, (int)(width * PANGO_SCALE));
         pango_layout_set_wrap(l, PANGO_WRAP_WORD_CHAR);
@@ -197,12 +202,28 @@ static double natural(pdf *p, const char *s, bool bold)
     return w + 2 * CELL_PAD;
 }
 
-/* Natural widths; when they do not fit, columns of words and heads give way. */
+/* Narrow the widest columns of words to a common limit, so that the table fits. */
+static void squeeze(grid *g, double over)
+{
+    double limit = BODY_W, sum = 0;
+    for (int j = 0; j < g->n; j++)
+        sum += g->width[j];
+    for (double want = sum - over; limit > 30 && sum > want; limit -= 1) {
+        sum = 0;
+        for (int j = 0; j < g->n; j++)
+            sum += g->words[j] ? fmin(g->width[j], limit) : g->width[j];
+    }
+    for (int j = 0; j < g->n; j++)
+        if (g->words[j])
+            g->width[j] = fmin(g->width[j], limit + 1);
+}
+
+/* Natural widths of the columns; heads of numbers may wrap. */
 static void measure(pdf *p, const json_t *t, grid *g)
 {
     size_t i, k;
     json_t *c, *row;
-    double sum = 0, cells[COLUMNS] = {0}, soft = 0;
+    double sum = 0, cells[COLUMNS] = {0};
     g->n = 0;
     json_array_foreach(json_object_get(t, "columns"), i, c)
     {
@@ -223,19 +244,14 @@ static void measure(pdf *p, const json_t *t, grid *g)
         }
     }
     for (int j = 0; j < g->n; j++) {
-        g->width[j] = g->words[j] ? fmax(g->width[j], cells[j])
-                                  : fmax(cells[j], fmin(g->width[j], 52)); /* heads may wrap */
+        g->width[j] = fmax(cells[j], g->words[j] ? g->width[j] : fmin(g->width[j], 62));
         sum += g->width[j];
-        soft += g->words[j] ? g->width[j] : 0;
     }
-    double over = sum - BODY_W;
-    if (over > 0 && soft > 0)
+    if (sum > BODY_W)
+        squeeze(g, sum - BODY_W);
+    else
         for (int j = 0; j < g->n; j++)
-            if (g->words[j])
-                g->width[j] -= fmin(over, soft * 0.75) * g->width[j] / soft;
-    if (over < 0) /* spread the columns over the page */
-        for (int j = 0; j < g->n; j++)
-            g->width[j] += -over * fmin(1, 0.35 * g->n / 4) / g->n;
+            g->width[j] += (BODY_W - sum) * fmin(1, 0.09 * g->n) / g->n;
 }
 
 /* Draws (or measures) one row of cells; returns its height. */
@@ -328,11 +344,18 @@ static void pairs(pdf *p, const json_t *list)
 
 /* ---- figures and images ---------------------------------------------------------------------- */
 
+#define FIGURE_ROOM (BOTTOM - MARGIN - 100) /* tallest figure: heading and caption fit beside it   \
+                                             */
+
+static double figure_height(pdf *p, const figure *f)
+{
+    double h = f->paint(NULL, p->tree);
+    return fmin(h * fmin(0.68, BODY_W / f->width), FIGURE_ROOM);
+}
+
 static void figure_block(pdf *p, const figure *f)
 {
-    double h = f->paint(NULL, p->tree), scale = fmin(0.68, BODY_W / f->width);
-    if (h * scale > BOTTOM - MARGIN - 40)
-        scale = (BOTTOM - MARGIN - 40) / h;
+    double h = f->paint(NULL, p->tree), scale = figure_height(p, f) / h;
     char key[32];
     text t;
     text_init(&t);
@@ -369,57 +392,80 @@ static cairo_status_t feed(void *ctx, unsigned char *data, unsigned n)
     return CAIRO_STATUS_SUCCESS;
 }
 
-/* Draws an image `width` points wide at x; returns its height, 0 when it cannot be decoded. */
-static double picture(pdf *p, const report_image *m, double x, double width)
+/* Draws an image VIEW_SIDE points wide at x, with its view and score in the corner. */
+static void picture(pdf *p, const report_image *m, double x, double y)
 {
     bytes b = {m->png, m->png_len};
     cairo_surface_t *s = cairo_image_surface_create_from_png_stream(feed, &b);
-    double h = 0;
     if (cairo_surface_status(s) == CAIRO_STATUS_SUCCESS) {
-        double scale = width / cairo_image_surface_get_width(s);
-        h = scale * cairo_image_surface_get_height(s);
+        double scale = VIEW_SIDE / cairo_image_surface_get_width(s);
         cairo_save(p->cr);
-        cairo_translate(p->cr, x, p->y);
+        cairo_translate(p->cr, x, y);
         cairo_scale(p->cr, scale, scale);
         cairo_set_source_surface(p->cr, s, 0, 0);
         cairo_paint(p->cr);
         cairo_restore(p->cr);
     }
     cairo_surface_destroy(s);
-    return h;
+    text t;
+    text_init(&t);
+    text_add(&t, m->view);
+    if (!isnan(m->score))
+        text_addf(&t, " %.3f", m->score);
+    at(p, t.s, (pdf_font){6.5, true, false, DRAW_PAPER}, x + 4, y + 3, VIEW_SIDE - 8);
+    text_release(&t);
 }
 
+static double height_of(const report_image *m)
+{
+    return VIEW_SIDE * m->height / m->width;
+}
+
+/* The four views in hanging order, then whatever else there is, three to a row. */
 static void exam_page(pdf *p, const json_t *page)
 {
     static const char *const places[] = {"RCC", "LCC", "RMLO", "LMLO"};
     const json_t *views = json_object_get(page, "views");
+    const report_image *place[4] = {NULL},
+                       **rest = MEM_ARRAY(const report_image *, json_array_size(views) + 1);
     text t;
     size_t i;
     json_t *v;
+    int n_rest = 0;
+    json_array_foreach(views, i, v)
+    {
+        const report_image *m = &p->images[json_integer_value(json_object_get(v, "image"))];
+        int k = 0;
+        while (k < 4 && (strcmp(m->view, places[k]) || place[k]))
+            k++;
+        if (k < 4)
+            place[k] = m;
+        else
+            rest[n_rest++] = m;
+    }
     text_init(&t);
     report_fill(&t, "images.exam", (const char *const[]){"exam", str(page, "exam_id"), NULL});
-    room(p, 60);
-    paragraph(p, t.s, (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);
-    text_release(&t);
-    for (int row = 0; row < 2; row++) {
+    bool head = false;
+    for (int row = 0; row < 2 + (n_rest + 2) / 3; row++) {
+        const report_image *const *m = row < 2 ? &place[2 * row] : &rest[3 * (row - 2)];
+        int n = row < 2 ? 2 : n_rest - 3 * (row - 2) < 3 ? n_rest - 3 * (row - 2) : 3;
         double height = 0;
-        const report_image *m[2] = {NULL};
-        for (int side = 0; side < 2; side++) {
-            json_array_foreach(views, i,
-                               v) if (!m[side] && !strcmp(str(v, "view"), places[2 * row + side]))
-                m[side] = &p->images[json_integer_value(json_object_get(v, "image"))];
-            if (m[side])
-                height = fmax(height, VIEW_SIDE * m[side]->height / m[side]->width);
-        }
-        if (height == 0 || height > BOTTOM - MARGIN - 20)
+        for (int k = 0; k < n; k++)
+            height = m[k] ? fmax(height, height_of(m[k])) : height;
+        if (height == 0 || height > BOTTOM - MARGIN - 30)
             continue;
-        room(p, height + 4);
-        for (int side = 0; side < 2; side++)
-            if (m[side])
-                picture(p, m[side], MARGIN + side * (VIEW_SIDE + 2), VIEW_SIDE);
+        room(p, height + (head ? 2 : 20));
+        if (!head)
+            paragraph(p, t.s, (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);
+        head = true;
+        for (int k = 0; k < n; k++)
+            if (m[k])
+                picture(p, m[k], MARGIN + k * (VIEW_SIDE + 2), p->y);
         p->y += height + 2;
     }
     p->y += 8;
+    text_release(&t);
+    mem_free(rest);
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -436,9 +482,14 @@ static void headline(pdf *p, const json_t *h)
     p->y += 72;
 }
 
+/* A heading stays with what follows it. */
 static void section(pdf *p, const doc_block *b)
 {
-    room(p, 120);
+    const doc_block *next = b + 1 < p->doc->block + p->doc->n ? b + 1 : NULL;
+    double follows = 80;
+    if (next && next->kind == DOC_FIGURE)
+        follows = 60 + figure_height(p, next->fig);
+    room(p, 40 + follows);
     p->y += p->y > MARGIN ? 12 : 0;
     char where[64];
     snprintf(where, sizeof where, "page=%d pos=[%.0f %.0f]", p->page, MARGIN, p->y);

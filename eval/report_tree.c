@@ -73,7 +73,7 @@ static json_t *add_metrics(report_build *b)
     report_metric m = {.id = "auc",
                        .unit = "exam",
                        .subset = "all",
-                       .horizon = json_object_get(b->model, "horizon"),
+                       .horizon = json_object_get(b->model, "horizon_years"),
                        .value = shown.value,
                        .lo = shown.lo,
                        .hi = shown.hi,
@@ -209,7 +209,7 @@ static void flow_add(json_t *flow, const flow_step *s)
     json_object_set_new(r, "stage", json_string("report"));
     json_object_set_new(r, "step", json_string(report_text(s->step)));
     json_object_set_new(r, "unit", json_string(s->unit));
-    json_object_set_new(r, "reason", json_string(s->reason ? report_text(s->reason) : ""));
+    json_object_set_new(r, "reason", json_string(s->reason));
     json_object_set_new(r, "n_in", json_integer(s->n_in));
     json_object_set_new(r, "n_out", json_integer(s->n_out));
     json_array_append_new(flow, r);
@@ -230,10 +230,11 @@ static bool add_flow(report_build *b, err *e)
                        (long long)left, (long long)b->rows_read);
     int64_t exams = b->set.exams.n + b->set.n_unlabelled;
     const flow_step steps[] = {
-        {"flow.rows", "images", "flow.repeated", b->rows_read, b->rows_read - in->scores.n_merged},
-        {"flow.split", "images", "flow.other_split", b->rows_read - in->scores.n_merged,
+        {"flow.repeated", "images", "REPEATED_ROW", b->rows_read,
+         b->rows_read - in->scores.n_merged},
+        {"flow.other_split", "images", "OTHER_SPLIT", b->rows_read - in->scores.n_merged,
          b->rows_split},
-        {"flow.labelled", "exams", "flow.unlabelled", exams, b->set.exams.n},
+        {"flow.unlabelled", "exams", "LABEL_UNKNOWN", exams, b->set.exams.n},
     };
     for (size_t i = 0; i < COUNT_OF(steps); i++)
         if (i != 1 || steps[i].n_in != steps[i].n_out)
