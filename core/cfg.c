@@ -3,22 +3,15 @@
  * the message; the dump is canonical, so that its hash names the configuration. */
 #include "core/cfg.h"
 
+#include <assert.h>
 #include <math.h>
-#include <yaml.h>
 
+#include "core/flat.h"
 #include "core/fs.h"
 #include "core/mem.h"
 
 #define CFG_FILE_MAX  ((size_t)1 << 20)
-#define CFG_DEPTH_MAX 16
 #define CFG_SHOWN_MAX 65 /* characters of a foreign value in a message, with the NUL */
-
-/* A value before its type is known: one scalar or the scalars of a list. */
-typedef struct raw {
-    bool list, quoted;
-    int n; /* 1 for a scalar */
-    const char *v[CFG_LIST_MAX];
-} raw;
 
 typedef struct entry {
     const cfg_option *o;
@@ -34,6 +27,8 @@ typedef struct entry {
     cfg_texts texts;
     const char *shown; /* as the dump writes it */
 } entry;
+
+static_assert(CFG_LIST_MAX == FLAT_LIST_MAX, "a list of a file fits an option");
 
 struct cfg {
     entry *entries;
@@ -170,6 +165,28 @@ static bool is_plain(const char *s)
     return *s && strchr(letters, *s) && s[strspn(s, more)] == '\0';
 }
 
+/* Length of the UTF-8 character at p and its code point; 0 if it is none. */
+static int utf8_at(const unsigned char *p, uint32_t *code)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
+    int n = *p < 0x80 ? 1 : *p < 0xc0 ? 0 : *p < 0xe0 ? 2 : *p < 0xf0 ? 3 : *p < 0xf8 ? 4 : 0;
+    *code = n < 2 ? *p : *p & (0x7fu >> n);
+    for (int i = 1; i < n; i++) {
+        if ((p[i] & 0xc0) != 0x80)
+            return 0;
+        *code = *code << 6 | (p[i] & 0x3fu);
+    }
+    bool surrogate = *code >= 0xd800 && *code < 0xe000;
+    return n && *code >= least[n] && *code <= 0x10ffff && !surrogate ? n : 0;
+}
+
+/* What YAML reads as a line break or refuses must be escaped. */
+static bool is_special(uint32_t code)
+{
+    return code < 0x20 || (code >= 0x7f && code < 0xa0) || code == 0x2028 || code == 0x2029 ||
+           code == 0xfeff || code == 0xfffe || code == 0xffff;
+}
+
 static void quote(const char *s, text *out)
 {
     if (is_plain(s)) {
@@ -177,14 +194,17 @@ static void quote(const char *s, text *out)
         return;
     }
     text_add(out, "\"");
-    for (; *s; s++) {
-        unsigned char ch = (unsigned char)*s;
-        if (ch == '"' || ch == '\\')
-            text_addf(out, "\\%c", ch);
-        else if (ch < 0x20 || ch == 0x7f)
-            text_addf(out, "\\x%02x", ch);
+    uint32_t code;
+    for (int n; *s; s += n) {
+        n = utf8_at((const unsigned char *)s, &code);
+        if (!n)
+            BUG("cfg: a value that is not UTF-8");
+        if (*s == '"' || *s == '\\')
+            text_addf(out, "\\%c", *s);
+        else if (is_special(code))
+            text_addf(out, "\\u%04x", code);
         else
-            text_addn(out, s, 1);
+            text_addn(out, s, (size_t)n);
     }
     text_add(out, "\"");
 }
@@ -250,13 +270,13 @@ static bool wrong(const entry *en, const char *shown, place at, err *e)
     return false;
 }
 
-static bool assign_scalar(cfg *c, entry *en, const raw *v, place at, err *e)
+static bool assign_scalar(cfg *c, entry *en, const flat_value *v, place at, err *e)
 {
     const cfg_option *o = en->o;
     const char *s = v->v[0];
     char shown[CFG_SHOWN_MAX];
     text_copy(shown, sizeof(shown), s);
-    if (v->list)
+    if (v->kind == FLAT_LIST)
         return fail(e, at, "%s: one value is wanted (%s), found a list", o->key,
                     type_wanted(o->type));
     bool is_null = !v->quoted && (strcmp(s, "~") == 0 || strcmp(s, "null") == 0);
@@ -290,7 +310,7 @@ static bool assign_scalar(cfg *c, entry *en, const raw *v, place at, err *e)
     }
 }
 
-static bool assign_list(cfg *c, entry *en, const raw *v, place at, err *e)
+static bool assign_list(cfg *c, entry *en, const flat_value *v, place at, err *e)
 {
     const cfg_option *o = en->o;
     cfg_reals reals = {.n = v->n};
@@ -313,9 +333,9 @@ static bool assign_list(cfg *c, entry *en, const raw *v, place at, err *e)
 }
 
 /* Cut "a, b, c" or "[a, 'b']" into items, which lie in the cfg's memory. */
-static bool split(cfg *c, const char *key, const char *s, raw *out, place at, err *e)
+static bool split(cfg *c, const char *key, const char *s, flat_value *out, place at, err *e)
 {
-    *out = (raw){.list = true};
+    *out = (flat_value){.kind = FLAT_LIST};
     size_t len = strlen(s);
     const char *end = s + len;
     while (s < end && (*s == ' ' || *s == '\t'))
@@ -363,12 +383,12 @@ static bool split(cfg *c, const char *key, const char *s, raw *out, place at, er
 }
 
 /* Check and store; on failure the entry keeps its old value as far as it is shown or bound. */
-static bool assign(cfg *c, entry *en, const raw *v, place at, err *e)
+static bool assign(cfg *c, entry *en, const flat_value *v, place at, err *e)
 {
     entry next = *en;
     bool list = en->o->type == CFG_REALS || en->o->type == CFG_TEXTS;
-    raw cut;
-    if (list && !v->list) {
+    flat_value cut;
+    if (list && v->kind == FLAT_SCALAR) {
         const char *s = v->v[0];
         if (v->quoted) {
             cut = *v;
@@ -433,171 +453,40 @@ static bool unknown(const cfg *c, const char *key, place at, err *e)
     return fail(e, at, "unknown key '%s' (nearest known key: '%s')", shown, nearest(c, shown));
 }
 
-/* ---- YAML ------------------------------------------------------------------------------------ */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 typedef struct loader {
     cfg *c;
-    yaml_parser_t parser;
     const char *name;
-    err *e;
 } loader;
 
-static place here(const loader *l, const yaml_event_t *ev)
+static bool take(void *ctx, const flat_value *v, err *e)
 {
-    return (place){l->name, (int)ev->start_mark.line + 1};
-}
-
-static bool next_event(loader *l, yaml_event_t *ev)
-{
-    if (yaml_parser_parse(&l->parser, ev))
-        return true;
-    const yaml_parser_t *p = &l->parser;
-    place at = {l->name, (int)p->problem_mark.line + 1};
-    char why[128];
-    text_copy(why, sizeof(why), p->problem ? p->problem : "unreadable");
-    memset(ev, 0, sizeof(*ev));
-    return fail(l->e, at, "not valid YAML: %s", why);
-}
-
-/* Features that hide what a file says are refused. */
-static bool is_clean(loader *l, const yaml_event_t *ev)
-{
-    const unsigned char *anchor = NULL, *tag = NULL;
-    if (ev->type == YAML_SCALAR_EVENT) {
-        anchor = ev->data.scalar.anchor;
-        tag = ev->data.scalar.tag;
-    } else if (ev->type == YAML_SEQUENCE_START_EVENT) {
-        anchor = ev->data.sequence_start.anchor;
-        tag = ev->data.sequence_start.tag;
-    } else if (ev->type == YAML_MAPPING_START_EVENT) {
-        anchor = ev->data.mapping_start.anchor;
-        tag = ev->data.mapping_start.tag;
-    }
-    if (anchor || ev->type == YAML_ALIAS_EVENT)
-        return fail(l->e, here(l, ev), "anchors and aliases are not supported");
-    if (tag)
-        return fail(l->e, here(l, ev), "tags such as '!!str' are not supported");
-    if (ev->type == YAML_SCALAR_EVENT &&
-        strlen((const char *)ev->data.scalar.value) != ev->data.scalar.length)
-        return fail(l->e, here(l, ev), "a NUL character");
-    return true;
-}
-
-static const char *keep_scalar(loader *l, const yaml_event_t *ev)
-{
-    return keep(l->c, (const char *)ev->data.scalar.value, ev->data.scalar.length);
-}
-
-static bool read_list(loader *l, const char *key, raw *out)
-{
-    *out = (raw){.list = true};
-    bool ok = true;
-    for (bool more = true; ok && more;) {
-        yaml_event_t ev;
-        ok = next_event(l, &ev) && is_clean(l, &ev);
-        if (ok && ev.type == YAML_SEQUENCE_END_EVENT)
-            more = false;
-        else if (ok && ev.type != YAML_SCALAR_EVENT)
-            ok = fail(l->e, here(l, &ev), "%s: a list inside a list or a mapping", key);
-        else if (ok && out->n == CFG_LIST_MAX)
-            ok = fail(l->e, here(l, &ev), "%s: more than %d items", key, CFG_LIST_MAX);
-        else if (ok)
-            out->v[out->n++] = keep_scalar(l, &ev);
-        yaml_event_delete(&ev);
-    }
-    return ok;
-}
-
-static bool read_mapping(loader *l, const char *prefix, int depth);
-
-/* The value that follows `key`; `start` is its first event. */
-static bool read_value(loader *l, const char *key, const yaml_event_t *start, int depth)
-{
-    place at = here(l, start);
-    if (start->type == YAML_MAPPING_START_EVENT) {
-        if (find(l->c, key))
-            return fail(l->e, at, "%s: a value is wanted, found a mapping", key);
-        return read_mapping(l, key, depth + 1);
-    }
-    raw v = {.n = 1};
-    if (start->type == YAML_SCALAR_EVENT) {
-        v.quoted = start->data.scalar.style != YAML_PLAIN_SCALAR_STYLE;
-        v.v[0] = keep_scalar(l, start);
-    } else if (!read_list(l, key, &v)) {
-        return false;
-    }
-    entry *en = find(l->c, key);
-    if (!en && v.n == 1 && !v.list && !*v.v[0] && !v.quoted && is_section(l->c, key))
+    loader *l = ctx;
+    cfg *c = l->c;
+    place at = {l->name, v->line};
+    entry *en = find(c, v->key);
+    if (v->kind == FLAT_SECTION)
+        return !en || fail(e, at, "%s: a value is wanted, found a mapping", v->key);
+    bool empty = v->kind == FLAT_SCALAR && !v->quoted && !*v->v[0];
+    if (!en && empty && is_section(c, v->key))
         return true; /* an empty section */
     if (!en)
-        return unknown(l->c, key, at, l->e);
-    if (en->load == l->c->loads)
-        return fail(l->e, at, "%s: the key appears twice in this file", key);
-    if (!assign(l->c, en, &v, at, l->e))
+        return unknown(c, v->key, at, e);
+    if (en->load == c->loads)
+        return fail(e, at, "%s: the key appears twice in this file", v->key);
+    if (!assign(c, en, v, at, e))
         return false;
-    en->load = l->c->loads;
+    en->load = c->loads;
     en->given = true;
     return true;
 }
 
-static bool read_mapping(loader *l, const char *prefix, int depth)
-{
-    bool ok = true;
-    for (bool more = true; ok && more;) {
-        yaml_event_t k, v;
-        memset(&v, 0, sizeof(v));
-        ok = next_event(l, &k) && is_clean(l, &k);
-        more = ok && k.type != YAML_MAPPING_END_EVENT;
-        if (more && k.type != YAML_SCALAR_EVENT) {
-            ok = fail(l->e, here(l, &k), "a key must be a word");
-        } else if (more && depth > CFG_DEPTH_MAX) {
-            ok = fail(l->e, here(l, &k), "more than %d levels", CFG_DEPTH_MAX);
-        } else if (more) {
-            text key;
-            text_init(&key);
-            text_addf(&key, "%s%s%s", prefix, *prefix ? "." : "", k.data.scalar.value);
-            ok = next_event(l, &v) && is_clean(l, &v) && read_value(l, key.s, &v, depth);
-            text_release(&key);
-        }
-        yaml_event_delete(&v);
-        yaml_event_delete(&k);
-    }
-    return ok;
-}
-
-/* stream-start [document-start mapping document-end] stream-end; an empty stream is fine. */
-static bool read_stream(loader *l)
-{
-    int documents = 0;
-    bool ok = true;
-    for (bool more = true; ok && more;) {
-        yaml_event_t ev;
-        ok = next_event(l, &ev) && is_clean(l, &ev);
-        if (ok && ev.type == YAML_DOCUMENT_START_EVENT && ++documents > 1)
-            ok = fail(l->e, here(l, &ev), "a second document");
-        else if (ok && ev.type == YAML_MAPPING_START_EVENT)
-            ok = read_mapping(l, "", 1);
-        else if (ok && ev.type == YAML_SCALAR_EVENT && ev.data.scalar.length == 0)
-            ok = true; /* "---" and nothing else */
-        else if (ok && (ev.type == YAML_SCALAR_EVENT || ev.type == YAML_SEQUENCE_START_EVENT))
-            ok = fail(l->e, here(l, &ev), "'key: value' lines are wanted");
-        more = ok && ev.type != YAML_STREAM_END_EVENT;
-        yaml_event_delete(&ev);
-    }
-    return ok;
-}
-
 bool cfg_load_text(cfg *c, const char *yaml, size_t len, const char *name, err *e)
 {
-    loader l = {.c = c, .name = name, .e = e};
-    if (!yaml_parser_initialize(&l.parser))
-        return err_set(e, ERR_MEMORY, "%s: out of memory", name);
-    yaml_parser_set_encoding(&l.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&l.parser, (const unsigned char *)yaml, len);
+    loader l = {.c = c, .name = name};
     c->loads++;
-    bool ok = read_stream(&l);
-    yaml_parser_delete(&l.parser);
-    return ok;
+    return flat_read(yaml, len, name, take, &l, e);
 }
 
 bool cfg_load(cfg *c, const char *path, err *e)
@@ -634,7 +523,7 @@ cfg *cfg_new(const cfg_group *const *groups, size_t n_groups)
                 BUG("cfg: key '%s': choices do not fit the type", o->key);
             entry *en = &c->entries[c->n++];
             *en = (entry){.o = o, .group = groups[g], .s = ""};
-            raw v = {.n = 1, .v = {o->def}};
+            flat_value v = {.kind = FLAT_SCALAR, .n = 1, .v = {o->def}};
             if (!assign(c, en, &v, (place){"default", 0}, &e))
                 BUG("cfg: %s", e.msg);
         }
@@ -657,18 +546,11 @@ void cfg_free(cfg *c)
 
 static bool is_utf8(const char *s)
 {
-    for (const unsigned char *p = (const unsigned char *)s; *p;) {
-        int more = *p < 0x80                 ? 0
-                   : *p >= 0xc2 && *p < 0xe0 ? 1
-                   : *p >= 0xe0 && *p < 0xf0 ? 2
-                   : *p >= 0xf0 && *p < 0xf5 ? 3
-                                             : -1;
-        if (more < 0)
+    uint32_t code;
+    for (int n; *s; s += n) {
+        n = utf8_at((const unsigned char *)s, &code);
+        if (!n)
             return false;
-        for (p++; more > 0; more--, p++) {
-            if ((*p & 0xc0) != 0x80)
-                return false;
-        }
     }
     return true;
 }
@@ -687,7 +569,7 @@ bool cfg_set(cfg *c, const char *key_value, err *e)
     entry *en = n < sizeof(key) ? find(c, key) : NULL;
     if (!en)
         return unknown(c, key, at, e);
-    raw v = {.n = 1, .v = {eq + 1}};
+    flat_value v = {.kind = FLAT_SCALAR, .n = 1, .v = {eq + 1}};
     if (!assign(c, en, &v, at, e))
         return false;
     en->given = true;

@@ -168,6 +168,8 @@ static void test_unknown_keys(void **state)
     refuse_set("train.amp", "--set: 'key=value' is wanted");
     refuse_set("=1", "--set: 'key=value' is wanted");
     refuse_set("train.name=\xff", "--set: the text is not UTF-8");
+    refuse_set("train.name=\xed\xa0\x80", "--set: the text is not UTF-8");
+    refuse_set("train.name=\xc0\x80", "--set: the text is not UTF-8");
     /* A key of any length is an answer, not an overflow. */
     char *big = mem_alloc(5001);
     memset(big, 'k', 5000);
@@ -203,7 +205,7 @@ static void test_wrong_values(void **state)
            "x.yaml:1: train.optim.betas: 2 is out of range (allowed: 0 to 1)");
     refuse("train.epochs: [1]\n",
            "x.yaml:1: train.epochs: one value is wanted (a whole number), found a list");
-    refuse("train.sets: [[1]]\n", "x.yaml:1: train.sets: a list inside a list or a mapping");
+    refuse("train.sets: [[1]]\n", "x.yaml:1: a list inside a list or a mapping");
     refuse_set("train.optim.betas=0.1,,0.2",
                "--set: train.optim.betas: item 2 of the list is empty");
     refuse_set("train.optim.betas=0.1,", "--set: train.optim.betas: the list ends with a comma");
@@ -274,7 +276,7 @@ static void test_dump(void **state)
                                "    betas: [0.9, 0.999]\n"
                                "  keep: 0.42857142857142855\n"
                                "  name: \"yes\"\n"
-                               "  sets: [plain, \"with space\", \"q\\\"uote\\\\ \\x0a\", \"5\"]\n"
+                               "  sets: [plain, \"with space\", \"q\\\"uote\\\\ \\u000a\", \"5\"]\n"
                                "image:\n"
                                "  height: 224\n"
                                "  root: \"data dir\"\n";
@@ -295,6 +297,25 @@ static void test_dump(void **state)
         assert_string_equal(a.s, b.s);
         cfg_free(d);
     }
+    /* Line breaks of Unicode and characters that YAML refuses come back as they were. */
+    err e = {0};
+    static const char odd[] = "a\xc2\x85"
+                              "b\xe2\x80\xa8"
+                              "c\xef\xbb\xbf"
+                              "d\xef\xbf\xbf"
+                              "e\x7f\x01\r\n\xf0\x9f\x90\x84";
+    char set[64];
+    snprintf(set, sizeof(set), "image.root=%s", odd);
+    cfg *f = fresh(), *g = fresh();
+    assert_true(cfg_set(f, set, &e));
+    text_clear(&b);
+    cfg_dump(f, NULL, false, &b);
+    load(g, b.s);
+    image_cfg ic;
+    cfg_bind(g, &image_group, &ic);
+    assert_string_equal(ic.root, odd);
+    cfg_free(g);
+    cfg_free(f);
     const cfg_group *only[] = {&image_group, NULL};
     text_clear(&b);
     cfg_dump(c, only, false, &b);
