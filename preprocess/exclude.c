@@ -87,7 +87,7 @@ HEADER_HIT(SPECIMEN)
 }
 HEADER_HIT(BIOPSY_STEREO)
 {
-    return type_starts(r, 3, "STEREO_") || type_starts(r, 3, "PREFIRE") ||
+    return type_starts(r, 3, "STEREO") || type_starts(r, 3, "PREFIRE") ||
            type_starts(r, 3, "POSTFIRE") || type_starts(r, 3, "POSTBIOPSY") ||
            (r->text_flags & (TEXT_STEREO | TEXT_BIOPSY));
 }
