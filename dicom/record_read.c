@@ -207,6 +207,26 @@ static void read_person(const header *h, record *r)
     }
 }
 
+/* De-identifiers drop the manufacturer more often than the product's name. */
+static const char *vendor_of_model(const char *model)
+{
+    static const struct {
+        const char *word, *vendor;
+    } table[] = {{"SENOGRAPH", "GE"},      {"PRISTINA", "GE"},        {"MAMMOMAT", "SIEMENS"},
+                 {"SELENIA", "HOLOGIC"},   {"DIMENSIONS", "HOLOGIC"}, {"LORAD", "HOLOGIC"},
+                 {"MICRODOSE", "PHILIPS"}, {"AMULET", "FUJI"},        {"FDR-", "FUJI"},
+                 {"NUANCE", "PLANMED"},    {"CLARITY", "PLANMED"},    {"GIOTTO", "IMS"}};
+    char upper[65];
+    size_t n = 0;
+    for (; model[n] && n + 1 < sizeof(upper); n++)
+        upper[n] = (char)toupper((unsigned char)model[n]);
+    upper[n] = '\0';
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (strstr(upper, table[i].word))
+            return table[i].vendor;
+    return "";
+}
+
 static void read_identity(const header *h, record *r)
 {
     if (!get_part(h, TAG_SOPInstanceUID, 0, r->sop_uid, sizeof(r->sop_uid)))
@@ -237,6 +257,8 @@ static void read_identity(const header *h, record *r)
     get_line(h, TAG_Manufacturer, r->manufacturer, sizeof(r->manufacturer));
     get_line(h, TAG_ManufacturerModelName, r->model, sizeof(r->model));
     text_copy(r->vendor, sizeof(r->vendor), record_vendor(r->manufacturer));
+    if (!r->vendor[0])
+        text_copy(r->vendor, sizeof(r->vendor), vendor_of_model(r->model));
 }
 
 /* A side from one source: the first source decides, a later one that differs is a conflict. */
@@ -511,6 +533,20 @@ static void read_all(const dcm_file *f, record *r)
     read_display(&h, r);
 }
 
+/* Uncompressed pixel data that is declared too short for the image it belongs to. */
+static bool short_pixels(const walk *w, const void *data, const record *r)
+{
+    const uint8_t *p = (const uint8_t *)data + w->pixel_at;
+    bool native = strcmp(r->transfer_syntax, "1.2.840.10008.1.2") == 0 ||
+                  strcmp(r->transfer_syntax, "1.2.840.10008.1.2.1") == 0;
+    bool jpeg = w->pixel_len >= 2 && p[0] == 0xFF && p[1] == 0xD8;
+    if (!w->has_pixels || !native || w->pixel_items || jpeg || r->rows < 1 || r->cols < 1 ||
+        r->samples < 1 || r->bits_allocated < 1 || r->bits_allocated > 64)
+        return false;
+    double need = (double)r->rows * r->cols * r->samples * r->frames * r->bits_allocated / 8;
+    return (double)w->pixel_len < need && strncmp(r->photometric, "YBR_FULL_422", 12) != 0;
+}
+
 reason record_read(const void *data, size_t len, record *out)
 {
     walk w;
@@ -535,5 +571,7 @@ reason record_read(const void *data, size_t len, record *out)
         return s == DCM_CUT ? REASON_IO_TRUNCATED : REASON_IO_UNREADABLE;
     if (w.status == WALK_ODD)
         return REASON_IO_UNREADABLE;
-    return w.has_pixels ? REASON_NONE : REASON_NOT_IMAGE;
+    if (!w.has_pixels)
+        return REASON_NOT_IMAGE;
+    return short_pixels(&w, data, out) ? REASON_IO_TRUNCATED : REASON_NONE;
 }

@@ -1,0 +1,477 @@
+/* Header facts: precedence, side and view, dates, numbers as people write them, vendors, text
+ * columns, and files that are cut, nested too deep or no DICOM at all. */
+#include "tests/unit/dicom_bytes.h"
+#include "dicom/pixels.h"
+#include "dicom/record.h"
+#include "dicom/views.h"
+#include "core/mem.h"
+#include "core/text.h"
+
+static record r;
+
+static reason read_and_free(bytes *b)
+{
+    reason why = record_read(b->p, b->n, &r);
+    free(b->p);
+    memset(b, 0, sizeof(*b));
+    return why;
+}
+
+static bytes begin(const char *ts)
+{
+    bytes b = {0};
+    preamble(&b, ts);
+    return b;
+}
+
+/* The image module and pixel data that end every file of this test. */
+static void finish(bytes *b)
+{
+    image m = IMAGE(.ts = TS_EXPLICIT);
+    image_module(b, m);
+    native_pixels(b, &m);
+}
+
+static void plain_facts(void **state)
+{
+    const char *syntax[] = {TS_EXPLICIT, TS_IMPLICIT};
+    for (int i = 0; i < 2; i++) {
+        bytes b = begin(syntax[i]);
+        identity(&b);
+        str(&b, 0x0020, 0x0062, "CS", "L ");
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        assert_string_equal(r.transfer_syntax, syntax[i]);
+        assert_string_equal(r.sop_uid, "1.2.3.4.5");
+        assert_string_equal(r.study_uid, "1.2.3.4");
+        assert_string_equal(r.patient_id, "W-0001");
+        assert_string_equal(r.modality, "MG");
+        assert_int_equal(r.intent, INTENT_PRESENTATION);
+        int32_t day;
+        assert_true(text_date("20200131", &day));
+        assert_int_equal(r.exam_day, day);
+        assert_string_equal(r.date_source, "StudyDate");
+        assert_int_equal(r.side, 'L');
+        assert_int_equal(r.rows, 8);
+        assert_int_equal(r.cols, 6);
+        assert_int_equal(r.bits_stored, 12);
+        assert_int_equal(r.high_bit, 11);
+        assert_int_equal(r.frames, 1);
+        assert_string_equal(r.photometric, "MONOCHROME2");
+        assert_int_equal(r.age, -1);
+        assert_true(r.kvp < 0);
+    }
+}
+
+/* Only the file's own group 0002 names the image. */
+static void identity_from_meta(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_string_equal(r.sop_uid, "1.2.3.4.99");
+    assert_string_equal(r.sop_class, UID_MG);
+    assert_string_equal(r.patient_id, "");
+    assert_int_equal(r.exam_day, RECORD_UNKNOWN);
+    assert_int_equal(r.view, VIEW_UNKNOWN);
+    assert_int_equal(r.side, 0);
+}
+
+/* An icon and a source image repeat attributes of the image; neither may leak into the record. */
+static void nested_is_not_read(void **state)
+{
+    bytes b = begin(TS_EXPLICIT), icon = {0}, src = {0};
+    str(&src, 0x0018, 0x5101, "CS", "MLO");
+    str(&src, 0x0020, 0x0062, "CS", "R");
+    seq1(&b, 0x0008, 0x2112, &src, 1);
+    us(&icon, 0x0028, 0x0010, 64);
+    us(&icon, 0x0028, 0x0011, 53);
+    str(&icon, 0x0010, 0x0020, "LO", "ICON");
+    finish(&b);
+    /* the icon would stand before the pixel data in tag order; the reader must not depend on it */
+    bytes c = begin(TS_EXPLICIT);
+    seq1(&c, 0x0088, 0x0200, &icon, 0);
+    finish(&c);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.view, VIEW_UNKNOWN);
+    assert_int_equal(r.side, 0);
+    assert_int_equal(read_and_free(&c), REASON_NONE);
+    assert_int_equal(r.rows, 8);
+    assert_string_equal(r.patient_id, "");
+    free(icon.p);
+    free(src.p);
+}
+
+static void view_codes(void **state)
+{
+    const struct {
+        const char *code, *scheme, *meaning;
+        record_view want;
+    } t[] = {{"399162004", "SCT", "cranio-caudal", VIEW_CC},
+             {"R-10242", "SNM3", "", VIEW_CC},
+             {"399368009", "SCT", "", VIEW_MLO},
+             {"R-10226", "SRT", "", VIEW_MLO},
+             {"399260004", "SCT", "", VIEW_ML},
+             {"399352003", "SCT", "", VIEW_LM},
+             {"127457009", "SCT", "", VIEW_SPECIMEN},
+             {"99-LOCAL", "99X", "Medio-Lateral Oblique", VIEW_MLO},
+             {"99-LOCAL", "99X", "something new", VIEW_OTHER}};
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        bytes b = begin(TS_EXPLICIT), item = {0}, mod = {0};
+        code_item(&item, t[i].code, t[i].scheme, t[i].meaning);
+        if (i == 0) { /* modifier nested in the view's item */
+            code_item(&mod, "399209000", "SCT", "Implant Displaced");
+            seq1(&item, 0x0054, 0x0222, &mod, 1);
+        }
+        seq1(&b, 0x0054, 0x0220, &item, (int)i % 2);
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        assert_int_equal(r.view, t[i].want);
+        assert_string_equal(r.view_source, "ViewCodeSequence");
+        assert_int_equal(r.modifiers, i == 0 ? MODIFIER_IMPLANT_DISPLACED : 0);
+        free(item.p);
+        free(mod.p);
+    }
+}
+
+static void words(void **state)
+{
+    const struct {
+        const char *text;
+        int position;
+        record_view view;
+        char side;
+        uint32_t modifiers;
+    } t[] = {
+        {"LCC", 1, VIEW_CC, 'L', 0},
+        {"RMLO", 1, VIEW_MLO, 'R', 0},
+        {"R MLO ID", 1, VIEW_MLO, 'R', MODIFIER_IMPLANT_DISPLACED},
+        {"RCCID", 1, VIEW_CC, 'R', MODIFIER_IMPLANT_DISPLACED},
+        {"LML", 1, VIEW_ML, 'L', 0},
+        {"LM", 1, VIEW_LM, 0, 0},
+        {"LMO", 1, VIEW_LMO, 0, 0},
+        {"RLM", 1, VIEW_LM, 'R', 0},
+        {"RIGHT CC", 1, VIEW_CC, 'R', 0},
+        {"XCCL", 1, VIEW_XCCL, 0, 0},
+        {"LCC SPOT MAG", 1, VIEW_CC, 'L', MODIFIER_SPOT | MODIFIER_MAGNIFICATION},
+        {"Mammo screening L-CC", 0, VIEW_CC, 'L', 0},
+        {"MLO bilateral, left and right", 0, VIEW_MLO, 0, 0},
+        {"CC and MLO", 0, VIEW_UNKNOWN, 0, 0},
+        {"ID 4711", 0, VIEW_UNKNOWN, 0, 0},
+        {"MAMMOSCREENING 1E LEZING", 0, VIEW_UNKNOWN, 0, 0},
+        {"SUCCESS", 0, VIEW_UNKNOWN, 0, 0},
+        {"", 1, VIEW_UNKNOWN, 0, 0},
+    };
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        views_words w;
+        views_of_words(t[i].text, t[i].position, &w);
+        if (w.view != t[i].view || w.side != t[i].side || w.modifiers != t[i].modifiers)
+            fail_msg("'%s': view %d side %d modifiers %u", t[i].text, (int)w.view, w.side,
+                     (unsigned)w.modifiers);
+    }
+    assert_int_equal(views_text_flags("post-biopsy CLIP", ~0u), TEXT_BIOPSY | TEXT_CLIP);
+    assert_int_equal(views_text_flags("Needle loc. right", ~0u), TEXT_WIRE);
+    assert_int_equal(views_text_flags("L CC C-View", ~0u), TEXT_SYNTHETIC);
+    assert_int_equal(views_text_flags("screening with CAD", TEXT_TOMO | TEXT_QC), 0);
+    assert_int_equal(views_text_flags("eclipse", ~0u), 0);
+}
+
+static void sides(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    str(&b, 0x0018, 0x5101, "CS", "LCC");
+    str(&b, 0x0020, 0x0062, "CS", "R");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.side, 'R');
+    assert_int_equal(r.side_conflict, TRI_YES);
+    assert_int_equal(r.view, VIEW_CC);
+    b = begin(TS_EXPLICIT);
+    str(&b, 0x0020, 0x0020, "CS", "P\\FL");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.side, 'R');
+    assert_string_equal(r.side_source, "PatientOrientation");
+    assert_int_equal(r.view, VIEW_MLO);
+    assert_string_equal(r.orientation[0], "P");
+    assert_string_equal(r.orientation[1], "FL");
+    /* orientation never contradicts: a workstation may have flipped the image */
+    b = begin(TS_EXPLICIT);
+    str(&b, 0x0020, 0x0020, "CS", "P\\L");
+    str(&b, 0x0020, 0x0062, "CS", "L");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.side, 'L');
+    assert_int_equal(r.side_conflict, TRI_UNKNOWN);
+    b = begin(TS_EXPLICIT);
+    str(&b, 0x0020, 0x0062, "CS", "B");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.side, 'B');
+}
+
+/* Multi-frame images keep the side in functional groups. */
+static void functional_groups(void **state)
+{
+    bytes b = begin(TS_EXPLICIT), inner = {0}, group = {0};
+    image m = IMAGE(.ts = TS_EXPLICIT);
+    image_module(&b, m);
+    str(&inner, 0x0020, 0x9072, "CS", "R");
+    seq1(&group, 0x0020, 0x9071, &inner, 1);
+    seq1(&b, 0x5200, 0x9229, &group, 1);
+    native_pixels(&b, &m);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.side, 'R');
+    assert_string_equal(r.side_source, "FrameLaterality");
+    free(inner.p);
+    free(group.p);
+}
+
+static void dates_and_ages(void **state)
+{
+    const struct {
+        const char *acquisition, *study, *want, *source;
+    } t[] = {{"20210304", "20210301", "2021-03-04", "AcquisitionDate"},
+             {"", "20210301", "2021-03-01", "StudyDate"},
+             {"20990909", "20210301", "2021-03-01", "StudyDate"},
+             {"19000101", "00000000", "", ""},
+             {"20210230", "2021.03.01", "2021-03-01", "StudyDate"}};
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        bytes b = begin(TS_EXPLICIT);
+        str(&b, 0x0008, 0x0020, "DA", t[i].study);
+        str(&b, 0x0008, 0x0022, "DA", t[i].acquisition);
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        char day[11] = "";
+        if (r.exam_day != RECORD_UNKNOWN)
+            text_from_days(r.exam_day, day);
+        assert_string_equal(day, t[i].want);
+        assert_string_equal(r.date_source, t[i].source);
+    }
+    const struct {
+        const char *age, *birth;
+        int want;
+    } a[] = {{"053Y", "", 53},     {"640M", "", 53},     {"000Y", "", -1},
+             {"", "19700302", 49}, {"", "19700301", 50}, {"xx", "19700301", 50},
+             {"", "20250101", -1}};
+    for (size_t i = 0; i < COUNT_OF(a); i++) {
+        bytes b = begin(TS_EXPLICIT);
+        str(&b, 0x0008, 0x0020, "DA", "20200301");
+        str(&b, 0x0010, 0x0030, "DA", a[i].birth);
+        str(&b, 0x0010, 0x1010, "AS", a[i].age);
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        assert_int_equal(r.age, a[i].want);
+    }
+}
+
+static void numbers(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    str(&b, 0x0018, 0x0060, "DS", " 29,5 ");
+    str(&b, 0x0018, 0x1153, "IS", "67300");
+    str(&b, 0x0018, 0x1164, "DS", "0.07\\0.08");
+    image m = IMAGE(.ts = TS_EXPLICIT, .is_signed = 1);
+    image_module(&b, m);
+    us(&b, 0x0028, 0x0120, 65535); /* wrong sign for signed pixels */
+    str(&b, 0x0028, 0x1050, "DS", "+2.0e3\\100\\5");
+    str(&b, 0x0028, 0x1051, "DS", "900\\0");
+    str(&b, 0x0028, 0x1052, "DS", "-10");
+    str(&b, 0x0028, 0x1053, "DS", "1");
+    str(&b, 0x0028, 0x1055, "LO", "NOR:MAL\\HARDER");
+    str(&b, 0x0028, 0x1056, "CS", "SIGMOID");
+    native_pixels(&b, &m);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_float_equal(r.kvp, 29.5, 0);
+    assert_float_equal(r.exposure, 67.3, 1e-12);
+    assert_float_equal(r.row_mm, 0.07, 0);
+    assert_float_equal(r.col_mm, 0.08, 0);
+    assert_string_equal(r.spacing_source, "ImagerPixelSpacing");
+    assert_int_equal(r.has_padding, 1);
+    assert_int_equal(r.padding, -1);
+    assert_int_equal(r.n_windows, 1);
+    assert_float_equal(r.window_center[0], 2000, 0);
+    assert_string_equal(r.window_name[0], "NOR MAL");
+    assert_int_equal(r.has_rescale, 1);
+    assert_float_equal(r.intercept, -10, 0);
+    assert_int_equal(r.voi, VOI_SIGMOID);
+}
+
+static void vendors(void **state)
+{
+    assert_string_equal(record_vendor("LORAD, A Hologic Company"), "HOLOGIC");
+    assert_string_equal(record_vendor("GE MEDICAL SYSTEMS"), "GE");
+    assert_string_equal(record_vendor("ge"), "GE");
+    assert_string_equal(record_vendor("Gentle Imaging"), "OTHER");
+    assert_string_equal(record_vendor("Philips Digital Mammography Sweden AB"), "PHILIPS");
+    assert_string_equal(record_vendor("Sectra Imtec AB"), "PHILIPS");
+    assert_string_equal(record_vendor("IMSOMETHING"), "OTHER");
+    assert_string_equal(record_vendor("I.M.S. Internazionale"), "IMS");
+    assert_string_equal(record_vendor(""), "");
+    bytes b = begin(TS_EXPLICIT);
+    str(&b, 0x0008, 0x1090, "LO", "Mammomat Inspiration");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_string_equal(r.vendor, "SIEMENS");
+}
+
+/* Every column of a filled record survives text. */
+static void columns(void **state)
+{
+    record a, c;
+    err e = {0};
+    char v[RECORD_COLUMN_MAX], w[RECORD_COLUMN_MAX];
+    bytes b = begin(TS_EXPLICIT);
+    identity(&b);
+    str(&b, 0x0018, 0x1164, "DS", "0.0940909090909");
+    str(&b, 0x0028, 0x1050, "DS", "2065\\2107.125");
+    str(&b, 0x0028, 0x1051, "DS", "900\\750");
+    str(&b, 0x0028, 0x1055, "LO", "NORMAL\\HARDER");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    a = r;
+    a.side_conflict = TRI_YES;
+    a.view = VIEW_MLO;
+    a.padding = -5;
+    a.sex = 'F';
+    a.age = 61;
+    memset(&c, 0xAB, sizeof(c));
+    record_clear(&c);
+    int identifiers = 0;
+    for (int i = 0; i < record_columns(); i++) {
+        record_column_text(&a, i, v, sizeof(v));
+        if (!record_column_parse(&c, i, v, &e))
+            fail_msg("%s", e.msg);
+        record_column_text(&c, i, w, sizeof(w));
+        assert_string_equal(v, w);
+        identifiers += record_column_is_identifier(i);
+    }
+    assert_int_equal(c.n_windows, 2);
+    assert_float_equal(c.window_center[1], 2107.125, 0);
+    assert_int_equal(c.exam_day, a.exam_day);
+    assert_int_equal(c.view, VIEW_MLO);
+    assert_float_equal(c.row_mm, a.row_mm, 0);
+    assert_true(identifiers >= 8);
+    assert_false(record_column_parse(&c, 0,
+                                     "11111111111111111111111111111111111111111111111111111111111"
+                                     "111111111",
+                                     &e));
+    assert_null(strstr(e.msg, "1111")); /* an identifier is never quoted */
+}
+
+static void refused(void **state)
+{
+    bytes b = {0};
+    assert_int_equal(record_read("", 0, &r), REASON_IO_UNREADABLE);
+    put(&b, "this is a letter to the editor, and no image of any kind at all", 63);
+    assert_int_equal(read_and_free(&b), REASON_IO_UNREADABLE);
+    b = begin(TS_EXPLICIT);
+    identity(&b);
+    assert_int_equal(read_and_free(&b), REASON_NOT_IMAGE);
+    assert_string_equal(r.patient_id, "W-0001");
+    b = begin(TS_DEFLATED);
+    put(&b, "\x78\x9c\x01\x02\x03\x04\x05\x06\x07", 9);
+    assert_int_equal(read_and_free(&b), REASON_TS_UNSUPPORTED);
+    /* pixel data declared shorter than the image */
+    b = begin(TS_EXPLICIT);
+    image m = IMAGE(.rows = 8);
+    image_module(&b, m);
+    m.rows = 7;
+    native_pixels(&b, &m);
+    assert_int_equal(read_and_free(&b), REASON_IO_TRUNCATED);
+}
+
+/* Cut at every byte: a file is whole or it is refused. */
+static void cut_everywhere(void **state)
+{
+    image m[] = {IMAGE(.ts = TS_EXPLICIT), IMAGE(.ts = TS_IMPLICIT), IMAGE(.ts = TS_JLL)};
+    for (size_t k = 0; k < COUNT_OF(m); k++) {
+        bytes b = whole_file(m[k]);
+        assert_int_equal(record_read(b.p, b.n, &r), REASON_NONE);
+        for (size_t n = 0; n < b.n; n++)
+            assert_int_not_equal(record_read(b.p, n, &r), REASON_NONE);
+        assert_int_equal(record_read(b.p, b.n - 1, &r), REASON_IO_TRUNCATED);
+        free(b.p);
+    }
+}
+
+static void depth(int levels, int undefined, reason want)
+{
+    bytes b = begin(TS_EXPLICIT), in = {0};
+    str(&in, 0x0008, 0x0100, "SH", "X");
+    for (int i = 0; i < levels; i++) {
+        bytes out = {0};
+        seq1(&out, 0x0040, 0xA730, &in, undefined);
+        free(in.p);
+        in = out;
+    }
+    put(&b, in.p, in.n);
+    free(in.p);
+    finish(&b);
+    assert_int_equal(read_and_free(&b), want);
+}
+
+static void nesting(void **state)
+{
+    for (int undefined = 0; undefined < 2; undefined++) {
+        depth(10, undefined, REASON_NONE);
+        depth(64, undefined, REASON_NONE);
+        depth(66, undefined, REASON_IO_UNREADABLE);
+        depth(3000, undefined, REASON_IO_UNREADABLE);
+    }
+}
+
+/* Lengths beyond the file and absurd multiplicities cost neither memory nor time. */
+static void hostile_lengths(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    head(&b, 0x0009, 0x1001, "OB", 0xFFFFFFF0u);
+    put(&b, "abcd", 4);
+    assert_int_equal(read_and_free(&b), REASON_IO_TRUNCATED);
+    b = begin(TS_EXPLICIT);
+    head(&b, 0x0028, 0x1050, "UT", 2000000);
+    for (int i = 0; i < 1000000; i++)
+        put(&b, "1\\", 2);
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.n_windows, 0);
+    b = begin(TS_EXPLICIT);
+    image m = IMAGE(.cols = 6), none = m;
+    none.rows = 0;
+    image_module(&b, none);
+    native_pixels(&b, &m);
+    assert_int_equal(read_and_free(&b), REASON_NONE); /* judged when its pixels are asked for */
+}
+
+static int setup(void **state)
+{
+    pixels_init();
+    err e = {0};
+    if (!pixels_ready(&e)) {
+        print_message("%s\n", e.msg);
+        return -1;
+    }
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plain_facts),
+        cmocka_unit_test(identity_from_meta),
+        cmocka_unit_test(nested_is_not_read),
+        cmocka_unit_test(view_codes),
+        cmocka_unit_test(words),
+        cmocka_unit_test(sides),
+        cmocka_unit_test(functional_groups),
+        cmocka_unit_test(dates_and_ages),
+        cmocka_unit_test(numbers),
+        cmocka_unit_test(vendors),
+        cmocka_unit_test(columns),
+        cmocka_unit_test(refused),
+        cmocka_unit_test(cut_everywhere),
+        cmocka_unit_test(nesting),
+        cmocka_unit_test(hostile_lengths),
+    };
+    return cmocka_run_group_tests(tests, setup, NULL);
+}
