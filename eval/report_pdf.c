@@ -344,8 +344,11 @@ static void pairs(pdf *p, const json_t *list)
 
 /* ---- figures and images ---------------------------------------------------------------------- */
 
-#define FIGURE_ROOM (BOTTOM - MARGIN - 100) /* tallest figure: heading and caption fit beside it   \
-                                             */
+#define FIGURE_ROOM                                                                                \
+    (BOTTOM - MARGIN - 100) /* tallest figure: heading and caption fit beside it                   \
+                             */
+
+#define FIGURE_SHRINK 0.7 /* a figure gives way this far before it moves to the next page */
 
 static double figure_height(pdf *p, const figure *f)
 {
@@ -356,6 +359,9 @@ static double figure_height(pdf *p, const figure *f)
 static void figure_block(pdf *p, const figure *f)
 {
     double h = f->paint(NULL, p->tree), scale = figure_height(p, f) / h;
+    double left = BOTTOM - p->y - 46;
+    if (left < h * scale && left > FIGURE_SHRINK * h * scale)
+        scale = left / h;
     char key[32];
     text t;
     text_init(&t);
