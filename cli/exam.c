@@ -283,11 +283,10 @@ bool exam_predict(cmd_args *a, const char *checkpoint, const char *dir, err *e)
     if (!checkpoint_read_info(checkpoint, &info, ckpt, e))
         return false;
     j.pic = MEM_ARRAY(picture, EXAM_FILES_MAX);
-    j.w = worker_new(&(worker_limits){60, (size_t)2 << 30, 0});
     if (!load_preparation(&j, &info, e))
         goto done;
-    worker_free(j.w);
-    j.w = worker_new(&(worker_limits){60, (size_t)2 << 30, prepare_reply_cap(j.prep)});
+    j.w = worker_new(
+        &(worker_limits){60, (size_t)2 << 30, prepare_reply_cap(j.prep) + sizeof(scan_reply)});
     if (!fs_walk(dir, add_file, &j, e) || !judge(&j, e) || !fs_mkdirs(a->out, e) ||
         !write_excluded(&j, e))
         goto done;
