@@ -1,0 +1,476 @@
+/* The report as a whole: books, splits, golden numbers in eval.json, escaping, identical bytes. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/rng.h"
+#include "eval/cells.h"
+#include "eval/report.h"
+#include "eval/report_in.h"
+#include "eval/report_text.h"
+#include "eval/report_tree.h"
+#include <math.h>
+#include "tests/unit/eval_syn40.h"
+
+static char root[64];
+
+static char *at(const char *name)
+{
+    static char path[64][256];
+    static int k;
+    k = (k + 1) % 64;
+    snprintf(path[k], sizeof path[k], "%s/%s", root, name);
+    return path[k];
+}
+
+static void put(const char *name, const char *s)
+{
+    assert_true(fs_write(at(name), s, strlen(s), NULL));
+}
+
+static char *get(const char *name)
+{
+    char *s;
+    size_t n;
+    err e = {0};
+    if (!fs_read(at(name), 64u << 20, &s, &n, &e))
+        fail_msg("%s", e.msg);
+    return s;
+}
+
+/* Run the report; *message gets the error text, NULL wanted = success. */
+static report_headline run(const char *const *inputs, int n, const char *out, const char *settings,
+                           const report_opts *flags, const char *wanted)
+{
+    static const cfg_group *const groups[] = {&eval_options};
+    cfg *c = cfg_new(groups, 1);
+    report_opts o = *flags;
+    report_headline h = {0};
+    err e = {0};
+    if (settings[0])
+        assert_true(cfg_set(c, settings, &e));
+    o.inputs = inputs;
+    o.n_inputs = n;
+    o.out_dir = at(out);
+    if (!o.threads)
+        o.threads = 1;
+    cfg_bind(c, &eval_options, &o.cfg);
+    if (o.cfg.bootstrap == 2000)
+        o.cfg.bootstrap = 200;
+    bool ok = report_write(&o, &h, &e);
+    if (ok != (wanted == NULL))
+        fail_msg("%s", ok ? "the report should have failed" : e.msg);
+    if (wanted && !strstr(e.msg, wanted))
+        fail_msg("message '%s' lacks '%s'", e.msg, wanted);
+    cfg_free(c);
+    return h;
+}
+
+static report_headline run_one(const char *input, const char *out, const char *wanted)
+{
+    const char *const inputs[] = {at(input)};
+    return run(inputs, 1, out, "", &(report_opts){0}, wanted);
+}
+
+static void syn40(const char *name, const double *score)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,score,y,exam_day\n");
+    for (int i = 0; i < 40; i++)
+        text_addf(&t, "e%02d,p%02d,%.2f,%d,%d\n", i, i < 30 ? i : (i - 30) * 3, score[i], syn_y[i],
+                  i);
+    put(name, t.s);
+    text_release(&t);
+}
+
+static double metric(const json_t *tree, const char *id, const char *subset, const char *member)
+{
+    const json_t *m = report_tree_metric(tree, id, subset);
+    if (!m)
+        fail_msg("no metric %s of %s", id, subset);
+    const json_t *v = json_object_get(m, member);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static void near(double got, double want, double tol)
+{
+    if (!(fabs(got - want) <= tol))
+        fail_msg("got %.15g, want %.15g", got, want);
+}
+
+/* ---- numbers --------------------------------------------------------------------------------- */
+
+static void golden_numbers_in_eval_json(void **state)
+{
+    json_t *j = NULL;
+    syn40("a.csv", syn_a);
+    report_headline h = run_one("a.csv", "golden", NULL);
+    near(h.auc, .68625, 1e-10);
+    assert_int_equal(h.n_exams, 40);
+    assert_int_equal(h.n_patients, 30);
+    assert_int_equal(h.n_events, 20);
+    assert_string_equal(h.ci, "clustered-logit");
+    assert_true(json_read(at("golden/eval.json"), &j, NULL));
+    near(metric(j, "auc", "all", "value"), .68625, 1e-10);
+    near(metric(j, "auc_wald", "all", "lo"), .485095363727, 1e-10);
+    near(metric(j, "auc_wald", "all", "hi"), .887404636273, 1e-10);
+    near(metric(j, "ap", "all", "value"), .63370047212102, 1e-10);
+    near(metric(j, "pauc_10", "all", "value"), .513157894736842, 1e-10);
+    near(metric(j, "auc", "first_exam", "value"), .72, 1e-10);
+    near(metric(j, "auc", "last_exam", "value"), .693333333333, 1e-10);
+    assert_int_equal(metric(j, "auc", "first_exam", "n_events"), 15);
+    const json_t *row = json_array_get(
+        json_object_get(report_tree_by_id(j, "tables", "operating"), "rows"), 0); /* spec >= .8 */
+    near(json_number_value(json_array_get(row, 1)), .65, 1e-12);
+    near(json_number_value(json_object_get(json_array_get(row, 2), "v")), .20, 1e-12);
+    json_decref(j);
+}
+
+static void ensemble_is_the_mean_of_probabilities(void **state)
+{
+    json_t *j = NULL;
+    syn40("a.csv", syn_a);
+    syn40("b.csv", syn_b);
+    const char *const both[] = {at("a.csv"), at("b.csv")};
+    report_headline h = run(both, 2, "ens", "", &(report_opts){0}, NULL);
+    /* .73 in exact fractions. Sums of binary fractions without the grid of exam_round break two
+     * true ties and give the .7275 of golden G29. */
+    near(h.auc, .73, 1e-10);
+    assert_true(json_read(at("ens/eval.json"), &j, NULL));
+    const json_t *rows = json_object_get(report_tree_by_id(j, "tables", "members"), "rows");
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 1), 1), "v")), .7075,
+         1e-10);
+    json_decref(j);
+    put("other.csv", "exam_id,score,y\nx,.5,1\n");
+    const char *const odd[] = {at("a.csv"), at("other.csv")};
+    run(odd, 2, "ens2", "", &(report_opts){0}, "do not hold the same exams");
+}
+
+static void undefined_is_null_with_a_reason(void **state)
+{
+    json_t *j = NULL;
+    put("one.csv", "exam_id,score,y\na,.1,0\nb,.4,0\n");
+    report_headline h = run_one("one.csv", "one", NULL);
+    assert_true(isnan(h.auc));
+    assert_string_equal(h.reason, "ONE_CLASS");
+    put("few.csv", "exam_id,score,y\na,.1,0\nb,.4,0\nc,.35,1\nd,.8,1\n");
+    h = run_one("few.csv", "few", NULL);
+    assert_string_equal(h.reason, "FEW_EVENTS");
+    assert_true(json_read(at("few/eval.json"), &j, NULL));
+    assert_true(json_is_null(json_object_get(report_tree_metric(j, "auc", "all"), "value")));
+    assert_true(json_is_null(json_object_get(report_tree_metric(j, "ap", "all"), "value")));
+    json_decref(j);
+    put("none.csv", "exam_id,score,y\na,.1,\n");
+    run_one("none.csv", "none", "no exam has a label");
+}
+
+/* ---- rules ----------------------------------------------------------------------------------- */
+
+static void test_split_needs_final(void **state)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,score,y,split\n");
+    for (int i = 0; i < 20; i++)
+        text_addf(&t, "e%d,.%02d,%d,%s\n", i, i, i % 2, i < 12 ? "test" : "val");
+    put("mix.csv", t.s);
+    text_release(&t);
+    const char *const in[] = {at("mix.csv")};
+    run(in, 1, "mix", "", &(report_opts){0}, "the table holds several splits ('test' and 'val')");
+    run(in, 1, "mix", "eval.split=test", &(report_opts){0}, "test metrics need --final");
+    assert_false(fs_exists(at("mix/report.html")));
+    report_headline h = run(in, 1, "mix", "eval.split=test", &(report_opts){.final = true}, NULL);
+    assert_int_equal(h.n_exams, 12);
+    run(in, 1, "mix", "eval.split=test", &(report_opts){.final = true}, "--force overwrites");
+    run(in, 1, "mix", "eval.split=test", &(report_opts){.final = true, .force = true}, NULL);
+    char *log = get("mix/final.log"), *end = strchr(log, '\n');
+    assert_non_null(strchr(end + 1, '\n')); /* two looks, two lines */
+    assert_non_null(strstr(log, "data_sha256="));
+    mem_free(log);
+    h = run(in, 1, "val", "eval.split=val", &(report_opts){0}, NULL);
+    assert_int_equal(h.n_exams, 8);
+    run(in, 1, "val2", "eval.split=nosuch", &(report_opts){0}, "no row has the split 'nosuch'");
+}
+
+static void thresholds_from_other_women(void **state)
+{
+    json_t *j = NULL;
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,score,y\n");
+    for (int i = 0; i < 40; i++)
+        text_addf(&t, "v%02d,%.2f,%d\n", i, syn_b[i], syn_y[i]);
+    put("v.csv", t.s);
+    text_release(&t);
+    syn40("a.csv", syn_a);
+    const char *const in[] = {at("a.csv")};
+    run(in, 1, "fixed", "", &(report_opts){.val = at("v.csv")}, NULL);
+    assert_true(json_read(at("fixed/eval.json"), &j, NULL));
+    const json_t *row =
+        json_array_get(json_object_get(report_tree_by_id(j, "tables", "operating"), "rows"), 0);
+    near(json_number_value(json_array_get(row, 1)), .34, 1e-12); /* of B, golden G14 */
+    json_decref(j);
+    run(in, 1, "fixed2", "", &(report_opts){.val = at("a.csv")}, "who are also in --val");
+}
+
+static void flow_fails(const char *flow, const char *wanted)
+{
+    err e = {0};
+    json_t *j = NULL;
+    assert_true(json_parse(flow, strlen(flow), "flow", &j, NULL));
+    bool ok = report_in_check_flow(j, &e);
+    if (ok != (wanted == NULL) || (wanted && !strstr(e.msg, wanted)))
+        fail_msg("got '%s', wanted '%s'", ok ? "success" : e.msg, wanted ? wanted : "success");
+    json_decref(j);
+}
+
+static void books_must_balance(void **state)
+{
+    flow_fails("[{\"n_in\":10,\"n_out\":7},{\"n_in\":7,\"n_out\":7}]", NULL);
+    flow_fails("[{\"n_in\":10,\"n_out\":7,\"excluded\":3}]", NULL);
+    flow_fails("[{\"n_in\":10,\"n_out\":7,\"excluded\":2}]",
+               "does not add up: 10 in - 7 out is not 2");
+    flow_fails("[{\"n_in\":7,\"n_out\":10}]", "7 in, 10 out");
+    flow_fails("[{\"n_in\":10,\"n_out\":7},{\"n_in\":8,\"n_out\":8}]",
+               "begins with 8, the row before it ended with 7");
+    flow_fails("[{\"n_in\":10,\"n_out\":7,\"stage\":\"a\",\"unit\":\"files\"},"
+               "{\"n_in\":8,\"n_out\":8,\"stage\":\"b\",\"unit\":\"files\"}]",
+               "begins with 8");
+    flow_fails("[{\"n_in\":10,\"n_out\":7,\"unit\":\"files\"},{\"n_in\":2,\"n_out\":2,\"unit\":"
+               "\"exams\"}]",
+               NULL);
+    flow_fails("[{\"n_in\":10}]", "flow row 1");
+    flow_fails("[5]", "not an object");
+}
+
+/* ---- a whole PRED folder --------------------------------------------------------------------- */
+
+static const unsigned char png[] = {0x89, 'P', 'N', 'G',  '\r', '\n', 0x1a, '\n', 0,    0, 0, 13,
+                                    'I',  'H', 'D', 'R',  0,    0,    0,    1,    0,    0, 0, 1,
+                                    8,    0,   0,   0,    0,    0x3a, 0x7e, 0x9b, 0x55, 0, 0, 0,
+                                    10,   'I', 'D', 'A',  'T',  0x78, 0x9c, 0x63, 0x60, 0, 0, 0,
+                                    2,    0,   1,   0x48, 0xaf, 0xa4, 0x71, 0,    0,    0, 0, 'I',
+                                    'E',  'N', 'D', 0xae, 0x42, 0x60, 0x82};
+
+/* A PRED folder whose rows stand in an order drawn from `order_seed`. */
+static void make_pred(const char *dir, uint64_t order_seed)
+{
+    char name[128];
+    text t, rows[120];
+    int64_t order[120];
+    rng r;
+    for (int i = 0; i < 120; i++) {
+        rng_init(&r, 9, RNG_TEST, (uint64_t)(i / 4), 0);
+        int y = i / 4 % 3 == 0;
+        double base = 0.3 * rng_f64(&r) + 0.2 * y;
+        text_init(&rows[i]);
+        text_addf(&rows[i], "e%02d,p%02d,i%03d,%s,%s,%.6f,%d,%d,%s,val\n", i / 4, i / 8, i,
+                  i % 2 ? "L" : "R", i % 4 < 2 ? "CC" : "MLO", base + 0.01 * (i % 4), y,
+                  45 + i / 4 % 3, i / 4 < 26 ? "\"<i>ACME & Sons</i>\"" : "Rare");
+        order[i] = i;
+    }
+    rng_init(&r, order_seed, RNG_TEST, 999, 0);
+    if (order_seed)
+        rng_shuffle(&r, 120, order);
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,image_id,laterality,view,score,y,age,vendor,split\n");
+    for (int i = 0; i < 120; i++)
+        text_add(&t, rows[order[i]].s);
+    snprintf(name, sizeof name, "%s/pages", dir);
+    assert_true(fs_mkdirs(at(name), NULL));
+    snprintf(name, sizeof name, "%s/predictions.csv", dir);
+    put(name, t.s);
+    snprintf(name, sizeof name, "%s/predictions.json", dir);
+    put(name,
+        "{\"flow\":[{\"stage\":\"scan\",\"step\":\"<b>unreadable</b>\",\"reason\":\"F_BAD\","
+        "\"n_in\":130,\"n_out\":120,\"unit\":\"files\"}],"
+        "\"model\":{\"name\":\"<script>alert(1)</script>\",\"image_h\":256},"
+        "\"hashes\":{\"model\":\"abc\"},\"config_yaml\":\"a: </pre><script>\\n\",\"more\":1}");
+    snprintf(name, sizeof name, "%s/pages/x.png", dir);
+    assert_true(fs_write(at(name), png, sizeof png, NULL));
+    snprintf(name, sizeof name, "%s/pages/index.json", dir);
+    put(name, "[{\"exam_id\":\"e01\",\"view\":\"RCC\",\"file\":\"x.png\",\"score\":0.25,\"note\":"
+              "\"<img src=x>\"},{\"exam_id\":\"real\",\"view\":\"odd\",\"file\":\"x.png\"}]");
+    for (int i = 0; i < 120; i++)
+        text_release(&rows[i]);
+    text_release(&t);
+}
+
+static const char *const outputs[] = {
+    "eval.json",        "report.html",          "report.pdf",           "figures/roc.svg",
+    "figures/flow.svg", "figures/forest.svg",   "figures/scores.svg",   "tables/metrics.csv",
+    "tables/flow.csv",  "tables/subgroups.csv", "tables/operating.csv", "tables/sensitivity.csv"};
+
+static void same_bytes_for_any_threads_and_order(void **state)
+{
+    char name[128], sum[3][65];
+    make_pred("p1", 0);
+    make_pred("p2", 77);
+    for (int k = 0; k < 3; k++) {
+        const char *const in[] = {at(k == 2 ? "p2" : "p1")};
+        snprintf(name, sizeof name, "same%d", k);
+        run(in, 1, name, "", &(report_opts){.threads = k == 0 ? 1 : 4}, NULL);
+    }
+    for (size_t i = 0; i < COUNT_OF(outputs); i++) {
+        for (int k = 0; k < 3; k++) {
+            snprintf(name, sizeof name, "same%d/%s", k, outputs[i]);
+            assert_true(fs_sha256_file(at(name), sum[k], NULL));
+        }
+        assert_string_equal(sum[0], sum[1]);
+        assert_string_equal(sum[0], sum[2]);
+    }
+}
+
+static void nothing_foreign_reaches_the_page_unescaped(void **state)
+{
+    static const char *const never[] = {"<script",     "<i>ACME", "<b>unread", "<img src=x",
+                                        "javascript:", "url(",    "@import",   NULL};
+    make_pred("p3", 0);
+    run_one("p3", "esc", NULL);
+    char *html = get("esc/report.html"), *svg = get("esc/figures/flow.svg");
+    for (int i = 0; never[i]; i++)
+        if (strstr(html, never[i]) || strstr(svg, never[i]))
+            fail_msg("the page holds '%s'", never[i]);
+    assert_non_null(strstr(html, "&lt;script&gt;alert(1)"));
+    assert_non_null(strstr(html, "&lt;i&gt;ACME &amp; Sons&lt;/i&gt;"));
+    assert_non_null(strstr(html, "default-src 'none'"));
+    assert_non_null(strstr(html, "src=\"data:image/png;base64,iVBORw0KGgo"));
+    assert_non_null(strstr(html, "not acquired"));
+    for (const char *p = html; (p = strstr(p, "http")) != NULL; p++) /* only names, no addresses */
+        if (strncmp(p, "http://www.w3.org/2000/svg", 26) && strncmp(p, "http-equiv", 10))
+            fail_msg("the page holds '%.40s'", p);
+    mem_free(html);
+    mem_free(svg);
+}
+
+static void small_cells_are_masked(void **state)
+{
+    make_pred("p4", 0);
+    run_one("p4", "mask", NULL);
+    char *csv = get("mask/tables/subgroups.csv");
+    /* four exams of a rare manufacturer, one of them with cancer */
+    assert_non_null(strstr(csv, "Manufacturer,Rare,<5,<5,<5,,"));
+    mem_free(csv);
+}
+
+static void flow_ends_with_the_table(void **state)
+{
+    json_t *j = NULL, *row;
+    make_pred("p5", 0);
+    run_one("p5", "books", NULL);
+    assert_true(json_read(at("books/eval.json"), &j, NULL));
+    const json_t *flow = json_object_get(j, "flow");
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(flow, 0), "excluded")), 10);
+    row = json_array_get(flow, json_array_size(flow) - 1);
+    assert_int_equal(json_integer_value(json_object_get(row, "n_out")), 30);
+    assert_string_equal(json_string_value(json_object_get(row, "unit")), "exams");
+    json_decref(j);
+    put("p5/predictions.json", "{\"flow\":[{\"n_in\":130,\"n_out\":121,\"unit\":\"images\"}]}");
+    run_one("p5", "books2", "the flow ends with 121 images, but predictions.csv has 120 rows");
+    put("p5/predictions.json", "{\"flow\":[{\"n_in\":3,\"n_out\":5}]}");
+    run_one("p5", "books2", "predictions.json: flow row 1");
+    put("p5/predictions.json", "{\"flow\":7}");
+    run_one("p5", "books2", "'flow' is not a list");
+}
+
+static void bad_pages_fail(void **state)
+{
+    make_pred("p6", 0);
+    put("p6/pages/index.json",
+        "[{\"exam_id\":\"e\",\"view\":\"RCC\",\"file\":\"../predictions.csv\"}]");
+    run_one("p6", "pages", "'file' is not a plain file name");
+    put("p6/pages/index.json", "[{\"exam_id\":\"e\",\"view\":\"RCC\",\"file\":\"t.png\"}]");
+    put("p6/pages/t.png", "not a picture at all, but long enough to be one");
+    run_one("p6", "pages", "pages/t.png: not a PNG file");
+    put("p6/pages/index.json", "[{\"exam_id\":\"e\",\"view\":\"RCC\"}]");
+    run_one("p6", "pages", "file");
+    assert_false(fs_exists(at("pages/eval.json")));
+}
+
+static void names_and_uids_are_noticed(void **state)
+{
+    json_t *j = NULL;
+    make_pred("p7", 0);
+    put("p7/predictions.json", "{\"model\":{\"a\":\"DOE^JANE\",\"b\":\"1.2.840.113619.2.55.3.6\","
+                               "\"c\":\"19500101-1234\",\"d\":\"0.25, 0.5 and 1.2.3\"}}");
+    run_one("p7", "ids", NULL);
+    assert_true(json_read(at("ids/eval.json"), &j, NULL));
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(j, "privacy"), "suspicious")), 3);
+    json_decref(j);
+    char *html = get("ids/report.html");
+    assert_non_null(strstr(html, "3 of "));
+    mem_free(html);
+}
+
+static void tools_accept_the_files(void **state)
+{
+    char command[512];
+    make_pred("p8", 0);
+    run_one("p8", "tools", NULL);
+    if (system("command -v tidy >/dev/null 2>&1") == 0) {
+        snprintf(command, sizeof command, "tidy -q -e '%s' >/dev/null 2>&1",
+                 at("tools/report.html"));
+        assert_true(system(command) / 256 < 2); /* 1 = warnings, 2 = errors */
+    }
+    if (system("command -v qpdf >/dev/null 2>&1") == 0) {
+        snprintf(command, sizeof command, "qpdf --check '%s' >/dev/null 2>&1",
+                 at("tools/report.pdf"));
+        assert_int_equal(system(command), 0);
+    }
+    char *pdf = get("tools/report.pdf");
+    assert_memory_equal(pdf, "%PDF-", 5);
+    mem_free(pdf);
+}
+
+static void every_word_is_unique(void **state)
+{
+    for (int i = 0; i < report_text_count(); i++)
+        for (int k = 0; k < i; k++)
+            assert_string_not_equal(report_text_key(i), report_text_key(k));
+    text t;
+    text_init(&t);
+    report_fill(&t, "headline.interval", (const char *const[]){"hi", "2", "lo", "1", NULL});
+    assert_string_equal(t.s, "95 % confidence interval 1 to 2");
+    text_release(&t);
+}
+
+static int teardown(void **state)
+{
+    return fs_remove_tree(root, NULL) ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(golden_numbers_in_eval_json),
+        cmocka_unit_test(ensemble_is_the_mean_of_probabilities),
+        cmocka_unit_test(undefined_is_null_with_a_reason),
+        cmocka_unit_test(test_split_needs_final),
+        cmocka_unit_test(thresholds_from_other_women),
+        cmocka_unit_test(books_must_balance),
+        cmocka_unit_test(same_bytes_for_any_threads_and_order),
+        cmocka_unit_test(nothing_foreign_reaches_the_page_unescaped),
+        cmocka_unit_test(small_cells_are_masked),
+        cmocka_unit_test(flow_ends_with_the_table),
+        cmocka_unit_test(bad_pages_fail),
+        cmocka_unit_test(names_and_uids_are_noticed),
+        cmocka_unit_test(tools_accept_the_files),
+        cmocka_unit_test(every_word_is_unique),
+    };
+    log_set_level(LOG_ERROR);
+    snprintf(root, sizeof root, "/tmp/test_eval_report.XXXXXX");
+    if (!mkdtemp(root))
+        return 1;
+    return cmocka_run_group_tests(tests, NULL, teardown);
+}
