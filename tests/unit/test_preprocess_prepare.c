@@ -300,40 +300,46 @@ static void test_task(void **state)
 
 /* ---- the stage ------------------------------------------------------------------------------- */
 
+/* The first run on a store scans, the later ones prepare. */
+static bool stage_run(const char *store, int threads, const cfg *c, err *e)
+{
+    char *archive = fs_join(store, "../archive"), *base = fs_join(store, "catalog.db");
+    char *out = fs_join(store, "export.csv");
+    const char *roots[] = {archive};
+    scan_result sr;
+    prepare_result r;
+    catalog *cat = NULL;
+    bool ok;
+    if (!fs_exists(base)) {
+        scan_opts so = {roots, 1, store, c, threads, 0, 1, false};
+        ok = scan_run(&so, &sr, e);
+    } else {
+        prepare_opts o = {store, c, threads, 0, 1, false};
+        ok = prepare_run(&o, &r, e) && r.seen == r.kept + r.excluded + r.failed;
+        if (ok)
+            cat = catalog_open(store, true, e);
+        ok = cat && catalog_export(cat, r.config_id, out, e);
+        catalog_close(cat);
+    }
+    mem_free(out);
+    mem_free(base);
+    mem_free(archive);
+    return ok;
+}
+
 static int stage_main(const char *store, int threads)
 {
     err e = {0};
-    prepare_result r;
     log_set_level(LOG_ERROR);
     if (!worker_start(tasks, COUNT_OF(tasks), &e))
         return 99;
     cfg *c = config();
-    char *archive = fs_join(store, "../archive"), *base = fs_join(store, "catalog.db");
-    if (!fs_exists(base)) {
-        const char *roots[] = {archive};
-        scan_opts so = {roots, 1, store, c, threads, 0, 1, false};
-        scan_result sr;
-        if (!scan_run(&so, &sr, &e)) {
-            fprintf(stderr, "%s\n", e.msg);
-            return 98;
-        }
-        worker_stop();
-        return 0;
-    }
-    prepare_opts o = {store, c, threads, 0, 1, false};
-    if (!prepare_run(&o, &r, &e)) {
+    bool ok = stage_run(store, threads, c, &e);
+    if (!ok)
         fprintf(stderr, "%s\n", e.msg);
-        return 97;
-    }
-    if (r.seen != r.kept + r.excluded + r.failed)
-        return 96;
-    catalog *cat = catalog_open(store, true, &e);
-    char *out = fs_join(store, "export.csv");
-    if (!cat || !catalog_export(cat, r.config_id, out, &e))
-        return 95;
-    catalog_close(cat);
+    cfg_free(c);
     worker_stop();
-    return 0;
+    return ok ? 0 : 98;
 }
 
 /* Run the stage in a process of its own; returns the wait status. */
