@@ -1,0 +1,414 @@
+/* scan over a small archive: one row per file, the right reason for each, resume, changes, files
+ * that go, shards and their merge, the export that is the same for any number of threads, and no
+ * identifier outside the store. */
+#include "tests/unit/dicom_bytes.h"
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/worker.h"
+#include "dicom/catalog.h"
+#include "dicom/pixels.h"
+#include "dicom/scan.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+static char base[64];
+static const cfg_group *const groups[] = {&scan_options};
+
+static char *at(const char *name)
+{
+    return fs_join(base, name);
+}
+
+static void save(const char *name, bytes b)
+{
+    err e = {0};
+    char *p = at(name), *slash = strrchr(p, '/');
+    *slash = '\0';
+    assert_true(fs_mkdirs(p, &e));
+    *slash = '/';
+    assert_true(fs_write(p, b.p, b.n, &e));
+    mem_free(p);
+    free(b.p);
+}
+
+static bytes exam_file(const char *patient, const char *study, const char *sop, const char *view,
+                       const char *side)
+{
+    bytes b = {0};
+    image m = IMAGE(.ts = TS_EXPLICIT);
+    preamble(&b, TS_EXPLICIT);
+    str(&b, 0x0008, 0x0016, "UI", UID_MG);
+    str(&b, 0x0008, 0x0018, "UI", sop);
+    str(&b, 0x0008, 0x0020, "DA", "20200131");
+    str(&b, 0x0008, 0x0060, "CS", "MG");
+    str(&b, 0x0010, 0x0020, "LO", patient);
+    str(&b, 0x0018, 0x5101, "CS", view);
+    str(&b, 0x0020, 0x000D, "UI", study);
+    str(&b, 0x0020, 0x0062, "CS", side);
+    image_module(&b, m);
+    native_pixels(&b, &m);
+    return b;
+}
+
+static void make_archive(void)
+{
+    save("arch/p1/lcc", exam_file("CANARY1", "1.9.1", "1.9.1.1", "CC", "L"));
+    save("arch/p1/lmlo", exam_file("CANARY1", "1.9.1", "1.9.1.2", "MLO", "L"));
+    save("arch/p2/rcc", exam_file("CANARY2", "1.9.2", "1.9.2.1", "CC", "R"));
+    bytes cut = exam_file("CANARY3", "1.9.3", "1.9.3.1", "CC", "R");
+    cut.n -= 10;
+    save("arch/p3/cut", cut);
+    bytes txt = {0};
+    put(&txt, "hello, this is no image", 23);
+    save("arch/readme.txt", txt);
+    bytes none = {0};
+    preamble(&none, TS_EXPLICIT);
+    identity(&none);
+    save("arch/p4/report", none);
+    char *link = at("arch/link");
+    assert_int_equal(symlink("readme.txt", link), 0);
+    mem_free(link);
+}
+
+static bool run(const char *store, int threads, const char *set, scan_opts o, scan_result *r,
+                err *e)
+{
+    char *archive = at("arch"), *s = at(store);
+    const char *list[] = {archive};
+    cfg *c = cfg_new(groups, 1);
+    memset(e, 0, sizeof(*e));
+    if (set)
+        assert_true(cfg_set(c, set, e));
+    o.archive = list;
+    o.n_archives = 1;
+    o.store = s;
+    o.config = c;
+    o.threads = threads;
+    o.shard_n = o.shard_n ? o.shard_n : 1;
+    bool ok = scan_run(&o, r, e);
+    cfg_free(c);
+    mem_free(archive);
+    mem_free(s);
+    return ok;
+}
+
+static char *export_of(const char *store)
+{
+    err e = {0};
+    char *s = at(store), *csv = at("export.csv"), *data;
+    size_t n;
+    catalog *c = catalog_open(s, false, &e);
+    assert_non_null(c);
+    assert_true(catalog_export(c, NULL, csv, &e));
+    catalog_close(c);
+    assert_true(fs_read(csv, 1 << 20, &data, &n, &e));
+    mem_free(s);
+    mem_free(csv);
+    return data;
+}
+
+typedef struct seen {
+    int n;
+    char line[16][160];
+} seen;
+static bool note(void *ctx, const catalog_row *r, err *e)
+{
+    seen *s = ctx;
+    snprintf(s->line[s->n++], 160, "%s %s %s %c %s %zu %zu", r->path, reason_name(r->scan_reason),
+             record_view_name(r->rec.view), r->rec.side ? r->rec.side : '-', r->rec.patient_id,
+             strlen(r->patient), strlen(r->image));
+    return true;
+}
+static seen rows_of(const char *store)
+{
+    err e = {0};
+    seen s = {0};
+    char *p = at(store);
+    catalog *c = catalog_open(p, false, &e);
+    assert_non_null(c);
+    assert_true(catalog_each(c, NULL, note, &s, &e));
+    assert_int_equal(catalog_count(c), s.n);
+    catalog_close(c);
+    mem_free(p);
+    return s;
+}
+static const char *row(const seen *s, const char *path)
+{
+    for (int i = 0; i < s->n; i++)
+        if (strncmp(s->line[i], path, strlen(path)) == 0 && s->line[i][strlen(path)] == ' ')
+            return s->line[i] + strlen(path) + 1;
+    return "missing";
+}
+
+static void outcomes(void **state)
+{
+    err e;
+    scan_result r;
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.seen, 7);
+    assert_int_equal(r.candidates, 3);
+    assert_int_equal(r.failed, 4);
+    assert_int_equal(r.unchanged, 0);
+    seen s = rows_of("st");
+    assert_int_equal(s.n, 7);
+    assert_string_equal(row(&s, "p1/lcc"), " CC L CANARY1 32 32");
+    assert_string_equal(row(&s, "p1/lmlo"), " MLO L CANARY1 32 32");
+    assert_string_equal(row(&s, "p3/cut"), "IO_TRUNCATED CC R CANARY3 32 32");
+    assert_string_equal(row(&s, "p4/report"), "NOT_IMAGE  - W-0001 32 32");
+    assert_string_equal(row(&s, "readme.txt"), "IO_UNREADABLE  -  0 0");
+    assert_string_equal(row(&s, "link"), "IO_UNREADABLE  -  0 0");
+    struct stat st;
+    char *p = at("st/catalog.db");
+    assert_int_equal(stat(p, &st), 0);
+    assert_int_equal(st.st_mode & 0777, 0600);
+    mem_free(p);
+}
+
+static void same_bytes_for_any_threads(void **state)
+{
+    err e;
+    scan_result r;
+    char *key = at("st/key"), *dir = at("st4"), *copy = at("st4/key"), *data;
+    size_t n;
+    assert_true(fs_mkdirs(dir, &e));
+    assert_true(fs_read(key, 100, &data, &n, &e));
+    assert_true(fs_write(copy, data, n, &e));
+    assert_int_equal(chmod(copy, 0600), 0);
+    assert_true(run("st4", 4, NULL, (scan_opts){0}, &r, &e));
+    char *a = export_of("st"), *b = export_of("st4");
+    assert_string_equal(a, b);
+    assert_null(strstr(a, "CANARY"));
+    assert_null(strstr(a, "1.9.1"));
+    assert_null(strstr(a, "2020"));
+    assert_null(strstr(a, "lmlo"));
+    assert_non_null(strstr(a, "MLO"));
+    mem_free(a);
+    mem_free(b);
+    mem_free(data);
+    mem_free(key);
+    mem_free(dir);
+    mem_free(copy);
+}
+
+static void resumes(void **state)
+{
+    err e;
+    scan_result r;
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.seen, 7);
+    assert_int_equal(r.unchanged, 6); /* what could not be opened is tried again */
+    assert_int_equal(r.candidates, 3);
+    char *store = at("st"), *gone = at("arch/p2/rcc");
+    catalog *c = catalog_open(store, true, &e);
+    catalog_row one = {.id = 1, .primary = REASON_NONE, .shard = 3, .shard_row = 4};
+    reason_add(&one.reasons, REASON_LOSSY);
+    assert_true(catalog_begin(c, &e));
+    assert_true(catalog_set_prepared(c, "cfg", &one, &e));
+    assert_true(catalog_commit(c, &e));
+    catalog_close(c);
+    /* a file that changed is read again, one that went is not visited any more */
+    save("arch/p1/lmlo", exam_file("CANARY1", "1.9.1", "1.9.1.2", "ML", "L"));
+    assert_int_equal(unlink(gone), 0);
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.seen, 6);
+    assert_int_equal(r.unchanged, 4);
+    seen s = rows_of("st");
+    assert_int_equal(s.n, 6);
+    assert_string_equal(row(&s, "p1/lmlo"), " ML L CANARY1 32 32");
+    assert_string_equal(row(&s, "p2/rcc"), "missing");
+    /* it comes back with its old row */
+    save("arch/p2/rcc", exam_file("CANARY2", "1.9.2", "1.9.2.1", "CC", "R"));
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    s = rows_of("st");
+    assert_int_equal(s.n, 7);
+    mem_free(store);
+    mem_free(gone);
+}
+
+typedef struct outcome {
+    int prepared, shard_row, lossy;
+} outcome;
+static bool look(void *ctx, const catalog_row *r, err *e)
+{
+    outcome *o = ctx;
+    if (r->prepared) {
+        o->prepared++;
+        o->shard_row = r->shard_row;
+        o->lossy = reason_has(&r->reasons, REASON_LOSSY);
+    }
+    return true;
+}
+static outcome outcomes_of(const char *config)
+{
+    err e = {0};
+    outcome o = {0};
+    char *p = at("st");
+    catalog *c = catalog_open(p, false, &e);
+    assert_true(catalog_each(c, config, look, &o, &e));
+    catalog_close(c);
+    mem_free(p);
+    return o;
+}
+
+/* Outcomes of prepare stay while the facts stay, and belong to one config. */
+static void prepared_rows(void **state)
+{
+    err e;
+    scan_result r;
+    char *p = at("st");
+    catalog *c = catalog_open(p, true, &e);
+    seen s = {0};
+    assert_true(catalog_each(c, NULL, note, &s, &e));
+    db_stmt *q = db_prepare(catalog_db(c), "SELECT id FROM file WHERE path = 'p1/lcc'", &e);
+    assert_int_equal(db_step(q, &e), 1);
+    catalog_row one = {.id = db_i64(q, 0), .shard = 3, .shard_row = 4};
+    assert_int_equal(db_step(q, &e), 0);
+    reason_add(&one.reasons, REASON_LOSSY);
+    assert_true(catalog_begin(c, &e));
+    assert_true(db_exec(catalog_db(c), "DELETE FROM reason; DELETE FROM prepared", &e));
+    assert_true(catalog_set_prepared(c, "cfg", &one, &e));
+    assert_true(catalog_commit(c, &e));
+    catalog_close(c);
+    mem_free(p);
+    outcome o = outcomes_of("cfg");
+    assert_int_equal(o.prepared, 1);
+    assert_int_equal(o.shard_row, 4);
+    assert_int_equal(o.lossy, 1);
+    assert_int_equal(outcomes_of("other").prepared, 0);
+    assert_int_equal(outcomes_of(NULL).prepared, 0);
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(outcomes_of("cfg").prepared, 1);
+    save("arch/p1/lcc", exam_file("CANARY1", "1.9.1", "1.9.1.1", "CC", "R"));
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(outcomes_of("cfg").prepared, 0);
+    save("arch/p1/lcc", exam_file("CANARY1", "1.9.1", "1.9.1.1", "CC", "L"));
+}
+
+static void sidecar_is_applied(void **state)
+{
+    err e;
+    scan_result r;
+    bytes b = {0};
+    image m = IMAGE(.ts = TS_EXPLICIT);
+    char *csv = at("side.csv");
+    char set[200];
+    preamble(&b, TS_EXPLICIT);
+    image_module(&b, m);
+    native_pixels(&b, &m);
+    save("arch/bare", b);
+    snprintf(set, sizeof(set), "scan.sidecar=%s", csv);
+    const char *text1 = "file,patient_id,laterality,view\nbare,CANARY9,L,CC\n";
+    assert_true(fs_write(csv, text1, strlen(text1), &e));
+    assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
+    seen s = rows_of("st");
+    assert_string_equal(row(&s, "bare"), "  -  0 32");
+    /* a new sidecar reads everything again, the same one nothing */
+    assert_true(run("st", 2, set, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.unchanged, 0);
+    s = rows_of("st");
+    assert_string_equal(row(&s, "bare"), " CC L CANARY9 32 32");
+    assert_true(run("st", 2, set, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.unchanged, 7);
+    const char *text2 = "file,view\np1/lcc,MLO\n";
+    assert_true(fs_write(csv, text2, strlen(text2), &e));
+    assert_false(run("st", 2, set, (scan_opts){0}, &r, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "side.csv line 2: view contradicts"));
+    mem_free(csv);
+}
+
+static void shards(void **state)
+{
+    err e;
+    scan_result r, sum = {0};
+    char *key = at("st/key"), *dir = at("sh"), *copy = at("sh/key"), *data;
+    size_t n;
+    assert_true(fs_mkdirs(dir, &e));
+    assert_true(fs_read(key, 100, &data, &n, &e));
+    assert_true(fs_write(copy, data, n, &e));
+    assert_int_equal(chmod(copy, 0600), 0);
+    for (int k = 0; k < 3; k++) {
+        if (k == 2) {
+            assert_false(run("sh", 1, NULL, (scan_opts){.merge = true}, &r, &e));
+            assert_non_null(strstr(e.msg, "only 2 of 3 shards"));
+        }
+        assert_true(run("sh", 1, NULL, (scan_opts){.shard_k = k, .shard_n = 3}, &r, &e));
+        sum.seen += r.seen;
+    }
+    assert_int_equal(sum.seen, 8);
+    assert_true(run("sh", 1, NULL, (scan_opts){.merge = true}, &r, &e));
+    assert_int_equal(r.seen, 8);
+    assert_int_equal(r.candidates, 4);
+    assert_true(run("st", 3, NULL, (scan_opts){0}, &r, &e));
+    char *a = export_of("st"), *b = export_of("sh");
+    assert_string_equal(a, b);
+    /* merging again changes nothing */
+    assert_true(run("sh", 1, NULL, (scan_opts){.merge = true}, &r, &e));
+    char *c = export_of("sh");
+    assert_string_equal(b, c);
+    mem_free(a);
+    mem_free(b);
+    mem_free(c);
+    mem_free(data);
+    mem_free(key);
+    mem_free(dir);
+    mem_free(copy);
+}
+
+static void errors(void **state)
+{
+    err e = {0};
+    scan_result r;
+    char *store = at("st-none"), *missing = at("CANARY-folder");
+    const char *list[] = {missing};
+    cfg *c = cfg_new(groups, 1);
+    scan_opts o = {
+        .archive = list, .n_archives = 1, .store = store, .config = c, .shard_n = 1, .threads = 1};
+    assert_false(scan_run(&o, &r, &e));
+    assert_int_equal(e.code, ERR_IO);
+    assert_null(strstr(e.msg, "CANARY"));
+    assert_null(catalog_open(base, false, &e));
+    assert_non_null(strstr(e.msg, "mammovit scan"));
+    cfg_free(c);
+    mem_free(store);
+    mem_free(missing);
+}
+
+static int setup(void **state)
+{
+    memcpy(base, "/tmp/mammovit-scan-XXXXXX", 26);
+    if (!mkdtemp(base))
+        return -1;
+    make_archive();
+    return 0;
+}
+static int teardown(void **state)
+{
+    err e = {0};
+    return fs_remove_tree(base, &e) ? 0 : -1;
+}
+
+int main(void)
+{
+    static const worker_task tasks[] = {{"scan", scan_header_task, pixels_init}};
+    err e = {0};
+    log_set_level(LOG_ERROR);
+    if (!worker_start(tasks, 1, &e)) {
+        fprintf(stderr, "%s\n", e.msg);
+        return 1;
+    }
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(outcomes),
+        cmocka_unit_test(same_bytes_for_any_threads),
+        cmocka_unit_test(resumes),
+        cmocka_unit_test(prepared_rows),
+        cmocka_unit_test(sidecar_is_applied),
+        cmocka_unit_test(shards),
+        cmocka_unit_test(errors),
+    };
+    int failed = cmocka_run_group_tests(tests, setup, teardown);
+    worker_stop();
+    return failed;
+}

@@ -1,0 +1,133 @@
+/* The sidecar fills what is absent, reports what contradicts, and never quotes a value. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/text.h"
+#include "dicom/record.h"
+
+static char path[64];
+
+static sidecar *open_text(const char *csv, err *e)
+{
+    err w = {0};
+    memset(e, 0, sizeof(*e));
+    assert_true(fs_write(path, csv, strlen(csv), &w));
+    return sidecar_open(path, e);
+}
+
+static void fills(void **state)
+{
+    err e;
+    record r;
+    int32_t day;
+    sidecar *s = open_text("file;patient_id;study_uid;exam_date;laterality;view;age;modality;"
+                           "manufacturer;row_mm;note\n"
+                           "a.dcm;007;1.2;2020-05-06;left;mlo;61;mg;Hologic;0.07;x\n"
+                           "deep/b.dcm;008;;;R;;;;;;\n"
+                           "b.dcm;009;;;;;;;;;\n",
+                           &e);
+    assert_non_null(s);
+    record_clear(&r);
+    assert_true(sidecar_apply(s, "x/y/a.dcm", &r, &e));
+    assert_true(text_date("20200506", &day));
+    assert_string_equal(r.patient_id, "007");
+    assert_string_equal(r.study_uid, "1.2");
+    assert_int_equal(r.exam_day, day);
+    assert_int_equal(r.side, 'L');
+    assert_string_equal(r.side_source, "sidecar");
+    assert_int_equal(r.view, VIEW_MLO);
+    assert_int_equal(r.age, 61);
+    assert_string_equal(r.modality, "MG");
+    assert_string_equal(r.vendor, "HOLOGIC");
+    assert_float_equal(r.row_mm, 0.07, 0);
+    assert_float_equal(r.col_mm, 0.07, 0);
+    /* the relative path wins over the base name */
+    record_clear(&r);
+    assert_true(sidecar_apply(s, "deep/b.dcm", &r, &e));
+    assert_string_equal(r.patient_id, "008");
+    record_clear(&r);
+    assert_true(sidecar_apply(s, "other/b.dcm", &r, &e));
+    assert_string_equal(r.patient_id, "009");
+    record_clear(&r);
+    assert_true(sidecar_apply(s, "unknown.dcm", &r, &e));
+    assert_string_equal(r.patient_id, "");
+    sidecar_free(s);
+}
+
+static void contradictions(void **state)
+{
+    err e;
+    record r;
+    sidecar *s = open_text("file,patient_id,laterality,view,row_mm\na.dcm,SECRET7,L,CC,0.07\n", &e);
+    assert_non_null(s);
+    record_clear(&r);
+    r.side = 'R';
+    r.row_mm = 0.0702;
+    assert_true(sidecar_apply(s, "a.dcm", &r, &e));
+    assert_int_equal(r.side, 'R');
+    assert_int_equal(r.side_conflict, TRI_YES);
+    assert_float_equal(r.row_mm, 0.0702, 0);
+    record_clear(&r);
+    r.view = VIEW_MLO;
+    assert_false(sidecar_apply(s, "a.dcm", &r, &e));
+    assert_int_equal(e.code, ERR_INPUT);
+    assert_non_null(strstr(e.msg, "line 2: view contradicts the header"));
+    record_clear(&r);
+    text_copy(r.patient_id, sizeof(r.patient_id), "SECRET8");
+    assert_false(sidecar_apply(s, "a.dcm", &r, &e));
+    assert_non_null(strstr(e.msg, "patient_id contradicts"));
+    assert_null(strstr(e.msg, "SECRET"));
+    sidecar_free(s);
+}
+
+static void refused(void **state)
+{
+    static const struct {
+        const char *csv, *want;
+    } t[] = {
+        {"name,view\na,CC\n", "file"},
+        {"file,view\na.dcm,QQ\n", "line 2: view is no known view"},
+        {"file,laterality\na.dcm,X\n", "laterality must be L, R or B"},
+        {"file,exam_date\na.dcm,31.1.2020\n", "exam_date is no date"},
+        {"file,age\na.dcm,old\n", "age must be whole years"},
+        {"file,row_mm\na.dcm,-1\n", "row_mm must be a pixel size"},
+        {"file,view\na.dcm,CC\nb.dcm,CC\na.dcm,MLO\n", "lines 2 and 4 are about the same file"},
+        {"file,view\n,CC\n", "file is empty"},
+    };
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        err e;
+        assert_null(open_text(t[i].csv, &e));
+        assert_int_equal(e.code, ERR_INPUT);
+        if (!strstr(e.msg, t[i].want))
+            fail_msg("'%s' lacks '%s'", e.msg, t[i].want);
+    }
+}
+
+static int setup(void **state)
+{
+    memcpy(path, "/tmp/mammovit-sidecar-XXXXXX", 29);
+    int fd = mkstemp(path);
+    if (fd < 0)
+        return -1;
+    close(fd);
+    return 0;
+}
+static int teardown(void **state)
+{
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(fills), cmocka_unit_test(contradictions),
+                                       cmocka_unit_test(refused)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
