@@ -47,7 +47,7 @@ printf 'train:\n  epochs: 3\n  epochs: 4\n' >"$work/twice.yaml"
 expect repeated_key 3 "twice.yaml:3" flops -c "$work/twice.yaml"
 printf 'train: [\n' >"$work/broken.yaml"
 expect broken_yaml 3 "broken.yaml" flops -c "$work/broken.yaml"
-expect absent_config 4 "none.yaml" flops -c "$work/none.yaml"
+expect absent_config 3 "none.yaml" flops -c "$work/none.yaml"
 
 # every key is in configs/default.yaml, and the shipped files are accepted
 if [ -f "$top/configs/default.yaml" ]; then
@@ -63,7 +63,7 @@ done
 
 # inputs that are not there or not what the verb takes
 expect no_such_archive 4 "" scan "$work/nothing" -o "$work/s1"
-expect no_such_cohort 4 "" train --set run.cohort="$work/nothing.h5" -o "$work/r1"
+expect no_such_cohort 3 "does not exist" train --set run.cohort="$work/nothing.h5" -o "$work/r1"
 expect no_such_store 3 "" prepare "$work/nothing"
 expect no_such_show 3 "does not exist" show "$work/nothing"
 expect no_such_verify 3 "does not exist" verify "$work/nothing"
