@@ -173,13 +173,13 @@ static void exams_ignore_image_order_and_copies(void **state)
         scores s[3];
         exam_table t[3];
         scores_row row[60];
-        char name[60][3][8];
+        char name[60][3][16];
         int64_t order[60];
         rng_init(&r, seed, RNG_TEST, 3, 0);
         for (int i = 0; i < 60; i++) {
-            snprintf(name[i][0], 8, "e%u", rng_below(&r, 15));
-            snprintf(name[i][1], 8, "i%d", i);
-            snprintf(name[i][2], 8, "j%d", i);
+            snprintf(name[i][0], sizeof name[i][0], "e%u", rng_below(&r, 15));
+            snprintf(name[i][1], sizeof name[i][1], "i%d", i);
+            snprintf(name[i][2], sizeof name[i][2], "j%d", i);
             row[i] = (scores_row){.exam = name[i][0],
                                   .patient = name[i][0],
                                   .image = name[i][1],
