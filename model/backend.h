@@ -10,15 +10,15 @@
 typedef struct backend backend;
 struct param_set;
 
-/* device: "auto", "cpu", "cuda", "cuda:n". auto = cuda if this build has it and a card is there, else
- * cpu. Asking for cuda where it is not built is ERR_CONFIG with a plain sentence. The pool is
+/* device: "auto", "cpu", "cuda", "cuda:n". auto = cuda if this build has it and a card is there,
+ * else cpu. Asking for cuda where it is not built is ERR_CONFIG with a plain sentence. The pool is
  * borrowed. */
 backend *backend_new(const char *device, pool *p, err *e);
 void backend_free(backend *b);
-const char *backend_name(const backend *b);        /* "cpu" */
-const char *backend_isa(const backend *b);         /* "avx512_core_amx", what identity holds for */
+const char *backend_name(const backend *b); /* "cpu" */
+const char *backend_isa(const backend *b);  /* "avx512_core_amx", what identity holds for */
 
-void *backend_alloc(backend *b, size_t bytes);     /* zeroed device memory */
+void *backend_alloc(backend *b, size_t bytes); /* zeroed device memory */
 void backend_dealloc(backend *b, void *p);
 void backend_to_host(backend *b, void *dst, const void *src, size_t bytes);
 void backend_to_device(backend *b, void *dst, const void *src, size_t bytes);

@@ -10,15 +10,15 @@
 
 /* Options "model.*"; bound from model_options. */
 typedef struct model_cfg {
-    const char *name;  /* timm name, such as "deit_small_patch16_224"; alias "*_in21k" */
-    int64_t image_h;   /* px; 0 = the name's own size */
+    const char *name; /* timm name, such as "deit_small_patch16_224"; alias "*_in21k" */
+    int64_t image_h;  /* px; 0 = the name's own size */
     int64_t image_w;
-    int64_t patch;     /* px; 0 = the name's */
-    int64_t depth;     /* 0 = the name's */
-    int64_t channels;  /* 1 for mammograms, 3 in published figures */
+    int64_t patch;    /* px; 0 = the name's */
+    int64_t depth;    /* 0 = the name's */
+    int64_t channels; /* 1 for mammograms, 3 in published figures */
     int64_t classes;
-    double keep_rate;  /* 0 < k <= 1: fraction of patches kept in training */
-    double head_init;  /* sd of the head's normal initialisation */
+    double keep_rate; /* 0 < k <= 1: fraction of patches kept in training */
+    double head_init; /* sd of the head's normal initialisation */
 } model_cfg;
 extern const cfg_group model_options;
 
@@ -31,14 +31,14 @@ void model_free(model *m);
 const model_cfg *model_config(const model *m); /* resolved: no zeros left */
 const char *model_names(int i);                /* names of the table in order, NULL at the end */
 param_set *model_params(model *m);
-int model_patches(const model *m);             /* N = grid rows x grid columns */
-int model_width(const model *m);               /* D, size of the feature vector */
+int model_patches(const model *m); /* N = grid rows x grid columns */
+int model_width(const model *m);   /* D, size of the feature vector */
 void model_grid(const model *m, int *rows, int *cols);
 /* k = trunc(N * keep) in IEEE double, patchdropout.md 1. */
 int model_kept(const model *m, double keep);
 
-/* How one sample is read from its raw image: out(x, y) = image at affine * (x, y, 1), pixel centres at
- * integer + 0.5, bilinear, 0 outside; then v = contrast * (v - 0.5) + 0.5 + brightness on [0,1]
+/* How one sample is read from its raw image: out(x, y) = image at affine * (x, y, 1), pixel centres
+ * at integer + 0.5, bilinear, 0 outside; then v = contrast * (v - 0.5) + 0.5 + brightness on [0,1]
  * clipped to [0,1], then (v - mean) / sd. All of it inside op_patch, for kept patches only. */
 typedef struct model_view {
     float affine[6]; /* source x = a0*x + a1*y + a2, source y = a3*x + a4*y + a5; px */
@@ -53,7 +53,7 @@ typedef struct model_batch {
     const uint16_t *const *image; /* b pointers to channels x [h, w], 65535 = 1.0 */
     const model_view *view;       /* b entries, or NULL = identity for all */
     float mean, sd;               /* normalisation on the [0,1] scale */
-    const int32_t *keep;          /* [b, n_keep] ascending patch indices 0..N-1, NULL = all patches */
+    const int32_t *keep; /* [b, n_keep] ascending patch indices 0..N-1, NULL = all patches */
     int n_keep;
 } model_batch;
 /* -> logits [b, 1, classes]. In a run made for training every op is recorded. */
@@ -61,8 +61,8 @@ tensor *model_forward(model *m, run *r, const model_batch *batch);
 /* As model_forward but returns the head's input (final norm, CLS token) [b, 1, D]. */
 tensor *model_features(model *m, run *r, const model_batch *batch);
 
-/* Exact counts from a shape-only tape (design.md 3). macs: the published form (given channels, all N
- * patches embedded, full last block, LayerNorm 5 per element: patchdropout.md 8, "fvcore"). */
+/* Exact counts from a shape-only tape (design.md 3). macs: the published form (given channels, all
+ * N patches embedded, full last block, LayerNorm 5 per element: patchdropout.md 8, "fvcore"). */
 typedef struct model_counts {
     int64_t macs, macs_executed, params;
     int n_tokens;

@@ -17,7 +17,15 @@ void run_reset(run *r); /* forget tensors and record; memory is kept for the nex
 void run_free(run *r);
 /* Walk the record in reverse from `loss` [1,1,1]; parameter gradients are added to. */
 void run_backward(run *r, tensor *loss);
+/* As run_backward from any tensor, with its gradient given (host, count floats). */
+void run_backward_from(run *r, tensor *y, const float *dy);
 size_t run_bytes(const run *r); /* arena bytes in use */
+size_t run_held(const run *r);  /* arena bytes owned: flat once the largest step has run */
+/* A tensor with the given values (host, b*n*c floats; NULL = zeros); fixed: it wants no gradient.
+ */
+tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed);
+/* Host copy of the gradient of a tensor made by run_input, zeros if nothing reached it. */
+void run_read_grad(run *r, const tensor *t, float *out);
 
 /* Softmax cross-entropy with label smoothing, mean over the batch (weights: sum(w*l)/sum(w)).
  * logits [b,1,K]; labels [b] in 0..K-1; weights [b] or NULL. -> [1,1,1] */

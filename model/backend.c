@@ -1,0 +1,79 @@
+/* Selection of a device by name, and the calls that go straight to its table. */
+#include "model/backend.h"
+
+#include <string.h>
+
+#include "model/ops_table.h"
+#include "model/param.h"
+
+backend *backend_new(const char *device, pool *p, err *e)
+{
+    bool cuda = strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0;
+    if (cuda) {
+        err_set(e, ERR_CONFIG, "device '%s': this build has no CUDA backend; use cpu or auto",
+                device);
+        return NULL;
+    }
+    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
+        err_set(e, ERR_CONFIG, "device '%s' is not one of auto, cpu, cuda, cuda:N", device);
+        return NULL;
+    }
+    return cpu_open(p, e);
+}
+
+void backend_free(backend *b)
+{
+    if (b)
+        b->ops->close(b);
+}
+
+const char *backend_name(const backend *b)
+{
+    return b->ops->name;
+}
+
+const char *backend_isa(const backend *b)
+{
+    return b->isa;
+}
+
+void *backend_alloc(backend *b, size_t bytes)
+{
+    void *p = b->ops->alloc(b, bytes);
+    b->ops->zero(b, p, bytes);
+    return p;
+}
+
+void backend_dealloc(backend *b, void *p)
+{
+    if (p)
+        b->ops->dealloc(b, p);
+}
+
+void backend_to_host(backend *b, void *dst, const void *src, size_t bytes)
+{
+    b->ops->to_host(b, dst, src, bytes);
+}
+
+void backend_to_device(backend *b, void *dst, const void *src, size_t bytes)
+{
+    b->ops->to_device(b, dst, src, bytes);
+}
+
+void backend_step_sgd(backend *b, param_set *s, float *const *v, const backend_sgd *o)
+{
+    b->ops->step_sgd(b, s, v, o);
+    param_touched(s);
+}
+
+void backend_step_adamw(backend *b, param_set *s, float *const *m, float *const *v,
+                        const backend_adamw *o)
+{
+    b->ops->step_adamw(b, s, m, v, o);
+    param_touched(s);
+}
+
+void backend_grad_norms(backend *b, param_set *s, double *out)
+{
+    b->ops->grad_norms(b, s, out);
+}

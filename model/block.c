@@ -1,0 +1,152 @@
+/* The parts of a plain vision transformer: pre-norm blocks, CLS token, exact GELU (patchdropout.md
+ * 3).
+ */
+#include "model/block.h"
+
+#include <stdio.h>
+
+#include "model/select.h"
+
+#define VIT_EPS 1e-6f
+
+static param *add(param_set *s, const char *prefix, const char *name, int rows, int cols)
+{
+    char full[sizeof s->p->name];
+    int n = snprintf(full, sizeof full, "%s%s", prefix, name);
+    if (n < 0 || n >= (int)sizeof full)
+        BUG("parameter name '%s%s' is too long", prefix, name);
+    const int shape[2] = {rows, cols};
+    return param_add(s, full, cols ? 2 : 1, shape);
+}
+
+typedef struct weight_spec {
+    param **w, **b;
+    const char *name;
+    int rows, cols; /* cols 0 = a norm */
+} weight_spec;
+
+static void add_pair(param_set *s, const char *prefix, const weight_spec *k)
+{
+    char name[48];
+    snprintf(name, sizeof name, "%s.weight", k->name);
+    *k->w = add(s, prefix, name, k->rows, k->cols);
+    snprintf(name, sizeof name, "%s.bias", k->name);
+    *k->b = add(s, prefix, name, k->rows, 0);
+}
+
+void block_params(block *k, param_set *s, const char *prefix, int d, int heads)
+{
+    const weight_spec spec[] = {
+        {&k->norm1_w, &k->norm1_b, "norm1", d, 0},   {&k->qkv_w, &k->qkv_b, "attn.qkv", 3 * d, d},
+        {&k->proj_w, &k->proj_b, "attn.proj", d, d}, {&k->norm2_w, &k->norm2_b, "norm2", d, 0},
+        {&k->fc1_w, &k->fc1_b, "mlp.fc1", 4 * d, d}, {&k->fc2_w, &k->fc2_b, "mlp.fc2", d, 4 * d},
+    };
+    for (size_t i = 0; i < COUNT_OF(spec); i++)
+        add_pair(s, prefix, &spec[i]);
+    k->heads = heads;
+    k->eps = VIT_EPS;
+}
+
+/* x + add, normalised; *sum is the residual stream from here on. */
+static tensor *norm_stream(run *r, stream in, param *w, param *b, float eps, tensor **sum)
+{
+    if (in.add)
+        return op_add_layernorm(r, in.x, in.add, NULL, w, b, eps, sum);
+    *sum = in.x;
+    return op_layernorm(r, in.x, w, b, eps);
+}
+
+static stream mlp(run *r, const block *k, stream in)
+{
+    tensor *x;
+    tensor *h = norm_stream(r, in, k->norm2_w, k->norm2_b, k->eps, &x);
+    h = op_linear_gelu(r, h, k->fc1_w, k->fc1_b);
+    return (stream){x, op_linear(r, h, k->fc2_w, k->fc2_b)};
+}
+
+stream block_forward(run *r, const block *k, stream in)
+{
+    run_point mark = run_mark(r);
+    tensor *x;
+    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    h = op_attention(r, op_linear(r, h, k->qkv_w, k->qkv_b), k->heads);
+    stream out = mlp(r, k, (stream){x, op_linear(r, h, k->proj_w, k->proj_b)});
+    if (run_mode_of(r) ==
+        RUN_INFER) { /* the sum goes into x's own memory; the rest is free again */
+        out = (stream){op_add(r, out.x, out.add, NULL), NULL};
+        run_rewind(r, mark);
+    }
+    return out;
+}
+
+stream block_forward_cls(run *r, const block *k, stream in)
+{
+    tensor *x;
+    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    int d = x->c;
+    tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
+    tensor *q = op_linear_rows(r, select_first(r, h), k->qkv_w, k->qkv_b, 0, d);
+    tensor *o = op_attention_cls(r, q, kv, k->heads);
+    o = op_linear(r, o, k->proj_w, k->proj_b);
+    return mlp(r, k, (stream){select_first(r, x), o});
+}
+
+void stem_params(stem *k, param_set *s, const net_cfg *c, int d)
+{
+    const int cls[3] = {1, 1, d}, pos[3] = {1, c->patches + 1, d};
+    k->channels = (int)c->m.channels;
+    k->patch = (int)c->m.patch;
+    const int proj[4] = {d, k->channels, k->patch, k->patch};
+    k->cls = param_add(s, "cls_token", 3, cls);
+    k->pos = param_add(s, "pos_embed", 3, pos);
+    k->proj_w = param_add(s, "patch_embed.proj.weight", 4, proj);
+    k->proj_b = param_add(s, "patch_embed.proj.bias", 1, &d);
+}
+
+/* All patches are embedded first; the kept ones go on: the published order of work. */
+static tensor *stem_published(run *r, const stem *k, const net_call *call)
+{
+    model_batch all = *call->batch;
+    all.keep = NULL;
+    tensor *x = op_linear(r, op_patch(r, &all, k->channels, k->patch), k->proj_w, k->proj_b);
+    x = op_position(r, op_prefix(r, x, k->cls), k->pos, 1, NULL);
+    if (!call->batch->keep)
+        return x;
+    op_map_spec map;
+    select_kept(r, call->batch, call->cfg->patches, 1, &map);
+    return op_map(r, x, &map, NULL);
+}
+
+tensor *stem_forward(run *r, const stem *k, const net_call *call)
+{
+    if (call->published)
+        return stem_published(r, k, call);
+    tensor *x = op_patch(r, call->batch, k->channels, k->patch);
+    x = op_linear(r, x, k->proj_w, k->proj_b);
+    return op_position(r, op_prefix(r, x, k->cls), k->pos, 1, call->batch->keep);
+}
+
+void head_params(head *k, param_set *s, const net_cfg *c, int d)
+{
+    const weight_spec norm = {&k->norm_w, &k->norm_b, "norm", d, 0};
+    const weight_spec linear = {&k->w, &k->b, "head", (int)c->m.classes, d};
+    add_pair(s, "", &norm);
+    add_pair(s, "", &linear);
+    k->eps = VIT_EPS;
+}
+
+tensor *head_features(run *r, const head *k, stream in, const net_call *call)
+{
+    tensor *x;
+    if (!call->published && in.x->n > 1) { /* norm works on rows: pick first */
+        in.x = select_first(r, in.x);
+        in.add = in.add ? select_first(r, in.add) : NULL;
+    }
+    tensor *h = norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x);
+    return h->n > 1 ? select_first(r, h) : h;
+}
+
+tensor *head_logits(run *r, const head *k, tensor *features)
+{
+    return op_linear(r, features, k->w, k->b);
+}

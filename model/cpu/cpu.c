@@ -1,0 +1,173 @@
+/* The CPU device: opening, memory, sums over parts, and the table of its functions. */
+#include "model/cpu/cpu.h"
+
+#include <math.h>
+#include <omp.h>
+#include <string.h>
+
+#include "model/cpu/gemm.h"
+
+#define SUM_COLUMNS 256 /* columns of one piece of cpu_sum_parts */
+
+float *cpu_scratch_get(cpu_scratch *s, size_t n)
+{
+    if (n > s->n) {
+        mem_free(s->data);
+        s->data = mem_alloc(n * sizeof(float));
+        s->n = n;
+    }
+    return s->data;
+}
+
+typedef struct sum_job {
+    const kernels *k;
+    float *g;
+    const float *parts;
+    int64_t count;
+    int n;
+} sum_job;
+
+static void sum_piece(void *ctx, int64_t i, int thread)
+{
+    const sum_job *j = ctx;
+    int from = (int)i * SUM_COLUMNS;
+    int n = j->n - from < SUM_COLUMNS ? j->n - from : SUM_COLUMNS;
+    for (int64_t p = 0; p < j->count; p++)
+        j->k->add(j->g + from, j->parts + p * j->n + from, n);
+}
+
+void cpu_sum_parts(cpu *c, float *g, const float *parts, int64_t count, int n)
+{
+    sum_job j = {c->k, g, parts, count, n};
+    int pieces = (n + SUM_COLUMNS - 1) / SUM_COLUMNS;
+    if (count * n < 65536) {
+        for (int i = 0; i < pieces; i++)
+            sum_piece(&j, i, 0);
+    } else {
+        pool_for(c->base.pool, pieces, sum_piece, &j);
+    }
+}
+
+static void *cpu_alloc(backend *be, size_t bytes)
+{
+    (void)be;
+    return mem_alloc(bytes);
+}
+
+static void cpu_dealloc(backend *be, void *p)
+{
+    (void)be;
+    mem_free(p);
+}
+
+static void cpu_zero(backend *be, void *p, size_t bytes)
+{
+    (void)be;
+    memset(p, 0, bytes);
+}
+
+static void cpu_copy(backend *be, void *dst, const void *src, size_t bytes)
+{
+    (void)be;
+    if (bytes)
+        memcpy(dst, src, bytes);
+}
+
+static int64_t cpu_nonfinite(backend *be, const float *x, int64_t n)
+{
+    (void)be;
+    for (int64_t i = 0; i < n; i++) {
+        if (!isfinite(x[i]))
+            return i;
+    }
+    return -1;
+}
+
+static void cpu_close(backend *be)
+{
+    cpu *c = cpu_of(be);
+    gemm_close(c);
+    for (int t = 0; t < c->threads; t++) {
+        dnnl_stream_destroy(c->stream[t]);
+        mem_free(c->own[t].data);
+        mem_free(c->library[t].data);
+    }
+    mem_free(c->shared.data);
+    mem_free(c->stream);
+    mem_free(c->own);
+    mem_free(c->library);
+    dnnl_engine_destroy(c->engine);
+    mem_free(c);
+}
+
+static const backend_ops cpu_ops = {
+    .name = "cpu",
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .dealloc = cpu_dealloc,
+    .zero = cpu_zero,
+    .to_host = cpu_copy,
+    .to_device = cpu_copy,
+    .drop_pack = gemm_pack_drop,
+    .step_sgd = cpu_step_sgd,
+    .step_adamw = cpu_step_adamw,
+    .grad_norms = cpu_grad_norms,
+    .nonfinite = cpu_nonfinite,
+    .op =
+        {
+#define X(upper, lower) [OP_##upper] = {cpu_##lower##_forward, cpu_##lower##_backward},
+            OP_LIST(X)
+#undef X
+        },
+};
+/* The table above names one pair of functions for each line of OP_LIST, and has room for no more.
+ */
+#define X(upper, lower) +1
+_Static_assert(COUNT_OF(cpu_ops.op) == 0 OP_LIST(X), "the CPU backend implements every op");
+#undef X
+
+static const struct {
+    dnnl_cpu_isa_t isa;
+    const char *name;
+    bool avx512, avx2;
+} isas[] = {
+    {dnnl_cpu_isa_avx512_core_amx, "avx512_core_amx", true, true},
+    {dnnl_cpu_isa_avx512_core_bf16, "avx512_core_bf16", true, true},
+    {dnnl_cpu_isa_avx512_core_vnni, "avx512_core_vnni", true, true},
+    {dnnl_cpu_isa_avx512_core, "avx512_core", true, true},
+    {dnnl_cpu_isa_avx2_vnni, "avx2_vnni", false, true},
+    {dnnl_cpu_isa_avx2, "avx2", false, true},
+    {dnnl_cpu_isa_avx, "avx", false, false},
+    {dnnl_cpu_isa_sse41, "sse41", false, false},
+};
+
+backend *cpu_open(pool *p, err *e)
+{
+    cpu *c = MEM_NEW(cpu);
+    c->base.ops = &cpu_ops;
+    c->base.pool = p;
+    c->threads = pool_threads(p);
+    text_copy(c->base.isa, sizeof c->base.isa, "plain");
+    c->k = kernels_for(false, false);
+    dnnl_cpu_isa_t isa = dnnl_get_effective_cpu_isa();
+    for (size_t i = 0; i < COUNT_OF(isas); i++) {
+        if (isas[i].isa == isa) {
+            text_copy(c->base.isa, sizeof c->base.isa, isas[i].name);
+            c->k = kernels_for(isas[i].avx512, isas[i].avx2);
+        }
+    }
+    omp_set_num_threads(1);
+    if (dnnl_engine_create(&c->engine, dnnl_cpu, 0) != dnnl_success) {
+        err_set(e, ERR_CONFIG, "oneDNN has no CPU engine on this machine (SSE4.1 is needed)");
+        mem_free(c);
+        return NULL;
+    }
+    c->stream = MEM_ARRAY(dnnl_stream_t, c->threads);
+    c->own = MEM_ARRAY(cpu_scratch, c->threads);
+    c->library = MEM_ARRAY(cpu_scratch, c->threads);
+    for (int t = 0; t < c->threads; t++) {
+        if (dnnl_stream_create(&c->stream[t], c->engine, dnnl_stream_in_order) != dnnl_success)
+            BUG("oneDNN: no stream on the CPU engine");
+    }
+    return &c->base;
+}

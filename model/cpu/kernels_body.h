@@ -1,0 +1,369 @@
+/* The kernels' text, included by kernels.c once per instruction set. The includer defines V (vector
+ * of VL floats), ISA(name), and v_load v_store v_set v_add v_sub v_mul v_div v_fma (a*b+c) v_max
+ * v_min v_abs v_round v_scale2 (x * 2^k) v_sqrt v_sum (fixed tree) v_select_neg (x<0 ? a : b)
+ * v_hmax. */
+
+/* exp: x = k ln2 + r, |r| <= ln2/2; the polynomial is a Chebyshev fit with error below 1e-8. */
+static inline V ISA(v_exp)(V x)
+{
+    x = v_max(v_set(-87.0f), v_min(v_set(88.0f), x)); /* this order keeps a NaN */
+    V k = v_round(v_mul(x, v_set(1.44269504f)));
+    V r = v_fma(k, v_set(-0.693145752f), x);
+    r = v_fma(k, v_set(-1.42860682e-6f), r);
+    V p = v_set(0.00139261762f);
+    p = v_fma(p, r, v_set(0.00836317307f));
+    p = v_fma(p, r, v_set(0.0416665547f));
+    p = v_fma(p, r, v_set(0.16666577f));
+    p = v_fma(p, r, v_set(0.5f));
+    p = v_fma(v_mul(p, r), r, r);
+    p = v_add(p, v_set(1.0f));
+    return v_scale2(p, k);
+}
+
+/* *cdf = Phi(x), *pdf = phi(x)*sqrt(2 pi) = exp(-x^2/2). Phi(-z) = exp(-z^2/2) t Q(t) with
+ * t = 1/(1 + 0.24 z); Q is a Chebyshev fit over z in 0..13 with relative error below 4e-9. */
+static inline void ISA(v_normal)(V x, V *cdf, V *pdf)
+{
+    V z = v_min(v_set(13.0f), v_abs(x));
+    V g = ISA(v_exp)(v_mul(v_mul(z, z), v_set(-0.5f)));
+    V t = v_div(v_set(1.0f), v_fma(z, v_set(0.24f), v_set(1.0f)));
+    V q = v_set(0.0253415528f);
+    q = v_fma(q, t, v_set(-0.123628342f));
+    q = v_fma(q, t, v_set(0.203081231f));
+    q = v_fma(q, t, v_set(-0.141018587f));
+    q = v_fma(q, t, v_set(0.138681854f));
+    q = v_fma(q, t, v_set(0.0296902217f));
+    q = v_fma(q, t, v_set(0.0872083132f));
+    q = v_fma(q, t, v_set(0.0890596214f));
+    q = v_fma(q, t, v_set(0.0958411680f));
+    q = v_fma(q, t, v_set(0.0957429681f));
+    V tail = v_mul(v_mul(q, t), g);
+    *cdf = v_select_neg(x, tail, v_sub(v_set(1.0f), tail));
+    *pdf = g;
+}
+
+/* The last n % VL elements, padded with zeros; what is computed beyond them is not stored. */
+static inline V ISA(v_head)(const float *x, int n)
+{
+    float t[VL] = {0};
+    for (int i = 0; i < n; i++)
+        t[i] = x[i];
+    return v_load(t);
+}
+
+static inline void ISA(v_put)(float *y, V v, int n)
+{
+    float t[VL];
+    v_store(t, v);
+    for (int i = 0; i < n; i++)
+        y[i] = t[i];
+}
+
+static void ISA(gelu)(const float *u, float *y, int n)
+{
+    int i = 0;
+    V cdf, pdf;
+    for (; i + VL <= n; i += VL) {
+        V x = v_load(u + i);
+        ISA(v_normal)(x, &cdf, &pdf);
+        v_store(y + i, v_mul(x, cdf));
+    }
+    if (i < n) {
+        V x = ISA(v_head)(u + i, n - i);
+        ISA(v_normal)(x, &cdf, &pdf);
+        ISA(v_put)(y + i, v_mul(x, cdf), n - i);
+    }
+}
+
+static inline V ISA(gelu_slope)(V x)
+{
+    V cdf, pdf;
+    ISA(v_normal)(x, &cdf, &pdf);
+    return v_fma(v_mul(x, v_set(0.398942280f)), pdf, cdf);
+}
+
+static void ISA(gelu_back)(const float *u, const float *dy, float *du, bool add, int n)
+{
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        V d = v_mul(ISA(gelu_slope)(v_load(u + i)), v_load(dy + i));
+        v_store(du + i, add ? v_add(v_load(du + i), d) : d);
+    }
+    if (i < n) {
+        int k = n - i;
+        V d = v_mul(ISA(gelu_slope)(ISA(v_head)(u + i, k)), ISA(v_head)(dy + i, k));
+        ISA(v_put)(du + i, add ? v_add(ISA(v_head)(du + i, k), d) : d, k);
+    }
+}
+
+static void ISA(sum2)(float *y, const float *a, const float *b, float scale, int n)
+{
+    V f = v_set(scale);
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_fma(f, v_load(b + i), v_load(a + i)));
+    if (i < n)
+        ISA(v_put)(y + i, v_fma(f, ISA(v_head)(b + i, n - i), ISA(v_head)(a + i, n - i)), n - i);
+}
+
+static void ISA(norm)(const float *x, const float *add, float scale, const float *w, const float *b,
+                      float eps, float *s, float *y, float *stat, int n)
+{
+    if (add) {
+        ISA(sum2)(s, x, add, scale, n);
+        x = s;
+    }
+    V sum = v_set(0.0f), sq = v_set(0.0f);
+    int i = 0, whole = n / VL * VL;
+    for (; i < whole; i += VL)
+        sum = v_add(sum, v_load(x + i));
+    float total = v_sum(sum);
+    for (; i < n; i++)
+        total += x[i];
+    float mean = total / (float)n;
+    V m = v_set(mean);
+    for (i = 0; i < whole; i += VL) {
+        V d = v_sub(v_load(x + i), m);
+        sq = v_fma(d, d, sq);
+    }
+    float var = v_sum(sq);
+    for (; i < n; i++)
+        var += (x[i] - mean) * (x[i] - mean);
+    float rstd = 1.0f / sqrtf(var / (float)n + eps);
+    V f = v_set(rstd);
+    for (i = 0; i < whole; i += VL)
+        v_store(y + i, v_fma(v_mul(v_sub(v_load(x + i), m), f), v_load(w + i), v_load(b + i)));
+    for (; i < n; i++)
+        y[i] = (x[i] - mean) * rstd * w[i] + b[i];
+    if (stat) {
+        stat[0] = mean;
+        stat[1] = rstd;
+    }
+}
+
+static void ISA(norm_back)(const kernels_norm *k, int n)
+{
+    V s1 = v_set(0.0f), s2 = v_set(0.0f), m = v_set(k->mean), f = v_set(k->rstd);
+    int i = 0, whole = n / VL * VL;
+    for (; i < whole; i += VL) {
+        V dy = v_load(k->dy + i), h = v_mul(v_sub(v_load(k->x + i), m), f);
+        V g = v_mul(dy, v_load(k->w + i));
+        s1 = v_add(s1, g);
+        s2 = v_fma(g, h, s2);
+        v_store(k->dw + i, v_fma(dy, h, v_load(k->dw + i)));
+        v_store(k->db + i, v_add(dy, v_load(k->db + i)));
+    }
+    float a = v_sum(s1), c = v_sum(s2);
+    for (; i < n; i++) {
+        float h = (k->x[i] - k->mean) * k->rstd, g = k->dy[i] * k->w[i];
+        a += g;
+        c += g * h;
+        k->dw[i] += k->dy[i] * h;
+        k->db[i] += k->dy[i];
+    }
+    a /= (float)n;
+    c /= (float)n;
+    V va = v_set(a), vc = v_set(-c), sc = v_set(k->scale);
+    for (i = 0; i < whole; i += VL) {
+        V h = v_mul(v_sub(v_load(k->x + i), m), f);
+        V d = v_sub(v_mul(v_load(k->dy + i), v_load(k->w + i)), va);
+        d = v_mul(v_fma(vc, h, d), f);
+        if (k->sum_g)
+            d = v_add(d, v_load(k->sum_g + i));
+        v_store(k->dx + i, k->add_x ? v_add(v_load(k->dx + i), d) : d);
+        if (k->dadd)
+            v_store(k->dadd + i, k->add_add ? v_fma(sc, d, v_load(k->dadd + i)) : v_mul(sc, d));
+    }
+    for (; i < n; i++) {
+        float h = (k->x[i] - k->mean) * k->rstd;
+        float d = (k->dy[i] * k->w[i] - a - c * h) * k->rstd + (k->sum_g ? k->sum_g[i] : 0);
+        k->dx[i] = k->add_x ? k->dx[i] + d : d;
+        if (k->dadd)
+            k->dadd[i] = k->add_add ? k->dadd[i] + k->scale * d : k->scale * d;
+    }
+}
+
+static float ISA(softmax)(float *s, int n, float scale, float *lse)
+{
+    int i = 0, whole = n / VL * VL;
+    V top = v_set(s[0]), f = v_set(scale), sum = v_set(0.0f);
+    for (; i < whole; i += VL)
+        top = v_max(top, v_load(s + i));
+    float max = v_hmax(top);
+    for (; i < n; i++)
+        max = s[i] > max ? s[i] : max;
+    max *= scale;
+    V m = v_set(-max);
+    for (i = 0; i < whole; i += VL) {
+        V p = ISA(v_exp)(v_fma(f, v_load(s + i), m));
+        v_store(s + i, p);
+        sum = v_add(sum, p);
+    }
+    float total = v_sum(sum);
+    if (i < n) {
+        float t[VL];
+        v_store(t, ISA(v_exp)(v_fma(f, ISA(v_head)(s + i, n - i), m)));
+        for (int k = 0; i < n; i++, k++) {
+            s[i] = t[k];
+            total += t[k];
+        }
+    }
+    *lse = max + logf(total);
+    return total;
+}
+
+static void ISA(softmax_back)(float *s, float *dp, int n, float scale, float lse, float delta)
+{
+    V f = v_set(scale), l = v_set(-lse), d = v_set(delta);
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        V p = ISA(v_exp)(v_fma(f, v_load(s + i), l));
+        v_store(s + i, p);
+        v_store(dp + i, v_mul(v_mul(p, f), v_sub(v_load(dp + i), d)));
+    }
+    if (i < n) {
+        V p = ISA(v_exp)(v_fma(f, ISA(v_head)(s + i, n - i), l));
+        V g = v_mul(v_mul(p, f), v_sub(ISA(v_head)(dp + i, n - i), d));
+        ISA(v_put)(s + i, p, n - i);
+        ISA(v_put)(dp + i, g, n - i);
+    }
+}
+
+static float ISA(dot)(const float *a, const float *b, int n)
+{
+    V s = v_set(0.0f);
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        s = v_fma(v_load(a + i), v_load(b + i), s);
+    float total = v_sum(s);
+    for (; i < n; i++)
+        total += a[i] * b[i];
+    return total;
+}
+
+static void ISA(axpy)(float *y, const float *x, float a, bool add, int n)
+{
+    V f = v_set(a);
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        V v = v_load(x + i);
+        v_store(y + i, add ? v_fma(f, v, v_load(y + i)) : v_mul(f, v));
+    }
+    if (i < n) {
+        int k = n - i;
+        V v = ISA(v_head)(x + i, k);
+        ISA(v_put)(y + i, add ? v_fma(f, v, ISA(v_head)(y + i, k)) : v_mul(f, v), k);
+    }
+}
+
+static void ISA(add)(float *y, const float *x, int n)
+{
+    int i = 0;
+    for (; i + VL <= n; i += VL)
+        v_store(y + i, v_add(v_load(y + i), v_load(x + i)));
+    for (; i < n; i++)
+        y[i] += x[i];
+}
+
+static void ISA(outer)(float *c, int ldc, const float *a, int lda, const float *x, int ldx, int m,
+                       int n, int samples)
+{
+    for (int i = 0; i < m; i++) {
+        float *row = c + (int64_t)i * ldc;
+        int j = 0;
+        for (; j + 4 * VL <= n; j += 4 * VL) {
+            V r0 = v_load(row + j), r1 = v_load(row + j + VL);
+            V r2 = v_load(row + j + 2 * VL), r3 = v_load(row + j + 3 * VL);
+            for (int s = 0; s < samples; s++) {
+                V f = v_set(a[(int64_t)s * lda + i]);
+                const float *p = x + (int64_t)s * ldx + j;
+                r0 = v_fma(f, v_load(p), r0);
+                r1 = v_fma(f, v_load(p + VL), r1);
+                r2 = v_fma(f, v_load(p + 2 * VL), r2);
+                r3 = v_fma(f, v_load(p + 3 * VL), r3);
+            }
+            v_store(row + j, r0);
+            v_store(row + j + VL, r1);
+            v_store(row + j + 2 * VL, r2);
+            v_store(row + j + 3 * VL, r3);
+        }
+        for (; j < n; j++) {
+            for (int s = 0; s < samples; s++)
+                row[j] += a[(int64_t)s * lda + i] * x[(int64_t)s * ldx + j];
+        }
+    }
+}
+
+static double ISA(sumsq)(const float *x, int n)
+{
+    double part[8] = {0}, rest = 0;
+    int i = 0;
+    for (; i + 8 <= n; i += 8) {
+        for (int k = 0; k < 8; k++)
+            part[k] += (double)x[i + k] * x[i + k];
+    }
+    for (; i < n; i++)
+        rest += (double)x[i] * x[i];
+    for (int k = 0; k < 8; k++)
+        rest += part[k];
+    return rest;
+}
+
+static void ISA(sgd)(float *p, const float *g, float *v, float scale, float decay, float momentum,
+                     float lr, int n)
+{
+    V f = v_set(scale), d = v_set(decay), m = v_set(momentum), l = v_set(-lr);
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        V x = v_load(p + i);
+        V step = v_fma(f, v_load(g + i), v_mul(d, x));
+        step = v_fma(m, v_load(v + i), step);
+        v_store(v + i, step);
+        v_store(p + i, v_fma(l, step, x));
+    }
+    for (; i < n; i++) {
+        v[i] = momentum * v[i] + (scale * g[i] + decay * p[i]);
+        p[i] -= lr * v[i];
+    }
+}
+
+static void ISA(adamw)(float *p, const float *g, float *m, float *v, const kernels_adamw *k, int n)
+{
+    V f = v_set(k->scale), keep = v_set(1 - k->decay), b1 = v_set(k->beta1), b2 = v_set(k->beta2);
+    V c1 = v_set(1 - k->beta1), c2 = v_set(1 - k->beta2), root = v_set(k->root);
+    V eps = v_set(k->eps), rate = v_set(-k->rate);
+    int i = 0;
+    for (; i + VL <= n; i += VL) {
+        V x = v_mul(v_load(p + i), keep), h = v_mul(v_load(g + i), f);
+        V a = v_fma(b1, v_load(m + i), v_mul(c1, h));
+        V s = v_fma(b2, v_load(v + i), v_mul(v_mul(c2, h), h));
+        v_store(m + i, a);
+        v_store(v + i, s);
+        V d = v_fma(v_sqrt(s), root, eps);
+        v_store(p + i, v_fma(rate, v_div(a, d), x));
+    }
+    for (; i < n; i++) {
+        float h = g[i] * k->scale;
+        m[i] = k->beta1 * m[i] + (1 - k->beta1) * h;
+        v[i] = k->beta2 * v[i] + (1 - k->beta2) * h * h;
+        p[i] = p[i] * (1 - k->decay) - k->rate * (m[i] / (sqrtf(v[i]) * k->root + k->eps));
+    }
+}
+
+static const kernels ISA(table) = {
+    .name = ISA_NAME,
+    .gelu = ISA(gelu),
+    .gelu_back = ISA(gelu_back),
+    .norm = ISA(norm),
+    .norm_back = ISA(norm_back),
+    .softmax = ISA(softmax),
+    .softmax_back = ISA(softmax_back),
+    .dot = ISA(dot),
+    .add = ISA(add),
+    .axpy = ISA(axpy),
+    .sum2 = ISA(sum2),
+    .outer = ISA(outer),
+    .sumsq = ISA(sumsq),
+    .sgd = ISA(sgd),
+    .adamw = ISA(adamw),
+};

@@ -1,0 +1,278 @@
+/* The table of networks, and the one way to build and run them. */
+#include "model/model.h"
+
+#include <limits.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/mem.h"
+#include "core/text.h"
+#include "model/net.h"
+#include "model/ops_table.h"
+
+#define INIT_SD  0.02 /* of every weight matrix, CLS and positions: timm 0.4.12 */
+#define SIDE_MAX 65536
+#define TAIL     "_in21k" /* AugReg's ImageNet-21k names of the same networks */
+
+typedef struct model_row {
+    const char *name;
+    const net_kind *kind;
+    int width, depth, heads, patch, image;
+} model_row;
+
+static const model_row table[] = {
+    {"vit_tiny_patch16_224", &deit_kind, 192, 12, 3, 16, 224},
+    {"vit_small_patch16_224", &deit_kind, 384, 12, 6, 16, 224},
+    {"vit_base_patch16_224", &deit_kind, 768, 12, 12, 16, 224},
+    {"vit_large_patch16_224", &deit_kind, 1024, 24, 16, 16, 224},
+    {"vit_base_patch8_224", &deit_kind, 768, 12, 12, 8, 224},
+    {"deit_tiny_patch16_224", &deit_kind, 192, 12, 3, 16, 224},
+    {"deit_small_patch16_224", &deit_kind, 384, 12, 6, 16, 224},
+    {"deit_base_patch16_224", &deit_kind, 768, 12, 12, 16, 224},
+};
+
+#define AT(field) offsetof(model_cfg, field)
+static const cfg_option options[] = {
+    {"model.name", CFG_TEXT, AT(name), "deit_small_patch16_224", 0, 0, NULL, "",
+     "network, by its timm name; vit_* also with _in21k"},
+    {"model.image_h", CFG_INT, AT(image_h), "0", 0, SIDE_MAX, NULL, "px",
+     "height of the network's input; 0 = the name's own size"},
+    {"model.image_w", CFG_INT, AT(image_w), "0", 0, SIDE_MAX, NULL, "px",
+     "width of the network's input; 0 = the name's own size"},
+    {"model.patch", CFG_INT, AT(patch), "0", 0, 1024, NULL, "px",
+     "side of a patch; 0 = the name's own"},
+    {"model.depth", CFG_INT, AT(depth), "0", 0, 256, NULL, "blocks",
+     "number of transformer blocks; 0 = the name's own"},
+    {"model.channels", CFG_INT, AT(channels), "1", 1, 4, NULL, "",
+     "channels of an image: 1 for mammograms, 3 in published figures"},
+    {"model.classes", CFG_INT, AT(classes), "2", 2, 100000, NULL, "", "classes of the head"},
+    {"model.keep_rate", CFG_REAL, AT(keep_rate), "1", 1e-6, 1, NULL, "",
+     "fraction of patches kept in training (PatchDropout); validation keeps all"},
+    {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
+     "standard deviation of the head's initial weights"},
+};
+const cfg_group model_options = {"Network", options, COUNT_OF(options)};
+
+struct model {
+    const model_row *row;
+    net_cfg cfg;
+    char *name; /* cfg.m.name */
+    param_set *params;
+    void *net;
+};
+
+const char *model_names(int i)
+{
+    return i >= 0 && i < (int)COUNT_OF(table) ? table[i].name : NULL;
+}
+
+static const model_row *find_row(const char *name, err *e)
+{
+    size_t n = strlen(name), tail = strlen(TAIL);
+    const model_row *near = &table[0];
+    int best = INT_MAX;
+    if (n > tail && strncmp(name, "vit_", 4) == 0 && strcmp(name + n - tail, TAIL) == 0)
+        n -= tail;
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        if (strlen(table[i].name) == n && memcmp(table[i].name, name, n) == 0)
+            return &table[i];
+        int d = text_distance(name, table[i].name);
+        if (d < best) {
+            best = d;
+            near = &table[i];
+        }
+    }
+    err_set(e, ERR_CONFIG, "model.name: '%s' is not known; did you mean '%s'?", name, near->name);
+    return NULL;
+}
+
+static bool in_range(const char *key, int64_t v, int64_t min, int64_t max, err *e)
+{
+    if (v >= min && v <= max)
+        return true;
+    return err_set(e, ERR_CONFIG, "%s: %lld is outside %lld..%lld", key, (long long)v,
+                   (long long)min, (long long)max);
+}
+
+static bool resolve(const model_cfg *in, net_cfg *out, const model_row **row, err *e)
+{
+    const model_row *k = find_row(in->name ? in->name : "", e);
+    if (!k)
+        return false;
+    model_cfg m = *in;
+    m.image_h = m.image_h ? m.image_h : k->image;
+    m.image_w = m.image_w ? m.image_w : k->image;
+    m.patch = m.patch ? m.patch : k->patch;
+    m.depth = m.depth ? m.depth : k->depth;
+    if (!in_range("model.image_h", m.image_h, 1, SIDE_MAX, e) ||
+        !in_range("model.image_w", m.image_w, 1, SIDE_MAX, e) ||
+        !in_range("model.patch", m.patch, 1, 1024, e) ||
+        !in_range("model.depth", m.depth, 1, 256, e) ||
+        !in_range("model.channels", m.channels, 1, 4, e) ||
+        !in_range("model.classes", m.classes, 1, 100000, e))
+        return false;
+    if (m.image_h % m.patch || m.image_w % m.patch)
+        return err_set(
+            e, ERR_CONFIG,
+            "model: an image of %lldx%lld px is not divisible by patches of %lld px; the "
+            "nearest height and width are %lld and %lld",
+            (long long)m.image_h, (long long)m.image_w, (long long)m.patch,
+            (long long)((m.image_h + m.patch - 1) / m.patch * m.patch),
+            (long long)((m.image_w + m.patch - 1) / m.patch * m.patch));
+    if (!(m.keep_rate > 0 && m.keep_rate <= 1))
+        return err_set(e, ERR_CONFIG, "model.keep_rate: %g is outside 0 < k <= 1", m.keep_rate);
+    if (!(m.head_init >= 0 && m.head_init <= 10))
+        return err_set(e, ERR_CONFIG, "model.head_init: %g is outside 0..10", m.head_init);
+    *out = (net_cfg){.m = m, .width = k->width, .heads = k->heads};
+    out->rows = (int)(m.image_h / m.patch);
+    out->cols = (int)(m.image_w / m.patch);
+    int64_t patches = (int64_t)out->rows * out->cols;
+    if (!in_range("model: number of patches", patches, 1, 1 << 20, e))
+        return false;
+    out->patches = (int)patches;
+    *row = k;
+    return true;
+}
+
+static bool is_norm(const param *p)
+{
+    size_t n = strlen(p->name);
+    return p->ndim == 1 && n > 7 && strcmp(p->name + n - 7, ".weight") == 0;
+}
+
+/* Initial values by kind of parameter, patchdropout.md 3. */
+static void init_all(model *m, uint64_t seed)
+{
+    const model_cfg *c = &m->cfg.m;
+    double fan_in = (double)(c->channels * c->patch * c->patch);
+    for (int i = 0; i < m->params->n; i++) {
+        param *p = &m->params->p[i];
+        if (strncmp(p->name, "patch_embed.proj.", 17) == 0)
+            param_init(m->params, p, PARAM_UNIFORM, 1 / sqrt(fan_in), seed);
+        else if (is_norm(p))
+            param_init(m->params, p, PARAM_CONST, 1, seed);
+        else if (p->ndim == 1)
+            param_init(m->params, p, PARAM_CONST, 0, seed);
+        else
+            param_init(m->params, p, PARAM_NORMAL,
+                       strcmp(p->name, "head.weight") == 0 ? c->head_init : INIT_SD, seed);
+    }
+}
+
+/* be NULL: shapes only. */
+static model *build(const model_cfg *want, backend *be, err *e)
+{
+    net_cfg c;
+    const model_row *row = NULL;
+    if (!resolve(want, &c, &row, e))
+        return NULL;
+    model *m = MEM_NEW(model);
+    m->row = row;
+    m->cfg = c;
+    m->name = mem_strdup(want->name);
+    m->cfg.m.name = m->name;
+    m->params = param_set_new(be, row->kind->param_cap(&m->cfg));
+    m->net = mem_calloc(1, row->kind->size);
+    row->kind->build(m->net, &m->cfg, m->params);
+    param_set_alloc(m->params);
+    return m;
+}
+
+model *model_new(const model_cfg *want, backend *be, uint64_t seed, err *e)
+{
+    model *m = build(want, be, e);
+    if (m)
+        init_all(m, seed);
+    return m;
+}
+
+void model_free(model *m)
+{
+    if (!m)
+        return;
+    param_set_free(m->params);
+    mem_free(m->net);
+    mem_free(m->name);
+    mem_free(m);
+}
+
+const model_cfg *model_config(const model *m)
+{
+    return &m->cfg.m;
+}
+
+param_set *model_params(model *m)
+{
+    return m->params;
+}
+
+int model_patches(const model *m)
+{
+    return m->cfg.patches;
+}
+
+int model_width(const model *m)
+{
+    return m->cfg.width;
+}
+
+void model_grid(const model *m, int *rows, int *cols)
+{
+    *rows = m->cfg.rows;
+    *cols = m->cfg.cols;
+}
+
+int model_kept(const model *m, double keep)
+{
+    return (int)((double)m->cfg.patches * keep);
+}
+
+static void check_batch(const model *m, const model_batch *b)
+{
+    const model_cfg *c = &m->cfg.m;
+    if (b->b < 1 || b->h != c->image_h || b->w != c->image_w)
+        BUG("model: batch of %d images of %dx%d, the network takes %lldx%lld", b->b, b->h, b->w,
+            (long long)c->image_h, (long long)c->image_w);
+    if (b->keep && (b->n_keep < 0 || b->n_keep > m->cfg.patches))
+        BUG("model: %d kept patches of %d", b->n_keep, m->cfg.patches);
+    if (!(b->sd > 0))
+        BUG("model: normalisation by a standard deviation of %g", (double)b->sd);
+}
+
+tensor *model_features(model *m, run *r, const model_batch *batch)
+{
+    check_batch(m, batch);
+    net_call call = {.cfg = &m->cfg, .batch = batch};
+    return m->row->kind->features(m->net, r, &call);
+}
+
+tensor *model_forward(model *m, run *r, const model_batch *batch)
+{
+    return m->row->kind->logits(m->net, r, model_features(m, r, batch));
+}
+
+bool model_count(const model_cfg *want, model_counts *out, err *e)
+{
+    model *m = build(want, NULL, e);
+    if (!m)
+        return false;
+    memset(out, 0, sizeof *out);
+    run *r = run_new(NULL, RUN_SHAPE);
+    static const int32_t some = 0; /* a shape-only run reads no index */
+    model_batch batch = {.b = 1, .h = (int)m->cfg.m.image_h, .w = (int)m->cfg.m.image_w, .sd = 1};
+    if (m->cfg.m.keep_rate < 1) {
+        batch.keep = &some;
+        batch.n_keep = model_kept(m, m->cfg.m.keep_rate);
+    }
+    for (int published = 0; published < 2; published++) {
+        net_call call = {.cfg = &m->cfg, .batch = &batch, .published = published};
+        call.trace = published ? out : NULL;
+        run_reset(r);
+        m->row->kind->logits(m->net, r, m->row->kind->features(m->net, r, &call));
+        *(published ? &out->macs : &out->macs_executed) = run_macs(r);
+    }
+    out->params = m->params->total;
+    run_free(r);
+    model_free(m);
+    return true;
+}

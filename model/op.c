@@ -1,0 +1,202 @@
+/* Front ends of the ops: check shapes, allocate outputs and what backward needs, count, record. */
+#include "model/op.h"
+
+#include "model/ops_table.h"
+
+static const char *const names[] = {
+#define X(upper, lower) #lower,
+    OP_LIST(X)
+#undef X
+};
+_Static_assert(sizeof names / sizeof names[0] == OP_COUNT, "one name per op");
+
+const char *op_name(op_kind k)
+{
+    return names[k];
+}
+
+static int64_t rows_of(const tensor *t)
+{
+    return (int64_t)t->b * t->n;
+}
+
+static void want_vector(const param *p, int n, const char *what)
+{
+    if (p && p->n != n)
+        BUG("%s %s: %lld values, %d wanted", what, p->name, (long long)p->n, n);
+}
+
+tensor *op_patch(run *r, const model_batch *batch, int channels, int p)
+{
+    if (p < 1 || batch->h % p || batch->w % p)
+        BUG("patch: image %dx%d is not cut by patches of %d", batch->h, batch->w, p);
+    int n = batch->keep ? batch->n_keep : batch->h / p * (batch->w / p);
+    tensor *y = run_tensor(r, batch->b, n, channels * p * p);
+    y->fixed = true;
+    op_args a = {.kind = OP_PATCH, .y = y, .patch = {*batch, channels, p}};
+    return run_record(r, &a, 0);
+}
+
+static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows, bool gelu)
+{
+    if (w->n != (int64_t)w->shape[0] * x->c)
+        BUG("linear %s: input has %d channels, weight wants %lld", w->name, x->c,
+            (long long)(w->n / w->shape[0]));
+    if (row0 < 0 || rows < 1 || row0 + rows > w->shape[0] ||
+        (rows != w->shape[0] && (row0 % x->c || rows % x->c)))
+        BUG("linear %s: rows %d+%d of %d", w->name, row0, rows, w->shape[0]);
+    want_vector(b, w->shape[0], "linear");
+    tensor *y = run_tensor(r, x->b, x->n, rows);
+    int64_t padded = (rows_of(y) + OP_ROW_PAD - 1) / OP_ROW_PAD * OP_ROW_PAD;
+    op_args a = {.kind = OP_LINEAR, .y = y, .x = x, .w = w, .b = b, .linear = {row0, rows, gelu}};
+    a.save = gelu ? run_save(r, padded * rows) : NULL;
+    return run_record(r, &a, rows_of(x) * x->c * rows);
+}
+
+tensor *op_linear(run *r, tensor *x, param *w, param *bias)
+{
+    return linear(r, x, w, bias, 0, w->shape[0], false);
+}
+
+tensor *op_linear_rows(run *r, tensor *x, param *w, param *bias, int row0, int rows)
+{
+    return linear(r, x, w, bias, row0, rows, false);
+}
+
+tensor *op_linear_gelu(run *r, tensor *x, param *w, param *bias)
+{
+    return linear(r, x, w, bias, 0, w->shape[0], true);
+}
+
+static bool in_place(const run *r)
+{
+    return run_mode_of(r) == RUN_INFER;
+}
+
+static void same_shape(const tensor *x, const tensor *y, const char *what)
+{
+    if (x->b != y->b || x->n != y->n || x->c != y->c)
+        BUG("%s: [%d, %d, %d] and [%d, %d, %d]", what, x->b, x->n, x->c, y->b, y->n, y->c);
+}
+
+tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps)
+{
+    want_vector(w, x->c, "layernorm");
+    want_vector(b, x->c, "layernorm");
+    op_args a = {.kind = OP_LAYERNORM, .x = x, .w = w, .b = b, .norm = {eps, NULL}};
+    a.y = run_tensor(r, x->b, x->n, x->c);
+    a.save = run_save(r, 2 * rows_of(x));
+    return run_record(r, &a, 5 * tensor_count(x));
+}
+
+tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, param *w, param *b,
+                         float eps, tensor **sum)
+{
+    same_shape(x, add, "layernorm of a sum");
+    want_vector(w, x->c, "layernorm");
+    want_vector(b, x->c, "layernorm");
+    op_args a = {.kind = OP_LAYERNORM, .x = x, .x2 = add, .w = w, .b = b, .norm = {eps, scale}};
+    a.y = run_tensor(r, x->b, x->n, x->c);
+    a.y2 = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
+    a.save = run_save(r, 2 * rows_of(x));
+    *sum = a.y2;
+    return run_record(r, &a, 5 * tensor_count(x));
+}
+
+tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
+{
+    same_shape(x, add, "add");
+    op_args a = {.kind = OP_ADD, .x = x, .x2 = add, .add = {scale}};
+    a.y = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
+    return run_record(r, &a, 0);
+}
+
+tensor *op_gelu(run *r, tensor *x)
+{
+    op_args a = {.kind = OP_GELU, .y = run_tensor(r, x->b, x->n, x->c), .x = x};
+    return run_record(r, &a, 0);
+}
+
+static tensor *attention(run *r, tensor *q, tensor *kv, int d, int heads)
+{
+    if (heads < 1 || d % heads)
+        BUG("attention: %d channels over %d heads", d, heads);
+    int keys = kv ? kv->n : q->n;
+    op_args a = {.kind = OP_ATTENTION, .x = q, .x2 = kv, .attention = {heads}};
+    a.y = run_tensor(r, q->b, q->n, d);
+    a.save = run_save(r, (int64_t)q->b * heads * q->n);
+    return run_record(r, &a, 2 * rows_of(q) * keys * d);
+}
+
+tensor *op_attention(run *r, tensor *qkv, int heads)
+{
+    if (qkv->c % 3)
+        BUG("attention: %d channels are not q, k and v", qkv->c);
+    return attention(r, qkv, NULL, qkv->c / 3, heads);
+}
+
+tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads)
+{
+    if (kv->c != 2 * q->c || kv->b != q->b)
+        BUG("attention: q [%d, %d, %d], kv [%d, %d, %d]", q->b, q->n, q->c, kv->b, kv->n, kv->c);
+    return attention(r, q, kv, q->c, heads);
+}
+
+tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
+{
+    if (map->n_in != x->n || map->n_out < 0)
+        BUG("map: %d -> %d rows, input has %d", map->n_in, map->n_out, x->n);
+    if (w && (map->weight || w->b != x->b || w->n != x->n || w->c != 1))
+        BUG("map: weights [%d, %d, %d]", w->b, w->n, w->c);
+    if (run_mode_of(r) != RUN_SHAPE) {
+        for (int64_t i = 0; i < rows_of(x); i++) {
+            if (map->dst[i] < -1 || map->dst[i] >= map->n_out)
+                BUG("map: row %lld goes to %d of %d", (long long)i, map->dst[i], map->n_out);
+        }
+    }
+    op_args a = {.kind = OP_MAP, .x = x, .x2 = w, .map = *map};
+    a.y = run_tensor(r, x->b, map->n_out, x->c);
+    a.y->fixed = x->fixed && (!w || w->fixed);
+    return run_record(r, &a, 0);
+}
+
+tensor *op_prefix(run *r, tensor *x, param *token)
+{
+    want_vector(token, x->c, "prefix");
+    op_args a = {.kind = OP_PREFIX, .x = x, .w = token};
+    a.y = run_tensor(r, x->b, x->n + 1, x->c);
+    return run_record(r, &a, 0);
+}
+
+tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep)
+{
+    int64_t rows = pos->n / x->c;
+    if (pos->n % x->c || prefix > x->n || prefix > rows || (!keep && x->n > rows))
+        BUG("position %s: %lld rows for %d tokens", pos->name, (long long)rows, x->n);
+    op_args a = {.kind = OP_POSITION, .x = x, .w = pos, .position = {prefix, keep}};
+    a.y = run_tensor(r, x->b, x->n, x->c);
+    return run_record(r, &a, 0);
+}
+
+tensor *op_mean(run *r, tensor *x)
+{
+    op_args a = {.kind = OP_MEAN, .x = x, .y = run_tensor(r, x->b, 1, x->c)};
+    return run_record(r, &a, 0);
+}
+
+tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weights,
+                float smoothing)
+{
+    if (logits->n != 1)
+        BUG("loss: logits [%d, %d, %d]", logits->b, logits->n, logits->c);
+    if (run_mode_of(r) != RUN_SHAPE) {
+        for (int i = 0; i < logits->b; i++) {
+            if (labels[i] < 0 || labels[i] >= logits->c)
+                BUG("loss: label %d of %d classes", labels[i], logits->c);
+        }
+    }
+    op_args a = {.kind = OP_LOSS, .x = logits, .loss = {labels, weights, smoothing}};
+    a.y = run_tensor(r, 1, 1, 1);
+    a.save = run_save(r, tensor_count(logits));
+    return run_record(r, &a, 0);
+}

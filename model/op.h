@@ -1,0 +1,65 @@
+/* The ops: front ends that check shapes, allocate the output, run it and record it (design.md 3).
+ * Network files are written over these. A wrong shape is a BUG: configurations are checked before.
+ * Backward adds into gradients of inputs and parameters. Maths of each op: docs/ops.md. */
+#ifndef MODEL_OP_H
+#define MODEL_OP_H
+
+#include "model/model.h"
+
+/* Kept patches of the raw images, normalised, as rows: [b, n_keep (all: N), channels*p*p], elements
+ * channel-major as in a convolution's weight. No gradient. */
+tensor *op_patch(run *r, const model_batch *batch, int channels, int p);
+
+/* y = x W^T + bias; w [out, in] (or [out, ...] with `in` elements per row), bias [out] or NULL.
+ * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only (cut at a multiple of `in`).
+ * op_linear_gelu: exact GELU of it, in the same pass. */
+tensor *op_linear(run *r, tensor *x, param *w, param *bias);
+tensor *op_linear_rows(run *r, tensor *x, param *w, param *bias, int row0, int rows);
+tensor *op_linear_gelu(run *r, tensor *x, param *w, param *bias);
+
+/* LayerNorm over c; biased variance. */
+tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps);
+/* s = x + scale[sample] * add; returns LayerNorm(s), *sum = s. scale: drop-path factors [b],
+ * borrowed until run_reset, NULL = 1. In a RUN_INFER run s takes the place of x, which must not be
+ * used again. */
+tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, param *w, param *b,
+                         float eps, tensor **sum);
+/* x + scale[sample] * add; same rules. */
+tensor *op_add(run *r, tensor *x, tensor *add, const float *scale);
+tensor *op_gelu(run *r, tensor *x); /* exact, erf */
+
+/* Softmax attention, heads of c/heads channels, scale 1/sqrt(head size). qkv [b, n, 3*D] rows
+ * [q|k|v], each head-major. op_attention_cls: q [b, m, D] and kv [b, n, 2*D] apart (m = 1: CLS
+ * only). */
+tensor *op_attention(run *r, tensor *qkv, int heads);
+tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads);
+
+/* The one way in which tokens are kept, dropped, reordered, fused or merged: input row i of sample
+ * s adds weight * x to output row dst[s*n_in + i] (-1 = dropped). */
+typedef struct op_map_spec {
+    int n_in, n_out;
+    const int32_t *dst;  /* [b, n_in], in -1 .. n_out-1; borrowed until run_reset */
+    const float *weight; /* [b, n_in] or NULL = 1; borrowed until run_reset */
+} op_map_spec;
+/* w: weights that carry gradient, [b, n_in, 1], or NULL (never both kinds). */
+tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w);
+
+/* Put the token (c values of `token`) before the rows of every sample: [b, n+1, c]. */
+tensor *op_prefix(run *r, tensor *x, param *token);
+/* x + rows of `pos` [1, prefix + N, c]: row j < prefix gets pos[j], row prefix + j gets
+ * pos[prefix + keep[s, j]] (keep NULL: pos[prefix + j]). keep borrowed until run_reset. */
+tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep);
+tensor *op_mean(run *r, tensor *x); /* over rows: [b, 1, c] */
+
+/* What network files may ask of a run. */
+run_mode run_mode_of(const run *r);
+void *run_host(run *r, size_t bytes); /* host memory until run_reset, uninitialised */
+/* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */
+typedef struct run_point {
+    int block, node;
+    size_t used, before; /* bytes in this block, in those below */
+} run_point;
+run_point run_mark(const run *r);
+void run_rewind(run *r, run_point at);
+int64_t run_macs(const run *r); /* multiply-adds of all forward ops since the last reset */
+#endif

@@ -1,0 +1,111 @@
+/* What a device implements, private to the model room: the list of ops, their arguments, and the
+ * table of functions. A new op is one line in OP_LIST; whatever a backend lacks then fails to
+ * compile.
+ */
+#ifndef MODEL_OPS_TABLE_H
+#define MODEL_OPS_TABLE_H
+
+#include "model/op.h"
+
+#define OP_LIST(X)                                                                                 \
+    X(PATCH, patch)                                                                                \
+    X(LINEAR, linear)                                                                              \
+    X(LAYERNORM, layernorm)                                                                        \
+    X(GELU, gelu)                                                                                  \
+    X(ATTENTION, attention)                                                                        \
+    X(ADD, add)                                                                                    \
+    X(MAP, map)                                                                                    \
+    X(PREFIX, prefix)                                                                              \
+    X(POSITION, position)                                                                          \
+    X(MEAN, mean)                                                                                  \
+    X(LOSS, loss)
+
+typedef enum op_kind {
+#define X(upper, lower) OP_##upper,
+    OP_LIST(X)
+#undef X
+        OP_COUNT
+} op_kind;
+
+/* Rows of a tensor are allocated up to a multiple of this, so that matrix products run in whole
+ * panels; the rows beyond b*n hold nothing that counts. */
+#define OP_ROW_PAD 64
+
+typedef struct op_args {
+    op_kind kind;
+    tensor *y, *y2;     /* outputs; y2: the sum of LAYERNORM */
+    tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights */
+    bool add_x, add_x2; /* backward: x->g, x2->g hold something to add to; else overwrite */
+    param *w, *b;
+    float *save; /* backend memory from forward to backward; NULL in inference */
+    union {
+        struct {
+            model_batch batch;
+            int channels, p;
+        } patch;
+        struct {
+            int row0, rows;
+            bool gelu; /* save = the value before GELU, shaped like y */
+        } linear;
+        struct {
+            float eps;
+            const float *scale; /* save = mean and 1/sd per row */
+        } norm;
+        struct {
+            int heads; /* save = log-sum-exp [b, heads, rows of q] */
+        } attention;
+        struct {
+            const float *scale;
+        } add;
+        op_map_spec map;
+        struct {
+            int prefix;
+            const int32_t *keep;
+        } position;
+        struct {
+            const int32_t *label;
+            const float *weight;
+            float smoothing; /* save = softmax, shaped like x */
+        } loss;
+    };
+} op_args;
+
+typedef void op_fn(backend *be, op_args *a);
+
+typedef struct backend_ops {
+    const char *name;
+    void (*close)(backend *be);
+    void *(*alloc)(backend *be, size_t bytes); /* uninitialised */
+    void (*dealloc)(backend *be, void *p);
+    void (*zero)(backend *be, void *p, size_t bytes);
+    void (*to_host)(backend *be, void *dst, const void *src, size_t bytes);
+    void (*to_device)(backend *be, void *dst, const void *src, size_t bytes);
+    void (*drop_pack)(backend *be, param *p);
+    void (*step_sgd)(backend *be, param_set *s, float *const *v, const backend_sgd *o);
+    void (*step_adamw)(backend *be, param_set *s, float *const *m, float *const *v,
+                       const backend_adamw *o);
+    void (*grad_norms)(backend *be, param_set *s, double *out);
+    /* Index of the first element that is not finite, or -1. */
+    int64_t (*nonfinite)(backend *be, const float *x, int64_t n);
+    struct {
+        op_fn *forward, *backward;
+    } op[OP_COUNT];
+} backend_ops;
+
+/* First member of every device's own struct. */
+struct backend {
+    const backend_ops *ops;
+    pool *pool;
+    char isa[48];
+};
+
+const char *op_name(op_kind k);
+backend *cpu_open(pool *p, err *e);
+
+/* tape.c, for the front ends */
+tensor *run_tensor(run *r, int b, int n, int c);
+tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
+float *run_save(run *r, int64_t n);   /* backend memory, NULL when nothing is recorded */
+/* Count macs, run the op, record it in training. Returns a.y. */
+tensor *run_record(run *r, const op_args *a, int64_t macs);
+#endif
