@@ -1,11 +1,10 @@
 /* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
-#include "cli/cmd.h"
+#include "cli/exam.h"
 
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/text.h"
-#include "core/worker.h"
 #include "dicom/catalog.h"
 #include "dicom/scan.h"
 #include "preprocess/cohort.h"
@@ -48,6 +47,8 @@ static void print_record(const cmd_args *a, const prepared *p)
         }
     json_object_set_new(o, "reasons", reasons);
     json_object_set_new(o, "primary", json_string(reason_name(p->primary)));
+    if (p->primary == REASON_NONE)
+        json_object_set_new(o, "chest_wall", json_string(p->flip_h ? "right" : "left"));
     if (a->json) {
         text t;
         text_init(&t);
@@ -55,39 +56,37 @@ static void print_record(const cmd_args *a, const prepared *p)
         printf("%s\n", t.s);
         text_release(&t);
     } else if (p->primary == REASON_NONE) {
-        printf("%-24s %d x %d px, %u breast pixels\n", "prepared image", p->h[0], p->w[0],
-               p->breast_pixels[0]);
+        printf("%-24s %d x %d px, %u breast pixels, chest wall stored on the %s\n",
+               "prepared image", p->h[0], p->w[0], p->breast_pixels[0],
+               p->flip_h ? "right" : "left");
     }
     json_decref(o);
 }
 
 static bool show_dicom(cmd_args *a, const char *path, err *e)
 {
-    const void *reply;
     const char *image = cmd_value(a, "--image");
-    size_t len = 0, arg_len;
     prepared p;
-    bool ok = true;
-    worker *w = worker_new(&(worker_limits){60, (size_t)2 << 30, prepare_reply_cap(a->config)});
-    void *arg = prepare_request(a->config, NULL, &arg_len);
-    worker_result r = worker_call(w, PREPARE_TASK, path, NULL, 0, arg, arg_len, &reply, &len);
-    mem_free(arg);
-    if (r != WORKER_OK || len < sizeof p) {
-        ok = err_set(e, ERR_INPUT, "%s",
-                     r == WORKER_CRASH   ? reason_sentence(REASON_DECODER_CRASH)
-                     : r == WORKER_LIMIT ? reason_sentence(REASON_DECODER_LIMIT)
-                                         : reason_sentence(REASON_IO_UNREADABLE));
-    } else {
-        memcpy(&p, reply, sizeof p);
-        print_record(a, &p);
-        if (image && p.primary != REASON_NONE)
-            ok = err_set(e, ERR_INPUT, "no picture: the image is left out (%s)",
-                         reason_name(p.primary));
-        else if (image)
-            ok = pages_png(image, (const void *)((const char *)reply + p.image_at[0]), p.h[0],
-                           p.w[0], SHOW_SIDE, e);
-    }
+    uint16_t *canvas = NULL;
+    scan_cfg sc;
+    cfg_bind(a->config, &scan_options, &sc);
+    sidecar *side = sc.sidecar[0] ? sidecar_open(sc.sidecar, e) : NULL;
+    if (sc.sidecar[0] && !side)
+        return false;
+    size_t cap = prepare_reply_cap(a->config) + sizeof(scan_reply);
+    worker *w = worker_new(&(worker_limits){60, (size_t)2 << 30, cap});
+    bool ok = exam_prepare(w, a->config, side, path, fs_base(path), &p, &canvas, e);
     worker_free(w);
+    sidecar_free(side);
+    if (!ok)
+        return false;
+    print_record(a, &p);
+    if (image && !canvas)
+        ok =
+            err_set(e, ERR_INPUT, "no picture: the image is left out (%s)", reason_name(p.primary));
+    else if (image)
+        ok = pages_png(image, canvas, p.h[0], p.w[0], SHOW_SIDE, e);
+    mem_free(canvas);
     return ok;
 }
 

@@ -115,9 +115,9 @@ static bool verify_run(const char *path, err *e)
 static bool verify(cmd_args *a, err *e)
 {
     const char *path = a->word[0];
-    char *catalog_file = fs_join(path, "catalog.db");
-    bool store = fs_exists(catalog_file);
-    mem_free(catalog_file);
+    char *db_path = fs_join(path, "catalog.db");
+    bool store = fs_exists(db_path);
+    mem_free(db_path);
     if (!fs_exists(path))
         return err_set(e, ERR_INPUT, "'%s' does not exist", path);
     if (!fs_is_dir(path))

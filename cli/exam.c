@@ -7,10 +7,8 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
-#include "core/worker.h"
 #include "dicom/scan.h"
 #include "eval/exam.h"
-#include "preprocess/prepare.h"
 #include "preprocess/split.h"
 #include "train/predict.h"
 
@@ -38,40 +36,38 @@ typedef struct exam_job {
     int n;
 } exam_job;
 
-/* Run the pure preparation of one file in an isolated worker. */
-static bool prepare_file(exam_job *j, const fs_entry *f, picture *t, err *e)
+bool exam_prepare(worker *w, const cfg *prep, const sidecar *side, const char *path,
+                  const char *relative, prepared *p, uint16_t **canvas, err *e)
 {
     const void *reply;
     size_t len = 0, arg_len;
     record override, *facts = NULL;
-    if (j->side) {
-        scan_reply *s;
-        if (worker_call(j->w, SCAN_TASK, f->path, NULL, 0, NULL, 0, &reply, &len) == WORKER_OK) {
-            s = (scan_reply *)reply;
-            override = s->rec;
-            if (!sidecar_apply(j->side, f->relative, &override, e))
-                return false;
-            facts = &override;
-        }
+    *canvas = NULL;
+    memset(p, 0, sizeof *p);
+    if (side && worker_call(w, SCAN_TASK, path, NULL, 0, NULL, 0, &reply, &len) == WORKER_OK) {
+        override = ((const scan_reply *)reply)->rec;
+        facts = &override;
+        if (!sidecar_apply(side, relative, facts, e))
+            return false;
     }
-    void *arg = prepare_request(j->prep, facts, &arg_len);
-    worker_result r = worker_call(j->w, PREPARE_TASK, f->path, NULL, 0, arg, arg_len, &reply, &len);
+    void *arg = prepare_request(prep, facts, &arg_len);
+    worker_result r = worker_call(w, PREPARE_TASK, path, NULL, 0, arg, arg_len, &reply, &len);
     mem_free(arg);
-    t->out = r == WORKER_CRASH   ? REASON_DECODER_CRASH
-             : r == WORKER_LIMIT ? REASON_DECODER_LIMIT
-             : r == WORKER_IO    ? REASON_IO_UNREADABLE
-                                 : REASON_NONE;
-    if (t->out != REASON_NONE)
+    if (r != WORKER_OK) {
+        p->primary = r == WORKER_CRASH   ? REASON_DECODER_CRASH
+                     : r == WORKER_LIMIT ? REASON_DECODER_LIMIT
+                                         : REASON_IO_UNREADABLE;
+        reason_add(&p->reasons, p->primary);
         return true;
-    if (len < sizeof t->p)
+    }
+    if (len < sizeof *p)
         BUG("prepare replied %zu bytes", len);
-    memcpy(&t->p, reply, sizeof t->p);
-    t->out = t->p.primary;
-    if (t->out != REASON_NONE)
-        return true;
-    size_t bytes = (size_t)t->p.h[0] * (size_t)t->p.w[0] * sizeof(uint16_t);
-    t->canvas = mem_alloc(bytes);
-    memcpy(t->canvas, (const char *)reply + t->p.image_at[0], bytes);
+    memcpy(p, reply, sizeof *p);
+    if (p->primary == REASON_NONE) {
+        size_t bytes = (size_t)p->h[0] * (size_t)p->w[0] * sizeof(uint16_t);
+        *canvas = mem_alloc(bytes);
+        memcpy(*canvas, (const char *)reply + p->image_at[0], bytes);
+    }
     return true;
 }
 
@@ -87,7 +83,9 @@ static bool add_file(void *ctx, const fs_entry *f, err *e)
         t->out = REASON_IO_UNREADABLE;
         return true;
     }
-    return prepare_file(j, f, t, e);
+    bool ok = exam_prepare(j->w, j->prep, j->side, f->path, f->relative, &t->p, &t->canvas, e);
+    t->out = t->p.primary;
+    return ok;
 }
 
 static int by_view(const void *a, const void *b)
