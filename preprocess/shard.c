@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/fs.h"
+#include "core/kill.h"
 #include "core/mem.h"
 #include "core/version.h"
 #include "preprocess/shard_h5.h"
@@ -379,8 +380,11 @@ static bool writer_verify(const shard_writer *s, err *e)
 
 bool shard_commit(shard_writer *s, const char *provenance_json, char sha256[65], err *e)
 {
-    bool ok = writer_finish(s, provenance_json, e) && writer_verify(s, e) &&
-              fs_sha256_file(s->partial, sha256, e) && fs_commit(s->partial, s->path, e);
+    bool ok = writer_finish(s, provenance_json, e);
+    kill_point("shard_closed");
+    ok = ok && writer_verify(s, e) && fs_sha256_file(s->partial, sha256, e);
+    kill_point("shard_verified");
+    ok = ok && fs_commit(s->partial, s->path, e);
     if (!ok)
         unlink(s->partial);
     writer_free(s);

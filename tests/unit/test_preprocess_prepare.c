@@ -501,7 +501,8 @@ static void test_kill(void **state)
 {
     (void)state;
     static const char *const points[] = {
-        "prepare_mid_shard:1",    "prepare_mid_shard:4",   "prepare_before_shard:1",
+        "prepare_mid_shard:1",    "shard_closed:1",        "shard_closed:4",
+        "shard_verified:3",       "prepare_mid_shard:4",   "prepare_before_shard:1",
         "prepare_before_shard:4", "prepare_after_shard:1", "prepare_after_shard:2",
         "prepare_after_shard:5",  "prepare_before_db:1",   "prepare_before_db:3",
         "prepare_in_db:1",        "prepare_in_db:7",       "prepare_after_db:2",
