@@ -273,6 +273,26 @@ static void forest_row(draw *d, const axes *a, double y, const json_t *cell, boo
         draw_rect(d, (double[]){ax(a, v) - 4, y - 4, 8, 8}, DRAW_MAIN, DRAW_PAPER);
 }
 
+#define LEVEL_W 152.0 /* room for the name of a group */
+
+/* The name of a group, cut to its room. */
+static void forest_level(draw *d, double y, const char *level)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, level);
+    while (draw_text_width(SMALL, t.s) > LEVEL_W && t.len > 4) {
+        size_t cut = t.len - 4; /* the last letter and the ellipsis of the round before */
+        while (cut > 0 && ((unsigned char)t.s[cut] & 0xC0) == 0x80)
+            cut--;
+        t.s[cut] = 0;
+        t.len = cut;
+        text_add(&t, "\xE2\x80\xA6");
+    }
+    draw_text(d, 22, y, start_font, t.s);
+    text_release(&t);
+}
+
 static double paint_forest(draw *d, const json_t *tree)
 {
     const json_t *t = report_tree_by_id(tree, "tables", "subgroups"),
@@ -330,7 +350,7 @@ static double paint_forest(draw *d, const json_t *tree)
         cells_show(json_array_get(row, exams), "int", &sizes);
         text_add(&sizes, " / ");
         cells_show(json_array_get(row, cancers), "int", &sizes);
-        draw_text(d, 22, y, start_font, json_string_value(json_array_get(row, level)));
+        forest_level(d, y, json_string_value(json_array_get(row, level)));
         draw_text(d, 180, y, start_font, sizes.s);
         forest_row(d, &a, y - 4, json_array_get(row, auc), false);
         text_release(&sizes);

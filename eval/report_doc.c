@@ -214,9 +214,11 @@ static void sentence_thousand(report_doc *d, const json_t *tree)
         return;
     double found = 1000 * se * SUMMARY_PREVALENCE,
            wrong = 1000 * (1 - sp) * (1 - SUMMARY_PREVALENCE);
+    bool val = !strcmp(str(json_object_get(tree, "options"), "thresholds"), "val");
     number spec, prevalence, flagged, hit, no, missed;
     add_fill(d, DOC_ITEM, "sum.thousand",
-             (const char *const[]){"spec", fixed(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
+             (const char *const[]){"where", report_text(val ? "where.val" : "where.same"), "spec",
+                                   fixed(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
                                    fixed(&prevalence, "4g", 100 * SUMMARY_PREVALENCE), "flagged",
                                    fixed(&flagged, "0", found + wrong), "found",
                                    fixed(&hit, "1", found), "false", fixed(&no, "1", wrong),

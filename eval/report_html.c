@@ -92,10 +92,11 @@ static void html_table(const json_t *t, bool fold, text *out)
         tag(out, "<details><summary>", report_text("numbers"), "</summary>\n");
     text_add(out, "<h3 id=\"table-");
     draw_escape(out, str(t, "id"));
-    tag(out, "\">", str(t, "title"), "</h3>\n<div class=\"scroll\" tabindex=\"0\"><table ");
+    tag(out, "\">", str(t, "title"),
+        "</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" ");
     text_add(out, "aria-labelledby=\"table-");
     draw_escape(out, str(t, "id"));
-    text_add(out, "\">\n<thead><tr>");
+    text_add(out, "\"><table>\n<thead><tr>");
     json_array_foreach(columns, i, c)
     {
         bool words = !strcmp(str(c, "kind"), "text");

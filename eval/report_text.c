@@ -51,10 +51,12 @@ static const struct entry {
     {"sum.flag", "If the {top} % of exams with the highest scores were flagged, {capture} of 100 "
                  "cancers would be among them."},
     {"sum.thousand",
-     "At the threshold that keeps {spec} % specificity here, of 1,000 women in a "
+     "At the threshold that keeps {spec} % specificity {where}, of 1,000 women in a "
      "population where {prevalence} % have cancer about {flagged} would be flagged: "
      "{found} with cancer and {false} without; {missed} with cancer would not be "
      "flagged."},
+    {"where.same", "on these exams"},
+    {"where.val", "on the validation exams"},
     {"sum.excluded",
      "{excluded} of {files} {unit} at the start of the books were left out; the flow "
      "diagram counts every reason."},
