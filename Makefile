@@ -40,7 +40,8 @@ PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 DEFS := -D_GNU_SOURCE -DMAMMOVIT_VERSION='"$(VERSION)"'
 CFLAGS_ALL = -std=gnu17 $(OPT) -g -fPIC -fno-math-errno -ffp-contract=off $(WARN) $(WARN_C) \
              $(SAN_FLAGS) $(DEFS) -I. $(PKG_CFLAGS) -MMD -MP $(CFLAGS)
-CXXFLAGS_ALL = -std=gnu++17 $(OPT) -g -fPIC $(WARN) $(SAN_FLAGS) $(DEFS) -I. \
+# no vptr check: it probes memory by system calls that the decoders' sandbox forbids
+CXXFLAGS_ALL = -std=gnu++17 $(OPT) -g -fPIC $(WARN) $(SAN_FLAGS) $(if $(SAN),-fno-sanitize=vptr) $(DEFS) -I. \
                -isystem /usr/include/opencv4 -MMD -MP $(CXXFLAGS)
 LIBS := -ldcmjpeg -lijg8 -lijg12 -lijg16 -ldcmdata -loflog -lofstd -lopencv_imgproc -lopencv_core \
         -ldnnl -lgomp $(PKG_LIBS) -lz -lstdc++ -lm -lpthread
