@@ -11,7 +11,7 @@
 tensor *op_patch(run *r, const model_batch *batch, int channels, int p);
 
 /* y = x W^T + bias; w [out, in] (or [out, ...] with `in` elements per row), bias [out] or NULL.
- * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only (cut at a multiple of `in`).
+ * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only.
  * op_linear_gelu: exact GELU of it, in the same pass. */
 tensor *op_linear(run *r, tensor *x, param *w, param *bias);
 tensor *op_linear_rows(run *r, tensor *x, param *w, param *bias, int row0, int rows);
