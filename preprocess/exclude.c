@@ -240,11 +240,9 @@ PIXELS_HIT(CANVAS_CUT)
 static const struct {
     reason code;
     exclude_phase phase;
-    const char *source;
     bool (*hit)(const exclude_cfg *c, const record *r, const pixel_facts *p);
 } criteria[EXCLUDE_ROWS] = {
-#define EXCLUDE_ROW(code, key, phase, action, source)                                              \
-    {REASON_##code, EXCLUDE_##phase, source, hit_##code},
+#define EXCLUDE_ROW(code, key, phase, action, source) {REASON_##code, EXCLUDE_##phase, hit_##code},
     EXCLUDE_LIST(EXCLUDE_ROW)
 #undef EXCLUDE_ROW
 };
@@ -305,9 +303,4 @@ reason exclude_code(int row)
 exclude_phase exclude_row_phase(int row)
 {
     return criteria[row].phase;
-}
-
-const char *exclude_source(int row)
-{
-    return criteria[row].source;
 }

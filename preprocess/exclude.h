@@ -46,7 +46,7 @@ typedef enum exclude_action { EXCLUDE_DROP, EXCLUDE_FLAG, EXCLUDE_OFF } exclude_
     X(LOSSY, lossy, HEADER, flag, "LossyImageCompression (0028,2110)")                             \
     X(NO_PATIENT_ID, no_patient_id, HEADER, exclude, "PatientID (0010,0020)")                      \
     X(NO_STUDY, no_study, HEADER, exclude, "StudyInstanceUID (0020,000D)")                         \
-    X(NO_DATE, no_date, HEADER, flag, "no usable date attribute")                               \
+    X(NO_DATE, no_date, HEADER, flag, "no usable date attribute")                                  \
     X(TS_LIES, ts_lies, PIXELS, flag, "transfer syntax against the bytes")                         \
     X(BITS_LIE, bits_lie, PIXELS, flag, "BitsStored against the values")                           \
     X(NO_SPACING, no_spacing, PIXELS, exclude, "pixel size unknown while prepare.fit is mm")       \
@@ -97,8 +97,7 @@ typedef struct pixel_facts { /* what the pixel chain measured; shares are 0..1 *
  * unless it is set already. px is NULL in the header phase. */
 void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
                    const pixel_facts *px, reason_set *set, reason *primary);
-/* The row's code, phase and source, for reports and --help. */
+/* The row's code and phase; its source is part of the key's help. */
 reason exclude_code(int row);
 exclude_phase exclude_row_phase(int row);
-const char *exclude_source(int row);
 #endif

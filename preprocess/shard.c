@@ -42,7 +42,7 @@ void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
         BUG("shard_compress: image of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w, raw = n * 2, cap = SHARD_SLACK(raw);
     uint8_t *plane = mem_alloc(raw), *out = mem_alloc(cap);
-    void *level = mem_alloc(ISAL_DEF_LVL1_DEFAULT);
+    void *level = mem_calloc(1, ISAL_DEF_LVL1_DEFAULT); /* no stale match may decide bytes */
     for (size_t i = 0; i < n; i++) {
         plane[i] = (uint8_t)(image[i] & 0xff);
         plane[n + i] = (uint8_t)(image[i] >> 8);
