@@ -34,7 +34,10 @@ CUDA_WORD := $(if $(filter 1,$(HAVE_CUDA)),nvcc $(NVCC_VERSION),$(if $(CU_SRC),n
 OPT ?= -O2
 WARN := -Wall -Wextra -Wshadow -Wvla -Wno-unused-parameter -Werror
 WARN_C := -Wmissing-prototypes -Wstrict-prototypes
-SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+SAN_FLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all \
+             -Wno-format-truncation)
+# DCMTK and OpenCV are built without run-time type information for their classes
+SAN_CXX := $(if $(findstring undefined,$(SAN)),-fno-sanitize=vptr)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PKGS) 2>/dev/null)
 DEFS := -D_GNU_SOURCE -DMAMMOVIT_VERSION='"$(VERSION)"'

@@ -34,7 +34,7 @@ static bool prepare(cmd_args *a, err *e)
 
 const cmd cmd_prepare = {
     .verb = "prepare",
-    .usage = "prepare STORE -c CONFIG [--shard k/n]",
+    .usage = "prepare STORE -c CONFIG",
     .summary = "decode, judge, window, orient, crop and resize the images",
     .help =
         "Takes every image of the catalogue through the technical exclusion table and the pixel "
