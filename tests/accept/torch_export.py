@@ -12,6 +12,7 @@ import numpy as np
 import timm
 import torch
 
+sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../fixtures/deit"))
 from record_deit import MEAN, SD, error, forward, image_values  # noqa: E402
 

@@ -129,8 +129,10 @@ static const graph graphs[] = {
     {"linear", "one row", linear, .in = {{1, 1, 192}}, .par = {{2, 2, 192}, {1, 2}}},
     {"linear", "4-D weight", linear, .in = {{2, 3, 18}}, .par = {{4, 5, 2, 3, 3}, {1, 5}}},
     {"linear", "shared weight", linear_twice, .in = {{2, 5, 8}}, .par = {{2, 8, 8}, {1, 8}}},
-    {"linear", "rows 4..11", linear_rows, .in = {{2, 5, 7}}, .par = {{2, 15, 7}, {1, 15}},
+    {"linear", "rows 4 to 11", linear_rows, .in = {{2, 5, 4}}, .par = {{2, 16, 4}, {1, 16}},
      .number = 4},
+    {"linear", "rows 5 to 14", linear_rows, .in = {{2, 5, 7}}, .par = {{2, 17, 7}, {1, 17}},
+     .number = 5},
     {"linear_gelu", "7 to 9", linear_gelu, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}}},
     {"linear_gelu", "panel borders", linear_gelu, .in = {{2, 67, 48}},
      .par = {{2, 96, 48}, {1, 96}}},
@@ -202,9 +204,14 @@ static double bench_eval(bench *t)
 static void probe(bench *t, const char *what, float *x, const float *grad, int64_t n,
                   const int cut[3], param *p)
 {
-    static const double steps[3] = {1e-2, 3e-2, 3e-3};
+    static const double steps[3] = {1e-2, 3e-2, 3e-3}; /* in units of the size of x's entries */
+    static const double at[4] = {1, -1, 2, -2}, factor[4] = {8, -8, -1, 1};
     float *x0 = mem_alloc((size_t)n * sizeof(float));
+    double size = 0;
     memcpy(x0, x, (size_t)n * sizeof(float));
+    for (int64_t i = 0; i < n; i++)
+        size += (double)x[i] * x[i];
+    size = sqrt(size / (double)n);
     for (int d = 0; d < gradient_directions(); d++) {
         double best = INFINITY, gg = 0;
         rng q;
@@ -217,19 +224,19 @@ static void probe(bench *t, const char *what, float *x, const float *grad, int64
                 gg += (double)grad[i] * grad[i];
             }
         }
-        for (int s = 0; s < 3 && !(best < GRADIENT_LIMIT / 10); s++) {
-            double side[2], moved = 0;
-            for (int k = 0; k < 2; k++) {
+        for (int s = 0; s < 3 && !(best < GRADIENT_LIMIT / 5); s++) {
+            double seen = 0, moved = 0;
+            for (int k = 0; k < 4; k++) {
                 for (int64_t i = 0; i < n; i++) {
-                    x[i] = (float)(x0[i] + (k ? -steps[s] : steps[s]) * u[i]);
-                    moved += (k ? -1.0 : 1.0) * (double)grad[i] * x[i];
+                    x[i] = (float)(x0[i] + at[k] * steps[s] * size * u[i]);
+                    moved += factor[k] * (double)grad[i] * ((double)x[i] - x0[i]);
                 }
                 if (p)
                     param_write(t->set, p, x);
-                side[k] = bench_eval(t);
+                seen += factor[k] * bench_eval(t);
             }
-            double seen = side[0] - side[1];
-            double unit = fmax(fmax(fabs(seen), fabs(moved)), 0.2 * steps[s] * sqrt(gg));
+            double unit =
+                fmax(fmax(fabs(seen), fabs(moved)), 0.2 * 12 * steps[s] * size * sqrt(gg));
             double error = seen == moved ? 0 : fabs(seen - moved) / unit;
             best = fmin(best, isnan(error) ? INFINITY : error);
         }
