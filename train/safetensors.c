@@ -1,0 +1,448 @@
+/* The safetensors container. Reading: every length, offset and shape of the header is checked
+ * against the file before a byte of data is used; data is read with pread, so that a file cut short
+ * while it is open is an error and not a fault. */
+#include "train/safetensors.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/text.h"
+
+#define META      "__metadata__"
+#define LENGTH    8 /* bytes in front of the header: its length, little-endian */
+#define READ_STEP ((size_t)1 << 20)
+
+struct safetensors {
+    char *path;
+    int fd;
+    json_t *header;
+    uint64_t data_at;         /* offset of the data part in the file */
+    safetensors_array *array; /* by offset */
+    int n;
+    int *by_name;
+};
+
+static const struct {
+    const char *name;
+    int bits;
+    safetensors_type type;
+} types[] = {
+    {"F32", 32, SAFETENSORS_F32},      {"F16", 16, SAFETENSORS_F16},
+    {"BF16", 16, SAFETENSORS_BF16},    {"F64", 64, SAFETENSORS_OTHER},
+    {"I64", 64, SAFETENSORS_OTHER},    {"I32", 32, SAFETENSORS_OTHER},
+    {"I16", 16, SAFETENSORS_OTHER},    {"I8", 8, SAFETENSORS_OTHER},
+    {"U64", 64, SAFETENSORS_OTHER},    {"U32", 32, SAFETENSORS_OTHER},
+    {"U16", 16, SAFETENSORS_OTHER},    {"U8", 8, SAFETENSORS_OTHER},
+    {"BOOL", 8, SAFETENSORS_OTHER},    {"F8_E5M2", 8, SAFETENSORS_OTHER},
+    {"F8_E4M3", 8, SAFETENSORS_OTHER},
+};
+
+/* ---- reading --------------------------------------------------------------------------------- */
+
+static bool read_at(int fd, uint64_t at, void *out, size_t n, err *e)
+{
+    char *p = out;
+    while (n) {
+        ssize_t got = pread(fd, p, n, (off_t)at);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return err_errno(e, "cannot read");
+        if (got == 0)
+            return err_set(e, ERR_INPUT, "the file ends too early");
+        p += got;
+        at += (uint64_t)got;
+        n -= (size_t)got;
+    }
+    return true;
+}
+
+static bool parse_shape(const json_t *list, safetensors_array *a, err *e)
+{
+    if (!json_is_array(list) || json_array_size(list) > SAFETENSORS_NDIM_MAX)
+        return err_set(e, ERR_INPUT, "'shape' is not a list of at most %d sizes",
+                       SAFETENSORS_NDIM_MAX);
+    a->ndim = (int)json_array_size(list);
+    a->n = 1;
+    for (int i = 0; i < a->ndim; i++) {
+        const json_t *v = json_array_get(list, (size_t)i);
+        int64_t d = json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
+        if (d < 0)
+            return err_set(e, ERR_INPUT, "size %d of 'shape' is not a whole number >= 0", i);
+        a->shape[i] = d;
+        if (__builtin_mul_overflow(a->n, d, &a->n))
+            return err_set(e, ERR_INPUT, "the number of elements does not fit 64 bits");
+    }
+    return true;
+}
+
+static bool parse_offsets(const json_t *list, safetensors_array *a, err *e)
+{
+    const json_t *b = json_array_get(list, 0), *c = json_array_get(list, 1);
+    if (!json_is_array(list) || json_array_size(list) != 2 || !json_is_integer(b) ||
+        !json_is_integer(c) || json_integer_value(b) < 0 ||
+        json_integer_value(c) < json_integer_value(b))
+        return err_set(e, ERR_INPUT, "'data_offsets' is not a pair 0 <= begin <= end");
+    a->begin = (uint64_t)json_integer_value(b);
+    a->end = (uint64_t)json_integer_value(c);
+    return true;
+}
+
+static bool parse_array(const json_t *j, safetensors_array *a, err *e)
+{
+    const json_t *dtype = json_object_get(j, "dtype");
+    if (!json_is_object(j) || json_object_size(j) != 3 || !json_is_string(dtype))
+        return err_set(e, ERR_INPUT, "not an object of exactly dtype, shape and data_offsets");
+    int bits = 0;
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        if (strcmp(types[i].name, json_string_value(dtype)) == 0) {
+            bits = types[i].bits;
+            a->type = types[i].type;
+            a->type_name = types[i].name;
+        }
+    }
+    if (!bits)
+        return err_set(e, ERR_INPUT, "element type is not known");
+    if (!parse_shape(json_object_get(j, "shape"), a, e) ||
+        !parse_offsets(json_object_get(j, "data_offsets"), a, e))
+        return false;
+    int64_t bytes;
+    if (__builtin_mul_overflow(a->n, (int64_t)(bits / 8), &bytes) ||
+        (uint64_t)bytes != a->end - a->begin)
+        return err_set(e, ERR_INPUT, "%lld elements of %s do not fill %llu bytes", (long long)a->n,
+                       a->type_name, (unsigned long long)(a->end - a->begin));
+    return true;
+}
+
+static bool check_meta(const json_t *meta, err *e)
+{
+    const char *key;
+    json_t *v;
+    if (!json_is_object(meta))
+        return err_set(e, ERR_INPUT, META " is not an object");
+    json_object_foreach((json_t *)(uintptr_t)meta, key, v)
+    {
+        if (!json_is_string(v))
+            return err_set(e, ERR_INPUT, META " holds something that is not a string");
+    }
+    return true;
+}
+
+static int by_offset(const void *a, const void *b)
+{
+    const safetensors_array *x = a, *y = b;
+    if (x->begin != y->begin)
+        return x->begin < y->begin ? -1 : 1;
+    if (x->end != y->end)
+        return x->end < y->end ? -1 : 1;
+    return strcmp(x->name, y->name);
+}
+
+static int by_name(const void *a, const void *b, void *arrays)
+{
+    const safetensors_array *s = arrays;
+    return strcmp(s[*(const int *)a].name, s[*(const int *)b].name);
+}
+
+/* Names come from a foreign file: shown shortened and without control characters. */
+static void shown(const char *name, char out[80])
+{
+    text_copy(out, 80, name);
+}
+
+static bool collect(safetensors *s, uint64_t data_bytes, err *e)
+{
+    const char *name;
+    json_t *j;
+    char safe[80];
+    s->array = MEM_ARRAY(safetensors_array, json_object_size(s->header) + 1);
+    json_object_foreach(s->header, name, j)
+    {
+        if (strcmp(name, META) == 0) {
+            if (!check_meta(j, e))
+                return false;
+            continue;
+        }
+        shown(name, safe);
+        s->array[s->n].name = name;
+        if (!parse_array(j, &s->array[s->n], e))
+            return err_wrap(e, "array '%s'", safe);
+        s->n++;
+    }
+    qsort(s->array, (size_t)s->n, sizeof *s->array, by_offset);
+    uint64_t at = 0;
+    for (int i = 0; i < s->n; i++) {
+        shown(s->array[i].name, safe);
+        if (s->array[i].begin != at)
+            return err_set(e, ERR_INPUT, "array '%s' begins at byte %llu, %llu was expected", safe,
+                           (unsigned long long)s->array[i].begin, (unsigned long long)at);
+        at = s->array[i].end;
+    }
+    if (at != data_bytes)
+        return err_set(e, ERR_INPUT, "the arrays take %llu bytes, the file holds %llu",
+                       (unsigned long long)at, (unsigned long long)data_bytes);
+    s->by_name = MEM_ARRAY(int, s->n + 1);
+    for (int i = 0; i < s->n; i++)
+        s->by_name[i] = i;
+    qsort_r(s->by_name, (size_t)s->n, sizeof(int), by_name, s->array);
+    return true;
+}
+
+static bool load_header(safetensors *s, err *e)
+{
+    struct stat st;
+    uint8_t len[LENGTH];
+    if (fstat(s->fd, &st))
+        return err_errno(e, "cannot be examined");
+    if (!S_ISREG(st.st_mode))
+        return err_set(e, ERR_INPUT, "not a regular file");
+    if (st.st_size < LENGTH + 2)
+        return err_set(e, ERR_INPUT, "%lld bytes are too few for a safetensors file",
+                       (long long)st.st_size);
+    if (!read_at(s->fd, 0, len, LENGTH, e))
+        return false;
+    uint64_t n = 0;
+    for (int i = LENGTH - 1; i >= 0; i--)
+        n = n << 8 | len[i];
+    uint64_t rest = (uint64_t)st.st_size - LENGTH;
+    if (n > SAFETENSORS_HEADER_MAX || n > rest || n < 2)
+        return err_set(e, ERR_INPUT, "a header of %llu bytes in a file of %lld (at most %d)",
+                       (unsigned long long)n, (long long)st.st_size, SAFETENSORS_HEADER_MAX);
+    char *json = mem_alloc((size_t)n);
+    bool ok = read_at(s->fd, LENGTH, json, (size_t)n, e);
+    if (ok && json[0] != '{')
+        ok = err_set(e, ERR_INPUT, "the header does not begin with '{'");
+    ok = ok && json_parse(json, (size_t)n, "header", &s->header, e);
+    mem_free(json);
+    if (ok && !json_is_object(s->header))
+        ok = err_set(e, ERR_INPUT, "the header is not a JSON object");
+    s->data_at = LENGTH + n;
+    return ok && collect(s, rest - n, e);
+}
+
+safetensors *safetensors_open(const char *path, err *e)
+{
+    safetensors *s = MEM_NEW(safetensors);
+    s->path = mem_strdup(path);
+    s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    bool ok = s->fd >= 0 ? load_header(s, e) : err_errno(e, "cannot be opened");
+    if (!ok) {
+        err_wrap(e, "weights file '%s'", path);
+        safetensors_close(s);
+        return NULL;
+    }
+    return s;
+}
+
+void safetensors_close(safetensors *s)
+{
+    if (!s)
+        return;
+    if (s->fd >= 0)
+        close(s->fd);
+    json_decref(s->header);
+    mem_free(s->array);
+    mem_free(s->by_name);
+    mem_free(s->path);
+    mem_free(s);
+}
+
+int safetensors_count(const safetensors *s)
+{
+    return s->n;
+}
+
+const safetensors_array *safetensors_at(const safetensors *s, int i)
+{
+    return &s->array[i];
+}
+
+const safetensors_array *safetensors_get(const safetensors *s, const char *name)
+{
+    int low = 0, high = s->n;
+    while (low < high) {
+        int mid = (low + high) / 2;
+        const safetensors_array *a = &s->array[s->by_name[mid]];
+        int c = strcmp(name, a->name);
+        if (c == 0)
+            return a;
+        if (c < 0)
+            high = mid;
+        else
+            low = mid + 1;
+    }
+    return NULL;
+}
+
+const char *safetensors_meta(const safetensors *s, const char *key)
+{
+    return json_string_value(json_object_get(json_object_get(s->header, META), key));
+}
+
+static float from_bits(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+
+static float from_half(uint16_t h)
+{
+    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 31u, m = h & 0x3ffu;
+    if (exponent == 31)
+        return from_bits(sign | 0x7f800000u | m << 13);
+    if (exponent)
+        return from_bits(sign | (exponent + 112) << 23 | m << 13);
+    float f = (float)m * 0x1p-24f; /* subnormal or zero: exact */
+    return sign ? -f : f;
+}
+
+static void convert(safetensors_type type, const uint8_t *raw, size_t n, float *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (type == SAFETENSORS_F32) {
+            const uint8_t *p = raw + 4 * i;
+            out[i] = from_bits((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
+                               (uint32_t)p[3] << 24);
+        } else {
+            uint16_t h = (uint16_t)(raw[2 * i] | raw[2 * i + 1] << 8);
+            out[i] = type == SAFETENSORS_F16 ? from_half(h) : from_bits((uint32_t)h << 16);
+        }
+    }
+}
+
+bool safetensors_read(const safetensors *s, const safetensors_array *a, float *out, err *e)
+{
+    char safe[80];
+    shown(a->name, safe);
+    if (a->type == SAFETENSORS_OTHER)
+        return err_set(e, ERR_INPUT,
+                       "weights file '%s': array '%s' holds %s; F32, F16 or BF16 wanted", s->path,
+                       safe, a->type_name);
+    size_t width = a->type == SAFETENSORS_F32 ? 4 : 2, step = READ_STEP / width;
+    uint8_t *raw = mem_alloc(READ_STEP);
+    bool ok = true;
+    for (size_t at = 0, n = (size_t)a->n; ok && at < n; at += step) {
+        size_t k = n - at < step ? n - at : step;
+        ok = read_at(s->fd, s->data_at + a->begin + at * width, raw, k * width, e);
+        if (ok)
+            convert(a->type, raw, k, out + at);
+    }
+    mem_free(raw);
+    return ok ? true : err_wrap(e, "weights file '%s': array '%s'", s->path, safe);
+}
+
+/* ---- writing --------------------------------------------------------------------------------- */
+
+typedef struct entry {
+    const float *x;
+    size_t n;
+} entry;
+
+struct safetensors_writer {
+    char *path;
+    json_t *header;
+    entry *entry;
+    int n, cap;
+    uint64_t at;
+};
+
+safetensors_writer *safetensors_writer_new(const char *path, const json_t *metadata)
+{
+    safetensors_writer *w = MEM_NEW(safetensors_writer);
+    w->path = mem_strdup(path);
+    w->header = json_object();
+    if (metadata) {
+        err e = {0};
+        if (!check_meta(metadata, &e))
+            BUG("safetensors: %s", e.msg);
+        json_object_set_new(w->header, META, json_deep_copy(metadata));
+    }
+    return w;
+}
+
+void safetensors_writer_add(safetensors_writer *w, const char *name, int ndim, const int64_t *shape,
+                            const float *x)
+{
+    if (!*name || strcmp(name, META) == 0 || json_object_get(w->header, name) || ndim < 0 ||
+        ndim > SAFETENSORS_NDIM_MAX)
+        BUG("safetensors: cannot add an array '%s' of %d dimensions", name, ndim);
+    int64_t n = 1;
+    json_t *dims = json_array();
+    for (int i = 0; i < ndim; i++) {
+        n *= shape[i];
+        json_array_append_new(dims, json_integer(shape[i]));
+    }
+    uint64_t bytes = (uint64_t)n * sizeof(float);
+    json_t *j = json_object(), *offsets = json_array();
+    json_array_append_new(offsets, json_integer((json_int_t)w->at));
+    json_array_append_new(offsets, json_integer((json_int_t)(w->at + bytes)));
+    json_object_set_new(j, "dtype", json_string("F32"));
+    json_object_set_new(j, "shape", dims);
+    json_object_set_new(j, "data_offsets", offsets);
+    if (json_object_set_new(w->header, name, j))
+        BUG("safetensors: the name of an array is not valid UTF-8");
+    w->at += bytes;
+    if (w->n == w->cap) {
+        int cap = w->cap ? 2 * w->cap : 64;
+        w->entry = mem_realloc(w->entry, (size_t)w->cap * sizeof *w->entry,
+                               (size_t)cap * sizeof *w->entry);
+        w->cap = cap;
+    }
+    w->entry[w->n++] = (entry){x, (size_t)n};
+}
+
+static bool write_all(FILE *f, const safetensors_writer *w)
+{
+    text head;
+    text_init(&head);
+    json_write_text(w->header, false, &head);
+    while (head.len && head.s[head.len - 1] == '\n')
+        head.len--;
+    while (head.len % LENGTH)
+        text_addn(&head, " ", 1); /* the format pads with spaces so that data is aligned */
+    uint8_t len[LENGTH];
+    for (int i = 0; i < LENGTH; i++)
+        len[i] = (uint8_t)((uint64_t)head.len >> 8 * i);
+    bool ok = fwrite(len, 1, LENGTH, f) == LENGTH && fwrite(head.s, 1, head.len, f) == head.len;
+    text_release(&head);
+    for (int i = 0; ok && i < w->n; i++) /* f32 little-endian: this program's hosts */
+        ok = fwrite(w->entry[i].x, sizeof(float), w->entry[i].n, f) == w->entry[i].n;
+    return ok && fflush(f) == 0;
+}
+
+bool safetensors_writer_finish(safetensors_writer *w, err *e)
+{
+    text head;
+    uint8_t size[8];
+    char *tmp = NULL;
+    text_init(&head);
+    make_header(w, &head);
+    for (int i = 0; i < 8; i++)
+        size[i] = (uint8_t)(head.len >> (8 * i));
+    int fd = fs_create_partial(w->path, &tmp, e);
+    bool ok = fd >= 0;
+    if (ok) {
+        ok = fs_write_all(fd, size, sizeof size) && fs_write_all(fd, head.s, head.len);
+        for (int i = 0; i < w->n && ok; i++)
+            ok = fs_write_all(fd, w->a[i].x, w->a[i].bytes);
+        if (!ok)
+            err_errno(e, "cannot write");
+        if (close(fd) && ok)
+            ok = err_errno(e, "cannot close");
+    }
+    ok = ok && fs_commit(tmp, w->path, e);
+    if (!ok)
+        err_wrap(e, "safetensors '%s'", fs_base(w->path));
+    mem_free(tmp);
+    text_release(&head);
+    safetensors_writer_free(w);
+    return ok;
+}
