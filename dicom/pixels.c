@@ -410,7 +410,7 @@ static reason decode(job *j, size_t len, bool want_sha256, pixels *out)
     if (why != REASON_NONE)
         return why;
     dcm_file *f;
-    if (dcm_open(j->data, len, &f) != DCM_OK) {
+    if (dcm_open(j->data, j->w.data_len, &f) != DCM_OK) {
         dcm_close(f);
         return REASON_IO_UNREADABLE;
     }

@@ -514,6 +514,24 @@ static void read_pixel_facts(const header *h, record *r)
     }
 }
 
+/* Older character sets are not translated: their letters become '?', so that every text of the
+ * record can stand in JSON and CSV. */
+static void keep_utf8(record *r)
+{
+    char value[RECORD_COLUMN_MAX];
+    for (int i = 0; i < record_columns(); i++) {
+        record_column_text(r, i, value, sizeof(value));
+        size_t n = strlen(value);
+        if (text_utf8(value, n) == n)
+            continue;
+        for (size_t k = 0; k < n; k++)
+            value[k] = (unsigned char)value[k] < 0x80 ? value[k] : '?';
+        err e;
+        if (!record_column_parse(r, i, value, &e))
+            BUG("column %d does not take back its own text", i);
+    }
+}
+
 static void read_all(const dcm_file *f, record *r)
 {
     header h = {.root = dcm_root(f), .meta = dcm_meta(f)};
@@ -531,6 +549,7 @@ static void read_all(const dcm_file *f, record *r)
     read_spacing(&h, r);
     read_pixel_facts(&h, r);
     read_display(&h, r);
+    keep_utf8(r);
 }
 
 /* Uncompressed pixel data that is declared too short for the image it belongs to. */
@@ -558,7 +577,7 @@ reason record_read(const void *data, size_t len, record *out)
     if (w.status == WALK_NOT_DICOM || w.status == WALK_DEEP)
         return REASON_IO_UNREADABLE;
     dcm_file *f;
-    dcm_status s = dcm_open(data, len, &f);
+    dcm_status s = dcm_open(data, w.data_len, &f);
     if (f) {
         read_all(f, out);
         if (!out->transfer_syntax[0] && s == DCM_OK)

@@ -236,6 +236,15 @@ static walk_status in_sequence(reader *r, const element *e)
     return push(r, r->at + e->length, false, r->explicit_vr);
 }
 
+/* Some archives pad their files. */
+static bool only_zeros(const reader *r)
+{
+    for (size_t i = r->at; i < r->len; i++)
+        if (r->d[i] != 0)
+            return false;
+    return true;
+}
+
 static walk_status walk_dataset(reader *r)
 {
     for (;;) {
@@ -243,6 +252,10 @@ static walk_status walk_dataset(reader *r)
             pop(r);
         if (r->at == r->len)
             return r->depth > 0 ? WALK_CUT : WALK_OK;
+        if (r->depth == 0 && r->w->has_pixels && only_zeros(r)) {
+            r->w->data_len = r->at;
+            return WALK_OK;
+        }
         size_t header_at = r->at;
         element e;
         walk_status s = read_header(r, &e);
@@ -308,7 +321,7 @@ static bool plausible_start(const reader *r)
 void walk_file(const void *data, size_t len, walk *out)
 {
     memset(out, 0, sizeof(*out));
-    out->header_len = len;
+    out->header_len = out->data_len = len;
     reader r = {.d = data, .len = len, .w = out};
     bool marked = len >= META_AT && memcmp((const char *)data + 128, "DICM", 4) == 0;
     r.at = marked ? META_AT : 0;

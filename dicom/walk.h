@@ -25,6 +25,7 @@ typedef struct walk {
     char transfer_syntax[65]; /* (0002,0010), "" = absent */
     bool explicit_vr, big_endian;
     size_t dataset_at;
+    size_t data_len;   /* bytes without the zeros that pad the file behind its last element */
     bool has_pixels;   /* (7FE0,0010) at top level; the fields below are set */
     size_t header_len; /* bytes before the pixel data element, or the file's length */
     size_t pixel_at;   /* first byte of the value */

@@ -395,6 +395,31 @@ static void cut_everywhere(void **state)
     }
 }
 
+/* Zeros behind the pixel data are padding; anything else there is damage. */
+static void padded_file(void **state)
+{
+    for (int n = 0; n < 40; n += 3) {
+        bytes b = whole_file(IMAGE(.ts = TS_EXPLICIT));
+        for (int i = 0; i < n; i++)
+            put8(&b, 0);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+    }
+    bytes b = whole_file(IMAGE(.ts = TS_EXPLICIT));
+    put(&b, "abc", 3);
+    assert_int_equal(read_and_free(&b), REASON_IO_TRUNCATED);
+}
+
+static void old_characters(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    str(&b, 0x0008, 0x0070, "LO", "M\xFCller Ger\xE4te");
+    str(&b, 0x0008, 0x1090, "LO", "M\xC3\xBCller");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_string_equal(r.manufacturer, "M?ller Ger?te");
+    assert_string_equal(r.model, "M\xC3\xBCller");
+}
+
 static void depth(int levels, int undefined, reason want)
 {
     bytes b = begin(TS_EXPLICIT), in = {0};
@@ -470,6 +495,8 @@ int main(void)
         cmocka_unit_test(columns),
         cmocka_unit_test(refused),
         cmocka_unit_test(cut_everywhere),
+        cmocka_unit_test(padded_file),
+        cmocka_unit_test(old_characters),
         cmocka_unit_test(nesting),
         cmocka_unit_test(hostile_lengths),
     };

@@ -10,6 +10,7 @@
 #include "dicom/pixels.h"
 #include "dicom/scan.h"
 
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -357,6 +358,33 @@ static void shards(void **state)
     mem_free(copy);
 }
 
+/* A header that kills its reader, and one that never ends, cost a row each. */
+static size_t header_or_death(const void *data, size_t len, const void *arg, size_t arg_len,
+                              void *reply, size_t cap)
+{
+    if (len >= 5 && memcmp(data, "CRASH", 5) == 0)
+        raise(SIGSEGV);
+    for (volatile int forever = len >= 4 && memcmp(data, "LOOP", 4) == 0; forever;)
+        ;
+    return scan_header_task(data, len, arg, arg_len, reply, cap);
+}
+
+static void deadly_headers(void **state)
+{
+    err e;
+    scan_result r;
+    bytes crash = {0}, loop = {0};
+    put(&crash, "CRASH it now", 12);
+    put(&loop, "LOOP for ever", 13);
+    save("arch/x-crash", crash);
+    save("arch/x-loop", loop);
+    assert_true(run("st-dead", 2, "scan.seconds=0.5", (scan_opts){0}, &r, &e));
+    seen s = rows_of("st-dead");
+    assert_int_equal(strncmp(row(&s, "x-crash"), "DECODER_CRASH ", 14), 0);
+    assert_int_equal(strncmp(row(&s, "x-loop"), "DECODER_LIMIT ", 14), 0);
+    assert_string_equal(row(&s, "p2/rcc"), " CC R CANARY2 32 32");
+}
+
 static void errors(void **state)
 {
     err e = {0};
@@ -392,7 +420,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    static const worker_task tasks[] = {{"scan", scan_header_task, pixels_init}};
+    static const worker_task tasks[] = {{"scan", header_or_death, pixels_init}};
     err e = {0};
     log_set_level(LOG_ERROR);
     if (!worker_start(tasks, 1, &e)) {
@@ -406,6 +434,7 @@ int main(void)
         cmocka_unit_test(prepared_rows),
         cmocka_unit_test(sidecar_is_applied),
         cmocka_unit_test(shards),
+        cmocka_unit_test(deadly_headers),
         cmocka_unit_test(errors),
     };
     int failed = cmocka_run_group_tests(tests, setup, teardown);
