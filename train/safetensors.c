@@ -399,7 +399,7 @@ void safetensors_writer_add(safetensors_writer *w, const char *name, int ndim, c
     w->entry[w->n++] = (entry){x, (size_t)n};
 }
 
-static bool write_all(FILE *f, const safetensors_writer *w)
+static bool write_all(int fd, const safetensors_writer *w)
 {
     text head;
     text_init(&head);
@@ -411,38 +411,39 @@ static bool write_all(FILE *f, const safetensors_writer *w)
     uint8_t len[LENGTH];
     for (int i = 0; i < LENGTH; i++)
         len[i] = (uint8_t)((uint64_t)head.len >> 8 * i);
-    bool ok = fwrite(len, 1, LENGTH, f) == LENGTH && fwrite(head.s, 1, head.len, f) == head.len;
+    bool ok = fs_write_all(fd, len, LENGTH) && fs_write_all(fd, head.s, head.len);
     text_release(&head);
     for (int i = 0; ok && i < w->n; i++) /* f32 little-endian: this program's hosts */
-        ok = fwrite(w->entry[i].x, sizeof(float), w->entry[i].n, f) == w->entry[i].n;
-    return ok && fflush(f) == 0;
+        ok = fs_write_all(fd, w->entry[i].x, w->entry[i].n * sizeof(float));
+    return ok;
 }
 
 bool safetensors_writer_finish(safetensors_writer *w, err *e)
 {
-    text head;
-    uint8_t size[8];
     char *tmp = NULL;
-    text_init(&head);
-    make_header(w, &head);
-    for (int i = 0; i < 8; i++)
-        size[i] = (uint8_t)(head.len >> (8 * i));
     int fd = fs_create_partial(w->path, &tmp, e);
     bool ok = fd >= 0;
     if (ok) {
-        ok = fs_write_all(fd, size, sizeof size) && fs_write_all(fd, head.s, head.len);
-        for (int i = 0; i < w->n && ok; i++)
-            ok = fs_write_all(fd, w->a[i].x, w->a[i].bytes);
-        if (!ok)
-            err_errno(e, "cannot write");
+        ok = write_all(fd, w) || err_errno(e, "cannot write");
         if (close(fd) && ok)
             ok = err_errno(e, "cannot close");
+        if (!ok)
+            unlink(tmp);
     }
     ok = ok && fs_commit(tmp, w->path, e);
     if (!ok)
-        err_wrap(e, "safetensors '%s'", fs_base(w->path));
+        err_wrap(e, "weights file '%s'", w->path);
     mem_free(tmp);
-    text_release(&head);
     safetensors_writer_free(w);
     return ok;
+}
+
+void safetensors_writer_free(safetensors_writer *w)
+{
+    if (!w)
+        return;
+    json_decref(w->header);
+    mem_free(w->entry);
+    mem_free(w->path);
+    mem_free(w);
 }
