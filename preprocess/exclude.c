@@ -44,6 +44,10 @@ HEADER_HIT(SC_CAPTURE)
     return sop_is(r, "7") || strncmp(r->sop_class, UID_IMAGE "7.", strlen(UID_IMAGE) + 2) == 0 ||
            type_is(r, 2, "SECONDARY");
 }
+HEADER_HIT(SCO_PRIVATE)
+{
+    return r->text_flags & TEXT_PRIVATE_VOLUME;
+}
 HEADER_HIT(CAD_OVERLAY)
 {
     return r->text_flags & TEXT_CAD;
@@ -57,7 +61,9 @@ HEADER_HIT(MF_TOMO)
 {
     if (hit_MF_PROJ(c, r, p))
         return false;
-    return r->frames > 1 || sop_is(r, "13.1.3") || type_is(r, 3, "TOMOSYNTHESIS");
+    /* the synthetic image made from a volume names the volume, too */
+    return r->frames > 1 || sop_is(r, "13.1.3") ||
+           (type_is(r, 3, "TOMOSYNTHESIS") && !type_is(r, 4, "GENERATED_2D"));
 }
 HEADER_HIT(SYN_2D)
 {

@@ -17,6 +17,7 @@ typedef enum exclude_action { EXCLUDE_DROP, EXCLUDE_FLAG, EXCLUDE_OFF } exclude_
 #define EXCLUDE_LIST(X)                                                                            \
     X(NOT_MG, not_mg, HEADER, exclude, "Modality (0008,0060), SOP class")                          \
     X(FOR_PROCESSING, for_processing, HEADER, exclude, "PresentationIntentType (0008,0068)")       \
+    X(SCO_PRIVATE, sco_private, HEADER, exclude, "private group 7E01 of a secondary capture")      \
     X(SC_CAPTURE, sc_capture, HEADER, exclude, "SOP class, ImageType value 2")                     \
     X(CAD_OVERLAY, cad_overlay, HEADER, flag, "word CAD in a description")                         \
     X(MF_TOMO, mf_tomo, HEADER, exclude, "NumberOfFrames (0028,0008), SOP class, ImageType")       \

@@ -292,6 +292,8 @@ static levels find_levels(const segment_thumb *t, const box *b, arena *a)
     for (int y = b->y0; y < b->y1; y++)
         for (int x = b->x0; x < b->x1; x++) {
             uint16_t v = px(t, y, x);
+            if (t->pad[(size_t)y * (size_t)t->w + (size_t)x])
+                continue; /* a collimated strip would pass for the air */
             tally_add(all, v);
             bool far_rows = y < b->y0 + strip || y >= b->y1 - strip;
             if (x >= b->x1 - strip || (far_rows && x > mid))

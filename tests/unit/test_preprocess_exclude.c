@@ -88,6 +88,7 @@ MAKE(m_intent_unknown, r->intent = INTENT_UNKNOWN)
 MAKE(m_sc, SET(sop_class, MG "7"))
 MAKE(m_sc_multi, SET(sop_class, MG "7.2"))
 MAKE(m_sc_not, SET(sop_class, MG "77.1.5.1"))
+MAKE(m_private, r->text_flags = TEXT_PRIVATE_VOLUME)
 MAKE(m_secondary, SET(image_type[1], "SECONDARY"))
 MAKE(m_cad, r->text_flags = TEXT_CAD)
 MAKE(m_frames2, r->frames = 2)
@@ -97,6 +98,7 @@ MAKE(m_tomo_text, r->text_flags = TEXT_TOMO)
 MAKE(m_proj, SET(image_type[2], "TOMO_PROJ"); r->frames = 15)
 MAKE(m_proj_class, SET(sop_class, MG "13.1.4"))
 MAKE(m_syn, SET(image_type[3], "GENERATED_2D"))
+MAKE(m_syn_of_volume, SET(image_type[2], "TOMOSYNTHESIS"); SET(image_type[3], "GENERATED_2D"))
 MAKE(m_syn_text, r->text_flags = TEXT_SYNTHETIC)
 MAKE(m_fuji, SET(model, "FDR-3000AWS"); SET(image_type[0], "DERIVED"))
 MAKE(m_fuji_original, SET(model, "FDR-3000AWS"))
@@ -152,6 +154,10 @@ static const change header[] = {
     {REASON_SC_CAPTURE, true, m_sc},
     {REASON_SC_CAPTURE, true, m_sc_multi},
     {REASON_SC_CAPTURE, false, m_sc_not},
+    {REASON_SCO_PRIVATE, true, m_private},
+    {REASON_SCO_PRIVATE, false, m_sc},
+    {REASON_MF_TOMO, false, m_syn_of_volume},
+    {REASON_SYN_2D, true, m_syn_of_volume},
     {REASON_SC_CAPTURE, true, m_secondary},
     {REASON_CAD_OVERLAY, true, m_cad},
     {REASON_MF_TOMO, true, m_frames2},
