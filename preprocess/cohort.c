@@ -225,6 +225,7 @@ bool cohort_write(const cohort *c, const char *path, err *e)
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
     hid_t fapl = H5Pcreate(H5P_FILE_ACCESS), fcpl = H5Pcreate(H5P_FILE_CREATE);
     H5Pset_libver_bounds(fapl, H5F_LIBVER_V18, H5F_LIBVER_V110);
+    H5Pset_obj_track_times(fcpl, false); /* the root group would hold the time of day */
     hid_t f = H5Fcreate(tmp.s, H5F_ACC_TRUNC, fcpl, fapl);
     if (f < 0) {
         err_set(e, ERR_IO, "cannot create the file");
@@ -243,7 +244,9 @@ bool cohort_write(const cohort *c, const char *path, err *e)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-/* Length of a 1-D dataset, -1 = absent. */
+#define DEFLATE_MOST 1100 /* entries that one stored byte can stand for */
+
+/* Length of a dataset, -1 = absent, or it claims more than its bytes can hold. */
 static int64_t h5_length(hid_t g, const char *name)
 {
     hid_t d = H5Lexists(g, name, H5P_DEFAULT) > 0 ? H5Dopen2(g, name, H5P_DEFAULT) : -1;
@@ -251,6 +254,8 @@ static int64_t h5_length(hid_t g, const char *name)
         return -1;
     hid_t s = H5Dget_space(d);
     int64_t n = H5Sget_simple_extent_npoints(s);
+    if (n > 0 && (uint64_t)n / DEFLATE_MOST > H5Dget_storage_size(d))
+        n = -1;
     H5Sclose(s);
     H5Dclose(d);
     return n;
@@ -275,8 +280,9 @@ static bool h5_get_text(hid_t g, const char *name, char **out, err *e)
         return err_set(e, ERR_INPUT, "dataset '%s' is missing", name);
     hid_t type = H5Dget_type(d);
     size_t size = H5Tget_size(type);
-    bool ok = H5Tget_class(type) == H5T_STRING && size < (64u << 20);
-    *out = MEM_ARRAY(char, size + 1);
+    bool ok = H5Tget_class(type) == H5T_STRING && H5Tis_variable_str(type) == 0 &&
+              size < (64u << 20) && h5_length(g, name) == 1;
+    *out = MEM_ARRAY(char, ok ? size + 1 : 1);
     ok = ok && H5Dread(d, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, *out) >= 0;
     H5Tclose(type);
     H5Dclose(d);
@@ -352,6 +358,12 @@ static bool get_scalars(hid_t f, cohort *c, err *e)
     c->sd_all = norm[1];
     c->mean_breast = norm[2];
     c->sd_breast = norm[3];
+    for (int i = 0; i < 4; i++)
+        if (!isfinite(norm[i]) || (i % 2 && norm[i] < 0))
+            return err_set(e, ERR_INPUT, "normalisation out of range");
+    for (int i = 0; i < c->n_horizons; i++)
+        if (!(c->horizon_years[i] > (i ? c->horizon_years[i - 1] : 0)))
+            return err_set(e, ERR_INPUT, "horizons do not increase");
     for (int i = 0; i < c->n_sizes; i++) {
         c->h[i] = sizes[2 * i];
         c->w[i] = sizes[2 * i + 1];
@@ -368,6 +380,9 @@ static bool check_rows(const cohort *c, err *e)
         const cohort_row *r = &c->row[i];
         if (r->fold < 0 || r->fold >= COHORT_FOLDS)
             return err_set(e, ERR_INPUT, "row %lld: fold %d", (long long)i, r->fold);
+        for (int h = 0; h < c->n_horizons; h++)
+            if (r->y[h] < -1)
+                return err_set(e, ERR_INPUT, "row %lld: class %d", (long long)i, r->y[h]);
         for (int s = 0; s < c->n_sizes; s++)
             if (r->shard[s] < 0 || r->shard[s] >= c->n_shards || r->shard_row[s] < 0 ||
                 r->shard_row[s] >= c->shard[r->shard[s]].n || c->shard[r->shard[s]].size != s)
@@ -392,7 +407,9 @@ static bool read_all(hid_t f, cohort *c, err *e)
         err_set(e, ERR_INPUT, "a group is missing; not a cohort?");
     c->n = ok ? h5_length(meta, "fold") : 0;
     if (c->n < 0 || c->n > (INT64_C(1) << 32))
-        ok = err_set(e, ERR_INPUT, "column 'fold' is missing");
+        ok = err_set(e, ERR_INPUT, "column 'fold' is missing or too long for its bytes");
+    if (ok && h5_length(shards, "n") != c->n_shards)
+        ok = err_set(e, ERR_INPUT, "the list of shards has not %d entries", c->n_shards);
     c->row = MEM_ARRAY(cohort_row, ok && c->n ? c->n : 1);
     c->shard = MEM_ARRAY(cohort_shard, ok && c->n_shards ? c->n_shards : 1);
     ok = ok && get_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, e) &&
@@ -405,6 +422,8 @@ static bool read_all(hid_t f, cohort *c, err *e)
          h5_get_text(prov, "prepare_yaml", &c->prepare_yaml, e) &&
          h5_get_text(prov, "flow", &flow, e) &&
          json_parse(flow, strlen(flow), "flow", &c->flow, e) && check_rows(c, e);
+    if (ok && !json_is_array(c->flow))
+        ok = err_set(e, ERR_INPUT, "the flow is no list");
     mem_free(flow);
     if (meta >= 0)
         H5Gclose(meta);

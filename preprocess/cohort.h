@@ -17,8 +17,8 @@ const char *cohort_fold_name(cohort_fold f); /* "train" "val" "test" "val_natura
 #define COHORT_HORIZONS 8
 typedef struct cohort_row { /* one image; rows in the order patient, exam, side, view, image */
     char image[33], exam[33], patient[33];
-    char side, view;
-    int32_t days_to_cancer;        /* from the exam; -1 = none known */
+    char side, view;        /* 'L' 'R'; 'C' 'M', 0 = another view that the configuration let in */
+    int32_t days_to_cancer; /* from the exam; -1 = none known */
     int32_t days_to_last_negative; /* follow-up; -1 = unknown */
     int8_t y[COHORT_HORIZONS];     /* per configured horizon, -1 = not evaluable */
     int8_t fold;                   /* cohort_fold */

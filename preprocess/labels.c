@@ -188,7 +188,7 @@ static bool read_row(labels *l, const csv_reader *r, const columns *k, err *e)
     return true;
 }
 
-static bool same_label(const label *a, const label *b)
+bool labels_same(const label *a, const label *b)
 {
     return a->diagnosis == b->diagnosis && a->last_negative == b->last_negative &&
            a->prior == b->prior && a->side == b->side && a->cls == b->cls;
@@ -201,7 +201,7 @@ static void merge_rows(labels *l)
     qsort(l->row, (size_t)l->n, sizeof *l->row, by_key);
     for (int64_t i = 0; i < l->n; i++) {
         if (n && !strcmp(l->row[n - 1].key, l->row[i].key)) {
-            l->row[n - 1].conflict |= !same_label(&l->row[n - 1], &l->row[i]);
+            l->row[n - 1].conflict |= !labels_same(&l->row[n - 1], &l->row[i]);
             mem_free(l->row[i].key);
         } else {
             l->row[n++] = l->row[i];

@@ -37,6 +37,8 @@ void labels_free(labels *l);
 labels_by labels_key_kind(const labels *l);
 /* The label of an image's raw id (after the map, if one is configured); NULL = none. */
 label *labels_find(labels *l, const char *id);
+/* Do two labels say the same (whatever their keys)? */
+bool labels_same(const label *a, const label *b);
 int64_t labels_count(const labels *l);
 int64_t labels_unused(const labels *l); /* rows that no image asked for */
 #endif

@@ -16,6 +16,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#define AGE_POOLED 90 /* older women are written as 90, dicom.md 8 */
+
 #define AT(f) offsetof(split_cfg, f)
 static const cfg_option table[] = {
     {"split.test_fraction", CFG_REAL, AT(test_fraction), "0.2", 0, 0.95, NULL, "",
@@ -209,7 +211,7 @@ static void fill_row(const split_job *j, const item *t, cohort_row *r)
     text_copy(r->vendor, sizeof r->vendor, t->vendor);
     text_copy(r->device_model, sizeof r->device_model, t->model);
     r->side = t->side;
-    r->view = t->view == VIEW_CC ? 'C' : 'M';
+    r->view = t->view == VIEW_CC ? 'C' : t->view == VIEW_MLO ? 'M' : 0;
     bool dated = t->day != RECORD_UNKNOWN;
     r->days_to_cancer =
         dated && l->diagnosis != INT32_MIN && l->diagnosis >= t->day ? l->diagnosis - t->day : -1;
@@ -221,7 +223,7 @@ static void fill_row(const split_job *j, const item *t, cohort_row *r)
     memcpy(r->y, t->y, (size_t)j->lc.horizons.n);
     r->fold = (int8_t)p->fold;
     r->weight = 1;
-    r->age = (int16_t)t->age;
+    r->age = (int16_t)(t->age > AGE_POOLED ? AGE_POOLED : t->age);
     for (int s = 0; s < j->n_sizes; s++) {
         r->shard[s] = s; /* made an index of cohort.shard by add_shards */
         r->shard_row[s] = t->row;
@@ -365,7 +367,7 @@ static bool write_csv(const cohort *c, const char *path, err *e)
         csv_put(w, r->exam);
         csv_put(w, r->patient);
         csv_put(w, side);
-        csv_put(w, r->view == 'C' ? "CC" : "MLO");
+        csv_put(w, r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "");
         csv_put(w, cohort_fold_name((cohort_fold)r->fold));
         csv_put_i64(w, r->days_to_cancer);
         csv_put_i64(w, r->days_to_last_negative);
@@ -427,8 +429,12 @@ static bool write_cohort(split_job *j, split_result *out, err *e)
     c.prepare_yaml = text_take(&yaml);
     make_flow(j);
     c.flow = json_incref(j->flow);
-    bool ok = normalise(j, p, &c, e) && add_shards(j, &c, p, e) && cohort_write(&c, j->o->out, e) &&
-              write_csv(&c, csv, e);
+    bool ok = normalise(j, p, &c, e) && add_shards(j, &c, p, e) && write_csv(&c, csv, e);
+    if (ok) {
+        ok = csv_commit(j->excluded, e);
+        j->excluded = NULL;
+    }
+    ok = ok && cohort_write(&c, j->o->out, e); /* last: its presence says that all is there */
     count_result(&c, out);
     cohort_release(&c);
     mem_free(csv);
@@ -494,8 +500,7 @@ bool split_run(const split_opts *o, split_result *out, err *e)
     split_judge(&j);
     if (!split_folds(&j, e) || !write_cohort(&j, out, e))
         goto done;
-    ok = csv_commit(j.excluded, e);
-    j.excluded = NULL;
+    ok = true;
     if (labels_unused(j.lab))
         log_info("labels_unmatched", "rows=%lld of=%lld why=no_image",
                  (long long)labels_unused(j.lab), (long long)labels_count(j.lab));

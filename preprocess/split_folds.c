@@ -70,17 +70,22 @@ static bool apply_old(split_job *j, err *e)
             mem_free(old);
             return err_set(e, ERR_INPUT, "--keep: a patient is in two splits");
         }
+    int64_t known = 0;
     for (int64_t i = 0; i < j->n; i++) {
         old_fold want, *f;
         person *p = &j->who[j->it[i].group];
         text_copy(want.patient, sizeof want.patient, j->it[i].patient);
         f = n ? bsearch(&want, old, (size_t)n, sizeof *old, by_old) : NULL;
+        known += f != NULL;
         if (f && p->fold >= 0 && p->fold != f->fold)
             p->conflict = true;
         else if (f)
             p->fold = f->fold;
     }
     mem_free(old);
+    if (n && !known)
+        return err_set(e, ERR_INPUT,
+                       "--keep: none of its patients is in this store (made with another key?)");
     for (int64_t i = 0; i < j->n; i++)
         if (j->it[i].out == REASON_NONE && j->who[j->it[i].group].conflict)
             split_exclude(j, &j->it[i], REASON_SPLIT_CONFLICT);
@@ -116,28 +121,63 @@ static int by_stratum(const void *a, const void *b)
     return c ? c : strcmp(x->id, y->id);
 }
 
-/* One stratum: give every unassigned person to the fold that lacks most of its share. */
-static void fill(person **p, int64_t n, const double share[COHORT_FOLDS])
+/* Persons given out so far; carried from vendor to vendor, so that small strata add up to the
+ * wanted shares. */
+typedef struct tally {
+    double have[COHORT_FOLDS], total;
+} tally;
+
+/* Give every unassigned person to the fold that lacks most of its share. A fold without a share is
+ * part of the training set's. */
+static void fill(person **p, int64_t n, const double share[COHORT_FOLDS], tally *t)
 {
-    double have[COHORT_FOLDS] = {0};
-    int64_t total = 0;
     for (int64_t i = 0; i < n; i++)
         if (p[i]->fold >= 0) {
-            have[p[i]->fold]++;
-            total++;
+            t->have[share[p[i]->fold] > 0 ? p[i]->fold : COHORT_TRAIN]++;
+            t->total++;
         }
     for (int64_t i = 0; i < n; i++) {
         int best = COHORT_TRAIN;
         if (p[i]->fold >= 0)
             continue;
-        total++;
+        t->total++;
         for (int f = 0; f < COHORT_FOLDS; f++)
-            if (share[f] * (double)total - have[f] >
-                share[best] * (double)total - have[best] + 1e-9)
+            if (share[f] > 0 &&
+                share[f] * t->total - t->have[f] > share[best] * t->total - t->have[best] + 1e-9)
                 best = f;
         p[i]->fold = best;
-        have[best]++;
+        t->have[best]++;
     }
+}
+
+/* The first free persons in keyed order until `want` of these are in validation. */
+static void fill_val(person **p, int64_t n, int64_t want)
+{
+    for (int64_t i = 0; i < n; i++)
+        want -= p[i]->fold == COHORT_VAL;
+    for (int64_t i = 0; i < n && want > 0; i++)
+        if (p[i]->fold < 0) {
+            p[i]->fold = COHORT_VAL;
+            want--;
+        }
+}
+
+/* One vendor: its positives, then its negatives, with as many of them in validation (balanced). */
+static void fill_vendor(const split_cfg *c, person **p, int64_t pos, int64_t neg, tally t[2])
+{
+    double share[COHORT_FOLDS] = {[COHORT_TRAIN] = 1 - c->test_fraction - c->val_fraction,
+                                  [COHORT_VAL] = c->val_fraction,
+                                  [COHORT_TEST] = c->test_fraction};
+    fill(p, pos, share, &t[0]);
+    if (c->val == 0) {
+        int64_t want = 0, most = (int64_t)(0.5 * (1 - c->test_fraction) * (double)neg);
+        for (int64_t i = 0; i < pos; i++)
+            want += p[i]->fold == COHORT_VAL;
+        fill_val(p + pos, neg, want < most ? want : most);
+        share[COHORT_TRAIN] += share[COHORT_VAL];
+        share[COHORT_VAL] = 0;
+    }
+    fill(p + pos, neg, share, &t[1]);
 }
 
 static int64_t positives(person **p, int64_t a, int64_t b)
@@ -151,6 +191,7 @@ static int64_t positives(person **p, int64_t a, int64_t b)
 bool split_folds(split_job *j, err *e)
 {
     int64_t n = 0;
+    tally t[2] = {0};
     const split_cfg *c = &j->c;
     if (c->test_fraction + c->val_fraction >= 1)
         return err_set(e, ERR_CONFIG,
@@ -167,22 +208,8 @@ bool split_folds(split_job *j, err *e)
     for (int64_t a = 0, b; a < n; a = b) { /* a vendor: its positives, then its negatives */
         for (b = a; b < n && !strcmp(p[b]->vendor, p[a]->vendor); b++)
             ;
-        int64_t pos = positives(p, a, b), neg = b - a - pos;
-        double val_neg = c->val_fraction;
-        if (c->val == 0 && neg)
-            val_neg = c->val_fraction * (double)pos / (double)neg;
-        if (val_neg > 0.5 * (1 - c->test_fraction))
-            val_neg = 0.5 * (1 - c->test_fraction);
-        double share[2][COHORT_FOLDS] = {
-            {[COHORT_TRAIN] = 1 - c->test_fraction - c->val_fraction,
-             [COHORT_VAL] = c->val_fraction,
-             [COHORT_TEST] = c->test_fraction},
-            {[COHORT_TRAIN] = 1 - c->test_fraction - val_neg,
-             [COHORT_VAL] = val_neg,
-             [COHORT_TEST] = c->test_fraction},
-        };
-        fill(p + a, pos, share[0]);
-        fill(p + a + pos, neg, share[1]);
+        int64_t pos = positives(p, a, b);
+        fill_vendor(c, p + a, pos, b - a - pos, t);
     }
     mem_free(p);
     return true;

@@ -31,12 +31,39 @@ static int64_t find_root(int64_t *up, int64_t i)
     return i;
 }
 
+typedef const char *key_of(const item *t);
+
+static const char *patient_of(const item *t)
+{
+    return t->patient;
+}
+
+static const char *exam_of(const item *t)
+{
+    return t->exam;
+}
+
+static const char *image_of(const item *t)
+{
+    return t->image;
+}
+
+static const char *pixels_of(const item *t)
+{
+    return t->pixel_hash;
+}
+
+static const char *label_of(const item *t)
+{
+    return t->lab ? t->lab->key : "";
+}
+
 /* Join all items that agree in a key; `across` counts joins of different pseudonyms. */
-static void join_equal(split_job *j, int64_t *up, size_t offset, int64_t *across)
+static void join_equal(split_job *j, int64_t *up, key_of *key, int64_t *across)
 {
     pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
     for (int64_t i = 0; i < j->n; i++)
-        k[i] = (pair_key){(const char *)&j->it[i] + offset, i};
+        k[i] = (pair_key){key(&j->it[i]), i};
     qsort(k, (size_t)j->n, sizeof *k, by_text);
     for (int64_t i = 1; i < j->n; i++) {
         if (strcmp(k[i].key, k[i - 1].key) || !k[i].key[0])
@@ -53,10 +80,12 @@ void split_identities(split_job *j)
     int64_t *up = MEM_ARRAY(int64_t, j->n ? j->n : 1), across = 0;
     for (int64_t i = 0; i < j->n; i++)
         up[i] = i;
-    join_equal(j, up, offsetof(item, patient), &across);
-    join_equal(j, up, offsetof(item, exam), &across);
-    join_equal(j, up, offsetof(item, image), &across);
-    join_equal(j, up, offsetof(item, pixel_hash), &across);
+    join_equal(j, up, patient_of, &across);
+    join_equal(j, up, exam_of, &across);
+    join_equal(j, up, image_of, &across);
+    join_equal(j, up, pixels_of, &across);
+    if (labels_key_kind(j->lab) == LABELS_PATIENT) /* a row (or the map) names one person */
+        join_equal(j, up, label_of, &across);
     j->who = MEM_ARRAY(person, j->n ? j->n : 1);
     for (int64_t i = 0; i < j->n; i++) {
         int64_t r = find_root(up, i);
@@ -73,7 +102,7 @@ void split_identities(split_job *j)
         person *p = &j->who[t->group];
         if (strcmp(t->patient, p->id) < 0)
             text_copy(p->id, sizeof p->id, t->patient);
-        if (t->day < p->first_day)
+        if (p->first_day == RECORD_UNKNOWN || (t->day != RECORD_UNKNOWN && t->day < p->first_day))
             p->first_day = t->day;
     }
     if (across)
@@ -96,13 +125,13 @@ void split_exclude(split_job *j, item *t, reason r)
 }
 
 /* Later copies of an image: the first in catalogue order stays. */
-static void drop_copies(split_job *j, size_t offset, reason why)
+static void drop_copies(split_job *j, key_of *key, reason why)
 {
     pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
     int64_t n = 0;
     for (int64_t i = 0; i < j->n; i++)
         if (j->it[i].out == REASON_NONE)
-            k[n++] = (pair_key){(const char *)&j->it[i] + offset, i};
+            k[n++] = (pair_key){key(&j->it[i]), i};
     qsort(k, (size_t)n, sizeof *k, by_text);
     for (int64_t i = 1; i < n; i++)
         if (!strcmp(k[i].key, k[i - 1].key) && k[i].key[0])
@@ -118,60 +147,90 @@ static bool vendor_wanted(const split_cfg *c, const char *vendor)
     return c->vendors.n == 0;
 }
 
-/* Classes per horizon from dates; returns why the exam cannot be used, or REASON_NONE. */
-static reason judge_dates(const split_job *j, const item *t, int8_t *y)
+/* Days from the exam to the cancer, -1 = none from then on. */
+static int64_t days_to_cancer(const item *t)
 {
     const label *l = t->lab;
-    const split_cfg *c = &j->c;
-    bool any = false;
-    if (t->day == RECORD_UNKNOWN)
-        return REASON_NO_DATE;
+    return l->diagnosis == INT32_MIN || l->diagnosis < t->day ? -1 : (int64_t)l->diagnosis - t->day;
+}
+
+/* Exams after a cancer, and those that show it already. */
+static reason judge_windows(const split_cfg *c, const item *t)
+{
+    const label *l = t->lab;
     if (c->prior_cancer == 0 && ((l->diagnosis != INT32_MIN && l->diagnosis < t->day) ||
                                  (l->prior != INT32_MIN && l->prior < t->day)))
         return REASON_PRIOR_CANCER;
-    int64_t to_cancer =
-        l->diagnosis == INT32_MIN || l->diagnosis < t->day ? -1 : (int64_t)l->diagnosis - t->day;
-    if (to_cancer >= 0 && (to_cancer < c->detection_days ||
-                           (c->detection_inclusive && to_cancer == c->detection_days)))
+    int64_t days = days_to_cancer(t);
+    if (days >= 0 &&
+        (days < c->detection_days || (c->detection_inclusive && days == c->detection_days)))
         return REASON_WITHIN_DETECTION;
+    return REASON_NONE;
+}
+
+/* Classes per horizon from dates. */
+static void classify(const split_job *j, item *t)
+{
+    const label *l = t->lab;
+    int64_t to_cancer = days_to_cancer(t);
     /* a later diagnosis proves freedom from known cancer up to its day */
     int64_t free_days = to_cancer >= 0                  ? to_cancer
                         : l->last_negative == INT32_MIN ? -1
                                                         : (int64_t)l->last_negative - t->day;
     for (int h = 0; h < j->lc.horizons.n; h++) {
         int64_t days = (int64_t)floor(j->lc.horizons.v[h] * 365.25);
-        int64_t need = to_cancer < 0 && days < c->followup_days ? c->followup_days : days;
-        y[h] = to_cancer >= 0 && to_cancer <= days ? 1 : free_days >= need ? 0 : -1;
-        any |= y[h] >= 0;
+        int64_t need = to_cancer < 0 && days < j->c.followup_days ? j->c.followup_days : days;
+        t->y[h] = to_cancer >= 0 && to_cancer <= days ? 1 : free_days >= need ? 0 : -1;
     }
-    return any && y[0] >= 0 ? REASON_NONE : REASON_SHORT_FOLLOWUP;
+}
+
+/* Only the breast with the cancer is positive; an unknown side is not guessed. */
+static reason judge_breast(const split_job *j, item *t)
+{
+    char side = t->lab->side;
+    for (int h = 0; h < j->lc.horizons.n; h++) {
+        if (t->y[h] != 1)
+            continue;
+        if (!side || (t->side != 'L' && t->side != 'R'))
+            return REASON_NO_LABEL;
+        if (side != 'B' && side != t->side)
+            t->y[h] = 0;
+    }
+    return REASON_NONE;
+}
+
+/* A ready class wins over the dates, but where dates are given too, their windows hold. */
+static reason judge_label(const split_job *j, item *t)
+{
+    bool ready = j->lc.label[0] != 0;
+    if (!t->lab || (ready && t->lab->cls < 0))
+        return REASON_NO_LABEL;
+    if (t->lab->conflict)
+        return REASON_LABEL_CONFLICT;
+    if (t->day == RECORD_UNKNOWN && !ready)
+        return REASON_NO_DATE;
+    reason r = t->day == RECORD_UNKNOWN ? REASON_NONE : judge_windows(&j->c, t);
+    if (r != REASON_NONE)
+        return r;
+    if (ready)
+        memset(t->y, t->lab->cls, sizeof t->y);
+    else
+        classify(j, t);
+    if (t->y[0] < 0)
+        return REASON_SHORT_FOLLOWUP;
+    return j->lc.level == 1 ? judge_breast(j, t) : REASON_NONE;
 }
 
 static reason judge(const split_job *j, item *t)
 {
     const split_cfg *c = &j->c;
-    reason r = REASON_NONE;
     if (!vendor_wanted(c, t->vendor))
         return REASON_VENDOR_FILTER;
     if (c->require_female && t->sex != 'F')
         return REASON_NOT_FEMALE;
     if (t->age >= 0 && (t->age < c->age_min || t->age > c->age_max))
         return REASON_AGE_RANGE;
-    if (!t->lab)
-        return REASON_NO_LABEL;
-    if (t->lab->conflict)
-        return REASON_LABEL_CONFLICT;
-    if (j->lc.label[0]) {
-        if (t->lab->cls < 0)
-            return REASON_NO_LABEL;
-        memset(t->y, t->lab->cls, sizeof t->y);
-    } else {
-        r = judge_dates(j, t, t->y);
-    }
-    if (r == REASON_NONE && j->lc.level == 1 && t->lab->side && t->lab->side != 'B' &&
-        t->lab->side != t->side)
-        memset(t->y, 0, sizeof t->y);
-    return r;
+    return judge_label(j, t);
 }
 
 int split_better(const split_choice *x, const split_choice *y)
@@ -182,7 +241,6 @@ int split_better(const split_choice *x, const split_choice *y)
     return c ? c : strcmp(x->pixel_hash, y->pixel_hash);
 }
 
-/* Exams whose images got different labels or persons are contradictions, not averages. */
 static int by_exam_view(const void *a, const void *b)
 {
     const item *x = *(item *const *)a, *y = *(item *const *)b;
@@ -197,30 +255,59 @@ static int by_exam_view(const void *a, const void *b)
     return c ? c : (x->file > y->file) - (x->file < y->file);
 }
 
-static item **kept_by_exam(const split_job *j, int64_t *n)
+static int by_person(const void *a, const void *b)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = (x->group > y->group) - (x->group < y->group);
+    return c ? c : (x->file > y->file) - (x->file < y->file);
+}
+
+static item **sorted(const split_job *j, bool all, int (*order)(const void *, const void *),
+                     int64_t *n)
 {
     item **p = MEM_ARRAY(item *, j->n ? j->n : 1);
     *n = 0;
     for (int64_t i = 0; i < j->n; i++)
-        if (j->it[i].out == REASON_NONE)
+        if (all || j->it[i].out == REASON_NONE)
             p[(*n)++] = &j->it[i];
-    qsort(p, (size_t)*n, sizeof *p, by_exam_view);
+    qsort(p, (size_t)*n, sizeof *p, order);
     return p;
+}
+
+/* Whether two images must have one label: of a person where the table is by person, else of an exam
+ * or of a breast of it. */
+static bool one_label(const split_job *j, const item *x, const item *y)
+{
+    if (labels_key_kind(j->lab) == LABELS_PATIENT)
+        return x->group == y->group;
+    return !strcmp(x->exam, y->exam) && (j->lc.level == 0 || x->side == y->side);
+}
+
+/* Images of one exam or person whose labels differ are contradictions, not averages. Copies that
+ * are out already have their say, too. */
+static void judge_conflicts(split_job *j)
+{
+    int64_t n;
+    bool by_patient = labels_key_kind(j->lab) == LABELS_PATIENT;
+    item **p = sorted(j, true, by_patient ? by_person : by_exam_view, &n);
+    for (int64_t a = 0, b; a < n; a = b) {
+        const label *first = NULL;
+        bool differ = false;
+        for (b = a; b < n && one_label(j, p[b], p[a]); b++) {
+            first = first ? first : p[b]->lab;
+            differ |= p[b]->lab && !labels_same(p[b]->lab, first);
+        }
+        for (int64_t i = a; i < b && differ; i++)
+            if (p[i]->out == REASON_NONE)
+                split_exclude(j, p[i], REASON_LABEL_CONFLICT);
+    }
+    mem_free(p);
 }
 
 static void judge_exams(split_job *j)
 {
     int64_t n;
-    item **p = kept_by_exam(j, &n);
-    for (int64_t a = 0, b; a < n; a = b) { /* one label per exam */
-        bool differ = false;
-        for (b = a; b < n && !strcmp(p[b]->exam, p[a]->exam); b++)
-            differ |= p[b]->lab != p[a]->lab && j->lc.label[0] && p[b]->lab->cls != p[a]->lab->cls;
-        for (int64_t i = a; i < b && differ && j->lc.level == 0; i++)
-            split_exclude(j, p[i], REASON_LABEL_CONFLICT);
-    }
-    mem_free(p);
-    p = kept_by_exam(j, &n);
+    item **p = sorted(j, false, by_exam_view, &n);
     for (int64_t i = 1, best = 0; i < n && j->c.duplicate_view == 0; i++) {
         if (strcmp(p[i]->exam, p[best]->exam) || p[i]->side != p[best]->side ||
             p[i]->view != p[best]->view)
@@ -229,11 +316,13 @@ static void judge_exams(split_job *j)
             split_exclude(j, p[i], REASON_DUP_VIEW);
     }
     mem_free(p);
-    p = kept_by_exam(j, &n);
+    p = sorted(j, false, by_exam_view, &n);
     for (int64_t a = 0, b; a < n; a = b) {
         unsigned views = 0;
         for (b = a; b < n && !strcmp(p[b]->exam, p[a]->exam); b++)
-            views |= 1u << ((p[b]->side == 'R') + 2 * (p[b]->view == VIEW_MLO));
+            if ((p[b]->side == 'L' || p[b]->side == 'R') &&
+                (p[b]->view == VIEW_CC || p[b]->view == VIEW_MLO))
+                views |= 1u << ((p[b]->side == 'R') + 2 * (p[b]->view == VIEW_MLO));
         bool bad = (j->c.require == 1 && views != 15) || (j->c.require == 2 && b - a != 4);
         for (int64_t i = a; i < b && bad; i++)
             split_exclude(j, p[i], REASON_INCOMPLETE_EXAM);
@@ -243,13 +332,14 @@ static void judge_exams(split_job *j)
 
 void split_judge(split_job *j)
 {
-    drop_copies(j, offsetof(item, image), REASON_DUP_SOP);
-    drop_copies(j, offsetof(item, pixel_hash), REASON_DUP_PIXEL);
+    drop_copies(j, image_of, REASON_DUP_SOP);
+    drop_copies(j, pixels_of, REASON_DUP_PIXEL);
     for (int64_t i = 0; i < j->n; i++)
         if (j->it[i].out == REASON_NONE) {
             reason r = judge(j, &j->it[i]);
             if (r != REASON_NONE)
                 split_exclude(j, &j->it[i], r);
         }
+    judge_conflicts(j);
     judge_exams(j);
 }

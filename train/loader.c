@@ -107,11 +107,14 @@ static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
         if (!l->shard[k])
             return err_wrap(e, "loader");
         shard_size(l->shard[k], &h, &w);
-        if (h != l->h || w != l->w || shard_n(l->shard[k]) != l->c->shard[k].n)
+        if (h != l->h || w != l->w || shard_n(l->shard[k]) != l->c->shard[k].n) {
+            shard_close(l->shard[k]);
+            l->shard[k] = NULL;
             return err_set(e, ERR_MISMATCH,
                            "loader: shard '%s' is not the one of the cohort; run "
                            "'mammovit verify'",
                            l->c->shard[k].file);
+        }
     }
     return shard_read_chunk(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len,
                             e) &&
@@ -138,7 +141,11 @@ static const uint16_t *fetch(loader *l, int64_t row, slot *s, int at)
         to = mem_alloc(l->image_bytes);
     if (!inflate(l, row, to, &s->e)) {
         s->failed = true;
-    } else if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t))) {
+        if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t)))
+            mem_free(to);
+        return NULL;
+    }
+    if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t))) {
         l->cache_left -= l->image_bytes;
         l->cached[row] = to;
     }

@@ -141,8 +141,8 @@ static void choose(exam *x, int64_t n, int want)
 
 static const char *view_name(const cohort_row *r)
 {
-    static const char *const name[] = {"LCC", "LMLO", "RCC", "RMLO"};
-    return name[2 * (r->side == 'R') + (r->view != 'C')];
+    static const char *const name[] = {"L", "LCC", "LMLO", "R", "RCC", "RMLO"};
+    return name[3 * (r->side == 'R') + (r->view == 'C' ? 1 : r->view == 'M' ? 2 : 0)];
 }
 
 static bool write_exam(const char *dir, loader *l, const cohort *c, const int64_t *row,

@@ -136,18 +136,21 @@ static bool score_member(job *j, member *m, err *e)
     return ok;
 }
 
-/* Ensemble: mean of the probabilities (evaluation.md 13); one member keeps its own logit. */
+/* Ensemble: mean of the probabilities (evaluation.md 13); one member keeps its own logit. The
+ * complement is averaged by itself, so that a certain score still has finite log-odds. */
 static void combine(job *j)
 {
     int k = j->o->n_checkpoints;
     j->score = MEM_ARRAY(double, j->n);
     j->logit = MEM_ARRAY(double, j->n);
     for (int64_t i = 0; i < j->n; i++) {
-        double sum = 0;
-        for (int m = 0; m < k; m++)
+        double sum = 0, rest = 0;
+        for (int m = 0; m < k; m++) {
             sum += j->m[m].score[i];
+            rest += 1 / (1 + exp(j->m[m].logit[i]));
+        }
         j->score[i] = sum / k;
-        j->logit[i] = k == 1 ? j->m[0].logit[i] : log(j->score[i] / (1 - j->score[i]));
+        j->logit[i] = k == 1 ? j->m[0].logit[i] : log(sum) - log(rest);
     }
 }
 
@@ -162,7 +165,7 @@ static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, co
     csv_put(w, r->patient);
     csv_put(w, r->image);
     csv_put(w, side);
-    csv_put(w, r->view == 'C' ? "CC" : "MLO");
+    csv_put(w, r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "");
     csv_put_f64(w, j->score[i]);
     csv_put_f64(w, j->logit[i]);
     if (r->y[k->horizon] >= 0)

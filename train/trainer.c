@@ -134,8 +134,8 @@ static int64_t sample_vendor(const trainer *t, const char *vendor, int stratum, 
     return n;
 }
 
-/* Distinct vendors of the training rows in byte order. */
-static int list_vendors(const trainer *t, const char **out, int max)
+/* Distinct vendors of the training rows in byte order; out[data.n]. */
+static int list_vendors(const trainer *t, const char **out)
 {
     int n = 0;
     for (int64_t i = 0; i < t->data.n; i++) {
@@ -146,8 +146,6 @@ static int list_vendors(const trainer *t, const char **out, int max)
             k++;
         if (k < n && !strcmp(out[k], t->data.row[i].vendor))
             continue;
-        if (n == max)
-            BUG("more than %d vendors", max);
         memmove(out + k + 1, out + k, (size_t)(n - k) * sizeof *out);
         out[k] = t->data.row[i].vendor;
         n++;
@@ -157,13 +155,14 @@ static int list_vendors(const trainer *t, const char **out, int max)
 
 static void draw_epoch(trainer *t, int64_t epoch)
 {
-    const char *vendor[64];
     rng r;
     t->n_epoch = 0;
     if (t->c.sampling == 0) {
-        int n = list_vendors(t, vendor, (int)COUNT_OF(vendor));
+        const char **vendor = MEM_ARRAY(const char *, t->data.n ? t->data.n : 1);
+        int n = list_vendors(t, vendor);
         for (int v = 0; v < n; v++)
             t->n_epoch += sample_vendor(t, vendor[v], v, epoch, t->epoch_rows + t->n_epoch);
+        mem_free(vendor);
     } else {
         for (int64_t i = 0; i < t->data.n; i++)
             if (is_training_row(t, i))
@@ -187,6 +186,10 @@ static bool fit_model(trainer *t, err *e)
                        "model.image_h x model.image_w is %lld x %lld, the cohort's images are %d x "
                        "%d; leave both 0",
                        (long long)m->image_h, (long long)m->image_w, h, w);
+    for (int64_t i = 0; i < t->data.n; i++)
+        if (t->data.row[i].y[t->c.horizon] >= m->classes)
+            return err_set(e, ERR_CONFIG, "the cohort has class %d, model.classes is %lld",
+                           t->data.row[i].y[t->c.horizon], (long long)m->classes);
     if (m->channels != 1)
         return err_set(e, ERR_CONFIG, "model.channels is %lld; prepared images have one channel",
                        (long long)m->channels);
@@ -287,6 +290,22 @@ static bool claim_folder(trainer *t, err *e)
     return ok;
 }
 
+/* A checkpoint that lies in this run's folder must be this run's. */
+static bool same_run(const trainer *t, const checkpoint_info *c, const char *dir, err *e)
+{
+    const char *isa = json_string_value(json_object_get(c->json, "isa"));
+    if (c->seed != t->at.seed || strcmp(c->config_sha256, t->at.config_sha256) ||
+        strcmp(c->cohort_sha256, t->at.cohort_sha256))
+        return err_set(e, ERR_CONFIG,
+                       "checkpoint '%s' belongs to a run with another config, seed or cohort; use "
+                       "another folder or --force",
+                       fs_base(dir));
+    if (isa && strcmp(isa, backend_isa(t->be)))
+        log_warn("other_processor", "saved=%s now=%s why=bytes_may_differ", isa,
+                 backend_isa(t->be));
+    return true;
+}
+
 /* Continue from the newest checkpoint, if there is one. */
 static bool resume(trainer *t, err *e)
 {
@@ -303,7 +322,7 @@ static bool resume(trainer *t, err *e)
     }
     char *weights = fs_join(dir, "model.safetensors"), *state = fs_join(dir, "optim.safetensors"),
          sum[65];
-    bool ok = fs_sha256_file(weights, sum, e);
+    bool ok = same_run(t, &c, dir, e) && fs_sha256_file(weights, sum, e);
     if (ok && strcmp(sum, c.model_sha256))
         ok = err_set(e, ERR_MISMATCH, "checkpoint '%s': the weights are not those that were saved",
                      fs_base(dir));
@@ -397,7 +416,11 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
         t->at.batch++;
         parts++;
         if (ok && (parts == t->c.accum || t->at.batch == micro)) {
-            optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1, parts);
+            double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1, parts);
+            if (!isfinite(norm))
+                ok = err_set(e, ERR_RANGE,
+                             "the gradient is not finite at epoch %lld step %lld; lower train.lr",
+                             (long long)t->at.epoch + 1, (long long)t->at.step);
             param_zero_grad(model_params(t->net));
             t->at.step++;
             parts = 0;
@@ -538,6 +561,18 @@ static bool open_all(trainer *t, err *e)
     return describe(t, e);
 }
 
+/* Validation AUC of the best epoch; NaN where it has none (no validation images, or one class). */
+static double best_auc(const trainer *t)
+{
+    for (size_t i = 0; i < json_array_size(t->at.history); i++) {
+        const json_t *h = json_array_get(t->at.history, i), *v = json_object_get(h, "val_auc_exam");
+        if (json_integer_value(json_object_get(h, "epoch")) == t->at.best_epoch &&
+            json_is_number(v))
+            return json_number_value(v);
+    }
+    return NAN;
+}
+
 bool train_run(const train_opts *o, train_result *out, err *e)
 {
     trainer t = {.o = o};
@@ -558,7 +593,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     ok = train_all(&t, e);
     out->epochs = (int)t.at.epoch;
     out->best_epoch = (int)t.at.best_epoch;
-    out->best_auc = t.at.best;
+    out->best_auc = best_auc(&t);
     out->images_per_second = t.seconds > 0 ? (double)t.images_done / t.seconds : 0;
 done:
     fs_lock_release(lock);
