@@ -32,8 +32,9 @@ if [ -n "$DATA" ]; then
             printf "%s,tagless-%d,2.25.%d,2020-01-01,MG,%s,%s\n", $1, n, n, $4, $5
         }' "$DATA/VIEWS.tsv" > "$DIR/real/sidecar.csv"
     "$M" scan "$DATA/mg_dicom" -o "$DIR/real/store" --set "scan.sidecar=$DIR/real/sidecar.csv"
-    "$M" prepare "$DIR/real/store" -c configs/demo.yaml
-    "$M" show "$DIR/real/store" -c configs/demo.yaml --pages "$DIR/out/pred-test"
+    # letterbox: pictures to look at, and the tagless files do not say how large a pixel is
+    "$M" prepare "$DIR/real/store" -c configs/demo.yaml --set prepare.fit=letterbox
+    "$M" show "$DIR/real/store" -c configs/demo.yaml --set prepare.fit=letterbox --pages "$DIR/out/pred-test"
     "$M" report "$DIR/out/pred-test" -o "$DIR/out/report" -c configs/demo.yaml --final --force \
         --val "$DIR/out/pred-val" > "$DIR/report.log"
 fi
