@@ -1,0 +1,384 @@
+/* safetensors and the import of timm weights: round trips, every kind of broken file, folding,
+ * resampling and a new head. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/fs.h"
+#include "core/mem.h"
+#include "core/rng.h"
+#include "train/safetensors.h"
+#include "train/weights.h"
+
+static char folder[] = "/tmp/mammovit-weights-XXXXXX";
+
+static char *file(const char *name)
+{
+    return fs_join(folder, name);
+}
+
+/* ---- the container ------------------------------------------------------------------------------
+ */
+
+static void put_file(const char *path, const char *header, size_t data)
+{
+    size_t n = strlen(header), len = 8 + n + data;
+    char *b = mem_calloc(1, len);
+    for (int i = 0; i < 8; i++)
+        b[i] = (char)(n >> 8 * i);
+    memcpy(b + 8, header, n);
+    for (size_t i = 0; i < data; i++)
+        b[8 + n + i] = (char)(i * 37);
+    err e = {0};
+    assert_true(fs_write(path, b, len, &e));
+    mem_free(b);
+}
+
+static void round_trip(void **state)
+{
+    (void)state;
+    char *path = file("a.safetensors"), *again = file("b.safetensors");
+    const float x[6] = {1, -2.5f, 3e-30f, 4, -0.0f, 6}, one = 7;
+    const int64_t shape[2] = {2, 3}, none[1] = {0};
+    err e = {0};
+    json_t *meta = json_pack("{ss}", "format", "pt");
+    char *bytes[2];
+    size_t len[2];
+    for (int k = 0; k < 2; k++) {
+        safetensors_writer *w = safetensors_writer_new(k ? again : path, meta);
+        safetensors_writer_add(w, "z.first", 2, shape, x);
+        safetensors_writer_add(w, "empty", 1, none, x);
+        safetensors_writer_add(w, "a \"quoted\" \xC3\xA9", 0, NULL, &one);
+        assert_true(safetensors_writer_finish(w, &e));
+        assert_true(fs_read(k ? again : path, 1 << 20, &bytes[k], &len[k], &e));
+    }
+    assert_int_equal(len[0], len[1]);
+    assert_memory_equal(bytes[0], bytes[1], len[0]);
+    assert_int_equal((unsigned char)bytes[0][0] % 8, 0); /* the header is padded to 8 bytes */
+    safetensors *s = safetensors_open(path, &e);
+    assert_non_null(s);
+    assert_int_equal(safetensors_count(s), 3);
+    assert_string_equal(safetensors_meta(s, "format"), "pt");
+    assert_null(safetensors_meta(s, "other"));
+    const safetensors_array *a = safetensors_get(s, "z.first");
+    assert_int_equal(a->ndim, 2);
+    assert_int_equal(a->shape[1], 3);
+    float got[6];
+    assert_true(safetensors_read(s, a, got, &e));
+    assert_memory_equal(got, x, sizeof x);
+    a = safetensors_get(s, "a \"quoted\" \xC3\xA9");
+    assert_int_equal(a->ndim, 0);
+    assert_true(safetensors_read(s, a, got, &e) && got[0] == 7);
+    assert_int_equal(safetensors_get(s, "empty")->n, 0);
+    assert_null(safetensors_get(s, "absent"));
+    safetensors_close(s);
+    json_decref(meta);
+    mem_free(bytes[0]);
+    mem_free(bytes[1]);
+    mem_free(path);
+    mem_free(again);
+}
+
+static void half_precision(void **state)
+{
+    (void)state;
+    char *path = file("half.safetensors");
+    static const uint16_t half[8] = {0x3c00, 0xc500, 0x0001, 0x83ff,
+                                     0x7bff, 0x7c00, 0x3555, 0x0400};
+    static const float want[8] = {1,     -5,       0x1p-24f,     -1023 * 0x1p-24f,
+                                  65504, INFINITY, 0.333251953f, 6.103515625e-05f};
+    static const char head[] = "{\"h\":{\"dtype\":\"F16\",\"shape\":[8],\"data_offsets\":[0,16]},"
+                               "\"b\":{\"dtype\":\"BF16\",\"shape\":[2],\"data_offsets\":[16,20]},"
+                               "\"i\":{\"dtype\":\"I32\",\"shape\":[1],\"data_offsets\":[20,24]}}";
+    char b[8 + sizeof head - 1 + 24] = {(char)(sizeof head - 1)};
+    err e = {0};
+    memcpy(b + 8, head, sizeof head - 1);
+    memcpy(b + 8 + sizeof head - 1, half, 16);
+    static const uint16_t brain[2] = {0x3f80, 0xc2c8};
+    memcpy(b + 8 + sizeof head - 1 + 16, brain, 4);
+    assert_true(fs_write(path, b, sizeof b, &e));
+    safetensors *s = safetensors_open(path, &e);
+    assert_non_null(s);
+    float got[8];
+    assert_true(safetensors_read(s, safetensors_get(s, "h"), got, &e));
+    assert_memory_equal(got, want, sizeof want);
+    assert_true(safetensors_read(s, safetensors_get(s, "b"), got, &e));
+    assert_true(got[0] == 1 && got[1] == -100);
+    assert_false(safetensors_read(s, safetensors_get(s, "i"), got, &e));
+    assert_non_null(strstr(e.msg, "array 'i' holds I32; F32, F16 or BF16 wanted"));
+    safetensors_close(s);
+    mem_free(path);
+}
+
+static void broken_files(void **state)
+{
+    (void)state;
+#define A "{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}"
+    static const struct {
+        const char *header;
+        size_t data;
+        const char *says;
+    } bad[] = {
+        {"{\"a\":" A ",\"a\":" A "}", 8, "a key appears twice"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+         "twice"},
+        {"{\"a\":" A "}", 12, "the arrays take 8 bytes, the file holds 12"},
+        {"{\"a\":" A "}", 4, "the arrays take 8 bytes, the file holds 4"},
+        {"{\"a\":" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[4,8]}}", 8,
+         "begins at byte 4, 8 was expected"},
+        {"{\"a\":" A ",\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[12,16]}}", 16,
+         "begins at byte 12, 8 was expected"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[3],\"data_offsets\":[0,8]}}", 8,
+         "do not fill 8 bytes"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[-2],\"data_offsets\":[0,8]}}", 8,
+         "not a whole number"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2.0],\"data_offsets\":[0,8]}}", 8,
+         "not a whole number"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967298],\"data_offsets\":[0,8]}}", 8,
+         "does not fit 64 bits"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387906],\"data_offsets\":[0,8]}}", 8,
+         "do not fill"},
+        {"{\"a\":{\"dtype\":\"F31\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
+         "type is not known"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8, "not a pair"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0]}}", 8, "not a pair"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2]}}", 8, "exactly dtype, shape and data_offsets"},
+        {"{\"a\":[1]}", 8, "exactly dtype, shape and data_offsets"},
+        {"{\"a\":{\"dtype\":\"F32\",\"shape\":[1,1,1,1,1,1,1,1,2],\"data_offsets\":[0,8]}}", 8,
+         "at most 8"},
+        {"{\"__metadata__\":{\"k\":1},\"a\":" A "}", 8, "not a string"},
+        {"[1, 2]", 8, "does not begin with '{'"},
+        {" {}", 0, "does not begin with '{'"},
+        {"{\"a\":" A, 8, "not valid JSON"},
+    };
+#undef A
+    char *path = file("bad.safetensors");
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        err e = {0};
+        put_file(path, bad[i].header, bad[i].data);
+        assert_null(safetensors_open(path, &e));
+        assert_int_equal(e.code, ERR_INPUT);
+        if (!strstr(e.msg, bad[i].says) || !strstr(e.msg, "bad.safetensors"))
+            fail_msg("case %zu: '%s' does not say '%s'", i, e.msg, bad[i].says);
+    }
+    static const struct {
+        char bytes[16];
+        size_t len;
+        const char *says;
+    } raw[] = {{"", 0, "0 bytes are too few"},
+               {"\x02\0\0\0\0\0\0\0{", 9, "too few"},
+               {"\xff\xff\xff\xff\xff\xff\xff\xff{}", 10, "a header of 18446744073709551615 bytes"},
+               {"\x03\0\0\0\0\0\0\0{}", 10, "a header of 3 bytes"},
+               {"\x01\xe1\xf5\x05\0\0\0\0{}", 10, "a header of 100000001 bytes"}};
+    for (size_t i = 0; i < COUNT_OF(raw); i++) {
+        err e = {0};
+        assert_true(fs_write(path, raw[i].bytes, raw[i].len, &e));
+        assert_null(safetensors_open(path, &e));
+        assert_non_null(strstr(e.msg, raw[i].says));
+    }
+    err e = {0};
+    assert_null(safetensors_open("/no/such/file", &e));
+    assert_int_equal(e.code, ERR_IO);
+    assert_null(safetensors_open(folder, &e));
+    mem_free(path);
+}
+
+/* ---- networks -----------------------------------------------------------------------------------
+ */
+
+typedef struct world {
+    pool *pool;
+    backend *be;
+} world;
+
+static model *net(const world *w, int side_h, int side_w, int channels, int classes, int depth,
+                  uint64_t seed)
+{
+    model_cfg c = {.name = "vit_tiny_patch16_224", .image_h = side_h, .image_w = side_w};
+    c.channels = channels;
+    c.classes = classes;
+    c.depth = depth;
+    c.keep_rate = 1;
+    c.head_init = 0.02;
+    err e = {0};
+    model *m = model_new(&c, w->be, seed, &e);
+    assert_non_null(m);
+    return m;
+}
+
+static int setup(void **state)
+{
+    static world w;
+    err e = {0};
+    w.pool = pool_new(2);
+    w.be = backend_new("cpu", w.pool, &e);
+    *state = &w;
+    return w.be && mkdtemp(folder) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    world *w = *state;
+    err e = {0};
+    backend_free(w->be);
+    pool_free(w->pool);
+    return fs_remove_tree(folder, &e) ? 0 : -1;
+}
+
+static bool equal(model *a, model *b, const char *name)
+{
+    const param *p = param_find(model_params(a), name), *q = param_find(model_params(b), name);
+    return p->n == q->n && memcmp(p->x, q->x, (size_t)p->n * sizeof(float)) == 0;
+}
+
+static const weights_opts plain = {WEIGHTS_BILINEAR, false}, strict = {WEIGHTS_BILINEAR, true};
+
+static void networks_come_back(void **state)
+{
+    char *path = file("m.safetensors");
+    model *a = net(*state, 64, 48, 1, 2, 2, 1), *b = net(*state, 64, 48, 1, 2, 2, 2);
+    err e = {0};
+    json_t *meta = json_pack("{ss}", "made_by", "test");
+    assert_false(equal(a, b, "head.weight"));
+    assert_true(weights_save(a, path, meta, &e));
+    assert_true(weights_load(b, path, &strict, NULL, &e));
+    param_set *s = model_params(a);
+    for (int i = 0; i < s->n; i++)
+        assert_true(equal(a, b, s->p[i].name));
+    /* the same without `exact`: the file names its own grid, so 4x3 is not taken for anything else
+     */
+    model *c = net(*state, 64, 48, 1, 2, 2, 3);
+    weights_report r;
+    text_init(&r.table);
+    assert_true(weights_load(c, path, &plain, &r, &e));
+    assert_int_equal(r.loaded, s->n);
+    assert_int_equal(r.resized + r.kept + r.unused, 0);
+    assert_true(equal(a, c, "pos_embed"));
+    text_release(&r.table);
+    safetensors *f = safetensors_open(path, &e);
+    assert_string_equal(safetensors_meta(f, "made_by"), "test");
+    assert_string_equal(safetensors_meta(f, "pos_grid"), "4x3");
+    safetensors_close(f);
+    json_decref(meta);
+    model_free(a);
+    model_free(b);
+    model_free(c);
+    mem_free(path);
+}
+
+/* An ImageNet network into a mammography one: grey stem, other grid, other head, deeper. */
+static void pretrained_networks_fit(void **state)
+{
+    char *path = file("rgb.safetensors");
+    model *a = net(*state, 64, 64, 3, 1000, 2, 1), *b = net(*state, 96, 32, 1, 2, 3, 2);
+    model *fresh = net(*state, 96, 32, 1, 2, 3, 2);
+    err e = {0};
+    assert_true(weights_save(a, path, NULL, &e));
+    weights_report r;
+    text_init(&r.table);
+    assert_true(weights_load(b, path, &plain, &r, &e));
+    assert_true(equal(a, b, "blocks.1.mlp.fc2.weight") && equal(a, b, "cls_token"));
+    assert_true(equal(fresh, b, "head.weight") && equal(fresh, b, "blocks.2.attn.qkv.weight"));
+    assert_int_equal(r.resized, 2);
+    assert_int_equal(r.kept, 12 + 2);
+    assert_non_null(strstr(r.table.s, "resized  patch_embed.proj.weight [192, 1, 16, 16] file "
+                                      "[192, 3, 16, 16]\n"));
+    assert_non_null(strstr(r.table.s, "resized  pos_embed [1, 13, 192] file [1, 17, 192]\n"));
+    assert_non_null(strstr(r.table.s, "kept     head.weight [2, 192] file [1000, 192]\n"));
+    assert_non_null(strstr(r.table.s, "loaded   norm.bias [192]\n"));
+    const float *rgb = param_find(model_params(a), "patch_embed.proj.weight")->x;
+    const float *grey = param_find(model_params(b), "patch_embed.proj.weight")->x;
+    for (int d = 0; d < 192; d++) {
+        for (int i = 0; i < 256; i++) {
+            const float *p = rgb + d * 768 + i;
+            assert_true(fabsf(grey[d * 256 + i] - (p[0] + p[256] + p[512])) < 1e-6f);
+        }
+    }
+    assert_false(weights_load(b, path, &strict, NULL, &e));
+    assert_non_null(strstr(e.msg, "has shape [1, 17, 192], the network wants [1, 13, 192]"));
+    text_release(&r.table);
+    model_free(a);
+    model_free(b);
+    model_free(fresh);
+    mem_free(path);
+}
+
+static void nothing_changes_on_failure(void **state)
+{
+    char *path = file("nan.safetensors");
+    model *a = net(*state, 64, 64, 1, 2, 2, 1), *b = net(*state, 64, 64, 1, 2, 2, 2);
+    model *twin = net(*state, 64, 64, 1, 2, 2, 2);
+    err e = {0};
+    param *last = param_find(model_params(a), "head.bias");
+    last->x[1] = NAN;
+    assert_true(weights_save(a, path, NULL, &e));
+    assert_false(weights_load(b, path, &plain, NULL, &e));
+    assert_non_null(strstr(e.msg, "'head.bias' holds a value that is not finite"));
+    param_set *s = model_params(b);
+    for (int i = 0; i < s->n; i++)
+        assert_true(equal(b, twin, s->p[i].name));
+    put_file(path, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
+    assert_false(weights_load(b, path, &plain, NULL, &e));
+    assert_non_null(strstr(e.msg, "not a vision transformer with timm's names"));
+    put_file(path,
+             "{\"blocks.0.norm1.weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
+             8);
+    assert_false(weights_load(b, path, &plain, NULL, &e));
+    assert_non_null(strstr(e.msg, "'cls_token' is missing"));
+    model_free(a);
+    model_free(b);
+    model_free(twin);
+    mem_free(path);
+}
+
+/* Values worked out with torch.nn.functional.interpolate's definition: 2x2 -> 3x3 and 4 -> 2. */
+static void positions_are_resampled(void **state)
+{
+    (void)state;
+    const float src[5] = {9, 0, 1, 2, 3};
+    float dst[10], back[2 * 5];
+    weights_resample_pos(src, 2, 2, dst, 3, 3, 1, WEIGHTS_BILINEAR);
+    const float want[10] = {9, 0, 0.5f, 1, 1, 1.5f, 2, 2, 2.5f, 3};
+    for (int i = 0; i < 10; i++)
+        assert_true(fabsf(dst[i] - want[i]) < 1e-6f);
+    const float row[5] = {0, 1, 2, 4, 8}; /* 1x4 -> 1x2: no antialias takes the middle of pairs */
+    weights_resample_pos(row, 1, 4, back, 1, 2, 1, WEIGHTS_BILINEAR);
+    assert_true(fabsf(back[1] - 1.5f) < 1e-6f && fabsf(back[2] - 6) < 1e-6f);
+    weights_resample_pos(row, 1, 4, back, 1, 2, 1, WEIGHTS_BICUBIC);
+    /* weights at 0.5: -0.09375, 0.59375, 0.59375, -0.09375, edges repeated */
+    assert_true(fabsf(back[1] - (-0.09375f * 1 + 0.59375f * 3 - 0.09375f * 4)) < 1e-5f);
+    assert_true(fabsf(back[2] - (-0.09375f * 2 + 0.59375f * 12 - 0.09375f * 8)) < 1e-5f);
+    for (int how = WEIGHTS_BILINEAR; how <= WEIGHTS_BICUBIC_AA; how++) {
+        float flat[26], out[64];
+        for (int i = 0; i < 26; i++)
+            flat[i] = 3;
+        weights_resample_pos(flat, 5, 5, out, 9, 7, 1, (weights_resample)how);
+        for (int i = 0; i < 64; i++)
+            assert_true(fabsf(out[i] - 3) < 1e-5f); /* weights sum to 1 */
+        float same[26];
+        for (int i = 0; i < 26; i++)
+            flat[i] = (float)(i * i % 7);
+        weights_resample_pos(flat, 5, 5, same, 5, 5, 1, (weights_resample)how);
+        for (int i = 0; i < 26; i++)
+            assert_true(fabsf(flat[i] - same[i]) < 1e-6f); /* the same grid: the same values */
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(half_precision),
+        cmocka_unit_test(broken_files),
+        cmocka_unit_test(networks_come_back),
+        cmocka_unit_test(pretrained_networks_fit),
+        cmocka_unit_test(nothing_changes_on_failure),
+        cmocka_unit_test(positions_are_resampled),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
