@@ -32,7 +32,10 @@ echo "seed $seed: $kept images in $images shard files, $rows rows, $steps steps"
 at_point() {
     local point=$1
     shift
-    MAMMOVIT_TEST_KILL=$point "$mammovit" "$@" >/dev/null 2>&1 </dev/null
+    (
+        MAMMOVIT_TEST_KILL=$point "$mammovit" "$@" </dev/null
+        exit $?
+    ) >/dev/null 2>&1
     [ $? -eq 137 ]
 }
 at_time() {
