@@ -270,9 +270,22 @@ static bool ends_with(const char *s, const char *tail)
     return n >= k && !strcmp(s + n - k, tail);
 }
 
+/* Every key with its help, as configs/default.yaml has it, with -c and --set applied. */
+static bool show_config(const cmd_args *a)
+{
+    text t;
+    text_init(&t);
+    cfg_dump(a->config, NULL, true, &t);
+    fputs(t.s, stdout);
+    text_release(&t);
+    return true;
+}
+
 static bool show(cmd_args *a, err *e)
 {
     const char *path = a->word[0];
+    if (!strcmp(path, "config") && !fs_exists(path))
+        return show_config(a);
     if (!fs_exists(path))
         return err_set(e, ERR_INPUT, "'%s' does not exist", path);
     if (fs_is_dir(path)) {
@@ -301,10 +314,11 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_show = {
     .verb = "show",
-    .usage = "show FILE|STORE|RUN [--image OUT.png] [--json]",
+    .usage = "show FILE|STORE|RUN|config [--image OUT.png] [--json]",
     .summary = "what is in a DICOM file, store, shard, cohort or checkpoint",
     .help = "A DICOM file: its facts, every reason that would leave it out under the config, and "
-            "the picture the\nnetwork would see. Identifiers are printed only on request.",
+            "the picture the\nnetwork would see. Identifiers are printed only on request. The word "
+            "config prints the resolved\nconfig with the help of every key.",
     .fn = show,
     .opts = opts,
     .foreign_bytes = true,
