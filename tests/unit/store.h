@@ -26,7 +26,7 @@
 #include "preprocess/shard.h"
 #include "preprocess/split.h"
 
-#define STORE_SHARD_ROWS 5
+#define STORE_SHARD_ROWS 20
 
 typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
     const char *patient, *study, *sop;
@@ -42,6 +42,8 @@ typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
     bool unjudged;
 } shot;
 
+/* `e` is the error inside the call; a test may have its own outside. */
+#pragma GCC diagnostic ignored "-Wshadow"
 #define OK(call)                                                                                   \
     do {                                                                                           \
         err e_ = {0};                                                                              \
@@ -97,14 +99,23 @@ typedef struct store_job {
     char (*image)[33], (*exam)[33], (*patient)[33];
 } store_job;
 
+static inline void shot_path(const shot *s, int i, char out[64])
+{
+    snprintf(out, 64, "a/%05d.dcm", i);
+    if (s->path)
+        text_copy(out, 64, s->path);
+}
+
 static inline bool store_collect(void *ctx, const catalog_row *r, err *e)
 {
     store_job *j = ctx;
     (void)e;
-    for (int i = 0; i < j->n; i++)
-        if (!strcmp(r->rec.sop_uid, j->s[i].sop) &&
-            (!j->s[i].path || !strcmp(r->path, j->s[i].path)))
+    for (int i = 0; i < j->n; i++) {
+        char path[64];
+        shot_path(&j->s[i], i, path);
+        if (!strcmp(r->path, path))
             j->row[j->n_rows] = (store_row){r->id, i};
+    }
     j->n_rows++;
     return true;
 }
@@ -228,9 +239,9 @@ static inline void store_write(const char *store, const cfg *c, const shot *s, i
         pseudo_patient(p, rec->issuer, rec->patient_id, j.patient[i]);
         pseudo_name(p, "exam", rec->study_uid, j.exam[i]);
         pseudo_name(p, "image", rec->sop_uid, j.image[i]);
-        snprintf(path, sizeof path, "a/%05d.dcm", i);
+        shot_path(&s[i], i, path);
         catalog_file f = {.root = "/archive",
-                          .path = s[i].path ? s[i].path : path,
+                          .path = path,
                           .size = 1,
                           .scan_reason = s[i].scanned,
                           .header_hash = "x",

@@ -727,7 +727,7 @@ static void test_places(void **state)
 {
     trial t;
     trial_init(&t);
-    store_write(t.store, t.c, crowd, 12);
+    store_write(t.store, t.c, crowd, 60);
     labels_are(&t, crowd_labels.s);
     run_it(&t);
     assert_int_equal(t.got.n_shards, 6);
