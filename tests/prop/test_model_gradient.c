@@ -42,7 +42,7 @@ static const net_case nets[] = {
      true,
      0.05F},
     {"1x7 grid, 1 kept, no smoothing",
-     {"deit_small_patch16_224", 16, 112, 0, 1, 1, 2, 1.0, 0.02},
+     {"deit_tiny_patch16_224", 16, 112, 0, 1, 1, 2, 1.0, 0.02},
      4,
      0.2,
      false,

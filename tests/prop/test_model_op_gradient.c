@@ -153,7 +153,9 @@ static const graph graphs[] = {
     {"attention", "5 tokens", attention, .in = {{2, 5, 48}}, .heads = 2, .groups = 3,
      .spread = 1.5},
     {"attention", "one token", attention, .in = {{2, 1, 24}}, .heads = 1},
-    {"attention", "tile borders", attention, .in = {{1, 133, 384}}, .heads = 2, .groups = 3,
+    {"attention", "three tiles", attention, .in = {{1, 290, 96}}, .heads = 2, .groups = 3,
+     .spread = 1.3},
+    {"attention", "64 wide heads", attention, .in = {{1, 133, 384}}, .heads = 2, .groups = 3,
      .spread = 1.3},
     {"attention", "odd head size", attention, .in = {{2, 71, 45}}, .heads = 3, .groups = 3,
      .spread = 1.3},
@@ -318,6 +320,38 @@ static void check_inference(bench *t)
     mem_free(b);
 }
 
+/* Gradients that are there already are added to: the inputs start from one of their own. */
+static void check_adds(bench *t, float *const *grad)
+{
+    tensor *in[MAX_IN], *y = bench_forward(t, t->r, in);
+    float *before[MAX_IN];
+    rng q;
+    rng_init(&q, seed, RNG_TEST, formula_hash(t->g->name), 2);
+    for (int i = 0; i < t->n_in; i++) {
+        before[i] = mem_alloc((size_t)in_count(t->g, i) * sizeof(float));
+        for (int64_t k = 0; k < in_count(t->g, i); k++)
+            before[i][k] = (float)rng_normal(&q);
+        run_backward_from(t->r, in[i], before[i]);
+    }
+    run_backward_from(t->r, y, t->dir);
+    for (int i = 0; i < t->n_in; i++) {
+        int64_t n = in_count(t->g, i);
+        float *sum = mem_alloc((size_t)n * sizeof(float));
+        double big = 1, diff = 0;
+        run_read_grad(t->r, in[i], sum);
+        for (int64_t k = 0; k < n; k++) {
+            double d = fabs(sum[k] - ((double)grad[i][k] + before[i][k]));
+            big = fmax(big, fabs(grad[i][k]));
+            diff = d <= diff ? diff : d;
+        }
+        if (!(diff <= 1e-5 * big))
+            fail_msg("%s (%s): input %d: gradient is not added, error %.3e", t->g->op, t->g->name,
+                     i, diff / big);
+        mem_free(sum);
+        mem_free(before[i]);
+    }
+}
+
 static void test_graph(const graph *g, backend *be)
 {
     bench t;
@@ -342,6 +376,7 @@ static void test_graph(const graph *g, backend *be)
             x[k] *= 0.5F;
     }
     check_inference(&t);
+    check_adds(&t, grad);
     for (int i = 0; i < t.n_in; i++) {
         char what[32];
         int c = g->in[i][2], parts = i == t.n_in - 1 && g->groups ? g->groups : 1;
@@ -410,9 +445,12 @@ static void test_loss(void **state)
         run_reset(r);
         tensor *z = run_input(r, b, 1, k, x, false);
         tensor *l = op_loss(r, z, labels, c.weights, c.smoothing);
+        run_backward_from(r, z, x); /* the gradient starts from x and is added to */
         run_backward(r, l);
         run_read(r, l, &device);
         run_read_grad(r, z, g);
+        for (int j = 0; j < n; j++)
+            g[j] -= x[j];
         assert_true(fabs(device - gradient_loss(x, b, k, &c)) < 2e-6 * fabs(device));
         for (int d = 0; d < gradient_directions(); d++) {
             float *y = MEM_ARRAY(float, n);

@@ -139,6 +139,12 @@ static void test_views(void **state)
     scene_close(&s);
 }
 
+static void near_to(const char *what, double got, double want)
+{
+    if (!(fabs(got - want) <= 1e-6))
+        fail_msg("%s: %.9g, definition %.9g", what, got, want);
+}
+
 static void test_token_ops(void **state)
 {
     enum { RN = 7, RC = 5, OUT = 4 };
@@ -164,7 +170,7 @@ static void test_token_ops(void **state)
         tensor *t = op_map(s.r, run_input(s.r, B, RN, RC, x, true), &map, NULL);
         run_read(s.r, t, y);
         for (int i = 0; i < B * OUT * RC; i++)
-            assert_true(fabs(y[i] - want[i]) <= 1e-6);
+            near_to("op_map", y[i], want[i]);
 
         param_set *set = param_set_new(s.be, 1);
         param *p = param_add(set, "pos_embed", 3, shape);
@@ -179,7 +185,7 @@ static void test_token_ops(void **state)
         for (int i = 0; i < B * RN * RC; i++) {
             int b = i / (RN * RC), row = i / RC % RN;
             int from = row ? 1 + keep[b * (RN - 1) + row - 1] : 0;
-            assert_true(fabsf(y[i] - (x[i] + pos[from * RC + i % RC])) <= 1e-6F);
+            near_to("op_position", y[i], (double)x[i] + pos[from * RC + i % RC]);
         }
         param_set_free(set);
 
@@ -189,7 +195,7 @@ static void test_token_ops(void **state)
             double sum = 0;
             for (int row = 0; row < RN; row++)
                 sum += x[(i / RC * RN + row) * RC + i % RC];
-            assert_true(fabs(y[i] - sum / RN) <= 1e-6);
+            near_to("op_mean", y[i], sum / RN);
         }
     }
     scene_close(&s);
