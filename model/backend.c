@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "model/ops_table.h"
+#include "model/cpu/cpu.h"
 #include "model/param.h"
 
 backend *backend_new(const char *device, pool *p, err *e)

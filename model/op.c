@@ -10,9 +10,9 @@ static const char *const names[] = {
 };
 _Static_assert(sizeof names / sizeof names[0] == OP_COUNT, "one name per op");
 
-const char *op_name(op_kind k)
+const char *op_name(int kind)
 {
-    return names[k];
+    return names[kind];
 }
 
 static int64_t rows_of(const tensor *t)

@@ -51,15 +51,5 @@ tensor *op_prefix(run *r, tensor *x, param *token);
 tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep);
 tensor *op_mean(run *r, tensor *x); /* over rows: [b, 1, c] */
 
-/* What network files may ask of a run. */
-run_mode run_mode_of(const run *r);
-void *run_host(run *r, size_t bytes); /* host memory until run_reset, uninitialised */
-/* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */
-typedef struct run_point {
-    int block, node;
-    size_t used, before; /* bytes in this block, in those below */
-} run_point;
-run_point run_mark(const run *r);
-void run_rewind(run *r, run_point at);
-int64_t run_macs(const run *r); /* multiply-adds of all forward ops since the last reset */
+const char *op_name(int kind); /* of an op_kind (model/ops_table.h) */
 #endif

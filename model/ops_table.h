@@ -99,10 +99,8 @@ struct backend {
     char isa[48];
 };
 
-const char *op_name(op_kind k);
-backend *cpu_open(pool *p, err *e);
-
 /* tape.c, for the front ends */
+struct run;
 tensor *run_tensor(run *r, int b, int n, int c);
 tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
 float *run_save(run *r, int64_t n);   /* backend memory, NULL when nothing is recorded */

@@ -35,4 +35,16 @@ tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weig
 void run_read(run *r, const tensor *t, float *out);
 /* First tensor with a non-finite value since the last reset, by op name, or NULL (NaN guard). */
 const char *run_first_nonfinite(run *r);
+
+/* What network files may ask of a run. */
+run_mode run_mode_of(const run *r);
+void *run_host(run *r, size_t bytes); /* host memory until run_reset, uninitialised */
+/* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */
+typedef struct run_point {
+    int block, node;
+    size_t used, before; /* bytes in this block, in those below */
+} run_point;
+run_point run_mark(const run *r);
+void run_rewind(run *r, run_point at);
+int64_t run_macs(const run *r); /* multiply-adds of all forward ops since the last reset */
 #endif

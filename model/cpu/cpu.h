@@ -9,6 +9,8 @@
 #include "model/cpu/kernels.h"
 #include "model/ops_table.h"
 
+backend *cpu_open(pool *p, err *e);
+
 typedef struct cpu_scratch {
     float *data;
     size_t n; /* floats */
