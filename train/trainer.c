@@ -7,9 +7,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
-#include "core/rng.h"
 #include "train/checkpoint.h"
 #include "train/loader.h"
+#include "train/sampler.h"
 #include "train/schedule.h"
 #include "train/validate.h"
 #include "train/weights.h"
@@ -104,73 +104,10 @@ static double now(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* ---- the rows of an epoch -------------------------------------------------------------------- */
-
-static bool is_training_row(const trainer *t, int64_t i)
-{
-    const cohort_row *r = &t->data.row[i];
-    return r->fold == COHORT_TRAIN && r->y[t->c.horizon] >= 0;
-}
-
-/* One vendor's share: all its positives and as many negatives, drawn afresh (patchdropout.md 5). */
-static int64_t sample_vendor(const trainer *t, const char *vendor, int stratum, int64_t epoch,
-                             int64_t *out)
-{
-    int64_t n = 0, n_neg = 0, *neg = MEM_ARRAY(int64_t, t->data.n);
-    rng r;
-    for (int64_t i = 0; i < t->data.n; i++)
-        if (is_training_row(t, i) && !strcmp(t->data.row[i].vendor, vendor)) {
-            if (t->data.row[i].y[t->c.horizon] > 0)
-                out[n++] = i;
-            else
-                neg[n_neg++] = i;
-        }
-    int64_t positives = n;
-    rng_init(&r, t->o->seed, RNG_SAMPLER, (uint64_t)stratum + 1, (uint64_t)epoch);
-    if (n_neg >= positives)
-        rng_shuffle(&r, n_neg, neg);
-    for (int64_t k = 0; k < positives && n_neg; k++)
-        out[n++] = n_neg >= positives ? neg[k] : neg[rng_below(&r, (uint32_t)n_neg)];
-    mem_free(neg);
-    return n;
-}
-
-/* Distinct vendors of the training rows in byte order; out[data.n]. */
-static int list_vendors(const trainer *t, const char **out)
-{
-    int n = 0;
-    for (int64_t i = 0; i < t->data.n; i++) {
-        int k = 0;
-        if (!is_training_row(t, i))
-            continue;
-        while (k < n && strcmp(out[k], t->data.row[i].vendor) < 0)
-            k++;
-        if (k < n && !strcmp(out[k], t->data.row[i].vendor))
-            continue;
-        memmove(out + k + 1, out + k, (size_t)(n - k) * sizeof *out);
-        out[k] = t->data.row[i].vendor;
-        n++;
-    }
-    return n;
-}
-
 static void draw_epoch(trainer *t, int64_t epoch)
 {
-    rng r;
-    t->n_epoch = 0;
-    if (t->c.sampling == 0) {
-        const char **vendor = MEM_ARRAY(const char *, t->data.n ? t->data.n : 1);
-        int n = list_vendors(t, vendor);
-        for (int v = 0; v < n; v++)
-            t->n_epoch += sample_vendor(t, vendor[v], v, epoch, t->epoch_rows + t->n_epoch);
-        mem_free(vendor);
-    } else {
-        for (int64_t i = 0; i < t->data.n; i++)
-            if (is_training_row(t, i))
-                t->epoch_rows[t->n_epoch++] = i;
-    }
-    rng_init(&r, t->o->seed, RNG_SAMPLER, 0, (uint64_t)epoch);
-    rng_shuffle(&r, t->n_epoch, t->epoch_rows);
+    t->n_epoch = sampler_draw(&t->data, (int)t->c.horizon, t->c.sampling == 0, t->o->seed, epoch,
+                              t->epoch_rows);
     if (t->n_epoch >= t->c.batch) /* whole batches only: every step has one shape */
         t->n_epoch -= t->n_epoch % t->c.batch;
 }
@@ -211,7 +148,7 @@ static bool open_data(trainer *t, err *e)
     if (!t->load)
         return false;
     t->val = MEM_ARRAY(int64_t, t->data.n ? t->data.n : 1);
-    t->epoch_rows = MEM_ARRAY(int64_t, 2 * t->data.n + 2);
+    t->epoch_rows = MEM_ARRAY(int64_t, sampler_cap(&t->data));
     for (int64_t i = 0; i < t->data.n; i++)
         if (t->data.row[i].fold == COHORT_VAL && t->data.row[i].y[t->c.horizon] >= 0)
             t->val[t->n_val++] = i;

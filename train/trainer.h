@@ -1,5 +1,6 @@
-/* train: the epoch loop over a cohort: sampling, augmentation, forward, backward, clipping, optimiser,
- * validation with exam-level AUC, early stopping, checkpoints, resume. RUN folder: design.md 5. */
+/* train: the epoch loop over a cohort: sampling, augmentation, forward, backward, clipping,
+ * optimiser, validation with exam-level AUC, early stopping, checkpoints, resume. RUN folder:
+ * design.md 5. */
 #ifndef TRAIN_TRAINER_H
 #define TRAIN_TRAINER_H
 
@@ -17,7 +18,7 @@ typedef struct train_opts {
 } train_opts;
 typedef struct train_result {
     int epochs, best_epoch;
-    double best_auc;          /* exam-level, validation */
+    double best_auc;          /* exam-level, validation; NaN where it is undefined */
     double images_per_second; /* of training steps, this call; 0 when nothing was left to do */
 } train_result;
 /* The same call again resumes; a finished run returns at once. ERR_STOPPED after a signal. */
