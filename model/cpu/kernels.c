@@ -120,27 +120,6 @@ static inline __m256 scale2_avx2(__m256 a, __m256 k)
 #pragma GCC pop_options
 #endif
 
-#define ISA(f)                f##_plain
-#define ISA_NAME              "plain"
-#define VL                    1
-#define V                     float
-#define v_load(p)             (*(p))
-#define v_store(p, v)         (*(p) = (v))
-#define v_set(f)              (f)
-#define v_add(a, b)           ((a) + (b))
-#define v_sub(a, b)           ((a) - (b))
-#define v_mul(a, b)           ((a) * (b))
-#define v_div(a, b)           ((a) / (b))
-#define v_fma(a, b, c)        ((a) * (b) + (c))
-#define v_max(a, b)           ((a) > (b) ? (a) : (b))
-#define v_min(a, b)           ((a) < (b) ? (a) : (b))
-#define v_abs(a)              fabsf(a)
-#define v_round(a)            nearbyintf(a)
-#define v_scale2(a, k)        ldexpf(a, (int)(k))
-#define v_sqrt(a)             sqrtf(a)
-#define v_sum(a)              (a)
-#define v_hmax(a)             (a)
-#define v_select_neg(x, a, b) ((x) < 0 ? (a) : (b))
 #include "model/cpu/kernels_body.h"
 
 const kernels *kernels_for(bool avx512, bool avx2)

@@ -3,6 +3,34 @@
  * v_min v_abs v_round v_scale2 (x * 2^k) v_sqrt v_sum (fixed tree) v_select_neg (x<0 ? a : b)
  * v_hmax. */
 
+#include <math.h>
+
+#include "model/cpu/kernels.h"
+
+#ifndef V /* portable C: vectors of one */
+#define ISA(f)                f##_plain
+#define ISA_NAME              "plain"
+#define VL                    1
+#define V                     float
+#define v_load(p)             (*(p))
+#define v_store(p, v)         (*(p) = (v))
+#define v_set(f)              (f)
+#define v_add(a, b)           ((a) + (b))
+#define v_sub(a, b)           ((a) - (b))
+#define v_mul(a, b)           ((a) * (b))
+#define v_div(a, b)           ((a) / (b))
+#define v_fma(a, b, c)        ((a) * (b) + (c))
+#define v_max(a, b)           ((a) > (b) ? (a) : (b))
+#define v_min(a, b)           ((a) < (b) ? (a) : (b))
+#define v_abs(a)              fabsf(a)
+#define v_round(a)            nearbyintf(a)
+#define v_scale2(a, k)        ldexpf(a, (int)(k))
+#define v_sqrt(a)             sqrtf(a)
+#define v_sum(a)              (a)
+#define v_hmax(a)             (a)
+#define v_select_neg(x, a, b) ((x) < 0 ? (a) : (b))
+#endif
+
 /* exp: x = k ln2 + r, |r| <= ln2/2; the polynomial is a Chebyshev fit with error below 1e-8. */
 static inline V ISA(v_exp)(V x)
 {
