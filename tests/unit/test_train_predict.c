@@ -1,0 +1,323 @@
+/* Scores: the same for an image alone as among others, to the last bit; ensembles, refusals, and
+ * the pages of a prediction. */
+#include "tests/unit/tiny_run.h"
+
+#include <math.h>
+#include <png.h>
+
+#include "core/csv.h"
+#include "core/json.h"
+#include "eval/metric.h"
+#include "train/pages.h"
+#include "train/validate.h"
+
+static char dir[64], cohort_path[96], run_a[96], run_b[96];
+static cfg *config;
+
+static bool predict(const char *const *run, int n, const char *cohort, const char *split,
+                    const char *out, int threads, err *e)
+{
+    predict_opts o = {.checkpoint = run,
+                      .n_checkpoints = n,
+                      .cohort = cohort,
+                      .split = split,
+                      .out = out,
+                      .config = config,
+                      .device = "cpu",
+                      .threads = threads};
+    predict_result r;
+    return predict_run(&o, &r, e);
+}
+
+typedef struct scored {
+    char image[33];
+    double score, logit;
+    int y;
+} scored;
+
+static int read_predictions(const char *out, scored *s)
+{
+    char *path = fs_join(out, "predictions.csv");
+    csv_reader *r;
+    int n = 0, image, score, logit, y;
+    OK((r = csv_open(path, e)));
+    OK(csv_require(r, "image_id", &image, e) && csv_require(r, "score", &score, e) &&
+       csv_require(r, "logit", &logit, e) && csv_require(r, "y", &y, e));
+    while (csv_next(r, NULL) > 0) {
+        int64_t cls;
+        text_copy(s[n].image, 33, csv_field(r, image));
+        assert_true(text_f64(csv_field(r, score), &s[n].score));
+        assert_true(text_f64(csv_field(r, logit), &s[n].logit));
+        assert_true(text_i64(csv_field(r, y), &cls));
+        s[n++].y = (int)cls;
+    }
+    csv_close(r);
+    mem_free(path);
+    return n;
+}
+
+/* predict_run, predict_images one by one, and all in one call. */
+static void test_one_by_one(void **state)
+{
+    char *out = fs_join(dir, "pred");
+    scored got[64];
+    checkpoint_info k;
+    char d[4096];
+    cohort c;
+    model *m;
+    backend *be;
+    loader *l;
+    pool *p = pool_new(2);
+    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", out, 3, e));
+    int n = read_predictions(out, got);
+    assert_int_equal(n, 24);
+    OK((be = backend_new("cpu", p, e)));
+    OK(checkpoint_read_info(run_a, &k, d, e));
+    OK((m = checkpoint_load(d, &k, be, e)));
+    OK(cohort_read(&c, cohort_path, e));
+    OK((l = loader_new(&c, 0, 0, e)));
+    uint16_t *pixels = MEM_ARRAY(uint16_t, 24 * TINY_SIDE * TINY_SIDE);
+    const uint16_t *image[24];
+    double score[24], logit[24], alone, alone_logit;
+    for (int i = 0; i < n; i++) {
+        int64_t row = c.n - 24 + i;
+        assert_string_equal(got[i].image, c.row[row].image);
+        image[i] = pixels + i * TINY_SIDE * TINY_SIDE;
+        OK(loader_image(l, row, pixels + i * TINY_SIDE * TINY_SIDE, e));
+    }
+    OK(predict_images(m, be, &k, image, n, score, logit, e));
+    bool differ = false;
+    for (int i = 0; i < n; i++) {
+        OK(predict_images(m, be, &k, &image[i], 1, &alone, &alone_logit, e));
+        assert_true(got[i].score == alone && score[i] == alone);
+        assert_true(got[i].logit == alone_logit && logit[i] == alone_logit);
+        assert_true(fabs(log(alone / (1 - alone)) - alone_logit) < 1e-9);
+        differ |= alone != score[0];
+    }
+    assert_true(differ);
+    /* and in any order of rows */
+    int64_t row[7] = {9, 131, 4, 77, 4, 60, 12};
+    double a[7], b[7], x, y;
+    assert_true(c.n > 131);
+    OK(validate_score(m, l, &k, row, 7, a, b, e));
+    for (int i = 0; i < 7; i++) {
+        OK(validate_score(m, l, &k, &row[i], 1, &x, &y, e));
+        assert_true(x == a[i] && y == b[i]);
+    }
+    assert_true(a[2] == a[4]);
+    mem_free(pixels);
+    mem_free(out);
+    loader_free(l);
+    cohort_release(&c);
+    model_free(m);
+    checkpoint_release(&k);
+    backend_free(be);
+    pool_free(p);
+}
+
+/* The planted signal is found in women the network never saw. */
+static void test_finds_signal(void **state)
+{
+    char *out = fs_join(dir, "pred");
+    scored got[64];
+    double x[64];
+    int y[64], n = read_predictions(out, got);
+    for (int i = 0; i < n; i++) {
+        x[i] = got[i].score;
+        y[i] = got[i].y;
+        assert_true(x[i] > 0 && x[i] < 1);
+    }
+    metric_value v = metric_auc(&(metric_in){.score = x, .y = y, .n = n});
+    if (!(v.value > 0.99))
+        fail_msg("AUC of the test images %g", v.value);
+    mem_free(out);
+}
+
+static void test_ensemble(void **state)
+{
+    char *one = fs_join(dir, "one"), *two = fs_join(dir, "two"), *both = fs_join(dir, "both");
+    scored a[64], b[64], c[64];
+    OK(predict((const char *[]){run_a}, 1, cohort_path, "val", one, 1, e));
+    OK(predict((const char *[]){run_b}, 1, cohort_path, "val", two, 1, e));
+    OK(predict((const char *[]){run_a, run_b}, 2, cohort_path, "val", both, 1, e));
+    int n = read_predictions(one, a);
+    assert_int_equal(n, 36);
+    assert_int_equal(read_predictions(two, b), n);
+    assert_int_equal(read_predictions(both, c), n);
+    for (int i = 0; i < n; i++) {
+        assert_true(c[i].score == (a[i].score + b[i].score) / 2);
+        assert_true(fabs(c[i].logit - log(c[i].score / (1 - c[i].score))) < 1e-9);
+        assert_true(a[i].score != b[i].score);
+    }
+    mem_free(one);
+    mem_free(two);
+    mem_free(both);
+}
+
+static void test_probability(void **state)
+{
+    double score, logit;
+    validate_probability((const float[]){0, 0}, 2, &score, &logit);
+    assert_true(score == 0.5 && logit == 0);
+    validate_probability((const float[]){1, 3}, 2, &score, &logit);
+    assert_true(fabs(logit - 2) < 1e-15 && fabs(score - 1 / (1 + exp(-2))) < 1e-15);
+    validate_probability((const float[]){0, 0, 0, 0}, 4, &score, &logit);
+    assert_true(fabs(score - 0.25) < 1e-15 && fabs(logit + log(3)) < 1e-15);
+    validate_probability((const float[]){900, -900}, 2, &score, &logit); /* no overflow */
+    assert_true(logit == -1800 && score >= 0 && score < 1e-300);
+    validate_probability((const float[]){-900, 900}, 2, &score, &logit);
+    assert_true(logit == 1800 && score == 1);
+}
+
+static void refused(const char *run, const char *cohort, const char *split, const char *out,
+                    err_code code, const char *words)
+{
+    err e = {0};
+    if (predict(&run, 1, cohort, split, out, 1, &e))
+        fail_msg("predicted; wanted '%s'", words);
+    if (!strstr(e.msg, words))
+        fail_msg("message '%s' lacks '%s'", e.msg, words);
+    assert_int_equal(e.code, code);
+}
+
+static void test_refusals(void **state)
+{
+    char *out = fs_join(dir, "refused"), *other = fs_join(dir, "OTHER.h5"),
+         *done = fs_join(dir, "pred");
+    cohort c;
+    OK(cohort_read(&c, cohort_path, e));
+    snprintf(c.prepare_id, sizeof c.prepare_id, "00000000000000cc");
+    OK(cohort_write(&c, other, e));
+    refused(
+        run_a, other, "test", out, ERR_INPUT,
+        "was trained on images of prepare id 00000000000000aa, the cohort has 00000000000000cc");
+    snprintf(c.prepare_id, sizeof c.prepare_id, "00000000000000aa");
+    c.shard[2].bytes++;
+    OK(cohort_write(&c, other, e));
+    refused(run_a, other, "test", out, ERR_MISMATCH, "the cohort says");
+    cohort_release(&c);
+    refused(run_a, cohort_path, "holdout", out, ERR_USAGE,
+            "unknown split 'holdout'; wanted train, val, test, val_natural or all");
+    refused(run_a, cohort_path, "val_natural", out, ERR_INPUT, "no image in split 'val_natural'");
+    refused(dir, cohort_path, "test", out, ERR_IO, "");
+    refused("/nowhere", cohort_path, "test", out, ERR_INPUT, "is no run and no checkpoint");
+    assert_false(fs_exists(out));
+    refused(run_a, cohort_path, "test", done, ERR_INPUT, "exists; give --force to replace it");
+    mem_free(out);
+    mem_free(other);
+    mem_free(done);
+}
+
+/* ---- pages ----------------------------------------------------------------------------------- */
+
+static void test_png(void **state)
+{
+    char *a = fs_join(dir, "a.png"), *b = fs_join(dir, "b.png"), sum[2][65];
+    enum { H = 9, W = 6 };
+    uint16_t v[H * W];
+    for (int i = 0; i < H * W; i++)
+        v[i] = (uint16_t)(i * 1200);
+    OK(pages_png(a, v, H, W, 100, e));
+    OK(pages_png(b, v, H, W, 100, e));
+    OK(fs_sha256_file(a, sum[0], e));
+    OK(fs_sha256_file(b, sum[1], e));
+    assert_string_equal(sum[0], sum[1]);
+    png_image image = {.version = PNG_IMAGE_VERSION};
+    uint8_t grey[H * W];
+    assert_int_not_equal(png_image_begin_read_from_file(&image, a), 0);
+    image.format = PNG_FORMAT_GRAY;
+    assert_int_equal(image.width, W);
+    assert_int_equal(image.height, H);
+    assert_int_not_equal(png_image_finish_read(&image, NULL, grey, 0, NULL), 0);
+    for (int i = 0; i < H * W; i++)
+        assert_int_equal(grey[i], (int)floor(v[i] / 257.0 + 0.5));
+    OK(pages_png(a, v, H, W, 4, e)); /* shrunk three times: 3 x 2 */
+    image = (png_image){.version = PNG_IMAGE_VERSION};
+    assert_int_not_equal(png_image_begin_read_from_file(&image, a), 0);
+    image.format = PNG_FORMAT_GRAY;
+    assert_int_equal(image.width, 2);
+    assert_int_equal(image.height, 3);
+    assert_int_not_equal(png_image_finish_read(&image, NULL, grey, 0, NULL), 0);
+    int corner = 0; /* mean of the first 3 x 3 pixels: of 0 1 2 6 7 8 12 13 14 = 7 */
+    corner = (7 * 1200 * 255 + 32767) / 65535;
+    assert_int_equal(grey[0], corner);
+    mem_free(a);
+    mem_free(b);
+}
+
+static void test_pages(void **state)
+{
+    char *out = fs_join(dir, "pred/pages"), *path = fs_join(out, "index.json");
+    json_t *index;
+    OK(json_read(path, &index, e));
+    assert_int_equal(json_array_size(index), 4 * 4); /* predict.pages exams of four views */
+    for (size_t i = 0; i < json_array_size(index); i++) {
+        const char *file, *view, *note;
+        double score;
+        OK(json_get_text(json_array_get(index, i), "file", &file, e));
+        OK(json_get_text(json_array_get(index, i), "view", &view, e));
+        OK(json_get_text(json_array_get(index, i), "note", &note, e));
+        OK(json_get_f64(json_array_get(index, i), "score", &score, e));
+        char *png = fs_join(out, file);
+        assert_true(fs_exists(png));
+        assert_non_null(strstr(file, view));
+        mem_free(png);
+    }
+    json_decref(index);
+    mem_free(path);
+    mem_free(out);
+}
+
+static void test_same_bytes(void **state)
+{
+    char *a = fs_join(dir, "pred"), *b = fs_join(dir, "pred4");
+    text x, y;
+    text_init(&x);
+    text_init(&y);
+    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", b, 4, e));
+    tiny_hash(a, &x);
+    tiny_hash(b, &y);
+    assert_string_equal(x.s, y.s);
+    text_release(&x);
+    text_release(&y);
+    mem_free(a);
+    mem_free(b);
+}
+
+static int setup(void **state)
+{
+    snprintf(dir, sizeof dir, "/tmp/mammovit_predict_XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
+    snprintf(run_a, sizeof run_a, "%s/a", dir);
+    snprintf(run_b, sizeof run_b, "%s/b", dir);
+    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
+    if (TRAIN(NULL, run_a, cohort_path, "train.epochs=6") ||
+        TRAIN(NULL, run_b, cohort_path, "train.epochs=2", "seed=8"))
+        return -1;
+    config = tiny_config();
+    OK(cfg_set(config, "predict.pages=4", e));
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    err e = {0};
+    cfg_free(config);
+    return fs_remove_tree(dir, &e) ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        return tiny_main(argc, argv);
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_finds_signal),
+        cmocka_unit_test(test_ensemble),   cmocka_unit_test(test_probability),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_png),
+        cmocka_unit_test(test_pages),      cmocka_unit_test(test_same_bytes),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,352 @@
+/* The trainer on a tiny cohort with a planted signal: it learns, the bytes of a run depend on
+ * nothing but its inputs (threads, SIGKILL anywhere, a stop on request), and what does not belong
+ * together is refused. */
+#include "tests/unit/tiny_run.h"
+
+#include <math.h>
+
+#include "train/checkpoint.h"
+#include "train/weights.h"
+
+static char dir[64], cohort_path[96];
+static text reference;
+
+static const char *run_name(const char *name)
+{
+    static char path[4][128];
+    static int k;
+    k = (k + 1) % 4;
+    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
+    return path[k];
+}
+
+static void same_as_reference(const char *run, const char *what)
+{
+    text t;
+    text_init(&t);
+    tiny_hash(run, &t);
+    if (strcmp(t.s, reference.s))
+        fail_msg("%s: the run differs:\n%s\nwanted:\n%s", what, t.s, reference.s);
+    text_release(&t);
+}
+
+static json_t *read_state(const char *run, checkpoint_info *k, char d[4096])
+{
+    OK(checkpoint_read_info(run, k, d, e));
+    return k->json;
+}
+
+/* ---- it learns ------------------------------------------------------------------------------- */
+
+static void test_learns(void **state)
+{
+    const char *run = run_name("learn");
+    checkpoint_info k;
+    char d[4096];
+    assert_int_equal(
+        TRAIN(NULL, run, cohort_path, "train.epochs=8", "train.lr=0.02", "train.label_smoothing=0"),
+        0);
+    read_state(run, &k, d);
+    assert_true(k.best == 1);
+    const json_t *first = json_array_get(k.history, 0), *last;
+    checkpoint_release(&k);
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    assert_true(k.finished);
+    assert_int_equal(k.epoch, 8);
+    assert_int_equal(json_array_size(k.history), 8);
+    first = json_array_get(k.history, 0);
+    last = json_array_get(k.history, 7);
+    double a = json_number_value(json_object_get(first, "train_loss")),
+           b = json_number_value(json_object_get(last, "train_loss"));
+    if (!(b < 0.3 && b < 0.5 * a))
+        fail_msg("training loss %g -> %g", a, b);
+    /* warm-up: 6 steps an epoch, LR(W - 1) = base */
+    assert_true(json_number_value(json_object_get(first, "lr")) == 0.02);
+    checkpoint_release(&k);
+}
+
+/* Micro-batches of an accumulated step are averaged: two of 12 are one of 24. */
+static void test_accumulation(void **state)
+{
+    const char *a = run_name("acc1"), *b = run_name("acc2");
+    double loss[2];
+    for (int i = 0; i < 2; i++) {
+        checkpoint_info k;
+        char d[4096];
+        assert_int_equal(TRAIN(NULL, i ? b : a, cohort_path, "train.sampling=all",
+                               i ? "train.batch=12" : "train.batch=24",
+                               i ? "train.accum=2" : "train.accum=1", "train.clip=0"),
+                         0);
+        OK(checkpoint_newest(i ? b : a, &k, d, e) == 1);
+        assert_int_equal(k.step, 9); /* 72 rows, 24 per step, 3 epochs */
+        loss[i] = json_number_value(json_object_get(json_array_get(k.history, 2), "train_loss"));
+        checkpoint_release(&k);
+    }
+    if (!(fabs(loss[0] - loss[1]) < 2e-4))
+        fail_msg("loss %.9g with one micro-batch, %.9g with two", loss[0], loss[1]);
+}
+
+/* ---- the same bytes -------------------------------------------------------------------------- */
+
+static void test_threads(void **state)
+{
+    const char *run = run_name("j4");
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "-j4", "train.save_steps=4"), 0);
+    same_as_reference(run, "-j4");
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "-j2", "train.save_steps=4"), 0); /* again */
+    same_as_reference(run, "a finished run");
+}
+
+static void test_kill(void **state)
+{
+    static const char *const point[] = {
+        "ckpt_before:1", "ckpt_inside:1",  "ckpt_inside:2", "ckpt_inside:3", "ckpt_after:1",
+        "ckpt_after:2",  "ckpt_inside:14", "train_step:1",  "train_step:6",  "train_step:18"};
+    for (size_t i = 0; i < COUNT_OF(point); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "kill%zu", i);
+        const char *run = run_name(name);
+        assert_int_equal(TRAIN(point[i], run, cohort_path, "train.save_steps=4"), -SIGKILL);
+        if (i % 5 == 0) /* and once more on the way */
+            assert_int_equal(TRAIN("ckpt_inside:2", run, cohort_path, "train.save_steps=4"),
+                             -SIGKILL);
+        assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4"), 0);
+        same_as_reference(run, point[i]);
+    }
+}
+
+static void test_stop(void **state)
+{
+    const char *run = run_name("stop");
+    char message[1024];
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4", "stop"), 75);
+        tiny_message(run, message);
+        char want[80];
+        snprintf(want, sizeof want,
+                 "stopped on request at epoch 1 step %d; the same command "
+                 "continues",
+                 i + 1);
+        assert_string_equal(message, want);
+    }
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4"), 0);
+    same_as_reference(run, "a stopped run");
+}
+
+/* best, the newest, and nothing else; metrics.jsonl says what the checkpoint says. */
+static void test_layout(void **state)
+{
+    const char *run = run_name("base");
+    checkpoint_info k;
+    char d[4096], *s;
+    size_t len, lines = 0, folders = 0;
+    text t;
+    text_init(&t);
+    tiny_hash(run, &t);
+    for (char *p = t.s; (p = strstr(p, "state.json")); p++)
+        folders++;
+    OK(checkpoint_read_info(run, &k, d, e));
+    assert_int_equal(folders, k.finished ? 1 : 2);
+    assert_int_equal(k.best_epoch, k.epoch);
+    checkpoint_release(&k);
+    char *path = fs_join(run, "metrics.jsonl");
+    OK(fs_read(path, 1 << 20, &s, &len, e));
+    for (size_t i = 0; i < len; i++)
+        lines += s[i] == '\n';
+    assert_int_equal(lines, 3);
+    mem_free(s);
+    mem_free(path);
+    assert_null(strstr(t.s, ".partial"));
+    text_release(&t);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static void refused(int status, const char *run, const char *words)
+{
+    char message[1024];
+    tiny_message(run, message);
+    if (!strstr(message, words))
+        fail_msg("message '%s' lacks '%s'", message, words);
+    assert_int_equal(status, 3);
+}
+
+static void test_other_run(void **state)
+{
+    const char *run = run_name("other");
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "train.lr=0.5"), run,
+            "belongs to a run with another config, seed or cohort; use another folder or --force");
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8"), run,
+            "belongs to a run with another config, seed or cohort");
+    /* a folder whose config.yaml is gone still knows its run by the checkpoints */
+    char *yaml = fs_join(run, "config.yaml");
+    unlink(yaml);
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=2"), run,
+            "checkpoint 'ckpt-000006' belongs to a run with another config, seed or cohort");
+    mem_free(yaml);
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8", "force"), 0);
+}
+
+static void test_bad_input(void **state)
+{
+    const char *run = run_name("bad");
+    refused(TRAIN(NULL, run, run_name("none.h5")), run, "does not exist; make it with");
+    refused(TRAIN(NULL, run, cohort_path, "model.image_h=224"), run,
+            "the cohort's images are 32 x 32; leave both 0");
+    refused(TRAIN(NULL, run, cohort_path, "model.channels=3"), run,
+            "prepared images have one channel");
+    refused(TRAIN(NULL, run, cohort_path, "train.horizon=1"), run, "beyond the cohort's 1 sizes");
+    refused(TRAIN(NULL, run, cohort_path, "model.patch=7"), run, "7");
+    cohort c;
+    const char *three = run_name("three.h5");
+    OK(cohort_read(&c, cohort_path, e));
+    c.row[5].y[0] = 2;
+    OK(cohort_write(&c, three, e));
+    cohort_release(&c);
+    refused(TRAIN(NULL, run, three), run, "the cohort has class 2, model.classes is 2");
+    assert_false(fs_exists(run)); /* nothing was begun */
+    refused(TRAIN(NULL, run, cohort_path, "train.lr=100", "train.clip=0", "train.warmup_epochs=0"),
+            run, "is not finite at epoch 1 step");
+}
+
+static void test_damaged_checkpoint(void **state)
+{
+    const char *run = run_name("damaged");
+    checkpoint_info k;
+    char d[4096], *s, message[1024];
+    size_t len;
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "stop"), 75);
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    checkpoint_release(&k);
+    char *path = fs_join(d, "model.safetensors");
+    OK(fs_read(path, 1 << 26, &s, &len, e));
+    s[len - 3] ^= 1;
+    OK(fs_write(path, s, len, e));
+    mem_free(s);
+    mem_free(path);
+    assert_int_equal(TRAIN(NULL, run, cohort_path), 6);
+    tiny_message(run, message);
+    assert_non_null(strstr(message, "the weights are not those that were saved"));
+    path = fs_join(d, "state.json");
+    OK(fs_write(path, "{}", 2, e));
+    mem_free(path);
+    assert_int_equal(TRAIN(NULL, run, cohort_path), 3);
+    tiny_message(run, message);
+    assert_non_null(strstr(message, "checkpoint 'ckpt-000001': "));
+}
+
+/* ---- other ends ------------------------------------------------------------------------------ */
+
+static void test_early_stop(void **state)
+{
+    const char *run = run_name("early");
+    checkpoint_info k;
+    char d[4096];
+    assert_int_equal(
+        TRAIN(NULL, run, cohort_path, "train.lr=0", "train.epochs=20", "train.patience=2"), 0);
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    assert_int_equal(k.epoch, 3); /* the first is the best; two without a better one */
+    assert_int_equal(k.best_epoch, 1);
+    assert_true(k.finished);
+    checkpoint_release(&k);
+    read_state(run, &k, d);
+    assert_non_null(strstr(d, "ckpt-000006"));
+    checkpoint_release(&k);
+}
+
+/* From a file with another head: everything but the head is taken over (the rate is 0). */
+static void test_warm_start(void **state)
+{
+    const char *run = run_name("warm");
+    checkpoint_info k;
+    char d[4096], init[200], set[240];
+    pool *p = pool_new(1);
+    backend *be;
+    model *m, *got;
+    OK((be = backend_new("cpu", p, e)));
+    model_cfg c = {.name = "deit_tiny_patch16_224",
+                   .image_h = 32,
+                   .image_w = 32,
+                   .patch = 8,
+                   .depth = 1,
+                   .channels = 1,
+                   .classes = 5,
+                   .keep_rate = 1,
+                   .head_init = 0.02};
+    OK((m = model_new(&c, be, 99, e)));
+    snprintf(init, sizeof init, "%s/init.safetensors", dir);
+    OK(weights_save(m, init, NULL, e));
+    snprintf(set, sizeof set, "train.init=%s", init);
+    int saved = dup(2), null = open("/dev/null", O_WRONLY);
+    dup2(null, 2); /* the child reports what it took over */
+    int status = TRAIN(NULL, run, cohort_path, set, "train.lr=0", "train.epochs=1");
+    dup2(saved, 2);
+    close(saved);
+    close(null);
+    assert_int_equal(status, 0);
+    read_state(run, &k, d);
+    OK((got = checkpoint_load(d, &k, be, e)));
+    int taken = 0;
+    for (int i = 0; i < model_params(got)->n; i++) {
+        param *x = &model_params(got)->p[i], *y = param_find(model_params(m), x->name);
+        float *a = MEM_ARRAY(float, x->n), *b = MEM_ARRAY(float, x->n);
+        assert_non_null(y);
+        if (x->n == y->n) {
+            param_read(model_params(got), x, a);
+            param_read(model_params(m), y, b);
+            assert_memory_equal(a, b, (size_t)x->n * sizeof *a);
+            taken++;
+        }
+        mem_free(a);
+        mem_free(b);
+    }
+    assert_int_equal(taken, model_params(got)->n - 2); /* all but head.weight and head.bias */
+    model_free(got);
+    model_free(m);
+    checkpoint_release(&k);
+    backend_free(be);
+    pool_free(p);
+}
+
+static int setup(void **state)
+{
+    snprintf(dir, sizeof dir, "/tmp/mammovit_trainer_XXXXXX");
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
+    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
+    text_init(&reference);
+    if (TRAIN(NULL, run_name("base"), cohort_path, "train.save_steps=4"))
+        return -1;
+    tiny_hash(run_name("base"), &reference);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    err e = {0};
+    text_release(&reference);
+    return fs_remove_tree(dir, &e) ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        return tiny_main(argc, argv);
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_other_run),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_warm_start),
+        cmocka_unit_test(test_damaged_checkpoint),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

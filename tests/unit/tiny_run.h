@@ -1,0 +1,119 @@
+/* Training runs on the tiny cohort, in a process of their own: PROGRAM RUN COHORT [stop] [-jN]
+ * [key=value...]. For the tests of trainer and predict. */
+#ifndef TESTS_UNIT_TINY_RUN_H
+#define TESTS_UNIT_TINY_RUN_H
+
+#include "tests/unit/tiny_cohort.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "core/pool.h"
+#include "train/augment.h"
+#include "train/predict.h"
+#include "train/trainer.h"
+
+static inline cfg *tiny_config(void)
+{
+    static const cfg_group *const groups[] = {&model_options, &train_options, &augment_options,
+                                              &predict_options};
+    static const char *const set[] = {"model.name=deit_tiny_patch16_224",
+                                      "model.patch=8",
+                                      "model.depth=1",
+                                      "model.keep_rate=0.5",
+                                      "train.epochs=3",
+                                      "train.batch=8",
+                                      "train.lr=0.01",
+                                      "train.warmup_epochs=1",
+                                      "augment.rotate=5",
+                                      "augment.contrast=0.1"};
+    cfg *c = cfg_new(groups, COUNT_OF(groups));
+    for (size_t i = 0; i < COUNT_OF(set); i++)
+        OK(cfg_set(c, set[i], e));
+    return c;
+}
+
+/* The child: exit status err_exit; the message goes to RUN.err. */
+static inline int tiny_main(int argc, char **argv)
+{
+    train_opts o = {.run = argv[1], .cohort = argv[2], .device = "cpu", .threads = 1, .seed = 7};
+    train_result r;
+    err e = {0};
+    cfg *c = tiny_config();
+    log_set_level(LOG_ERROR);
+    for (int i = 3; i < argc; i++) {
+        if (!strcmp(argv[i], "stop")) {
+            pool_catch_signals();
+            raise(SIGTERM);
+        } else if (!strncmp(argv[i], "-j", 2)) {
+            o.threads = argv[i][2] - '0';
+        } else if (!strncmp(argv[i], "seed=", 5)) {
+            o.seed = (uint64_t)(argv[i][5] - '0');
+        } else if (!strcmp(argv[i], "force")) {
+            o.force = true;
+        } else if (!cfg_set(c, argv[i], &e)) {
+            break;
+        }
+    }
+    o.config = c;
+    if (e.code == ERR_NONE && train_run(&o, &r, &e))
+        e.code = ERR_NONE;
+    text t;
+    text_init(&t);
+    text_addf(&t, "%s.err", argv[1]);
+    bool ok = fs_write(t.s, e.msg, e.code ? strlen(e.msg) : 0, NULL);
+    text_release(&t);
+    cfg_free(c);
+    return ok ? err_exit(e.code) : 99;
+}
+
+/* Runs the child; returns its exit status, or -signal. */
+static inline int tiny_train(const char *kill, const char *const *args)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        const char *argv[24] = {"train"};
+        for (int i = 0; args[i]; i++)
+            argv[i + 1] = args[i];
+        if (kill)
+            setenv("MAMMOVIT_TEST_KILL", kill, 1);
+        execv("/proc/self/exe", (char *const *)argv);
+        _exit(98);
+    }
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+/* Message of the last failed child. */
+static inline void tiny_message(const char *run, char out[1024])
+{
+    char *s, path[256];
+    size_t len;
+    snprintf(path, sizeof path, "%s.err", run);
+    OK(fs_read(path, 1 << 16, &s, &len, e));
+    snprintf(out, 1024, "%s", s);
+    mem_free(s);
+}
+
+#define TRAIN(kill, ...) tiny_train(kill, (const char *const[]){__VA_ARGS__, NULL})
+
+static inline bool tiny_visit(void *ctx, const fs_entry *f, err *e)
+{
+    text *t = ctx;
+    char sum[65];
+    if (strcmp(f->relative, ".lock")) {
+        OK(fs_sha256_file(f->path, sum, e));
+        text_addf(t, "%s %s\n", f->relative, sum);
+    }
+    return true;
+}
+
+/* Names and hashes of all files of a run. */
+static inline void tiny_hash(const char *run, text *out)
+{
+    text_clear(out);
+    OK(fs_walk(run, tiny_visit, out, e));
+}
+#endif
