@@ -172,8 +172,7 @@ static void test_folds(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_splitp_XXXXXX");
-    return mkdtemp(dir) ? 0 : -1;
+    return store_tmp("splitp", dir) ? 0 : -1;
 }
 
 static int teardown(void **state)

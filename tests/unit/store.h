@@ -52,6 +52,16 @@ typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
             fail_msg("%s: %s", #call, e_.msg);                                                     \
     } while (0)
 
+/* A folder of this test, in memory where that exists: these programs sync much. */
+static inline bool store_tmp(const char *name, char out[64])
+{
+    snprintf(out, 64, "/dev/shm/mammovit_%s_XXXXXX", name);
+    if (mkdtemp(out))
+        return true;
+    snprintf(out, 64, "/tmp/mammovit_%s_XXXXXX", name);
+    return mkdtemp(out) != NULL;
+}
+
 static inline int32_t store_day(const char *s)
 {
     int32_t d = RECORD_UNKNOWN;

@@ -355,8 +355,7 @@ static void test_write_fails(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_cohort_XXXXXX");
-    if (!mkdtemp(dir))
+    if (!store_tmp("cohort", dir))
         return -1;
     snprintf(path, sizeof path, "%s/COHORT.h5", dir);
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);

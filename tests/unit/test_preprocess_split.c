@@ -905,9 +905,8 @@ static void test_flow(void **state)
 static int setup(void **state)
 {
     (void)state;
-    snprintf(dir, sizeof dir, "/tmp/mammovit_split_XXXXXX");
     make_crowd();
-    return mkdtemp(dir) ? 0 : -1;
+    return store_tmp("split", dir) ? 0 : -1;
 }
 
 static int teardown(void **state)

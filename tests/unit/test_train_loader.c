@@ -277,8 +277,7 @@ static void test_many_vendors(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_loader_XXXXXX");
-    if (!mkdtemp(dir))
+    if (!store_tmp("loader", dir))
         return -1;
     tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 27, .val = 3, .test = 3});
     char *path = fs_join(dir, "COHORT.h5");

@@ -196,10 +196,9 @@ static void test_state(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_optim_XXXXXX");
     threads = pool_new(2);
     OK((be = backend_new("cpu", threads, e)));
-    return mkdtemp(dir) ? 0 : -1;
+    return store_tmp("optim", dir) ? 0 : -1;
 }
 
 static int teardown(void **state)

@@ -286,8 +286,7 @@ static void test_same_bytes(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_predict_XXXXXX");
-    if (!mkdtemp(dir))
+    if (!store_tmp("predict", dir))
         return -1;
     snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
     snprintf(run_a, sizeof run_a, "%s/a", dir);

@@ -311,8 +311,7 @@ static void test_warm_start(void **state)
 
 static int setup(void **state)
 {
-    snprintf(dir, sizeof dir, "/tmp/mammovit_trainer_XXXXXX");
-    if (!mkdtemp(dir))
+    if (!store_tmp("trainer", dir))
         return -1;
     snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
     tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
