@@ -10,7 +10,7 @@ demo=$work/demo
 seed=${SEED:-1}
 RANDOM=$seed
 
-must demo-archive "$demo" --patients 60 --seed 11 -q
+must demo-archive "$demo" --patients 24 --seed 11 -q
 must scan "$demo/archive" -o "$work/fresh" -q
 cp -a "$work/fresh" "$work/store"
 t0=${EPOCHREALTIME/./}

@@ -1,0 +1,42 @@
+#!/bin/bash
+# The documents against the tree: every source file is in the reading order, every verb and shared
+# option in the list of commands, every crash point and table column in the formats, no dead link.
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "$0")/lib.sh"
+cd "$top" || exit 1
+
+# lacks NAME FILE WORDS: none of the words may be missing in the document
+lacks() {
+    local name=$1 file=$2 w missing=""
+    shift 2
+    for w in "$@"; do grep -qF -- "$w" "$file" || missing="$missing $w"; done
+    if [ $# -eq 0 ]; then bad "$name" "nothing to look for"; elif [ -z "$missing" ]; then ok "$name"; else
+        bad "$name" "$file lacks$missing"
+    fi
+}
+
+tick='`'
+# shellcheck disable=SC2046 # one word per name
+{
+    for room in core dicom preprocess model model/cpu train eval; do
+        lacks "reading_order_$room" docs/architecture.md $(find "$room" -maxdepth 1 -name '*.[ch]*' \
+            -printf '%f\n' | sed "s/\..*//; s/^/$tick/" | sort -u)
+    done
+    lacks verbs docs/commands.md $("$mammovit" --help |
+        awk '/^verbs:/ {on = 1; next} on && /^$/ {exit} on {print "`" $1}')
+    lacks own_options docs/commands.md $("$mammovit" --help |
+        awk '/^verbs:/ {on = 1; next} on && /^$/ {exit} on {print $1}' | while read -r verb; do
+        "$mammovit" "$verb" --help | sed -nE 's/^  (--[a-z-]+).*/\1/p'
+    done | sort -u)
+    lacks shared_options docs/commands.md $("$mammovit" --help | grep -oE '\-\-[a-z-]+' |
+        grep -v -- '--help' | sort -u)
+    lacks crash_points docs/formats.md $(grep -rohE --include='*.c' 'kill_point\("[a-z_]+"' preprocess train |
+        cut -d'"' -f2 | sed "s/^/$tick/" | sort -u)
+}
+for f in README.md docs/*.md; do
+    dead=$(grep -oE '\]\([^)#]+' "$f" | sed 's/](//' | grep -v '^http' | while read -r link; do
+        [ -e "$(dirname "$f")/$link" ] || echo "$link"
+    done)
+    if [ -z "$dead" ]; then ok "links_$f"; else bad "links_$f" "dead: $(echo "$dead" | xargs)"; fi
+done
+exit $((n_bad > 0))
