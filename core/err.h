@@ -18,6 +18,7 @@ extern "C" {
 #define PRINTF_LIKE(f, a) __attribute__((format(printf, f, a)))
 #define NORETURN          __attribute__((noreturn))
 #define UNUSED            __attribute__((unused))
+#define WEAK              __attribute__((weak)) /* a function that may be absent: NULL then */
 #define COUNT_OF(a)       (sizeof(a) / sizeof((a)[0]))
 
 /* The kind of failure; each maps to one exit status of the program (err_exit). */

@@ -41,6 +41,10 @@
 #define WORKER_TRIES       3
 #define WORKER_FORK_TRIES  100
 #define WORKER_FORK_MS     50
+#define WORKER_REPORT_FD   256 /* out of the way of every other descriptor */
+
+/* Exists in sanitizer builds only. */
+WEAK void __sanitizer_set_report_fd(void *fd);
 
 typedef enum nursery_op { NURSERY_SPAWN = 1, NURSERY_REAP } nursery_op;
 
@@ -154,8 +158,9 @@ static void close_fd(int *fd)
 static const char *volatile child_input;
 static volatile size_t child_input_len;
 
-/* _exit by hand: AddressSanitizer's wrapper of calls that do not return opens files. */
-static void fault_exit(int status)
+/* _exit by hand, and not declared NORETURN: AddressSanitizer's wrappers of such calls open files
+ * and look for leaks, which the filter refuses. */
+static void child_exit(int status)
 {
     syscall(SYS_exit_group, status);
 }
@@ -168,9 +173,9 @@ static void child_fault(int sig, siginfo_t *info, void *context)
     uintptr_t at = (uintptr_t)info->si_addr;
     uintptr_t lo = (uintptr_t)child_input;
     if (sig == SIGBUS && lo && at >= lo && at - lo < child_input_len + WORKER_NULL_PAGE)
-        fault_exit(WORKER_EXIT_IO);
+        child_exit(WORKER_EXIT_IO);
     if (errno == ENOMEM && (sig == SIGABRT || (sig == SIGSEGV && at < WORKER_NULL_PAGE)))
-        fault_exit(WORKER_EXIT_MEMORY);
+        child_exit(WORKER_EXIT_MEMORY);
     if (info->si_code <= 0) /* sent by raise(), so nothing faults again: deliver it once more */
         raise(sig);
 }
@@ -187,6 +192,10 @@ static void child_signals(void)
         sigemptyset(&sa.sa_mask);
         sigaction(caught[i], &sa, NULL);
     }
+    /* Handlers of the program would run its code here (a jump back into a test, for instance). */
+    static const int deadly[] = {SIGILL, SIGFPE, SIGTRAP, SIGSYS};
+    for (size_t i = 0; i < COUNT_OF(deadly); i++)
+        signal(deadly[i], SIG_DFL);
 }
 
 /* Ctrl-C reaches the whole process group; only the program decides when its children end. */
@@ -257,7 +266,7 @@ static bool filter_probe(void)
     pid_t pid = fork();
     if (pid == 0) {
         bool ok = filter_load() && open("/dev/null", O_RDONLY | O_CLOEXEC) < 0 && errno == EPERM;
-        _exit(ok ? 0 : 1);
+        child_exit(ok ? 0 : 1);
     }
     int status = 1;
     if (pid < 0 || waitpid(pid, &status, 0) != pid)
@@ -265,12 +274,36 @@ static bool filter_probe(void)
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
+/* The smallest limit under which one more page can be mapped. */
+static bool address_probe(size_t *bytes)
+{
+    size_t page = (size_t)sysconf(_SC_PAGESIZE), lo = 0, hi = ((size_t)1 << 47) / page;
+    struct rlimit old;
+    if (getrlimit(RLIMIT_AS, &old) != 0)
+        return false;
+    while (hi - lo > 1) {
+        size_t mid = lo + (hi - lo) / 2;
+        struct rlimit r = {.rlim_cur = mid * page, .rlim_max = old.rlim_max};
+        if (r.rlim_cur > r.rlim_max || setrlimit(RLIMIT_AS, &r) != 0) {
+            hi = mid;
+            continue;
+        }
+        void *p = mmap(NULL, page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (p != MAP_FAILED)
+            munmap(p, page);
+        *(p == MAP_FAILED ? &lo : &hi) = mid;
+    }
+    *bytes = hi * page;
+    return setrlimit(RLIMIT_AS, &old) == 0;
+}
+
+/* Address space in use; a bare chroot has no /proc to ask. */
 static bool address_space(size_t *bytes)
 {
     char buf[64] = "";
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return false;
+        return address_probe(bytes);
     ssize_t n = read(fd, buf, sizeof(buf) - 1);
     close(fd);
     if (n <= 0)
@@ -286,10 +319,24 @@ static void set_limit(int what, size_t bytes)
         _exit(WORKER_EXIT_SETUP);
 }
 
+/* What a sanitizer finds in a worker, which has no stderr and may open nothing, goes to the file
+ * the tests name in MAMMOVIT_TEST_REPORTS; it would be one more crash of a decoder otherwise. */
+static bool keep_report(void)
+{
+    const char *path = __sanitizer_set_report_fd ? getenv("MAMMOVIT_TEST_REPORTS") : NULL;
+    int fd = path ? open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600) : -1;
+    int high = fd >= 0 ? fcntl(fd, F_DUPFD_CLOEXEC, WORKER_REPORT_FD) : -1;
+    close_fd(&fd);
+    if (high >= 0)
+        __sanitizer_set_report_fd((void *)(intptr_t)high);
+    return high >= 0;
+}
+
 static void set_limits(size_t memory)
 {
     set_limit(RLIMIT_CORE, 0);
-    set_limit(RLIMIT_FSIZE, 0);
+    if (!keep_report())
+        set_limit(RLIMIT_FSIZE, 0);
     size_t now;
     if (!memory || !WORKER_CAP_MEMORY)
         return;
@@ -394,7 +441,8 @@ NORETURN static void child_main(const nursery_request *q, const int fds[2], pid_
             break;
         go_on = child_serve(3, packet, (size_t)n, in[0], reply, q->reply_cap);
     }
-    _exit(0);
+    for (;;)
+        child_exit(0);
 }
 
 /* ---- the nursery ----------------------------------------------------------------------------- */

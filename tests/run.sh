@@ -3,6 +3,8 @@
 # A script prints `ok NAME`, `not ok NAME: WHY` or `skip NAME: REASON`, one line each.
 # A program that crashes, hangs, or runs no test is one failed test, and its output is shown.
 # Last line: `N passed, N failed, N skipped`. Exit 1 if anything failed or nothing ran.
+# What a sanitizer reports fails the program that it ran in, also when the program went on, when its
+# output was thrown away, and when it happened in an isolated worker (core/worker.c).
 # Environment: TEST_TIMEOUT seconds per program; BUILD, DATA, SAN reach the tests.
 set -u
 export LC_ALL=C.UTF-8
@@ -14,11 +16,20 @@ if [ -n "${DATA:-}" ] && [ -d "$DATA" ]; then
     DATA=$(cd "$DATA" && pwd)
 fi
 export BUILD=${BUILD:-build} DATA=${DATA:-} SAN=${SAN:-}
-export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 
 top=$(mktemp -d) || exit 1
 trap 'rm -rf "$top"' EXIT
 export TMPDIR="$top/tmp"
+reports=$top/reports
+mkdir "$reports"
+if [ -n "$SAN" ]; then
+    export MAMMOVIT_TEST_REPORTS="$reports/worker"
+    # a malloc that is too large fails as it does without the sanitizer; a signal kills
+    common=log_path=$reports/program:allocator_may_return_null=1:handle_sigfpe=0
+    export ASAN_OPTIONS="$common:strict_string_checks=1:${ASAN_OPTIONS:-}"
+    export UBSAN_OPTIONS="$common:print_stacktrace=1:${UBSAN_OPTIONS:-}"
+    export TSAN_OPTIONS="$common:${TSAN_OPTIONS:-}"
+fi
 passed=0 failed=0 skipped=0
 : >"$top/times"
 : >"$top/skips"
@@ -60,6 +71,7 @@ run_one() {
     name=${name#tests/}
     case $name in accept/*) max=${TEST_TIMEOUT:-14400} ;; esac
     rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
+    rm -f "$reports"/*
     start=$(now_ms)
     timeout -k 10 "$max" "$path" </dev/null >"$out" 2>&1
     rc=$?
@@ -77,6 +89,10 @@ run_one() {
         why="exit status $rc"
     elif [ $((p + f + s)) -eq 0 ]; then
         why="ran no test"
+    fi
+    if find "$reports" -type f -size +0 | grep -q .; then
+        why="${why:+$why, }a sanitizer complains"
+        cat "$reports"/* | tr -d '\000' | head -n 60 >>"$out.txt"
     fi
     [ -n "$why" ] && f=$((f + 1))
     passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
