@@ -111,7 +111,7 @@ static void *device_alloc(run *r, size_t bytes)
     if (r->at.block == r->blocks) {
         if (r->blocks == RUN_BLOCKS)
             BUG("run: more than %d blocks of memory", RUN_BLOCKS);
-        size_t size = run_held(r); /* doubles what is held */
+        size_t size = run_held(r) / 4; /* few blocks, little of the last one unused */
         size = size < RUN_FIRST_BLOCK ? RUN_FIRST_BLOCK : size;
         size = size < bytes ? bytes : size;
         r->block[r->blocks++] = (run_block){r->be->ops->alloc(r->be, size), size};
