@@ -271,7 +271,7 @@ static void test_hostile_texts(void **state)
     put("provenance/flow", fixed, 1, "{\"a\":1}");
     refuses("the flow is no list");
     write_sample();
-    put("provenance/flow", fixed, 1, "[1,");
+    put("provenance/flow", fixed, 1, "[1,\0\0\0\0");
     refuses("flow");
     H5Tclose(fixed);
     H5Tclose(var);
