@@ -124,8 +124,9 @@ static bool do_train(corridor *k, err *e)
                     .force = k->a->force};
     if (!train_run(&o, &r, e))
         return false;
-    printf("train: %d epochs, best validation exam AUC %.4f after epoch %d", r.epochs, r.best_auc,
-           r.best_epoch);
+    printf("train: %d epochs", r.epochs);
+    if (!isnan(r.best_auc))
+        printf(", best validation exam AUC %.4f after epoch %d", r.best_auc, r.best_epoch);
     if (r.images_per_second > 0)
         printf(", %.0f images/s", r.images_per_second);
     printf("\n");

@@ -2,9 +2,11 @@
 #include "cli/cmd.h"
 
 #include "core/fs.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include "train/trainer.h"
 
+#include <math.h>
 #include <stdio.h>
 
 static bool train(cmd_args *a, err *e)
@@ -29,14 +31,25 @@ static bool train(cmd_args *a, err *e)
     mem_free(own);
     if (!ok || a->dry_run)
         return ok;
-    if (a->json)
-        printf("{\"epochs\": %d, \"best_epoch\": %d, \"best_auc\": %.9g, \"images_per_second\": "
-               "%.4g}\n",
-               r.epochs, r.best_epoch, r.best_auc, r.images_per_second);
+    if (a->json) {
+        json_t *j = json_pack("{s:i, s:i, s:o, s:o}", "epochs", r.epochs, "best_epoch",
+                              r.best_epoch, "best_auc", json_num(r.best_auc), "images_per_second",
+                              json_num(r.images_per_second));
+        text t;
+        text_init(&t);
+        json_write_text(j, false, &t);
+        printf("%s\n", t.s);
+        text_release(&t);
+        json_decref(j);
+        return true;
+    }
+    if (isnan(r.best_auc))
+        printf("%d epochs, no validation AUC\n", r.epochs);
     else
-        printf("%d epochs, best validation exam AUC %.4f after epoch %d\n"
-               "next: mammovit predict %s --cohort %s --split test -o PRED\n",
-               r.epochs, r.best_auc, r.best_epoch, a->out, rc.cohort[0] ? rc.cohort : "COHORT.h5");
+        printf("%d epochs, best validation exam AUC %.4f after epoch %d\n", r.epochs, r.best_auc,
+               r.best_epoch);
+    printf("next: mammovit predict %s --cohort %s --split test -o PRED\n", a->out,
+           rc.cohort[0] ? rc.cohort : "COHORT.h5");
     return true;
 }
 

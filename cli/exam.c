@@ -225,7 +225,9 @@ static bool print_exam(const exam_job *j, picture **p, int n, err *e)
                                      .patient = "patient",
                                      .image = "",
                                      .side = p[i]->p.rec.side,
-                                     .view = p[i]->p.rec.view == VIEW_CC ? 'C' : 'M',
+                                     .view = p[i]->p.rec.view == VIEW_CC    ? 'C'
+                                             : p[i]->p.rec.view == VIEW_MLO ? 'M'
+                                                                            : '?',
                                      .score = p[i]->score,
                                      .y = -1,
                                      .event = -1,
