@@ -41,7 +41,10 @@ at_point() {
 at_time() {
     local t=$1
     shift
-    timeout -s KILL "$t" "$mammovit" "$@" >/dev/null 2>&1 </dev/null
+    (
+        timeout -s KILL "$t" "$mammovit" "$@" </dev/null
+        exit $?
+    ) >/dev/null 2>&1
     [ $? -eq 137 ]
 }
 # seconds MICROSECONDS: a moment between 10 % and 90 % of them
@@ -95,9 +98,8 @@ done
 # a run that is killed again and again still arrives
 rm -rf "$work/run2"
 n=0
-while ! timeout -s KILL "$(seconds "$((train_us / 2))")" "$mammovit" "${train[@]}" -o "$work/run2" >/dev/null 2>&1; do
+while at_time "$(seconds "$((train_us / 2))")" "${train[@]}" -o "$work/run2" && [ $n -lt 40 ]; do
     n=$((n + 1))
-    [ $n -ge 40 ] && break
 done
 must "${train[@]}" -o "$work/run2"
 echo "train killed $n times in a row"

@@ -23,7 +23,11 @@ static void capture(int terminal_columns)
     saved_stderr = dup(STDERR_FILENO);
     if (terminal_columns) {
         reader = posix_openpt(O_RDWR | O_NOCTTY);
-        assert_true(reader >= 0);
+        if (reader < 0) { /* a bare chroot mounts no /dev/pts */
+            close(saved_stderr);
+            print_message("skip: this system gives no pseudo-terminal\n");
+            skip();
+        }
         assert_int_equal(grantpt(reader), 0);
         assert_int_equal(unlockpt(reader), 0);
         fd = open(ptsname(reader), O_RDWR | O_NOCTTY);
@@ -211,6 +215,7 @@ static void threads(void **state)
     enum { N = 1000 };
     talker ctx = {.word = "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyz"};
     static bool seen[N];
+    log_set_level(LOG_INFO); /* whatever a skipped test left */
     capture(0);
     log_progress_init(&ctx.progress, "x", "y", N);
     pool *p = pool_new(8);

@@ -67,8 +67,10 @@ static void hashes(void **state)
 {
     err e = {0};
     int matched = 0, refused = 0, got;
-    if (!data_dir)
+    if (!data_dir) {
+        print_message("skip: DATA=DIR with real images is not given\n");
         skip();
+    }
     char *table = fs_join(data_dir, "EXPECTED_PIXELS.tsv");
     csv_reader *t = csv_open(table, &e);
     if (!t)
@@ -117,8 +119,10 @@ static void cuts(void **state)
         "conformance/pydicom-data/emri_small_RLE.dcm",
         "conformance/pydicom/MR_small_padded.dcm",
     };
-    if (!data_dir)
+    if (!data_dir) {
+        print_message("skip: DATA=DIR with real images is not given\n");
         skip();
+    }
     for (size_t f = 0; f < COUNT_OF(files); f++) {
         size_t n;
         char whole[33], *p = load(files[f], &n);
@@ -143,8 +147,10 @@ static void cuts(void **state)
 static void stripped(void **state)
 {
     static const char *const files[] = {"mg_dicom/odm_173423.dcm", "mg_dicom/odm_551744.dcm"};
-    if (!data_dir)
+    if (!data_dir) {
+        print_message("skip: DATA=DIR with real images is not given\n");
         skip();
+    }
     for (size_t f = 0; f < COUNT_OF(files); f++) {
         size_t n;
         char *p = load(files[f], &n);
@@ -161,8 +167,10 @@ static void stripped(void **state)
 
 static void real_headers(void **state)
 {
-    if (!data_dir)
+    if (!data_dir) {
+        print_message("skip: DATA=DIR with real images is not given\n");
         skip();
+    }
     static const struct {
         const char *file;
         char side;
