@@ -1,7 +1,7 @@
 #!/bin/bash
-# Shows that the model's tests have teeth: each row of planted_faults.tsv puts one fault into a copy of
-# the sources, and the named test has to fail by its own assertion. A row that does not apply, does not
-# compile or is not noticed is a failed test; so is a test that fails without any fault.
+# Shows that the model's tests have teeth: each row of planted_faults.tsv puts one fault into a copy
+# of the sources, and the named test has to fail by its own assertion. A row that does not apply,
+# does not compile or is not noticed is a failed test; so is a test that fails without any fault.
 # With words on the command line, only rows whose name contains one of them.
 set -u
 here=$(cd "$(dirname "$0")/../.." && pwd) || exit 1

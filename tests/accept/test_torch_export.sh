@@ -45,8 +45,10 @@ timm_reads() {
 timm_imported() {
     python write $model 1000 "$tmp/timm.safetensors" &&
         "$probe" import $model 2 "$tmp/timm.safetensors" >"$tmp/timm.txt" || return 1
-    grep -q '^report 150 0 2 ' "$tmp/timm.txt" ||
-        { echo "150 loaded, 0 resized, 2 kept were expected: $(head -n 1 "$tmp/timm.txt")"; return 1; }
+    if ! grep -q '^report 150 0 2 ' "$tmp/timm.txt"; then
+        echo "150 loaded, 0 resized, 2 kept were expected: $(head -n 1 "$tmp/timm.txt")"
+        return 1
+    fi
     python compare $model 1000 "$tmp/timm.safetensors" "$tmp/timm.txt"
 }
 

@@ -1,8 +1,8 @@
 """The torch side of test_torch_export.sh: timm reads a safetensors file of ours, and writes one.
 
-usage: torch_export.py read MODEL CLASSES FILE NUMBERS    timm loads FILE (strict) and compares NUMBERS
-       torch_export.py write MODEL CLASSES FILE           a file with timm's names and random weights
-       torch_export.py compare MODEL CLASSES FILE NUMBERS timm's features against NUMBERS; head differs
+usage: torch_export.py read MODEL CLASSES FILE NUMBERS     timm loads FILE (strict), compares NUMBERS
+       torch_export.py write MODEL CLASSES FILE            timm's names, random weights
+       torch_export.py compare MODEL CLASSES FILE NUMBERS  timm's features only; the heads differ
 """
 import json
 import os
@@ -55,7 +55,8 @@ def main():
         return
     model.load_state_dict(read_safetensors(path), strict=True)
     model = model.double().eval()
-    x = torch.from_numpy(np.stack([image_values(b, 3, 224, 224) for b in range(2)]) / 65535.0 - MEAN) / SD
+    images = np.stack([image_values(b, 3, 224, 224) for b in range(2)])
+    x = torch.from_numpy((images / 65535.0 - MEAN) / SD)
     with torch.no_grad():
         want = {"feature": model.forward_features(x), "logit": forward(model, x, None)}
     if verb == "compare":
