@@ -13,13 +13,13 @@
 #include <string.h>
 
 #define TWO_PI           6.283185307179586
-#define FIELD_COARSE     4     /* slow fields are computed on every fourth pixel */
-#define TEXTURE_MM       1.92  /* period of textures A and B: 2.4 pixels of 0.8 mm */
-#define TEXTURE_CONTRAST 0.065 /* of the display range, at the centre of a patch */
-#define TEXTURE_PATCHES  36
-#define HIDING_CONTRAST  0.085
-#define HIDING_PATCHES   44
-#define QUANTUM_NOISE    0.02
+#define FIELD_COARSE     4    /* slow fields are computed on every fourth pixel */
+#define TEXTURE_MM       1.92 /* period of textures A and B: 2.4 pixels of 0.8 mm */
+#define TEXTURE_CONTRAST 0.10 /* of the display range, at the centre of a patch */
+#define TEXTURE_PATCHES  40
+#define HIDING_CONTRAST  0.15
+#define HIDING_PATCHES   60
+#define QUANTUM_NOISE    0.03
 
 static const double hiding_mm[] = {2.28, 2.64, 3.2};
 
@@ -115,7 +115,7 @@ static float *tissue(const canvas *c, arena *a, int *w, int *h)
             for (int m = 0; m < 5; m++)
                 n[m] = lattice_at(&l[m], x, y);
             double g = 2.2 * (0.9 * n[0] + 0.6 * n[1] + 0.5 * n[2] + c->s->breast.density);
-            double v = 0.34 + 0.30 / (1 + exp(-g)) + 0.05 * n[2] + 0.04 * n[3] + 0.02 * n[4];
+            double v = 0.25 + 0.35 / (1 + exp(-g)) + 0.05 * n[2] + 0.04 * n[3] + 0.02 * n[4];
             f[(size_t)k * (size_t)*w + i] = (float)(v * c->s->breast.gain);
         }
     return f;
