@@ -115,7 +115,7 @@ static float *tissue(const canvas *c, arena *a, int *w, int *h)
             for (int m = 0; m < 5; m++)
                 n[m] = lattice_at(&l[m], x, y);
             double g = 2.2 * (0.9 * n[0] + 0.6 * n[1] + 0.5 * n[2] + c->s->breast.density);
-            double v = 0.25 + 0.35 / (1 + exp(-g)) + 0.05 * n[2] + 0.04 * n[3] + 0.02 * n[4];
+            double v = 0.34 + 0.30 / (1 + exp(-g)) + 0.05 * n[2] + 0.04 * n[3] + 0.02 * n[4];
             f[(size_t)k * (size_t)*w + i] = (float)(v * c->s->breast.gain);
         }
     return f;
