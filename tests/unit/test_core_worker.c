@@ -29,6 +29,8 @@
 #define SANITIZED false
 #endif
 
+#define WALK_SECONDS 15 /* a busy machine may be late to shorten a file */
+
 static int init_count;
 static int64_t init_core = -1; /* the filter refuses getrlimit later */
 
@@ -117,16 +119,15 @@ static size_t t_too_much(const void *data, size_t len, const void *arg, size_t a
 static size_t t_walk(const void *data, size_t len, const void *arg, size_t arg_len, void *reply,
                      size_t cap)
 {
-    /* Wait for the test to shorten the file, then read all of it. */
+    /* Read the last byte until the test shortens the file, which ends this process. */
     struct timespec now;
     time_t end = 0;
-    do {
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        end = end ? end : now.tv_sec + 2;
-    } while (now.tv_sec < end);
     uint64_t sum = 0;
-    for (size_t i = 0; i < len; i++)
-        sum += ((const volatile uint8_t *)data)[i];
+    do {
+        sum += ((const volatile uint8_t *)data)[len - 1];
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        end = end ? end : now.tv_sec + WALK_SECONDS;
+    } while (now.tv_sec < end);
     memcpy(reply, &sum, sizeof(sum));
     return sizeof(sum);
 }
@@ -257,7 +258,7 @@ static void test_time_limit(void **state)
     assert_int_equal(call(w, LOOP, "x", 1, 0, &reply, &n), WORKER_LIMIT);
     clock_gettime(CLOCK_MONOTONIC, &b);
     double s = (double)(b.tv_sec - a.tv_sec) + 1e-9 * (double)(b.tv_nsec - a.tv_nsec);
-    assert_true(s >= 0.3 && s < 10);
+    assert_true(s >= 0.3 && s < 60); /* a busy machine is late */
     assert_works(w);
     worker_free(w);
 }
@@ -291,6 +292,7 @@ static void test_shrinking_file(void **state)
     worker *w = worker_new(&normal);
     char path[64];
     int fd = fixture(path, 65536);
+    assert_works(w); /* the child exists: the file is opened long before it is shortened */
     pid_t pid = fork();
     if (pid == 0) {
         struct timespec t = {0, 300000000};
