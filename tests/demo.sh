@@ -4,7 +4,7 @@
 set -euo pipefail
 BUILD=${BUILD:-build}
 DATA=${DATA:-}
-PATIENTS=${PATIENTS:-300}
+PATIENTS=${PATIENTS:-500}
 SEED=${SEED:-1}
 DIR=${DEMO_DIR:-$BUILD/demo}
 M=$BUILD/mammovit
@@ -15,6 +15,9 @@ if [ ! -e "$DIR/archive.done" ]; then
     mkdir -p "$DIR"
     echo "== a synthetic screening archive of $PATIENTS women"
     "$M" demo-archive "$DIR/data" --patients "$PATIENTS" --seed "$SEED"
+    # a known key of the pseudonyms makes the division of these make-believe women repeatable
+    mkdir -p "$DIR/out/store"
+    (umask 077 && printf '%032d' "$SEED" > "$DIR/out/store/key")
     touch "$DIR/archive.done"
 fi
 echo "== scan, prepare, split, train, predict, report"
