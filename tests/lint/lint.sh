@@ -88,10 +88,11 @@ names >"$top/found" 2>&1
 [ -s "$top/exported" ] || echo "no exported function was found" >>"$top/found"
 report names "$(count exported) exported functions carry the name of their file" <"$top/found"
 
-sort -u "$top/source" "$top/scripts" >"$top/wide"
+# shell is exempt: a long command is clearer on one line than broken
+sort -u "$top/source" >"$top/wide"
 over grep -nHE '^.{101,}' <"$top/wide" |
     sed -E 's/^([^:]*:[0-9]+):.*/\1: longer than 100 columns/' |
-    report width "$(count wide) files are at most 100 columns wide"
+    report width "$(count wide) C files are at most 100 columns wide"
 
 # The mark and its issue; the pattern is in two parts so that this line is not a finding.
 mark='TO''DO|FIX''ME|XX''X'
