@@ -10,11 +10,13 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <unistd.h>
 
 #include "core/mem.h"
 
 #define POOL_MAX_THREADS 1024
 #define POOL_SLOT_ALIGN  64
+#define HANDLER_STACK    65536 /* bytes */
 
 typedef struct pool_seat {
     pool *owner;
@@ -421,11 +423,27 @@ static void on_signal(int sig)
     atomic_store(&stop_asked, 1);
 }
 
+/* The handler gets a stack of its own: numeric libraries lead the stack pointer of this thread into
+ * the heap for a while (oneDNN issue 4845), and a handler on that stack would overwrite the heap.
+ */
+static void own_stack(void)
+{
+    static void *stack;
+    if (!stack) {
+        size_t size = 2 * (size_t)sysconf(_SC_SIGSTKSZ);
+        size = size < HANDLER_STACK ? HANDLER_STACK : size;
+        stack = mem_alloc(size);
+        if (sigaltstack(&(stack_t){.ss_sp = stack, .ss_size = size}, NULL) != 0)
+            BUG("pool_catch_signals: no stack for the handler, error %d", errno);
+    }
+}
+
 void pool_catch_signals(void)
 {
+    own_stack();
     static const int caught[] = {SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
     for (size_t i = 0; i < COUNT_OF(caught); i++) {
-        struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+        struct sigaction sa = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK};
         /* A second Ctrl-C ends a program that does not reach a border. */
         if (caught[i] == SIGINT)
             sa.sa_flags |= (int)SA_RESETHAND;
