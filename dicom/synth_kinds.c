@@ -394,9 +394,14 @@ static void file_cut(synth_shot *s, text *out)
 {
     out->len = out->len * 6 / 10;
 }
+/* The file ends inside the value of StudyInstanceUID (0020,000D). */
 static void file_cut_header(synth_shot *s, text *out)
 {
-    out->len = 700;
+    static const char head[] = "\x20\x00\x0d\x00UI";
+    const char *at = memmem(out->s, out->len, head, sizeof head - 1);
+    if (!at)
+        BUG("demo archive: a file without StudyInstanceUID is to be cut");
+    out->len = (size_t)(at - out->s) + 8 + 5; /* tag, VR and length; five of the characters */
 }
 static void file_empty(synth_shot *s, text *out)
 {
