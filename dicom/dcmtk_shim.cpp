@@ -227,6 +227,24 @@ bool text_of(DcmElement *e, char *out, size_t cap)
     return true;
 }
 
+// DCMTK keeps an element whose value the file cuts short, and its missing bytes hold whatever lay
+// in memory before: perhaps another file's. Such elements go; a sequence keeps what is whole in it.
+void drop_partial(DcmItem *item)
+{
+    for (unsigned long i = item ? item->card() : 0; i-- > 0;) {
+        DcmElement *e = item->getElement(i);
+        if (!e || e->transferState() == ERW_ready)
+            continue;
+        if (e->ident() == EVR_SQ) {
+            DcmSequenceOfItems *q = static_cast<DcmSequenceOfItems *>(e);
+            for (unsigned long k = 0; k < q->card(); k++)
+                drop_partial(q->getItem(k));
+        } else {
+            delete item->remove(i);
+        }
+    }
+}
+
 } // namespace
 
 struct dcm_file {
@@ -279,6 +297,10 @@ dcm_status dcm_open(const void *data, size_t len, dcm_file **out)
         MemoryStream stream(static_cast<const unsigned char *>(data), len, 0);
         f->format.transferInit();
         const OFCondition c = f->format.read(stream, EXS_Unknown, EGL_noChange, 1024);
+        if (c.bad()) { // before transferEnd, which calls every element whole
+            drop_partial(f->format.getMetaInfo());
+            drop_partial(f->format.getDataset());
+        }
         f->format.transferEnd();
         if (c.good())
             return DCM_OK;

@@ -396,6 +396,34 @@ static void cut_everywhere(void **state)
 }
 
 /* Zeros behind the pixel data are padding; anything else there is damage. */
+/* Leave `byte` behind in freed memory of many sizes. */
+static void poison(int byte)
+{
+    void *p[200];
+    for (size_t i = 0; i < 200; i++)
+        assert_non_null(p[i] = malloc(8 + 4 * i));
+    for (size_t i = 0; i < 200; i++)
+        memset(p[i], byte, 8 + 4 * i);
+    for (size_t i = 0; i < 200; i++)
+        free(p[i]);
+}
+
+/* What a cut file is said to hold comes from its bytes, never from what lay in memory before. */
+static void cut_values_are_dropped(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    finish(&b);
+    for (size_t n = 132; n < b.n; n++) {
+        record first;
+        poison('1');
+        (void)record_read(b.p, n, &first);
+        poison('7');
+        (void)record_read(b.p, n, &r);
+        assert_memory_equal(&first, &r, sizeof r);
+    }
+    free(b.p);
+}
+
 static void padded_file(void **state)
 {
     for (int n = 0; n < 40; n += 3) {
@@ -495,6 +523,7 @@ int main(void)
         cmocka_unit_test(columns),
         cmocka_unit_test(refused),
         cmocka_unit_test(cut_everywhere),
+        cmocka_unit_test(cut_values_are_dropped),
         cmocka_unit_test(padded_file),
         cmocka_unit_test(old_characters),
         cmocka_unit_test(nesting),
