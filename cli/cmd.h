@@ -5,6 +5,7 @@
 
 #include "core/cfg.h"
 #include "core/err.h"
+#include "core/json.h"
 #include "eval/report.h"
 
 #define CMD_WORDS  256
@@ -52,8 +53,21 @@ int cmd_values(const cmd_args *a, const char *name, const char **out, int max);
 /* ERR_USAGE when -o is missing. */
 MUST_CHECK bool cmd_need_out(const cmd_args *a, const char *what, err *e);
 
+/* What a path given by the user is. */
+typedef enum cmd_kind {
+    CMD_NOTHING, /* missing, or a folder that is neither store nor run */
+    CMD_STORE,
+    CMD_RUN, /* or one checkpoint */
+    CMD_FILE
+} cmd_kind;
+cmd_kind cmd_kind_of(const char *path);
+bool cmd_not_ours(const char *path, err *e); /* ERR_INPUT: missing, or no folder of ours */
+
+/* Print a result: `o` as one line of JSON with --json, else the sentence. Takes over o. */
+PRINTF_LIKE(3, 4) void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...);
+
 /* The line that ends report and run. */
-void cmd_print_headline(const report_headline *h, bool as_json);
+void cmd_print_headline(const cmd_args *a, const report_headline *h);
 
 /* Options "run.*": where the corridor keeps its files. */
 typedef struct run_cfg {

@@ -174,14 +174,13 @@ static bool bench_net(cmd_args *a, bool training, err *e)
     double images = (double)(passes * b.in.b) / seconds;
     double gflops = images * 2e-9 * (double)n.macs_executed * (training ? 3 : 1);
     const char *what = training ? "step" : "infer";
-    if (a->json)
-        printf("{\"bench\": \"%s\", \"model\": \"%s\", \"image_size\": %" PRId64
-               ", \"batch\": %d, \"images_per_second\": %.6g, \"gflops\": %.6g, "
-               "\"limit_gflops\": %.6g, \"ratio\": %.4g, \"arena_bytes\": %zu}\n",
-               what, b.mc.name, b.mc.image_h, b.in.b, images, gflops, limit, gflops / limit,
-               run_bytes(r));
-    else
-        printf("%-6s %s %" PRId64 " px keep %.3g batch %d: %.2f images/s, %.0f GFLOP/s = %.2f of "
+    cmd_result(a,
+               json_pack("{s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:o, s:I}", "bench", what, "model",
+                         b.mc.name, "image_size", (json_int_t)b.mc.image_h, "batch", b.in.b,
+                         "images_per_second", images, "gflops", gflops, "limit_gflops", limit,
+                         "ratio", json_num(gflops / limit), "arena_bytes",
+                         (json_int_t)run_bytes(r)),
+               "%-6s %s %" PRId64 " px keep %.3g batch %d: %.2f images/s, %.0f GFLOP/s = %.2f of "
                "the limit (%.0f, one wide block forward), arena %.0f MiB\n",
                what, b.mc.name, b.mc.image_h, b.mc.keep_rate, b.in.b, images, gflops,
                gflops / limit, limit, (double)run_bytes(r) / 1048576);
@@ -245,13 +244,12 @@ static bool bench_decode(cmd_args *a, err *e)
         return false;
     if (!b.files)
         return err_set(e, ERR_INPUT, "no file there could be decoded");
-    if (a->json)
-        printf("{\"bench\": \"decode\", \"files\": %" PRId64
-               ", \"ms_per_file\": %.6g, \"megapixels_per_second\": %.6g, \"times_copy\": %.4g}\n",
-               b.files, 1e3 * b.decode / (double)b.files, b.megapixels / b.decode,
-               b.decode / b.copy);
-    else
-        printf("decode %" PRId64 " files (%" PRId64 " skipped): %.2f ms per file, %.0f "
+    cmd_result(a,
+               json_pack("{s:s, s:I, s:f, s:f, s:f}", "bench", "decode", "files",
+                         (json_int_t)b.files, "ms_per_file", 1e3 * b.decode / (double)b.files,
+                         "megapixels_per_second", b.megapixels / b.decode, "times_copy",
+                         b.decode / b.copy),
+               "decode %" PRId64 " files (%" PRId64 " skipped): %.2f ms per file, %.0f "
                "megapixels/s on one thread, %.1f times a copy of the pixels\n",
                b.files, b.skipped, 1e3 * b.decode / (double)b.files, b.megapixels / b.decode,
                b.decode / b.copy);

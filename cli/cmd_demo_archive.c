@@ -23,9 +23,11 @@ static bool demo_archive(cmd_args *a, err *e)
     };
     if (!synth_write(&o, e))
         return false;
-    printf("archive: %s/archive, outcomes: %s/clinical.csv, what each file is: %s/kinds.csv\n"
-           "next: mammovit scan %s/archive -o STORE\n",
-           o.dir, o.dir, o.dir, o.dir);
+    cmd_result(
+        a, json_pack("{s:o, s:I}", "dir", json_words(o.dir), "patients", (json_int_t)o.patients),
+        "archive: %s/archive, outcomes: %s/clinical.csv, what each file is: %s/kinds.csv\n"
+        "next: mammovit scan %s/archive -o STORE\n",
+        o.dir, o.dir, o.dir, o.dir);
     return true;
 }
 

@@ -48,22 +48,22 @@ static bool flops(cmd_args *a, err *e)
         !integer(a, "--channels", &m.channels, e) || !integer(a, "--classes", &m.classes, e) ||
         !model_count(&m, &n, e))
         return false;
-    if (!a->json) {
-        printf("%s, %" PRId64 " channels, %" PRId64 " classes, keep rate %.9g\n"
-               "multiply-adds, published form: %" PRId64 "\nmultiply-adds, as executed:    %" PRId64
-               "\nparameters:                    %" PRId64 "\ntokens per block:             ",
-               m.name, m.channels, m.classes, m.keep_rate, n.macs, n.macs_executed, n.params);
-        for (int i = 0; i < n.n_tokens; i++)
-            printf(" %d", n.tokens[i]);
-        printf("\n");
-        return true;
+    json_t *tokens = json_array();
+    text list;
+    text_init(&list);
+    for (int i = 0; i < n.n_tokens; i++) {
+        text_addf(&list, " %d", n.tokens[i]);
+        json_array_append_new(tokens, json_integer(n.tokens[i]));
     }
-    printf("{\"macs\": %" PRId64 ", \"macs_executed\": %" PRId64 ", \"params\": %" PRId64
-           ", \"tokens\": [",
-           n.macs, n.macs_executed, n.params);
-    for (int i = 0; i < n.n_tokens; i++)
-        printf("%s%d", i ? ", " : "", n.tokens[i]);
-    printf("]}\n");
+    cmd_result(
+        a,
+        json_pack("{s:I, s:I, s:I, s:o}", "macs", (json_int_t)n.macs, "macs_executed",
+                  (json_int_t)n.macs_executed, "params", (json_int_t)n.params, "tokens", tokens),
+        "%s, %" PRId64 " channels, %" PRId64 " classes, keep rate %.9g\n"
+        "multiply-adds, published form: %" PRId64 "\nmultiply-adds, as executed:    %" PRId64
+        "\nparameters:                    %" PRId64 "\ntokens per block:             %s\n",
+        m.name, m.channels, m.classes, m.keep_rate, n.macs, n.macs_executed, n.params, list.s);
+    text_release(&list);
     return true;
 }
 

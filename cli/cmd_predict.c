@@ -6,6 +6,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool predict_cohort(cmd_args *a, err *e)
 {
@@ -25,9 +26,13 @@ static bool predict_cohort(cmd_args *a, err *e)
         return err_set(e, ERR_USAGE, "--split is missing: train, val, val_natural, test or all");
     if (!predict_run(&o, &r, e))
         return false;
-    printf("%" PRId64 " images of %" PRId64 " exams scored: %s/predictions.csv\n"
-           "next: mammovit report %s -o REPORT%s\n",
-           r.images, r.exams, a->out, a->out, o.split[0] == 't' ? " --final" : "");
+    bool test = !strcmp(o.split, "test");
+    cmd_result(a,
+               json_pack("{s:I, s:I, s:s}", "images", (json_int_t)r.images, "exams",
+                         (json_int_t)r.exams, "split", o.split),
+               "%" PRId64 " images of %" PRId64 " exams scored: %s/predictions.csv\n"
+               "next: mammovit report %s -o REPORT -c CONFIG%s\n",
+               r.images, r.exams, a->out, a->out, test ? " --final --val PRED-VAL" : "");
     return true;
 }
 

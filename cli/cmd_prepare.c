@@ -19,12 +19,11 @@ static bool prepare(cmd_args *a, err *e)
     };
     if (!prepare_run(&o, &r, e))
         return false;
-    if (a->json)
-        printf("{\"seen\": %" PRId64 ", \"kept\": %" PRId64 ", \"excluded\": %" PRId64
-               ", \"failed\": %" PRId64 ", \"prepare_id\": \"%s\"}\n",
-               r.seen, r.kept, r.excluded, r.failed, r.config_id);
-    else
-        printf("%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
+    cmd_result(a,
+               json_pack("{s:I, s:I, s:I, s:I, s:s}", "seen", (json_int_t)r.seen, "kept",
+                         (json_int_t)r.kept, "excluded", (json_int_t)r.excluded, "failed",
+                         (json_int_t)r.failed, "prepare_id", r.config_id),
+               "%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
                " failed (prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
                "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
                r.seen, r.kept, r.excluded, r.failed, r.config_id, o.store, o.store, o.store);

@@ -7,22 +7,26 @@
 #include <math.h>
 #include <stdio.h>
 
-void cmd_print_headline(const report_headline *h, bool as_json)
+void cmd_print_headline(const cmd_args *a, const report_headline *h)
 {
-    if (as_json) {
-        printf("{\"auc\": %.12g, \"lo\": %.12g, \"hi\": %.12g, \"n_exams\": %" PRId64
-               ", \"n_patients\": %" PRId64 ", \"n_events\": %" PRId64 "}\n",
-               h->auc, h->lo, h->hi, h->n_exams, h->n_patients, h->n_events);
-        return;
-    }
+    text auc;
+    text_init(&auc);
     if (isnan(h->auc))
-        printf("exam-level AUC: undefined (%s)", h->reason);
+        text_addf(&auc, "exam-level AUC: undefined (%s)", h->reason);
     else if (isnan(h->lo))
-        printf("exam-level AUC %.4f, no interval (%s)", h->auc, h->reason);
+        text_addf(&auc, "exam-level AUC %.4f, no interval (%s)", h->auc, h->reason);
     else
-        printf("exam-level AUC %.4f (95 %% CI %.4f to %.4f, %s)", h->auc, h->lo, h->hi, h->ci);
-    printf("; %" PRId64 " exams of %" PRId64 " patients, %" PRId64 " with cancer\nreport: %s\n",
-           h->n_exams, h->n_patients, h->n_events, h->html);
+        text_addf(&auc, "exam-level AUC %.4f (95 %% CI %.4f to %.4f, %s)", h->auc, h->lo, h->hi,
+                  h->ci);
+    cmd_result(a,
+               json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:o}", "auc", json_num(h->auc), "lo",
+                         json_num(h->lo), "hi", json_num(h->hi), "n_exams", (json_int_t)h->n_exams,
+                         "n_patients", (json_int_t)h->n_patients, "n_events",
+                         (json_int_t)h->n_events, "report", json_words(h->html)),
+               "%s; %" PRId64 " exams of %" PRId64 " patients, %" PRId64
+               " with cancer\nreport: %s\n",
+               auc.s, h->n_exams, h->n_patients, h->n_events, h->html);
+    text_release(&auc);
 }
 
 static bool report(cmd_args *a, err *e)
@@ -41,7 +45,7 @@ static bool report(cmd_args *a, err *e)
     if (!cmd_need_out(a, "the folder of the report, such as -o report", e) ||
         !report_write(&o, &h, e))
         return false;
-    cmd_print_headline(&h, a->json);
+    cmd_print_headline(a, &h);
     return true;
 }
 

@@ -37,8 +37,11 @@ static bool do_scan(corridor *k, err *e)
         return err_set(e, ERR_CONFIG, "run.archive is empty: name the folders of the archive");
     if (!scan_run(&o, &r, e))
         return false;
-    printf("scan: %" PRId64 " files, %" PRId64 " images to judge, %" PRId64 " unreadable\n", r.seen,
-           r.candidates, r.failed);
+    cmd_result(k->a,
+               json_pack("{s:s, s:I, s:I, s:I}", "stage", "scan", "seen", (json_int_t)r.seen,
+                         "candidates", (json_int_t)r.candidates, "failed", (json_int_t)r.failed),
+               "scan: %" PRId64 " files, %" PRId64 " images to judge, %" PRId64 " unreadable\n",
+               r.seen, r.candidates, r.failed);
     return true;
 }
 
@@ -49,8 +52,11 @@ static bool do_prepare(corridor *k, err *e)
         .store = k->store, .config = k->a->config, .threads = k->a->threads, .shard_n = 1};
     if (!prepare_run(&o, &r, e))
         return false;
-    printf("prepare: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64 " failed\n", r.kept,
-           r.excluded, r.failed);
+    cmd_result(k->a,
+               json_pack("{s:s, s:I, s:I, s:I}", "stage", "prepare", "kept", (json_int_t)r.kept,
+                         "excluded", (json_int_t)r.excluded, "failed", (json_int_t)r.failed),
+               "prepare: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64 " failed\n", r.kept,
+               r.excluded, r.failed);
     return true;
 }
 
@@ -98,15 +104,19 @@ static bool do_split(corridor *k, err *e)
     text_init(&stamp);
     ok = split_stamp(k, &stamp, e);
     if (ok && fs_exists(k->cohort) && unchanged(k->stamp, stamp.s)) {
-        printf("split: done before\n");
+        cmd_result(k->a, json_pack("{s:s, s:b}", "stage", "split", "done_before", 1),
+                   "split: done before\n");
     } else if (ok) {
         ok = split_run(&o, &r, e) && fs_write(k->stamp, stamp.s, stamp.len, e);
         if (ok)
-            printf("split: %" PRId64 " images of %" PRId64 " exams of %" PRId64
-                   " patients; exams for training %" PRId64 ", validation %" PRId64
-                   ", test %" PRId64 "\n",
-                   r.images, r.exams, r.patients, r.fold_exams[0], r.fold_exams[1],
-                   r.fold_exams[2]);
+            cmd_result(
+                k->a,
+                json_pack("{s:s, s:I, s:I, s:I}", "stage", "split", "images", (json_int_t)r.images,
+                          "exams", (json_int_t)r.exams, "patients", (json_int_t)r.patients),
+                "split: %" PRId64 " images of %" PRId64 " exams of %" PRId64
+                " patients; exams for training %" PRId64 ", validation %" PRId64 ", test %" PRId64
+                "\n",
+                r.images, r.exams, r.patients, r.fold_exams[0], r.fold_exams[1], r.fold_exams[2]);
     }
     text_release(&stamp);
     return ok;
@@ -124,12 +134,18 @@ static bool do_train(corridor *k, err *e)
                     .force = k->a->force};
     if (!train_run(&o, &r, e))
         return false;
-    printf("train: %d epochs", r.epochs);
+    text how;
+    text_init(&how);
     if (!isnan(r.best_auc))
-        printf(", best validation exam AUC %.4f after epoch %d", r.best_auc, r.best_epoch);
+        text_addf(&how, ", best validation exam AUC %.4f after epoch %d", r.best_auc, r.best_epoch);
     if (r.images_per_second > 0)
-        printf(", %.0f images/s", r.images_per_second);
-    printf("\n");
+        text_addf(&how, ", %.0f images/s", r.images_per_second);
+    cmd_result(k->a,
+               json_pack("{s:s, s:i, s:i, s:o, s:o}", "stage", "train", "epochs", r.epochs,
+                         "best_epoch", r.best_epoch, "best_auc", json_num(r.best_auc),
+                         "images_per_second", json_num(r.images_per_second)),
+               "train: %d epochs%s\n", r.epochs, how.s);
+    text_release(&how);
     return true;
 }
 
@@ -148,7 +164,10 @@ static bool predict_fold(corridor *k, const char *split, const char *out, err *e
                       .force = true};
     if (!predict_run(&o, &r, e))
         return false;
-    printf("predict: %" PRId64 " images of %" PRId64 " %s exams\n", r.images, r.exams, split);
+    cmd_result(k->a,
+               json_pack("{s:s, s:s, s:I, s:I}", "stage", "predict", "split", split, "images",
+                         (json_int_t)r.images, "exams", (json_int_t)r.exams),
+               "predict: %" PRId64 " images of %" PRId64 " %s exams\n", r.images, r.exams, split);
     return true;
 }
 
@@ -171,7 +190,7 @@ static bool do_report(corridor *k, err *e)
     cfg_bind(k->a->config, &eval_options, &o.cfg);
     if (!report_write(&o, &h, e))
         return false;
-    cmd_print_headline(&h, k->a->json);
+    cmd_print_headline(k->a, &h);
     return true;
 }
 

@@ -25,12 +25,11 @@ static bool scan(cmd_args *a, err *e)
         return err_set(e, ERR_USAGE, "no archive given; usage: mammovit %s", cmd_scan.usage);
     if (!scan_run(&o, &r, e))
         return false;
-    if (a->json)
-        printf("{\"seen\": %" PRId64 ", \"candidates\": %" PRId64 ", \"failed\": %" PRId64
-               ", \"unchanged\": %" PRId64 "}\n",
-               r.seen, r.candidates, r.failed, r.unchanged);
-    else
-        printf("%" PRId64 " files: %" PRId64 " images to judge, %" PRId64
+    cmd_result(a,
+               json_pack("{s:I, s:I, s:I, s:I}", "seen", (json_int_t)r.seen, "candidates",
+                         (json_int_t)r.candidates, "failed", (json_int_t)r.failed, "unchanged",
+                         (json_int_t)r.unchanged),
+               "%" PRId64 " files: %" PRId64 " images to judge, %" PRId64
                " without a readable image (%" PRId64 " known from before)\n"
                "next: mammovit prepare %s -c CONFIG\n",
                r.seen, r.candidates, r.failed, r.unchanged, a->out);

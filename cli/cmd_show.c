@@ -92,7 +92,7 @@ static bool show_dicom(cmd_args *a, const char *path, err *e)
 
 /* ---- our own files --------------------------------------------------------------------------- */
 
-static bool show_cohort(const char *path, err *e)
+static bool show_cohort(const cmd_args *a, const char *path, err *e)
 {
     cohort c;
     int64_t n[COHORT_FOLDS] = {0}, y[COHORT_FOLDS] = {0};
@@ -102,18 +102,36 @@ static bool show_cohort(const char *path, err *e)
         n[c.row[i].fold]++;
         y[c.row[i].fold] += c.row[i].y[0] == 1;
     }
-    printf("cohort: %" PRId64 " images in %d shards, prepare id %s\n", c.n, c.n_shards,
-           c.prepare_id);
-    for (int s = 0; s < c.n_sizes; s++)
-        printf("  size %d: %d x %d px\n", s, c.h[s], c.w[s]);
-    for (int f = 0; f < COHORT_FOLDS; f++)
-        if (n[f])
-            printf("  %-12s %8" PRId64 " images, %8" PRId64 " positive\n",
-                   cohort_fold_name((cohort_fold)f), n[f], y[f]);
-    for (int h = 0; h < c.n_horizons; h++)
-        printf("  horizon %d: %g years\n", h, c.horizon_years[h]);
-    printf("  pixels: mean %.6f sd %.6f; breast pixels: mean %.6f sd %.6f\n", c.mean_all, c.sd_all,
-           c.mean_breast, c.sd_breast);
+    json_t *sizes = json_array(), *folds = json_object(), *horizons = json_array();
+    text list;
+    text_init(&list);
+    for (int s = 0; s < c.n_sizes; s++) {
+        text_addf(&list, "  size %d: %d x %d px\n", s, c.h[s], c.w[s]);
+        json_array_append_new(sizes, json_pack("[i, i]", c.h[s], c.w[s]));
+    }
+    for (int f = 0; f < COHORT_FOLDS; f++) {
+        const char *name = cohort_fold_name((cohort_fold)f);
+        if (!n[f])
+            continue;
+        text_addf(&list, "  %-12s %8" PRId64 " images, %8" PRId64 " positive\n", name, n[f], y[f]);
+        json_object_set_new(
+            folds, name,
+            json_pack("{s:I, s:I}", "images", (json_int_t)n[f], "positives", (json_int_t)y[f]));
+    }
+    for (int h = 0; h < c.n_horizons; h++) {
+        text_addf(&list, "  horizon %d: %g years\n", h, c.horizon_years[h]);
+        json_array_append_new(horizons, json_num(c.horizon_years[h]));
+    }
+    cmd_result(
+        a,
+        json_pack("{s:I, s:i, s:s, s:o, s:o, s:o, s:f, s:f, s:f, s:f}", "images", (json_int_t)c.n,
+                  "shards", c.n_shards, "prepare_id", c.prepare_id, "sizes", sizes, "folds", folds,
+                  "horizon_years", horizons, "mean_all", c.mean_all, "sd_all", c.sd_all,
+                  "mean_breast", c.mean_breast, "sd_breast", c.sd_breast),
+        "cohort: %" PRId64 " images in %d shards, prepare id %s\n%s"
+        "  pixels: mean %.6f sd %.6f; breast pixels: mean %.6f sd %.6f\n",
+        c.n, c.n_shards, c.prepare_id, list.s, c.mean_all, c.sd_all, c.mean_breast, c.sd_breast);
+    text_release(&list);
     cohort_release(&c);
     return true;
 }
@@ -128,7 +146,8 @@ static bool show_shard(cmd_args *a, const char *path, err *e)
     if (!s)
         return false;
     shard_size(s, &h, &w);
-    printf("shard: %d images of %d x %d px\n", shard_n(s), h, w);
+    cmd_result(a, json_pack("{s:i, s:i, s:i}", "images", shard_n(s), "h", h, "w", w),
+               "shard: %d images of %d x %d px\n", shard_n(s), h, w);
     bool ok = !row_word || (text_i64(row_word, &row) && row >= 0 && row < shard_n(s)) ||
               err_set(e, ERR_USAGE, "--row '%s': wanted 0..%d", row_word, shard_n(s) - 1);
     if (ok && image) {
@@ -207,7 +226,8 @@ static bool add_gallery(cmd_args *a, catalog *c, const char *store, const char *
         g.pixels = MEM_ARRAY(uint16_t, (size_t)h[0] * (size_t)w[0]);
         drop_old_pictures(g.index);
         ok = catalog_each(c, g.id, add_picture, &g, e) && json_write(index, g.index, true, e);
-        printf("%d pictures added to %s\n", g.number, index);
+        cmd_result(a, json_pack("{s:i}", "pictures", g.number), "%d pictures added to %s\n",
+                   g.number, index);
         json_decref(g.index);
     }
     mem_free(g.pixels);
@@ -225,43 +245,79 @@ static bool show_store(cmd_args *a, const char *path, err *e)
     if (!c)
         return false;
     prepare_id(a->config, id);
-    printf("store: %" PRId64 " files in the catalogue; prepare id of this config: %s\n",
-           catalog_count(c), id);
+    cmd_result(a, json_pack("{s:I, s:s}", "files", (json_int_t)catalog_count(c), "prepare_id", id),
+               "store: %" PRId64 " files in the catalogue; prepare id of this config: %s\n",
+               catalog_count(c), id);
     const char *pred = cmd_value(a, "--pages");
     bool ok = (!to || catalog_export(c, id, to, e)) && (!pred || add_gallery(a, c, path, pred, e));
     catalog_close(c);
     return ok;
 }
 
-static bool show_run(const char *path, err *e)
+static bool show_run(const cmd_args *a, const char *path, err *e)
 {
     checkpoint_info k;
     char dir[4096];
     if (!checkpoint_read_info(path, &k, dir, e))
         return false;
-    printf("checkpoint %s: %s, %" PRId64 " x %" PRId64 " px, epoch %" PRId64 ", step %" PRId64
-           "%s\nvalidation exam AUC %.4f, best %.4f after epoch %" PRId64
-           "\nprepare id %s, seed %" PRIu64 "\n",
-           fs_base(dir), k.model.name, k.model.image_h, k.model.image_w, k.epoch, k.step,
-           k.finished ? ", finished" : "", k.val_auc, k.best, k.best_epoch, k.prepare_id, k.seed);
+    text val;
+    text_init(&val);
+    if (k.best_epoch > 0)
+        text_addf(&val, "validation exam AUC %.4f, best %.4f after epoch %" PRId64, k.val_auc,
+                  k.best, k.best_epoch);
+    else
+        text_add(&val, "not validated yet");
+    cmd_result(a,
+               json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:s, s:I}",
+                         "checkpoint", fs_base(dir), "model", k.model.name, "image_h",
+                         (json_int_t)k.model.image_h, "image_w", (json_int_t)k.model.image_w,
+                         "epoch", (json_int_t)k.epoch, "step", (json_int_t)k.step, "finished",
+                         (int)k.finished, "val_auc", json_num(k.val_auc), "best", json_num(k.best),
+                         "best_epoch", (json_int_t)k.best_epoch, "prepare_id", k.prepare_id, "seed",
+                         (json_int_t)k.seed),
+               "checkpoint %s: %s, %" PRId64 " x %" PRId64 " px, epoch %" PRId64 ", step %" PRId64
+               "%s\n%s\nprepare id %s, seed %" PRIu64 "\n",
+               fs_base(dir), k.model.name, k.model.image_h, k.model.image_w, k.epoch, k.step,
+               k.finished ? ", finished" : "", val.s, k.prepare_id, k.seed);
+    text_release(&val);
     checkpoint_release(&k);
     return true;
 }
 
-static bool show_safetensors(const char *path, err *e)
+static bool show_safetensors(const cmd_args *a, const char *path, err *e)
 {
     safetensors *s = safetensors_open(path, e);
     if (!s)
         return false;
     for (int i = 0; i < safetensors_count(s); i++) {
         const safetensors_array *t = safetensors_at(s, i);
-        printf("%-48s %-5s", t->name, t->type_name);
-        for (int d = 0; d < t->ndim; d++)
-            printf("%s%" PRId64, d ? "x" : " ", t->shape[d]);
-        printf("\n");
+        json_t *dims = json_array();
+        text shape;
+        text_init(&shape);
+        for (int d = 0; d < t->ndim; d++) {
+            text_addf(&shape, "%s%" PRId64, d ? "x" : " ", t->shape[d]);
+            json_array_append_new(dims, json_integer(t->shape[d]));
+        }
+        cmd_result(a,
+                   json_pack("{s:o, s:s, s:o}", "name", json_words(t->name), "dtype", t->type_name,
+                             "shape", dims),
+                   "%-48s %-5s%s\n", t->name, t->type_name, shape.s);
+        text_release(&shape);
     }
     safetensors_close(s);
     return true;
+}
+
+/* By its first bytes: any name may be given to a cohort. */
+static bool is_hdf5(const char *path)
+{
+    char head[8] = {0};
+    FILE *f = fopen(path, "rb");
+    bool found = f && fread(head, 1, sizeof head, f) == sizeof head &&
+                 !memcmp(head, "\x89HDF\r\n\x1a\n", sizeof head);
+    if (f)
+        fclose(f);
+    return found;
 }
 
 static bool ends_with(const char *s, const char *tail)
@@ -273,10 +329,13 @@ static bool ends_with(const char *s, const char *tail)
 /* Every key with its help, as configs/default.yaml has it, with -c and --set applied. */
 static bool show_config(const cmd_args *a)
 {
-    text t;
+    text t, bare;
     text_init(&t);
+    text_init(&bare);
     cfg_dump(a->config, NULL, true, &t);
-    fputs(t.s, stdout);
+    cfg_dump(a->config, NULL, false, &bare);
+    cmd_result(a, json_pack("{s:o}", "yaml", json_words(bare.s)), "%s", t.s);
+    text_release(&bare);
     text_release(&t);
     return true;
 }
@@ -286,20 +345,22 @@ static bool show(cmd_args *a, err *e)
     const char *path = a->word[0];
     if (!strcmp(path, "config") && !fs_exists(path))
         return show_config(a);
-    if (!fs_exists(path))
-        return err_set(e, ERR_INPUT, "'%s' does not exist", path);
-    if (fs_is_dir(path)) {
-        char *db_path = fs_join(path, "catalog.db");
-        bool store = fs_exists(db_path);
-        mem_free(db_path);
-        return store ? show_store(a, path, e) : show_run(path, e);
+    switch (cmd_kind_of(path)) {
+    case CMD_NOTHING:
+        return cmd_not_ours(path, e);
+    case CMD_STORE:
+        return show_store(a, path, e);
+    case CMD_RUN:
+        return show_run(a, path, e);
+    case CMD_FILE:
+        break;
     }
     if (ends_with(path, ".safetensors"))
-        return show_safetensors(path, e);
-    if (ends_with(path, ".h5")) {
+        return show_safetensors(a, path, e);
+    if (is_hdf5(path)) {
         shard *s = shard_open(path, NULL);
         shard_close(s);
-        return s ? show_shard(a, path, e) : show_cohort(path, e);
+        return s ? show_shard(a, path, e) : show_cohort(a, path, e);
     }
     return show_dicom(a, path, e);
 }

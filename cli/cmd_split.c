@@ -25,14 +25,28 @@ static bool split(cmd_args *a, err *e)
         return err_set(e, ERR_USAGE, "--labels is missing: the CSV with the outcomes");
     if (!split_run(&o, &r, e))
         return false;
-    printf("%" PRId64 " images of %" PRId64 " exams of %" PRId64 " patients, %" PRId64
-           " exams with cancer within the first horizon\n",
-           r.images, r.exams, r.patients, r.positives);
-    for (int f = 0; f < COHORT_FOLDS; f++)
-        if (r.fold_exams[f])
-            printf("  %-12s %6" PRId64 " exams, %5" PRId64 " with cancer\n",
-                   cohort_fold_name((cohort_fold)f), r.fold_exams[f], r.fold_positives[f]);
-    printf("next: mammovit train -c CONFIG --set run.cohort=%s -o RUN\n", a->out);
+    json_t *folds = json_object();
+    text table;
+    text_init(&table);
+    for (int f = 0; f < COHORT_FOLDS; f++) {
+        const char *name = cohort_fold_name((cohort_fold)f);
+        if (!r.fold_exams[f])
+            continue;
+        text_addf(&table, "  %-12s %6" PRId64 " exams, %5" PRId64 " with cancer\n", name,
+                  r.fold_exams[f], r.fold_positives[f]);
+        json_object_set_new(folds, name,
+                            json_pack("{s:I, s:I}", "exams", (json_int_t)r.fold_exams[f],
+                                      "positives", (json_int_t)r.fold_positives[f]));
+    }
+    cmd_result(a,
+               json_pack("{s:I, s:I, s:I, s:I, s:o}", "images", (json_int_t)r.images, "exams",
+                         (json_int_t)r.exams, "patients", (json_int_t)r.patients, "positives",
+                         (json_int_t)r.positives, "folds", folds),
+               "%" PRId64 " images of %" PRId64 " exams of %" PRId64 " patients, %" PRId64
+               " exams with cancer within the first horizon\n%s"
+               "next: mammovit train -c CONFIG --set run.cohort=%s -o RUN\n",
+               r.images, r.exams, r.patients, r.positives, table.s, a->out);
+    text_release(&table);
     return true;
 }
 

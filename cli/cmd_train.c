@@ -6,8 +6,30 @@
 #include "core/mem.h"
 #include "train/trainer.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+
+static void print_plan(const cmd_args *a, const train_plan *p)
+{
+    cmd_result(
+        a,
+        json_pack("{s:s, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
+                  p->model, "image_h", (json_int_t)p->h, "image_w", (json_int_t)p->w, "kept",
+                  p->kept, "patches", p->patches, "params", (json_int_t)p->params, "param_bytes",
+                  (json_int_t)p->param_bytes, "macs", (json_int_t)p->macs, "rows",
+                  (json_int_t)p->rows, "batch", (json_int_t)p->batch, "accum", (json_int_t)p->accum,
+                  "steps", (json_int_t)p->steps, "epochs", (json_int_t)p->epochs, "val_images",
+                  (json_int_t)p->val_images),
+        "network %s, %" PRId64 " x %" PRId64 " px, %d of %d patches kept in training\n"
+        "parameters %" PRId64 " (%.1f MiB with gradients and optimiser state)\n"
+        "multiply-adds per image %.3f G forward\n"
+        "training rows per epoch %" PRId64 ", batch %" PRId64 " x %" PRId64 ", %" PRId64
+        " steps, %" PRId64 " epochs at most\n"
+        "validation images %" PRId64 "\n",
+        p->model, p->h, p->w, p->kept, p->patches, p->params, (double)p->param_bytes / 1048576,
+        (double)p->macs / 1e9, p->rows, p->batch, p->accum, p->steps, p->epochs, p->val_images);
+}
 
 static bool train(cmd_args *a, err *e)
 {
@@ -29,27 +51,24 @@ static bool train(cmd_args *a, err *e)
     };
     bool ok = train_run(&o, &r, e);
     mem_free(own);
+    if (ok && a->dry_run)
+        print_plan(a, &r.plan);
     if (!ok || a->dry_run)
         return ok;
-    if (a->json) {
-        json_t *j = json_pack("{s:i, s:i, s:o, s:o}", "epochs", r.epochs, "best_epoch",
-                              r.best_epoch, "best_auc", json_num(r.best_auc), "images_per_second",
-                              json_num(r.images_per_second));
-        text t;
-        text_init(&t);
-        json_write_text(j, false, &t);
-        printf("%s\n", t.s);
-        text_release(&t);
-        json_decref(j);
-        return true;
-    }
+    text best;
+    text_init(&best);
     if (isnan(r.best_auc))
-        printf("%d epochs, no validation AUC\n", r.epochs);
+        text_add(&best, "no validation AUC");
     else
-        printf("%d epochs, best validation exam AUC %.4f after epoch %d\n", r.epochs, r.best_auc,
-               r.best_epoch);
-    printf("next: mammovit predict %s --cohort %s --split test -o PRED\n", a->out,
-           rc.cohort[0] ? rc.cohort : "COHORT.h5");
+        text_addf(&best, "best validation exam AUC %.4f after epoch %d", r.best_auc, r.best_epoch);
+    cmd_result(a,
+               json_pack("{s:i, s:i, s:o, s:o}", "epochs", r.epochs, "best_epoch", r.best_epoch,
+                         "best_auc", json_num(r.best_auc), "images_per_second",
+                         json_num(r.images_per_second)),
+               "%d epochs, %s\nnext: mammovit predict %s --cohort %s --split val -o PRED-VAL\n"
+               "      (and once the recipe is final: the same with --split test -o PRED-TEST)\n",
+               r.epochs, best.s, a->out, rc.cohort[0] ? rc.cohort : "COHORT.h5");
+    text_release(&best);
     return true;
 }
 

@@ -13,22 +13,28 @@
 #include <stdio.h>
 #include <string.h>
 
-static bool verify_cohort(const char *path, err *e)
+static bool verify_cohort(const cmd_args *a, const char *path, err *e)
 {
     cohort c;
     if (!cohort_read(&c, path, e))
         return false;
     bool ok = cohort_check(&c, true, e);
     if (ok)
-        printf("%s: %" PRId64 " images in %d shards, all present, all hashes agree\n",
-               fs_base(path), c.n, c.n_shards);
+        cmd_result(a,
+                   json_pack("{s:s, s:I, s:i}", "verified", "cohort", "images", (json_int_t)c.n,
+                             "shards", c.n_shards),
+                   "%s: %" PRId64 " images in %d shards, all present, all hashes agree\n",
+                   fs_base(path), c.n, c.n_shards);
     cohort_release(&c);
     return ok;
 }
 
 typedef struct store_check {
+    const cmd_args *a;
     const char *store;
+    catalog *c;
     char id[17];
+    int preparations;
     int h, w, open;
     shard *s;
     void *chunk;
@@ -66,35 +72,77 @@ static bool check_row(void *ctx, const catalog_row *r, err *e)
     return true;
 }
 
-static bool verify_store(cmd_args *a, const char *store, err *e)
+/* One canvas size of one preparation. */
+static bool verify_size(store_check *k, int h, int w, err *e)
 {
-    store_check k = {.store = store, .open = -1};
-    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
-    bool ok = prepare_sizes(a->config, &n, h, w, e);
-    catalog *c = ok ? catalog_open(store, false, e) : NULL;
-    prepare_id(a->config, k.id);
-    ok = c != NULL;
-    for (int s = 0; s < n && ok; s++) {
-        k.h = h[s];
-        k.w = w[s];
-        k.open = -1;
-        k.rows = k.kept = 0;
-        k.image = MEM_ARRAY(uint16_t, (size_t)k.h * (size_t)k.w);
-        ok = catalog_each(c, k.id, check_row, &k, e);
-        mem_free(k.image);
-        shard_close(k.s);
-        k.s = NULL;
-        if (ok)
-            printf("prepare id %s, %dx%d: %" PRId64 " files, %" PRId64 " images where the "
+    k->h = h;
+    k->w = w;
+    k->open = -1;
+    k->rows = k->kept = 0;
+    k->image = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
+    bool ok = catalog_each(k->c, k->id, check_row, k, e);
+    mem_free(k->image);
+    shard_close(k->s);
+    k->s = NULL;
+    if (ok)
+        cmd_result(k->a,
+                   json_pack("{s:s, s:s, s:i, s:i, s:I, s:I}", "verified", "store", "prepare_id",
+                             k->id, "h", h, "w", w, "files", (json_int_t)k->rows, "images",
+                             (json_int_t)k->kept),
+                   "prepare id %s, %dx%d: %" PRId64 " files, %" PRId64 " images where the "
                    "catalogue says, all readable\n",
-                   k.id, k.h, k.w, k.rows, k.kept);
-    }
-    mem_free(k.chunk);
-    catalog_close(c);
+                   k->id, h, w, k->rows, k->kept);
     return ok;
 }
 
-static bool verify_run(const char *path, err *e)
+/* The folder of a preparation carries its own config: prep/<id>/prepare.yaml. */
+static bool verify_preparation(void *ctx, const fs_entry *f, err *e)
+{
+    store_check *k = ctx;
+    char *yaml = NULL, id[17];
+    size_t len;
+    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
+    if (strcmp(fs_base(f->path), "prepare.yaml") || f->bad)
+        return true;
+    cfg *own = args_schema();
+    bool ok = fs_read(f->path, 1 << 20, &yaml, &len, e) &&
+              cfg_load_text(own, yaml, len, f->relative, e) && prepare_sizes(own, &n, h, w, e);
+    if (ok)
+        prepare_id(own, id);
+    if (ok && (strncmp(f->relative, id, 16) || f->relative[16] != '/'))
+        ok = err_set(e, ERR_MISMATCH, "prep/%s is not the config of its folder", f->relative);
+    if (ok) {
+        text_copy(k->id, sizeof k->id, id);
+        k->preparations++;
+    }
+    for (int s = 0; ok && s < n; s++)
+        ok = verify_size(k, h[s], w[s], e);
+    mem_free(yaml);
+    cfg_free(own);
+    return ok;
+}
+
+/* Every preparation that the store holds. */
+static bool verify_store(const cmd_args *a, const char *store, err *e)
+{
+    store_check k = {.a = a, .store = store, .c = catalog_open(store, false, e)};
+    if (!k.c)
+        return false;
+    char *prep = fs_join(store, "prep");
+    bool ok = !fs_exists(prep) || fs_walk(prep, verify_preparation, &k, e);
+    if (ok && !k.preparations)
+        cmd_result(a,
+                   json_pack("{s:s, s:I, s:i}", "verified", "store", "files",
+                             (json_int_t)catalog_count(k.c), "preparations", 0),
+                   "%" PRId64 " files in the catalogue, nothing prepared yet: no image to verify\n",
+                   catalog_count(k.c));
+    mem_free(k.chunk);
+    mem_free(prep);
+    catalog_close(k.c);
+    return ok;
+}
+
+static bool verify_run(const cmd_args *a, const char *path, err *e)
 {
     checkpoint_info info;
     char dir[4096], sum[65];
@@ -106,7 +154,9 @@ static bool verify_run(const char *path, err *e)
         ok = err_set(e, ERR_MISMATCH, "%s: the weights are not those that were saved (SHA-256)",
                      fs_base(dir));
     if (ok)
-        printf("%s: epoch %" PRId64 ", weights agree with their hash\n", fs_base(dir), info.epoch);
+        cmd_result(
+            a, json_pack("{s:s, s:I}", "verified", "checkpoint", "epoch", (json_int_t)info.epoch),
+            "%s: epoch %" PRId64 ", weights agree with their hash\n", fs_base(dir), info.epoch);
     mem_free(weights);
     checkpoint_release(&info);
     return ok;
@@ -115,23 +165,26 @@ static bool verify_run(const char *path, err *e)
 static bool verify(cmd_args *a, err *e)
 {
     const char *path = a->word[0];
-    char *db_path = fs_join(path, "catalog.db");
-    bool store = fs_exists(db_path);
-    mem_free(db_path);
-    if (!fs_exists(path))
-        return err_set(e, ERR_INPUT, "'%s' does not exist", path);
-    if (!fs_is_dir(path))
-        return verify_cohort(path, e);
-    return store ? verify_store(a, path, e) : verify_run(path, e);
+    switch (cmd_kind_of(path)) {
+    case CMD_STORE:
+        return verify_store(a, path, e);
+    case CMD_RUN:
+        return verify_run(a, path, e);
+    case CMD_FILE:
+        return verify_cohort(a, path, e);
+    case CMD_NOTHING:
+        break;
+    }
+    return cmd_not_ours(path, e);
 }
 
 const cmd cmd_verify = {
     .verb = "verify",
-    .usage = "verify STORE|COHORT.h5|RUN [-c CONFIG]",
+    .usage = "verify STORE|COHORT.h5|RUN",
     .summary = "compare what is on disk with what the books say",
-    .help = "A store: every kept image lies where the catalogue says and can be read (give the "
-            "config that\nprepared it). A cohort: every shard is there with its SHA-256. A run: "
-            "the weights have the hash\nthat was saved. Exit 6 on a difference.",
+    .help = "A store: every kept image of every preparation lies where the catalogue says and can "
+            "be read. A\ncohort: every shard is there with its SHA-256. A run: the weights have "
+            "the hash that was saved.\nExit 6 on a difference.",
     .fn = verify,
     .min_words = 1,
     .max_words = 1,

@@ -26,8 +26,11 @@ static bool import(cmd_args *a, const char *file, err *e)
     text_init(&r.table);
     bool ok = m && weights_load(m, file, &(weights_opts){0}, &r, e);
     if (ok)
-        printf("%s%d loaded, %d resized, %d kept at their initial values, %d unused\n", r.table.s,
-               r.loaded, r.resized, r.kept, r.unused);
+        cmd_result(a,
+                   json_pack("{s:i, s:i, s:i, s:i}", "loaded", r.loaded, "resized", r.resized,
+                             "kept", r.kept, "unused", r.unused),
+                   "%s%d loaded, %d resized, %d kept at their initial values, %d unused\n",
+                   r.table.s, r.loaded, r.resized, r.kept, r.unused);
     ok = ok && weights_save(m, a->out, NULL, e);
     text_release(&r.table);
     model_free(m);
@@ -49,7 +52,8 @@ static bool export_weights(cmd_args *a, const char *from, err *e)
     json_t *meta = json_pack("{s:s, s:s}", "format", "pt", "model", k.model.name);
     bool ok = m && weights_save(m, a->out, meta, e);
     if (ok)
-        printf("%s: %s, timm's tensor names\n", a->out, k.model.name);
+        cmd_result(a, json_pack("{s:o, s:s}", "file", json_words(a->out), "model", k.model.name),
+                   "%s: %s, timm's tensor names\n", a->out, k.model.name);
     json_decref(meta);
     model_free(m);
     backend_free(be);

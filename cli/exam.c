@@ -236,17 +236,19 @@ static bool print_exam(const exam_job *j, picture **p, int n, err *e)
                                      .split = "",
                                      .vendor = ""});
     bool ok = exam_build(&s, EXAM_MEAN_IMAGES, &t, e);
-    if (ok && j->a->json) {
-        printf("{\"score\": %.17g, \"images\": %d, \"views\": %d, \"left_out\": %d}\n",
-               t.row[0].score, t.row[0].n_images, t.row[0].n_views, j->n - n);
-    } else if (ok) {
-        for (int i = 0; i < n; i++)
-            printf("file %-4d %c %-4s score %.6f\n", p[i]->number, p[i]->p.rec.side,
-                   record_view_name(p[i]->p.rec.view), p[i]->score);
-        printf("exam score %.6f (mean of %d images, %d of 4 views; %d files left out: %s/"
-               "excluded.csv)\nresearch use only: not a diagnosis\n",
-               t.row[0].score, n, t.row[0].n_views, j->n - n, j->a->out);
-    }
+    text files;
+    text_init(&files);
+    for (int i = 0; i < n; i++)
+        text_addf(&files, "file %-4d %c %-4s score %.6f\n", p[i]->number, p[i]->p.rec.side,
+                  record_view_name(p[i]->p.rec.view), p[i]->score);
+    if (ok)
+        cmd_result(j->a,
+                   json_pack("{s:f, s:i, s:i, s:i}", "score", t.row[0].score, "images",
+                             t.row[0].n_images, "views", t.row[0].n_views, "left_out", j->n - n),
+                   "%sexam score %.6f (mean of %d images, %d of 4 views; %d files left out: %s/"
+                   "excluded.csv)\nresearch use only: not a diagnosis\n",
+                   files.s, t.row[0].score, n, t.row[0].n_views, j->n - n, j->a->out);
+    text_release(&files);
     if (ok)
         exam_release(&t);
     scores_release(&s);

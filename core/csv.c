@@ -347,33 +347,25 @@ int csv_find(const csv_reader *r, const char *name)
     return -1;
 }
 
-/* In a file without a header the first row holds data: cells that look like data are not shown. */
-static void add_name(text *t, const char *name)
+/* In a file without a header the first row holds data, so names are not shown: only one that is
+ * nearly the wanted name. */
+static const char *similar(const csv_reader *r, const char *name)
 {
-    int digits = 0;
-    for (const char *s = name; *s; s++)
-        digits += *s >= '0' && *s <= '9';
-    if (digits > 4 || strlen(name) > 40)
-        text_add(t, "(hidden)");
-    else
-        text_add(t, name);
+    for (int i = 0; i < r->n_columns; i++)
+        if (text_distance(r->names[i], name) <= 2 && strlen(name) > 3)
+            return r->names[i];
+    return NULL;
 }
 
 bool csv_require(const csv_reader *r, const char *name, int *col, err *e)
 {
     int found = csv_find(r, name);
     if (found < 0) {
-        text list;
-        text_init(&list);
-        for (int i = 0; i < r->n_columns && i < 24; i++) {
-            text_add(&list, i ? ", " : "");
-            add_name(&list, r->names[i]);
-        }
-        if (r->n_columns > 24)
-            text_addf(&list, ", and %d more", r->n_columns - 24);
-        err_set(e, ERR_INPUT, "%s: column '%s' is missing (found: %s)", r->name, name, list.s);
-        text_release(&list);
-        return false;
+        const char *near = similar(r, name);
+        return err_set(e, ERR_INPUT,
+                       "%s: column '%s' is missing; the first line names %d columns%s%s%s", r->name,
+                       name, r->n_columns, near ? ", one of them '" : "", near ? near : "",
+                       near ? "'" : "");
     }
     if (strcmp(r->names[found], name) != 0)
         for (int i = found + 1; i < r->n_columns; i++)

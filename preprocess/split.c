@@ -9,6 +9,7 @@
 #include "dicom/pseudo.h"
 #include "preprocess/shard.h"
 
+#include <dirent.h>
 #include <limits.h>
 #include <math.h>
 #include <stdio.h>
@@ -486,14 +487,41 @@ bool split_keeps_best_view(const cfg *c)
     return s.duplicate_view == 0;
 }
 
+/* split.csv and split_exclusions.csv lie beside the cohort: one cohort per folder. */
+static bool check_folder(const split_opts *o, err *e)
+{
+    char *csv = beside(o->out, "split.csv"), *slash, other[256] = "";
+    bool taken = fs_exists(csv);
+    if (fs_exists(o->out)) {
+        mem_free(csv);
+        return err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", fs_base(o->out));
+    }
+    slash = strrchr(csv, '/');
+    if (slash)
+        *slash = 0;
+    DIR *d = taken ? opendir(slash ? csv : ".") : NULL;
+    for (struct dirent *f; d && (f = readdir(d));) {
+        size_t n = strlen(f->d_name);
+        if (n > 3 && !strcmp(f->d_name + n - 3, ".h5") && strcmp(f->d_name, fs_base(o->out)))
+            text_copy(other, sizeof other, f->d_name);
+    }
+    if (d)
+        closedir(d);
+    mem_free(csv);
+    return !other[0] || err_set(e, ERR_INPUT,
+                                "the folder holds split.csv of another cohort ('%s'); use another "
+                                "folder, or --force to replace it",
+                                other);
+}
+
 bool split_run(const split_opts *o, split_result *out, err *e)
 {
     split_job j = {.o = o};
     bool ok = false;
     cfg_bind(o->config, &split_options, &j.c);
     cfg_bind(o->config, &labels_options, &j.lc);
-    if (fs_exists(o->out) && !o->force)
-        return err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", fs_base(o->out));
+    if (!o->force && !check_folder(o, e))
+        return false;
     if (!load(&j, e) || !open_exclusions(&j, e))
         goto done;
     split_identities(&j);

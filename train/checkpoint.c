@@ -146,6 +146,26 @@ static bool read_dir(const char *dir, checkpoint_info *out, err *e)
     return ok || err_wrap(e, "checkpoint '%s'", fs_base(dir));
 }
 
+/* Number of a whole checkpoint folder's name, -1 for anything else. */
+static int64_t number_of(const char *name)
+{
+    int64_t n;
+    return !strncmp(name, "ckpt-", 5) && text_i64(name + 5, &n) && n >= 0 ? n : -1;
+}
+
+/* -1: there is none, or no folder; -2: the folder cannot be read, errno is set. */
+static int64_t newest_number(const char *folder)
+{
+    int64_t newest = -1;
+    DIR *d = opendir(folder);
+    if (!d)
+        return errno == ENOENT ? -1 : -2;
+    for (struct dirent *f; (f = readdir(d));)
+        newest = number_of(f->d_name) > newest ? number_of(f->d_name) : newest;
+    closedir(d);
+    return newest;
+}
+
 bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096], err *e)
 {
     char *best = fs_join(path, "best"), *name = NULL;
@@ -165,31 +185,22 @@ bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096]
         }
     } else if (!fs_is_dir(path)) {
         ok = err_set(e, ERR_INPUT, "'%s' is no run and no checkpoint", path);
+    } else if (newest_number(path) >= 0) { /* a run before its first validation */
+        snprintf(dir, 4096, "%s/ckpt-%06lld", path, (long long)newest_number(path));
     }
     mem_free(best);
     mem_free(name);
     return ok && read_dir(dir, out, e);
 }
 
-/* Number of a whole checkpoint folder's name, -1 for anything else. */
-static int64_t number_of(const char *name)
-{
-    int64_t n;
-    return !strncmp(name, "ckpt-", 5) && text_i64(name + 5, &n) && n >= 0 ? n : -1;
-}
-
 int checkpoint_newest(const char *folder, checkpoint_info *out, char dir[4096], err *e)
 {
-    int64_t best = -1;
-    DIR *d = opendir(folder);
-    if (!d)
-        return errno == ENOENT ? 0 : (err_errno(e, "run folder"), -1);
-    for (struct dirent *f; (f = readdir(d));)
-        best = number_of(f->d_name) > best ? number_of(f->d_name) : best;
-    closedir(d);
-    if (best < 0)
+    int64_t number = newest_number(folder);
+    if (number == -1)
         return 0;
-    snprintf(dir, 4096, "%s/ckpt-%06lld", folder, (long long)best);
+    if (number < -1)
+        return err_errno(e, "run folder"), -1;
+    snprintf(dir, 4096, "%s/ckpt-%06lld", folder, (long long)number);
     return read_dir(dir, out, e) ? 1 : -1;
 }
 

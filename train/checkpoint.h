@@ -31,7 +31,8 @@ typedef struct checkpoint_info {
     json_t *json;    /* the whole state, owned */
 } checkpoint_info;
 
-/* path: a RUN folder (takes `best`), or a checkpoint folder. dir: the checkpoint folder. */
+/* path: a RUN folder (its `best`; its newest before the first validation), or a checkpoint folder.
+ * dir: the checkpoint folder. */
 MUST_CHECK bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096],
                                      err *e);
 /* The newest whole checkpoint of a run: 1 found, 0 none, -1 error. */

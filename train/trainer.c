@@ -451,22 +451,26 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
     return save(t, e) && write_metrics(t, e);
 }
 
-static bool print_plan(const trainer *t, err *e)
+static bool make_plan(const trainer *t, train_plan *p, err *e)
 {
     model_counts n;
     if (!model_count(model_config(t->net), &n, e))
         return false;
     int copies = t->c.optim.kind == OPTIM_ADAMW ? 4 : 3;
-    printf("network %s, %lld x %lld px, %d of %d patches kept in training\n"
-           "parameters %lld (%.1f MiB with gradients and optimiser state)\n"
-           "multiply-adds per image %.3f G forward\n"
-           "training rows per epoch %lld, batch %lld x %lld, %lld steps, %lld epochs at most\n"
-           "validation images %lld\n",
-           t->mc.name, (long long)t->mc.image_h, (long long)t->mc.image_w,
-           model_kept(t->net, t->mc.keep_rate), model_patches(t->net), (long long)n.params,
-           (double)n.params * 4 * copies / 1048576, (double)n.macs_executed / 1e9,
-           (long long)t->n_epoch, (long long)t->c.batch, (long long)t->c.accum,
-           (long long)t->steps_per_epoch, (long long)t->c.epochs, (long long)t->n_val);
+    *p = (train_plan){.h = t->mc.image_h,
+                      .w = t->mc.image_w,
+                      .batch = t->c.batch,
+                      .accum = t->c.accum,
+                      .rows = t->n_epoch,
+                      .steps = t->steps_per_epoch,
+                      .epochs = t->c.epochs,
+                      .val_images = t->n_val,
+                      .params = n.params,
+                      .param_bytes = n.params * (int64_t)sizeof(float) * copies,
+                      .macs = n.macs_executed,
+                      .kept = model_kept(t->net, t->mc.keep_rate),
+                      .patches = model_patches(t->net)};
+    text_copy(p->model, sizeof p->model, t->mc.name);
     return true;
 }
 
@@ -523,7 +527,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     if (!open_all(&t, e))
         goto done;
     if (o->dry_run) {
-        ok = print_plan(&t, e);
+        ok = make_plan(&t, &out->plan, e);
         goto done;
     }
     if (!claim_folder(&t, e) || !(lock = fs_lock_take(o->run, e)) || !resume(&t, e))

@@ -16,7 +16,16 @@ typedef struct train_opts {
     uint64_t seed;
     bool force, dry_run;
 } train_opts;
+/* What --dry-run tells. */
+typedef struct train_plan {
+    char model[64];
+    int64_t h, w, batch, accum, rows, steps, epochs, val_images;
+    int64_t params, param_bytes; /* bytes: with gradients and optimiser state */
+    int64_t macs;                /* per image, forward */
+    int kept, patches;
+} train_plan;
 typedef struct train_result {
+    train_plan plan; /* filled by a dry run only */
     int epochs, best_epoch;
     double best_auc;          /* exam-level, validation; NaN where it is undefined */
     double images_per_second; /* of training steps, this call; 0 when nothing was left to do */

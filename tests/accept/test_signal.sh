@@ -33,7 +33,7 @@ echo "demo: $sizes pixels of $mm mm; half the resolution: $half_size of $half_mm
 over() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a ~ /^[0-9.]+$/ && a + 0 > b)}'; }
 below() { awk -v a="$1" -v b="$2" 'BEGIN {exit !(a ~ /^[0-9.]+$/ && a + 0 < b && a + 0 > 1 - b)}'; }
 # field KEY: from the last line of $work/head, the headline as JSON
-field() { tail -n 1 "$work/head" | sed -n -E "s/.*\"$1\": ([^,}]*)[,}].*/\1/p"; }
+field() { tail -n 1 "$work/head" | sed -n -E "s/.*\"$1\": *([^,}]*)[,}].*/\1/p"; }
 
 # corridor DIR SEED DATA WORDS...: the demo's corridor; its headline lands in $work/head
 corridor() {

@@ -70,12 +70,12 @@ same again "$work/before" "$work/after"
 # ---- books: files seen = kept + excluded + failed; nobody in two folds ---------------------------
 "$mammovit" scan "$demo/archive" -o "$work/s" --json -q >"$work/scan.json" 2>/dev/null
 n_files=$(find "$demo/archive" -type f | wc -l)
-seen=$(sed -n 's/.*"seen": \([0-9]*\).*/\1/p' "$work/scan.json")
+member() { sed -n "s/.*\"$1\": *\([0-9]*\).*/\1/p" "$2"; }
+seen=$(member seen "$work/scan.json")
 if [ "$seen" = "$n_files" ]; then ok books_scan; else bad books_scan "seen $seen of $n_files files"; fi
 "$mammovit" prepare "$a/store" -c "$yaml" --json -q >"$work/prep.json" 2>/dev/null
-read -r seen kept excluded failed < <(sed -n \
-    's/.*"seen": \([0-9]*\), "kept": \([0-9]*\), "excluded": \([0-9]*\), "failed": \([0-9]*\).*/\1 \2 \3 \4/p' \
-    "$work/prep.json")
+seen=$(member seen "$work/prep.json") kept=$(member kept "$work/prep.json")
+excluded=$(member excluded "$work/prep.json") failed=$(member failed "$work/prep.json")
 if [ "${seen:-0}" -eq "$n_files" ] && [ "$((kept + excluded + failed))" -eq "$seen" ] &&
     [ "$kept" -gt 0 ] && [ "$excluded" -gt 0 ] && [ "$failed" -gt 0 ]; then
     ok books_prepare
@@ -179,6 +179,8 @@ expect predict_dicom_many 3 "more than one" predict "$a/run" --dicom "$demo/arch
 csv=$demo/clinical.csv
 split_with() { "$mammovit" split "$a/store" --labels "$1" -c "$yaml" -o "$work/x.h5" --force -q; }
 expect split_exists 3 "exists; give --force" split "$a/store" --labels "$csv" -c "$yaml" -o "$a/cohort.h5"
+expect split_other_cohort 3 "split.csv of another cohort ('cohort.h5')" split "$a/store" \
+    --labels "$csv" -c "$yaml" -o "$a/second.h5"
 sed '1s/diagnosis_date/diag/' "$csv" >"$work/no_column.csv"
 expect missing_column 3 "column 'diagnosis_date' is missing" split "$a/store" \
     --labels "$work/no_column.csv" -c "$yaml" -o "$work/x.h5"
@@ -206,25 +208,51 @@ if "$mammovit" split "$a/store" --labels "$work/more.csv" -c "$yaml" -o "$work/x
 else bad label_without_image "not mentioned"; fi
 awk -F, -v OFS=, 'NR == 1 {for (i = 1; i <= NF; i++) if ($i == "last_negative_date") col = i}
     NR == 2 {$col = "2020-13-45"} {print}' "$csv" >"$work/date.csv"
-expect bad_date 3 "holds no date" split "$a/store" --labels "$work/date.csv" -c "$yaml" -o "$work/y.h5"
+expect bad_date 3 "holds no date" split "$a/store" --labels "$work/date.csv" -c "$yaml" -o "$work/x.h5" --force
 patient=$(awk -F, 'NR == 2 {print $3}' "$a/split.csv")
 { cat "$a/split.csv" && awk -F, -v OFS=, -v p="$patient" '$3 == p {
     $6 = $6 == "train" ? "test" : "train"; print; exit}' "$a/split.csv"; } >"$work/keep.csv"
 expect two_splits 3 "a patient is in two splits" split "$a/store" --labels "$csv" -c "$yaml" \
-    --keep "$work/keep.csv" -o "$work/y.h5"
+    --keep "$work/keep.csv" -o "$work/x.h5" --force
 expect unprepared 3 "no outcome under prepare id" split "$a/store" --labels "$csv" -c "$yaml" \
-    --set prepare.sizes=96x80 -o "$work/y.h5"
+    --set prepare.sizes=96x80 -o "$work/x.h5" --force
 expect other_config 3 "another config, seed or cohort" train -c "$yaml" \
     --set "run.cohort=$a/cohort.h5" --set train.lr=1e-4 -o "$a/run"
 expect test_needs_final 2 "" report "$a/pred-test" -o "$work/rep" -c "$yaml"
 expect unknown_split 2 "unknown split 'tset'" predict "$a/run" --cohort "$a/cohort.h5" --split tset -o "$work/p"
 
 # --keep: nobody moves
-must split "$a/store" --labels "$csv" -c "$yaml" --set split.seed=77 --keep "$a/split.csv" -o "$work/kept.h5" -q
+must split "$a/store" --labels "$csv" -c "$yaml" --set split.seed=77 --keep "$a/split.csv" -o "$work/kept.h5" -q --force
 same keep_old_split "$a/split.csv" "$work/split.csv"
 
+# ---- --json: every line of stdout is one JSON value ------------------------------------------------
+json() {
+    local name=json_$1
+    shift
+    if "$mammovit" "$@" --json -q 2>/dev/null >"$work/json" && [ -s "$work/json" ] &&
+        perl -MJSON::PP -ne 'decode_json($_)' "$work/json"; then ok "$name"; else
+        bad "$name" "$(head -c 200 "$work/json")"
+    fi
+}
+json show_store show "$a/store" -c "$yaml"
+json show_cohort show "$a/cohort.h5"
+json show_run show "$a/run"
+json show_config show config
+json show_weights show "$a/run/$(cat "$a/run/best")/model.safetensors"
+json verify_store verify "$a/store"
+json verify_cohort verify "$a/cohort.h5"
+json verify_run verify "$a/run"
+json split split "$a/store" --labels "$csv" -c "$yaml" -o "$work/j.h5" --force
+json plan train -c "$yaml" --set "run.cohort=$a/cohort.h5" --dry-run -o "$work/j"
+json train train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$a/run"
+json predict predict "$a/run" --cohort "$a/cohort.h5" --split val -o "$work/jp"
+json report report "$work/jp" -o "$work/jr" -c "$yaml"
+json flops flops --model deit_tiny_patch16_224
+json weights weights export "$a/run" -o "$work/j.safetensors"
+json archive demo-archive "$work/j-archive" --patients 2
+
 # ---- verify --------------------------------------------------------------------------------------
-expect verify_store 0 "all readable" verify "$a/store" -c "$yaml"
+expect verify_store 0 "all readable" verify "$a/store"
 expect verify_cohort 0 "all hashes agree" verify "$a/cohort.h5"
 expect verify_run 0 "agree with their hash" verify "$a/run"
 first=$(find "$a/store/prep" -path '*128x112*' -name '00000.h5')
@@ -233,15 +261,15 @@ cp "$first" "$work/first.h5"
 cp "$second" "$work/second.h5"
 size=$(stat -c %s "$first")
 printf '\377\377\377\377' | dd of="$first" bs=1 seek=$((size / 2)) conv=notrunc status=none
-expect verify_damaged_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_damaged_store 6 "" verify "$a/store"
 expect verify_damaged 6 "" verify "$a/cohort.h5"
 cp "$work/second.h5" "$first"
 cp "$work/first.h5" "$second"
-expect verify_swapped_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_swapped_store 6 "" verify "$a/store"
 expect verify_swapped 6 "" verify "$a/cohort.h5"
 cp "$work/first.h5" "$first"
 rm "$second"
-expect verify_missing_store 6 "" verify "$a/store" -c "$yaml"
+expect verify_missing_store 6 "" verify "$a/store"
 expect verify_missing 6 "" verify "$a/cohort.h5"
 expect train_missing_shard 6 "" train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$work/r9" -q
 cp "$work/second.h5" "$second"

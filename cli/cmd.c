@@ -1,0 +1,55 @@
+/* What the verbs share: kinds of paths, and one result in two forms. */
+#include "cli/cmd.h"
+
+#include "core/fs.h"
+#include "core/mem.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+static bool has(const char *dir, const char *name)
+{
+    char *path = fs_join(dir, name);
+    bool found = fs_exists(path);
+    mem_free(path);
+    return found;
+}
+
+cmd_kind cmd_kind_of(const char *path)
+{
+    if (!fs_exists(path))
+        return CMD_NOTHING;
+    if (!fs_is_dir(path))
+        return CMD_FILE;
+    if (has(path, "catalog.db"))
+        return CMD_STORE;
+    return has(path, "config.yaml") || has(path, "state.json") ? CMD_RUN : CMD_NOTHING;
+}
+
+bool cmd_not_ours(const char *path, err *e)
+{
+    if (!fs_exists(path))
+        return err_set(e, ERR_INPUT, "'%s' does not exist", path);
+    return err_set(
+        e, ERR_INPUT,
+        "'%s' is no store (catalog.db), no run (config.yaml) and no checkpoint (state.json)", path);
+}
+
+void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...)
+{
+    text line;
+    va_list ap;
+    if (!o)
+        BUG("a result without its JSON form");
+    text_init(&line);
+    if (a->json) {
+        json_write_text(o, false, &line);
+        printf("%s\n", line.s);
+    } else {
+        va_start(ap, fmt);
+        vprintf(fmt, ap);
+        va_end(ap);
+    }
+    text_release(&line);
+    json_decref(o);
+}
