@@ -32,7 +32,8 @@ static bool demo_archive(cmd_args *a, err *e)
 }
 
 static const cmd_opt opts[] = {
-    {"--patients", "N", "number of screened women (300)"},
+    {"--patients", "N",
+     "women with ordinary exams (300); about a hundred more carry the odd files"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_demo_archive = {

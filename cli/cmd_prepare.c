@@ -17,16 +17,23 @@ static bool prepare(cmd_args *a, err *e)
         .shard_n = a->shard_n,
         .force = a->force,
     };
-    if (!prepare_run(&o, &r, e))
+    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
+    if (!prepare_sizes(a->config, &n, h, w, e) || !prepare_run(&o, &r, e))
         return false;
-    cmd_result(a,
-               json_pack("{s:I, s:I, s:I, s:I, s:s}", "seen", (json_int_t)r.seen, "kept",
-                         (json_int_t)r.kept, "excluded", (json_int_t)r.excluded, "failed",
-                         (json_int_t)r.failed, "prepare_id", r.config_id),
-               "%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
-               " failed (prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
-               "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
-               r.seen, r.kept, r.excluded, r.failed, r.config_id, o.store, o.store, o.store);
+    text sizes;
+    text_init(&sizes);
+    for (int i = 0; i < n; i++)
+        text_addf(&sizes, "%s%dx%d", i ? ", " : "", h[i], w[i]);
+    cmd_result(
+        a,
+        json_pack("{s:I, s:I, s:I, s:I, s:s}", "seen", (json_int_t)r.seen, "kept",
+                  (json_int_t)r.kept, "excluded", (json_int_t)r.excluded, "failed",
+                  (json_int_t)r.failed, "prepare_id", r.config_id),
+        "%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
+        " failed (%s pixels, prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
+        "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
+        r.seen, r.kept, r.excluded, r.failed, sizes.s, r.config_id, o.store, o.store, o.store);
+    text_release(&sizes);
     a->status = a->strict && r.failed ? 1 : 0;
     return true;
 }

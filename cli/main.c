@@ -46,7 +46,9 @@ static void print_help(void)
            "exit status: 0 done, 1 items failed (--strict), 2 usage, 3 config or input, 4 I/O "
            "(resumable),\n  5 memory (resumable), 6 verification mismatch, 70 internal bug, 75 "
            "stopped (resumable)\n\n"
-           "try: mammovit demo-archive demo && mammovit run -c configs/demo.yaml\n");
+           "try: mammovit demo-archive demo &&\n"
+           "     mammovit run -c configs/demo.yaml --set run.archive=demo/archive "
+           "--set run.labels=demo/clinical.csv\n");
 }
 
 static void print_verb_help(const cmd *c)
@@ -125,6 +127,8 @@ int main(int argc, char **argv)
             print_config_help();
         else if (argc > 2 && find_verb(argv[2]))
             print_verb_help(find_verb(argv[2]));
+        else if (argc > 2)
+            return unknown_verb(argv[2]);
         else
             print_help();
         return 0;

@@ -398,6 +398,8 @@ bool scan_run(const scan_opts *o, scan_result *out, err *e)
         return false;
     bool ok = o->merge ? merge(o, out, e) : walk_archives(o, &c, out, e);
     fs_lock_release(lock);
+    if (ok && !o->merge && o->shard_n <= 1 && !out->seen)
+        ok = err_set(e, ERR_INPUT, "no file lies there; is the archive mounted?");
     if (ok)
         log_info("scan_done", "files=%lld candidates=%lld failed=%lld unchanged=%lld",
                  (long long)out->seen, (long long)out->candidates, (long long)out->failed,

@@ -37,11 +37,10 @@ bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *ou
             same = !strcmp(a->row[i].exam, b->row[i].exam) && a->row[i].y == b->row[i].y &&
                    !strcmp(a->row[i].patient, b->row[i].patient);
         if (!same)
-            return err_set(
-                e, ERR_INPUT,
-                "report: inputs 1 and %d do not hold the same exams, patients and labels; "
-                "several inputs are members of one ensemble",
-                m + 1);
+            return err_set(e, ERR_INPUT,
+                           "inputs 1 and %d do not hold the same exams, patients and labels; "
+                           "several inputs are members of one ensemble",
+                           m + 1);
     }
     *out = member[0];
     out->exams.row = MEM_ARRAY(exam_row, out->exams.n + 1);

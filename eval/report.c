@@ -141,14 +141,14 @@ static bool check_output(const report_opts *o, err *e)
     mem_free(done);
     if (there && !o->force)
         return err_set(e, ERR_USAGE,
-                       "report: the output folder already holds a report; --force overwrites it");
+                       "the output folder already holds a report; --force overwrites it");
     return fs_mkdirs(o->out_dir, e);
 }
 
 bool report_write(const report_opts *o, report_headline *out, err *e)
 {
     if (o->n_inputs < 1)
-        return err_set(e, ERR_USAGE, "report: give at least one prediction folder or CSV file");
+        return err_set(e, ERR_USAGE, "give at least one prediction folder or CSV file");
     report_in *in = MEM_ARRAY(report_in, o->n_inputs), val;
     report_sources src = {in, o->n_inputs, o->val ? &val : NULL};
     pool *p = pool_new(o->threads);

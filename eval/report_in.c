@@ -247,7 +247,7 @@ bool report_in_read(report_in *in, const char *path, int64_t max_pages, err *e)
     bool ok = true;
     if (!fs_exists(csv))
         ok = err_set(e, ERR_INPUT,
-                     "report: the folder has no predictions.csv; give the output folder "
+                     "the folder has no predictions.csv; give the output folder "
                      "of 'predict' or a CSV file");
     ok = ok && scores_read(&in->scores, csv, e);
     if (ok && fs_exists(meta))

@@ -469,13 +469,13 @@ static bool choose_split(report_build *b, err *e)
             b->rows_read = s->n + s->n_merged;
         scores_keep_split(s, want);
         if (!s->n)
-            return err_set(e, ERR_INPUT, "report: no row has the split '%s' (eval.split)", want);
+            return err_set(e, ERR_INPUT, "no row has the split '%s' (eval.split)", want);
         for (int64_t k = 0; k < s->n; k++) {
             if (!b->split)
                 b->split = s->row[k].split;
             if (strcmp(b->split, s->row[k].split))
                 return err_set(e, ERR_INPUT,
-                               "report: the table holds several splits ('%s' and '%s'); choose one "
+                               "the table holds several splits ('%s' and '%s'); choose one "
                                "with eval.split",
                                b->split, s->row[k].split);
         }
@@ -483,7 +483,7 @@ static bool choose_split(report_build *b, err *e)
     b->rows_split = b->src->in[0].scores.n;
     if (text_ieq(b->split, "test") && !b->opts->final)
         return err_set(e, ERR_USAGE,
-                       "report: test metrics need --final (choose epoch, seed and threshold on the "
+                       "test metrics need --final (choose epoch, seed and threshold on the "
                        "validation split first)");
     return true;
 }
@@ -501,7 +501,7 @@ static bool check_val(const report_build *b, err *e)
     json_decref(seen);
     if (shared)
         return err_set(e, ERR_INPUT,
-                       "report: %lld evaluated exams are of patients who are also in --val; "
+                       "%lld evaluated exams are of patients who are also in --val; "
                        "thresholds must come from other patients",
                        (long long)shared);
     return true;
@@ -531,7 +531,7 @@ static bool load_sets(report_build *b, err *e)
     bool ok = cohort_set_ensemble(s, b->src->n_in, b->opts->cfg.rule, &b->set, b->member, e);
     mem_free(s);
     if (ok && b->set.exams.n == 0)
-        ok = err_set(e, ERR_INPUT, "report: no exam has a label (column y)");
+        ok = err_set(e, ERR_INPUT, "no exam has a label (column y)");
     if (ok && b->src->val)
         ok = (cohort_set_build(&b->src->val->scores, b->opts->cfg.rule, &b->val_set, e) ||
               err_wrap(e, "--val")) &&
