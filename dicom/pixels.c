@@ -6,6 +6,7 @@
 #include "core/text.h"
 #include "dicom/codec.h"
 #include "dicom/dcmtk_shim.h"
+#include "dicom/deflated.h"
 #include "dicom/tags.h"
 #include "dicom/walk.h"
 
@@ -23,6 +24,9 @@ typedef enum coding {
     CODING_NATIVE,
     CODING_RLE,
     CODING_JLL,
+    CODING_JPEG, /* lossy */
+    CODING_JLS,
+    CODING_J2K,
     CODING_OTHER /* a compression that is not supported */
 } coding;
 
@@ -47,25 +51,36 @@ typedef struct job {
 
 static coding declared_coding(const char *ts)
 {
-    if (strcmp(ts, "1.2.840.10008.1.2") == 0 || strcmp(ts, "1.2.840.10008.1.2.1") == 0)
-        return CODING_NATIVE;
-    if (strcmp(ts, "1.2.840.10008.1.2.5") == 0)
-        return CODING_RLE;
-    if (strcmp(ts, "1.2.840.10008.1.2.4.57") == 0 || strcmp(ts, "1.2.840.10008.1.2.4.70") == 0)
-        return CODING_JLL;
+    static const struct {
+        const char *tail; /* behind 1.2.840.10008.1.2 */
+        coding how;
+    } known[] = {
+        {"", CODING_NATIVE},    {".1", CODING_NATIVE},  {".1.99", CODING_NATIVE},
+        {".2", CODING_NATIVE},  {".4.50", CODING_JPEG}, {".4.51", CODING_JPEG},
+        {".4.53", CODING_JPEG}, {".4.55", CODING_JPEG}, {".4.57", CODING_JLL},
+        {".4.70", CODING_JLL},  {".4.80", CODING_JLS},  {".4.81", CODING_JLS},
+        {".4.90", CODING_J2K},  {".4.91", CODING_J2K},  {".4.201", CODING_J2K},
+        {".4.202", CODING_J2K}, {".4.203", CODING_J2K}, {".5", CODING_RLE},
+    };
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (!strncmp(ts, "1.2.840.10008.1.2", 17) && !strcmp(ts + 17, known[i].tail))
+            return known[i].how;
     return CODING_OTHER;
 }
 
 /* What the first bytes of compressed pixel data are. */
 static coding sniff(const uint8_t *p, size_t len)
 {
-    static const uint8_t j2k[] = {0xFF, 0x4F, 0xFF, 0x51};
-    static const uint8_t jp2[] = {0x00, 0x00, 0x00, 0x0C, 0x6A, 0x50, 0x20, 0x20};
     jpeg_head head;
-    if (len >= 8 && (memcmp(p, j2k, sizeof(j2k)) == 0 || memcmp(p, jp2, sizeof(jp2)) == 0))
-        return CODING_OTHER;
-    if (len >= 2 && p[0] == 0xFF && p[1] == 0xD8)
-        return jpeg_sniff(p, len, &head) && head.process != 0xC3 ? CODING_OTHER : CODING_JLL;
+    if (j2k_sniff(p, len))
+        return CODING_J2K;
+    if (len >= 2 && p[0] == 0xFF && p[1] == 0xD8) {
+        if (!jpeg_sniff(p, len, &head) || head.process == 0xC3)
+            return CODING_JLL; /* or a damaged member of the family: its decoder will say so */
+        return head.process == 0xF7                           ? CODING_JLS
+               : head.process >= 0xC0 && head.process <= 0xC2 ? CODING_JPEG
+                                                              : CODING_OTHER;
+    }
     if (len >= 64 && p[0] >= 1 && p[0] <= 15 && !p[1] && !p[2] && !p[3] && p[4] == 64 && !p[5] &&
         !p[6] && !p[7])
         return CODING_RLE;
@@ -107,7 +122,7 @@ static reason choose(job *j, pixels *out)
 {
     const char *ts = j->w.transfer_syntax[0] ? j->w.transfer_syntax : j->r->transfer_syntax;
     coding declared = declared_coding(ts);
-    if (declared == CODING_OTHER || j->w.big_endian)
+    if (declared == CODING_OTHER)
         return REASON_TS_UNSUPPORTED;
     size_t whole = j->frame_size * (size_t)j->r->frames; /* both were bounded: no overflow */
     bool fits_native =
@@ -152,8 +167,7 @@ static bool frame_starts_by_image(const job *j, size_t *start)
 {
     size_t frames = (size_t)j->r->frames, frame = 0;
     for (size_t i = 0; i < j->n_fragments; i++)
-        if (j->fragments[i].len >= 2 && j->fragments[i].p[0] == 0xFF &&
-            j->fragments[i].p[1] == 0xD8) {
+        if (sniff(j->fragments[i].p, j->fragments[i].len) == j->how) {
             if (frame == frames)
                 return false;
             start[frame++] = i;
@@ -181,7 +195,7 @@ static bool frame_starts(job *j, size_t **out)
             start[i] = i;
         return true;
     }
-    return j->how == CODING_JLL && frame_starts_by_image(j, start);
+    return j->how != CODING_RLE && frame_starts_by_image(j, start);
 }
 
 static slice joined(job *j, size_t from, size_t to)
@@ -219,29 +233,63 @@ static bool enough_bytes(const job *j, size_t len)
         return have * 8 >= n; /* a code has at least one bit */
     if (j->how == CODING_RLE)
         return have * 64 >= j->frame_size; /* two bytes make at most 128 */
+    /* the others code flat areas with almost nothing; the size was bounded before */
     return true;
+}
+
+/* Uncompressed samples. Big-endian files swap the bytes of every word, also where a word holds two
+ * samples of 8 bit (PS3.5 8.1.1, OW). */
+static void copy_native(const job *j, slice s, uint16_t *dst)
+{
+    if (j->r->bits_allocated == 16 && !j->w.big_endian) {
+        memcpy(dst, s.p, j->frame_size);
+    } else if (j->r->bits_allocated == 16) {
+        for (size_t i = 0; i < j->n; i++)
+            dst[i] = (uint16_t)(s.p[2 * i] << 8 | s.p[2 * i + 1]);
+    } else {
+        bool swap = j->w.big_endian && j->w.pixel_words;
+        for (size_t i = 0; i < j->n; i++)
+            dst[i] = s.p[swap && (i ^ 1) < j->frame_size ? i ^ 1 : i];
+    }
+}
+
+/* A JPEG 2000 stream declares a sign of its own; the header's wins, from the stream's precision on.
+ * dicom.md 3. */
+static void settle_sign(const job *j, uint16_t *dst)
+{
+    int shift = 16 - j->precision;
+    if (j->r->pixel_signed)
+        for (size_t i = 0; i < j->n; i++)
+            dst[i] = (uint16_t)((int16_t)(uint16_t)(dst[i] << shift) >> shift);
+    else
+        for (size_t i = 0; i < j->n; i++)
+            dst[i] &= (uint16_t)(0xFFFFu >> shift);
+    if (j->r->bits_allocated == 8)
+        for (size_t i = 0; i < j->n; i++)
+            dst[i] &= 0xFF;
 }
 
 static reason decode_frame(job *j, slice s, uint16_t *dst)
 {
+    static codec_status (*const decoder[])(const uint8_t *, size_t, int, int, uint16_t *, int *) = {
+        [CODING_JLL] = jll_decode,
+        [CODING_JPEG] = jpeg_lossy_decode,
+        [CODING_JLS] = jls_decode,
+        [CODING_J2K] = j2k_decode,
+    };
     const record *r = j->r;
-    switch (j->how) {
-    case CODING_RLE:
-        return of_codec(rle_decode(s.p, s.len, r->rows, r->cols, r->bits_allocated, dst));
-    case CODING_JLL: {
-        reason why = of_codec(jll_decode(s.p, s.len, r->rows, r->cols, dst, &j->precision));
-        if (why == REASON_NONE && j->precision > r->bits_allocated)
-            return REASON_PIX_GEOMETRY;
-        return why;
-    }
-    default:
-        if (r->bits_allocated == 16)
-            memcpy(dst, s.p, j->frame_size);
-        else
-            for (size_t i = 0; i < j->n; i++)
-                dst[i] = s.p[i];
+    if (j->how == CODING_NATIVE) {
+        copy_native(j, s, dst);
         return REASON_NONE;
     }
+    if (j->how == CODING_RLE)
+        return of_codec(rle_decode(s.p, s.len, r->rows, r->cols, r->bits_allocated, dst));
+    reason why = of_codec(decoder[j->how](s.p, s.len, r->rows, r->cols, dst, &j->precision));
+    if (why == REASON_NONE && j->precision > r->bits_allocated)
+        return REASON_PIX_GEOMETRY;
+    if (why == REASON_NONE && j->how == CODING_J2K)
+        settle_sign(j, dst);
+    return why;
 }
 
 /* Samples as bytes of their allocated width. */
@@ -382,21 +430,21 @@ static void read_lut(const dcm_item *root, tag_id seq_id, bool pixels_signed, ar
     out->bits = bits;
 }
 
-static reason decode(job *j, size_t len, bool want_sha256, pixels *out)
+/* j->w is set. */
+static reason decode(job *j, bool want_sha256, pixels *out)
 {
     static const reason by_walk[] = {
         [WALK_OK] = REASON_NONE,           [WALK_NOT_DICOM] = REASON_IO_UNREADABLE,
         [WALK_CUT] = REASON_IO_TRUNCATED,  [WALK_DEEP] = REASON_IO_UNREADABLE,
-        [WALK_ODD] = REASON_IO_UNREADABLE, [WALK_DEFLATED] = REASON_TS_UNSUPPORTED,
+        [WALK_ODD] = REASON_IO_UNREADABLE, [WALK_DEFLATED] = REASON_IO_UNREADABLE,
     };
     const record *r = j->r;
-    walk_file(j->data, len, &j->w);
     if (j->w.status != WALK_OK)
         return by_walk[j->w.status];
     if (!j->w.has_pixels)
         return REASON_NOT_IMAGE;
     const char *ts = j->w.transfer_syntax[0] ? j->w.transfer_syntax : r->transfer_syntax;
-    if (declared_coding(ts) == CODING_OTHER || j->w.big_endian)
+    if (declared_coding(ts) == CODING_OTHER)
         return REASON_TS_UNSUPPORTED;
     if (!grey_geometry(r))
         return REASON_PIX_GEOMETRY;
@@ -426,7 +474,18 @@ reason pixels_decode(const void *data, size_t len, const record *r, bool want_sh
 {
     memset(out, 0, sizeof(*out));
     job j = {.data = data, .r = r, .a = a};
-    reason why = decode(&j, len, want_sha256, out);
+    void *plain = NULL;
+    reason why = REASON_NONE;
+    walk_file(data, len, &j.w);
+    if (j.w.status == WALK_DEFLATED)
+        why = deflated_expand(data, len, &j.w, &plain, &len);
+    if (plain) {
+        j.data = plain;
+        walk_file(plain, len, &j.w);
+    }
+    if (why == REASON_NONE)
+        why = decode(&j, want_sha256, out);
+    mem_free(plain); /* what was decoded lies in the arena */
     if (why != REASON_NONE)
         out->stored = NULL;
     out->rows = r->rows;
@@ -453,5 +512,9 @@ bool pixels_ready(err *e)
 
 const char *pixels_libraries(void)
 {
-    return dcm_version();
+    static char line[128];
+    if (!line[0])
+        snprintf(line, sizeof(line), "%s, OpenJPEG %s, CharLS %s", dcm_version(), j2k_version(),
+                 jls_version());
+    return line;
 }

@@ -32,5 +32,5 @@ reason pixels_decode(const void *data, size_t len, const record *r, bool want_sh
 void pixels_init(void);
 /* Call in the parent before work starts: fails ERR_IO when DCMTK's dictionary is not installed. */
 MUST_CHECK bool pixels_ready(err *e);
-const char *pixels_libraries(void); /* "DCMTK 3.6.7" */
+const char *pixels_libraries(void); /* names and versions of the decoders */
 #endif

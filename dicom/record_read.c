@@ -4,7 +4,9 @@
 #include "dicom/record.h"
 
 #include "core/text.h"
+#include "core/mem.h"
 #include "dicom/dcmtk_shim.h"
+#include "dicom/deflated.h"
 #include "dicom/tags.h"
 #include "dicom/views.h"
 #include "dicom/walk.h"
@@ -572,8 +574,17 @@ reason record_read(const void *data, size_t len, record *out)
     record_clear(out);
     walk_file(data, len, &w);
     text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w.transfer_syntax);
-    if (w.status == WALK_DEFLATED)
-        return REASON_TS_UNSUPPORTED;
+    if (w.status == WALK_DEFLATED) {
+        void *plain;
+        size_t n;
+        reason why = deflated_expand(data, len, &w, &plain, &n);
+        if (why != REASON_NONE)
+            return why;
+        why = record_read(plain, n, out);
+        text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w.transfer_syntax);
+        mem_free(plain);
+        return why;
+    }
     if (w.status == WALK_NOT_DICOM || w.status == WALK_DEEP)
         return REASON_IO_UNREADABLE;
     dcm_file *f;

@@ -1,7 +1,9 @@
-/* Encoders of synth_file.h: RLE (PS3.5 annex G) and lossless JPEG (ITU-T T.81, process 14 with
- * selection value 1). */
+/* Encoders of synth_file.h: our own for RLE (PS3.5 annex G) and lossless JPEG (ITU-T T.81, process
+ * 14 with selection value 1), libraries for JPEG-LS and JPEG 2000. */
 #include "dicom/synth_file.h"
 
+#include <charls/charls.h>
+#include <openjpeg.h>
 #include <string.h>
 
 /* ---- RLE ------------------------------------------------------------------------------------- */
@@ -147,4 +149,89 @@ void synth_jll(const uint16_t *px, int rows, int cols, int precision, text *out)
     text_addn(out, (const char *)b.p, b.n);
     mem_free(b.p);
     add_be(out, 0xFFD9);
+}
+
+/* ---- JPEG-LS --------------------------------------------------------------------------------- */
+
+void synth_jls(const uint16_t *px, int rows, int cols, int precision, text *out)
+{
+    charls_frame_info info = {(uint32_t)cols, (uint32_t)rows, precision, 1};
+    size_t room = 0, n = 0;
+    charls_jpegls_encoder *e = charls_jpegls_encoder_create();
+    if (!e || charls_jpegls_encoder_set_frame_info(e, &info) ||
+        charls_jpegls_encoder_get_estimated_destination_size(e, &room))
+        BUG("demo archive: JPEG-LS of %d x %d, %d bits", rows, cols, precision);
+    uint8_t *to = mem_alloc(room);
+    if (charls_jpegls_encoder_set_destination_buffer(e, to, room) ||
+        charls_jpegls_encoder_encode_from_buffer(
+            e, px, (size_t)rows * (size_t)cols * sizeof(uint16_t), 0) ||
+        charls_jpegls_encoder_get_bytes_written(e, &n))
+        BUG("demo archive: JPEG-LS of %d x %d, %d bits", rows, cols, precision);
+    text_addn(out, (const char *)to, n);
+    mem_free(to);
+    charls_jpegls_encoder_destroy(e);
+}
+
+/* ---- JPEG 2000 ------------------------------------------------------------------------------- */
+
+typedef struct sink {
+    text *out;
+    size_t start, at; /* the library goes back to fill in lengths */
+} sink;
+
+static OPJ_SIZE_T sink_write(void *from, OPJ_SIZE_T n, void *user)
+{
+    sink *s = user;
+    size_t have = s->out->len - s->start, over = s->at < have ? have - s->at : 0;
+    over = over < n ? over : n;
+    memcpy(s->out->s + s->start + s->at, from, over);
+    text_addn(s->out, (const char *)from + over, n - over);
+    s->at += n;
+    return n;
+}
+
+static OPJ_BOOL sink_seek(OPJ_OFF_T at, void *user)
+{
+    sink *s = user;
+    if (at < 0 || (uint64_t)at > s->out->len - s->start)
+        return OPJ_FALSE;
+    s->at = (size_t)at;
+    return OPJ_TRUE;
+}
+
+static OPJ_OFF_T sink_skip(OPJ_OFF_T n, void *user)
+{
+    sink *s = user;
+    return sink_seek((OPJ_OFF_T)s->at + n, user) ? n : -1;
+}
+
+void synth_j2k(const uint16_t *px, int rows, int cols, int precision, text *out)
+{
+    opj_image_cmptparm_t grey = {.dx = 1,
+                                 .dy = 1,
+                                 .w = (OPJ_UINT32)cols,
+                                 .h = (OPJ_UINT32)rows,
+                                 .prec = (OPJ_UINT32)precision};
+    opj_cparameters_t how;
+    sink to = {out, out->len, 0};
+    opj_set_default_encoder_parameters(&how); /* reversible wavelet, one layer without loss */
+    opj_image_t *im = opj_image_create(1, &grey, OPJ_CLRSPC_GRAY);
+    opj_codec_t *codec = opj_create_compress(OPJ_CODEC_J2K);
+    opj_stream_t *stream = opj_stream_create((OPJ_SIZE_T)1 << 16, OPJ_FALSE);
+    if (!im || !codec || !stream)
+        BUG("demo archive: no JPEG 2000 encoder");
+    im->x1 = (OPJ_UINT32)cols;
+    im->y1 = (OPJ_UINT32)rows;
+    for (size_t i = 0; i < (size_t)rows * (size_t)cols; i++)
+        im->comps[0].data[i] = px[i];
+    opj_stream_set_write_function(stream, sink_write);
+    opj_stream_set_skip_function(stream, sink_skip);
+    opj_stream_set_seek_function(stream, sink_seek);
+    opj_stream_set_user_data(stream, &to, NULL);
+    if (!opj_setup_encoder(codec, &how, im) || !opj_start_compress(codec, im, stream) ||
+        !opj_encode(codec, stream) || !opj_end_compress(codec, stream))
+        BUG("demo archive: JPEG 2000 of %d x %d, %d bits", rows, cols, precision);
+    opj_stream_destroy(stream);
+    opj_destroy_codec(codec);
+    opj_image_destroy(im);
 }

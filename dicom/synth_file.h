@@ -17,7 +17,7 @@
 #define SYNTH_JLL_SV1    SYNTH_TS ".4.70"
 #define SYNTH_JPEG_LS    SYNTH_TS ".4.80"
 #define SYNTH_J2K        SYNTH_TS ".4.90"
-#define SYNTH_HTJ2K      SYNTH_TS ".4.201"
+#define SYNTH_JPEG_XL    SYNTH_TS ".4.110"
 
 typedef struct synth_set synth_set;
 typedef struct synth_elem {
@@ -51,6 +51,8 @@ synth_elem *synth_find(synth_set *s, uint32_t tag); /* NULL = absent */
 void synth_rle(const uint16_t *px, int rows, int cols, text *out);
 /* JPEG lossless, process 14, first-order prediction (ITU-T T.81 H); precision 2..16 bits. */
 void synth_jll(const uint16_t *px, int rows, int cols, int precision, text *out);
+void synth_jls(const uint16_t *px, int rows, int cols, int precision, text *out); /* lossless */
+void synth_j2k(const uint16_t *px, int rows, int cols, int precision, text *out); /* lossless */
 
 /* Pixel data as it goes into the file. */
 typedef struct synth_pixels {

@@ -61,6 +61,14 @@ static void scene_rle(synth_shot *s)
 {
     syntax(s, SYNTH_RLE);
 }
+static void scene_jls(synth_shot *s)
+{
+    syntax(s, SYNTH_JPEG_LS);
+}
+static void scene_j2k(synth_shot *s)
+{
+    syntax(s, SYNTH_J2K);
+}
 static void scene_explicit(synth_shot *s)
 {
     syntax(s, SYNTH_EXPLICIT);
@@ -242,20 +250,10 @@ static void head_baseline(synth_shot *s)
     static const uint8_t b[] = {0xFF, 0xD8, 0xFF, 0xC0, 0, 11, 8, 2, 0x26, 1, 0x90, 1, 1, 17, 0};
     head_stub(s, SYNTH_BASELINE, b, sizeof(b));
 }
-static void head_jpeg_ls(synth_shot *s)
+static void head_jpeg_xl(synth_shot *s)
 {
-    static const uint8_t b[] = {0xFF, 0xD8, 0xFF, 0xF7, 0, 11, 12, 2, 0x26, 1, 0x90, 1, 1, 17, 0};
-    head_stub(s, SYNTH_JPEG_LS, b, sizeof(b));
-}
-static void head_j2k(synth_shot *s)
-{
-    static const uint8_t b[] = {0xFF, 0x4F, 0xFF, 0x51, 0, 41};
-    head_stub(s, SYNTH_J2K, b, sizeof(b));
-}
-static void head_htj2k(synth_shot *s)
-{
-    static const uint8_t b[] = {0xFF, 0x4F, 0xFF, 0x51, 0, 41};
-    head_stub(s, SYNTH_HTJ2K, b, sizeof(b));
+    static const uint8_t b[] = {0xFF, 0x0A};
+    head_stub(s, SYNTH_JPEG_XL, b, sizeof(b));
 }
 static void head_lies_items(synth_shot *s) /* native syntax, yet pixel data in items */
 {
@@ -499,9 +497,9 @@ const synth_kind synth_kinds[] = {
     BOTH("big_endian", scene_big, NULL),
     BOTH("deflated", scene_deflated, NULL),
     HEAD("jpeg_baseline", head_baseline),
-    HEAD("jpeg_ls", head_jpeg_ls),
-    HEAD("jpeg2000", head_j2k),
-    HEAD("htj2k", head_htj2k),
+    BOTH("jpeg_ls", scene_jls, NULL),
+    BOTH("jpeg2000", scene_j2k, NULL),
+    HEAD("jpeg_xl", head_jpeg_xl),
     BOTH("lies_native_in_items", scene_jll, head_lies_items),
     HEAD("lies_rle_as_jpeg", head_lies_rle),
     /* damage */

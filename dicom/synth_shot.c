@@ -316,6 +316,10 @@ void synth_shot_pixels(synth_shot *s)
     } else if (!strcmp(s->ts_real, SYNTH_JLL_SV1)) {
         synth_jll(s->px, s->rows, s->cols, s->bits, &s->stream);
         s->body.fragments = 1 + s->exam->woman % 2;
+    } else if (!strcmp(s->ts_real, SYNTH_JPEG_LS)) {
+        synth_jls(s->px, s->rows, s->cols, s->bits, &s->stream);
+    } else if (!strcmp(s->ts_real, SYNTH_J2K)) {
+        synth_j2k(s->px, s->rows, s->cols, s->bits, &s->stream);
     } else {
         s->body.bytes = s->px;
         s->body.len = (size_t)s->rows * (size_t)s->cols * sizeof(*s->px);

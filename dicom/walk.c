@@ -177,6 +177,7 @@ static walk_status enter_pixels(reader *r, const element *e, size_t header_at)
                         strcmp(w->transfer_syntax, "1.2.840.10008.1.2.1") != 0 &&
                         strcmp(w->transfer_syntax, "1.2.840.10008.1.2.2") != 0;
     w->has_pixels = true;
+    w->pixel_words = !e->vr_known || vr_is(e->vr, "OW");
     w->header_len = header_at;
     w->pixel_at = r->at;
     if (e->length == UNDEFINED)

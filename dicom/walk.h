@@ -30,6 +30,7 @@ typedef struct walk {
     size_t header_len; /* bytes before the pixel data element, or the file's length */
     size_t pixel_at;   /* first byte of the value */
     size_t pixel_len;  /* native: declared length; encapsulated: up to the end of the last item */
+    bool pixel_words;  /* its value representation is OW, or implicit */
     bool pixel_items;  /* the value is a sequence of items */
     bool pixel_cut;    /* the pixel data itself goes on beyond the last byte */
     size_t pixel_fragments; /* items after the offset table */
