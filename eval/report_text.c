@@ -251,7 +251,7 @@ static const struct entry {
     {"images.note",
      "Prepared images as the model sees them. Right breast on the left side, chest walls "
      "in the middle. No heat map is laid over them."},
-    {"images.missing", "not acquired"},
+    {"images.missing", "no usable image"},
     {"images.score", "score {score}"},
     {"images.exam", "Exam {exam}"},
     {"images.other", "other images"},

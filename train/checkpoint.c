@@ -62,6 +62,8 @@ static json_t *state_json(const checkpoint_info *c, const char *isa)
     json_object_set_new(s, "best_step", json_integer(c->best_step));
     json_object_set_new(s, "finished", json_boolean(c->finished));
     json_object_set_new(s, "isa", json_string(isa));
+    json_object_set_new(s, "config_yaml", json_string(c->config_yaml));
+    json_object_set(s, "recipe", c->recipe);
     json_object_set(s, "history", c->history);
     return s;
 }
@@ -110,6 +112,7 @@ static bool parse_state(checkpoint_info *c, err *e)
         !json_get_f64(s, "sd", &sd, e) ||
         !get_text(s, "prepare_id", c->prepare_id, sizeof c->prepare_id, e) ||
         !json_get_text(s, "prepare_yaml", &c->prepare_yaml, e) ||
+        !json_get_text(s, "config_yaml", &c->config_yaml, e) ||
         !json_get_i64(s, "horizon", &horizon, e) ||
         !get_text(s, "cohort_sha256", c->cohort_sha256, sizeof c->cohort_sha256, e) ||
         !get_text(s, "config_sha256", c->config_sha256, sizeof c->config_sha256, e) ||
@@ -132,7 +135,9 @@ static bool parse_state(checkpoint_info *c, err *e)
     c->best = number_or_nan(s, "best");
     c->finished = json_is_true(json_object_get(s, "finished"));
     c->history = json_object_get(s, "history");
-    return json_is_array(c->history) || err_set(e, ERR_INPUT, "state.json lacks 'history'");
+    c->recipe = json_object_get(s, "recipe");
+    return (json_is_array(c->history) && json_is_object(c->recipe)) ||
+           err_set(e, ERR_INPUT, "state.json lacks 'history' or 'recipe'");
 }
 
 static bool read_dir(const char *dir, checkpoint_info *out, err *e)

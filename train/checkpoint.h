@@ -27,8 +27,12 @@ typedef struct checkpoint_info {
     double best;                   /* best criterion so far */
     int64_t best_epoch, best_step; /* 0 = none yet */
     bool finished;
-    json_t *history; /* array of one object per epoch; borrowed from json after reading */
-    json_t *json;    /* the whole state, owned */
+    const char
+        *config_yaml; /* how it was trained: model, augmentation, training; as prepare_yaml */
+    json_t *recipe;   /* the same in few words, for a report: optimizer, lr, batch_size, pretrained;
+                       * borrowed from json after reading */
+    json_t *history;  /* array of one object per epoch; borrowed from json after reading */
+    json_t *json;     /* the whole state, owned */
 } checkpoint_info;
 
 /* path: a RUN folder (its `best`; its newest before the first validation), or a checkpoint folder.

@@ -252,6 +252,7 @@ static json_t *model_card(const job *j)
     json_object_set_new(o, "normalize_sd", json_num((double)k->sd));
     json_object_set_new(o, "val_auc_exam", json_num(k->val_auc));
     json_object_set_new(o, "seed", json_integer((json_int_t)k->seed));
+    json_object_update_missing(o, k->recipe);
     json_object_set_new(o, "history", json_incref(k->history));
     return o;
 }
@@ -277,7 +278,11 @@ static bool write_books(const job *j, err *e)
         json_object_set_new(o, "hashes", hashes);
         json_object_set_new(o, "version", json_string(version_number()));
         json_object_set_new(o, "split", json_string(j->o->split));
-        json_object_set_new(o, "config_yaml", json_string(k->prepare_yaml));
+        text yaml;
+        text_init(&yaml);
+        text_addf(&yaml, "%s%s", k->prepare_yaml, k->config_yaml);
+        json_object_set_new(o, "config_yaml", json_string(yaml.s));
+        text_release(&yaml);
         ok = json_write(path, o, true, e);
     }
     json_decref(o);

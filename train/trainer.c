@@ -95,6 +95,7 @@ typedef struct trainer {
     int64_t steps_per_epoch; /* optimiser steps */
     int64_t images_done;
     double seconds;
+    text yaml; /* of the run's config */
 } trainer;
 
 static double now(void)
@@ -178,6 +179,12 @@ static bool describe(trainer *t, err *e)
     k->horizon = (int)t->c.horizon;
     cfg_hash(t->o->config, run_groups, k->config_sha256);
     k->seed = t->o->seed;
+    cfg_dump(t->o->config, run_groups, false, &t->yaml);
+    k->config_yaml = t->yaml.s;
+    k->recipe =
+        json_pack("{s:s, s:o, s:I, s:o}", "optimizer", cfg_text(t->o->config, "train.optimizer"),
+                  "lr", json_num(t->c.lr), "batch_size", (json_int_t)(t->c.batch * t->c.accum),
+                  "pretrained", json_words(t->c.init[0] ? fs_base(t->c.init) : "none"));
     return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
 }
 
@@ -522,6 +529,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     bool ok = false;
     memset(out, 0, sizeof *out);
     cohort_init(&t.data);
+    text_init(&t.yaml);
     cfg_bind(o->config, &train_options, &t.c);
     cfg_bind(o->config, &augment_options, &t.aug);
     if (!open_all(&t, e))
@@ -539,8 +547,9 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     out->images_per_second = t.seconds > 0 ? (double)t.images_done / t.seconds : 0;
 done:
     fs_lock_release(lock);
-    if (t.at.history)
-        json_decref(t.at.history);
+    json_decref(t.at.history);
+    json_decref(t.at.recipe);
+    text_release(&t.yaml);
     run_free(t.tape);
     optim_free(t.opt);
     model_free(t.net);
