@@ -64,7 +64,7 @@ cmd_kind cmd_kind_of(const char *path);
 bool cmd_not_ours(const char *path, err *e); /* ERR_INPUT: missing, or no folder of ours */
 
 /* Print a result: `o` as one line of JSON with --json, else the sentence. Takes over o. */
-PRINTF_LIKE(3, 4) void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...);
+void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
 /* The line that ends report and run. */
 void cmd_print_headline(const cmd_args *a, const report_headline *h);
@@ -83,5 +83,5 @@ MUST_CHECK bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err
 cfg *args_schema(void);
 
 extern const cmd cmd_scan, cmd_prepare, cmd_split, cmd_train, cmd_predict, cmd_report, cmd_run,
-    cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_demo_archive;
+    cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_deid_check, cmd_demo_archive;
 #endif

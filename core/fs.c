@@ -701,3 +701,10 @@ bool fs_random(void *out, size_t len, err *e)
     }
     return true;
 }
+
+void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2])
+{
+    XXH128_hash_t h = XXH3_128bits(data, len);
+    out[0] = h.low64;
+    out[1] = h.high64;
+}

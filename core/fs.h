@@ -55,5 +55,6 @@ void fs_sha256_of(const void *data, size_t len, char out[65]);
 MUST_CHECK bool fs_sha256_file(const char *path, char out[65], err *e);
 void fs_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32]);
 void fs_xxh128_of(const void *data, size_t len, char out[33]);
+void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2]);
 MUST_CHECK bool fs_random(void *out, size_t len, err *e); /* for keys only, never for science */
 #endif

@@ -1,3 +1,4 @@
+/* Inflates the data set of a deflated file with zlib, bounded in size. */
 #include "dicom/deflated.h"
 
 #include "core/mem.h"

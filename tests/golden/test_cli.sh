@@ -3,8 +3,8 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-verbs="run scan prepare split train predict report verify show flops weights bench demo-archive"
-absent="sweep repair deid-check doctor"
+verbs="run scan prepare split train predict report verify deid-check show flops weights bench demo-archive"
+absent="sweep repair doctor"
 
 expect version 0 "mammovit $(cat "$top/VERSION")" --version
 expect no_words 2 "usage: mammovit VERB"

@@ -251,6 +251,16 @@ json flops flops --model deit_tiny_patch16_224
 json weights weights export "$a/run" -o "$work/j.safetensors"
 json archive demo-archive "$work/j-archive" --patients 2
 
+# ---- deid-check ----------------------------------------------------------------------------------
+expect deid_clean 0 "none was found" deid-check "$a/store" "$a/cohort.h5" "$a/split.csv" \
+    "$a/split_exclusions.csv" "$a/run" "$a/pred-test" "$a/report" "$a/store/prep" \
+    "$a/store/exclusions.csv" "$a/catalog.csv"
+expect deid_found 6 "$csv: patient_id" deid-check "$a/store" "$a/report" "$csv"
+if grep -qF "$id" "$work/out"; then bad deid_silent "the identifier was printed"; else
+    ok deid_silent
+fi
+json deid deid-check "$a/store" "$a/cohort.h5"
+
 # ---- verify --------------------------------------------------------------------------------------
 expect verify_store 0 "all readable" verify "$a/store"
 expect verify_cohort 0 "all hashes agree" verify "$a/cohort.h5"

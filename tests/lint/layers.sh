@@ -57,7 +57,10 @@ $3 == "quoted" && is_room[room($1)] {
 $4 ~ /^model\/(cpu|cuda)\// && $1 !~ /^tests\// {
     only("^(model/backend\\.c$|model/(cpu|cuda)/)", "model/backend.c")
 }
-$4 ~ /^dcmtk\// { only("^dicom/dcmtk_shim\\.cpp$", "dicom/dcmtk_shim.cpp") }
+$4 ~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_jpeg\\.cpp$", "dicom/dcmtk_jpeg.cpp") }
+$4 ~ /^dcmtk\// && $4 !~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_(shim|jpeg)\\.cpp$", "dicom/dcmtk_shim.cpp") }
+$4 ~ /^openjpeg/ { only("^dicom/(j2k|synth_codec)\\.c$", "dicom/j2k.c") }
+$4 ~ /^charls\// { only("^dicom/(jls|synth_codec)\\.c$", "dicom/jls.c") }
 $4 ~ /^opencv/ { only("^preprocess/opencv_shim\\.cpp$", "preprocess/opencv_shim.cpp") }
 $4 ~ /^hdf5/ { only("^(preprocess|tests)/", "preprocess/") }
 $4 ~ /^(dnnl|oneapi)/ { only("^(model|tests)/", "model/") }

@@ -43,7 +43,7 @@ tests/lint/layers.sh || : >"$top/bad"
 
 # What a header exports begins with the stem of the header, its first words, its room, a type that
 # the header declares, or a further prefix from this table (one header for several files).
-more_prefixes='cli/cmd.h args;dicom/codec.h rle jll jpeg;dicom/dcmtk_shim.h dcm;model/tape.h op'
+more_prefixes='cli/cmd.h args;dicom/codec.h rle jll jpeg jls j2k;dicom/dcmtk_shim.h dcm;model/tape.h op'
 # shellcheck disable=SC2016 # the program below is awk
 names() {
     over awk -v more="$more_prefixes" '
