@@ -247,9 +247,13 @@ static void copy_native(const job *j, slice s, uint16_t *dst)
         for (size_t i = 0; i < j->n; i++)
             dst[i] = (uint16_t)(s.p[2 * i] << 8 | s.p[2 * i + 1]);
     } else {
-        bool swap = j->w.big_endian && j->w.pixel_words;
-        for (size_t i = 0; i < j->n; i++)
-            dst[i] = s.p[swap && (i ^ 1) < j->frame_size ? i ^ 1 : i];
+        /* pairs count from the start of the pixel data, whatever the size of a frame */
+        const uint8_t *all = j->data + j->w.pixel_at;
+        size_t at = (size_t)(s.p - all), flip = j->w.big_endian && j->w.pixel_words ? 1 : 0;
+        for (size_t i = 0; i < j->n; i++) {
+            size_t k = (at + i) ^ flip;
+            dst[i] = all[k < j->w.pixel_len ? k : at + i]; /* a missing byte of padding */
+        }
     }
 }
 
