@@ -41,11 +41,15 @@ stage() {
     if [ -z "$left" ]; then ok "${name}_leaves_no_process"; else
         bad "${name}_leaves_no_process" "$(echo "$left" | tr '\n' ' ')"
     fi
-    if [ ! -s "$work/rss" ]; then
+    if [ ${#meter[@]} -eq 0 ]; then
         skip "${name}_memory" "/usr/bin/time is not here"
         return $got
     fi
-    kib=$(tail -n 1 "$work/rss")
+    kib=$(tail -n 1 "$work/rss" 2>/dev/null)
+    if [[ ! $kib =~ ^[0-9]+$ ]]; then
+        bad "${name}_memory" "was not measured: the stage did not end by itself"
+        return 1
+    fi
     echo "$name: largest process $((kib / 1024)) MiB"
     if [ "$((kib / 1024))" -le "$rss_mib" ]; then ok "${name}_memory"; else
         bad "${name}_memory" "a process took $((kib / 1024)) MiB, at most $rss_mib are allowed"
