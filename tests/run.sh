@@ -67,7 +67,7 @@ note_skips() {
 }
 
 run_one() {
-    local path=$1 name out="$top/out" rc start ms p f s why="" max=$limit
+    local path=$1 name out="$top/out" rc start ms counts p f s why="" max=$limit
     name=${path#"$BUILD"/}
     name=${name#tests/}
     case $name in accept/*) max=${TEST_TIMEOUT:-14400} ;; esac
@@ -79,9 +79,10 @@ run_one() {
     ms=$(($(now_ms) - start))
     tr -d '\000' <"$out" >"$out.txt"
     case $name in
-    *.sh) read -r p f s < <(count_script "$out.txt") ;;
-    *) read -r p f s < <(count_program "$out.txt") ;;
+    *.sh) counts=$(count_script "$out.txt") ;;
+    *) counts=$(count_program "$out.txt") ;;
     esac
+    read -r p f s <<<"$counts"
     if [ "$rc" -eq 124 ] || [ "$rc" -eq 137 ]; then
         why="stopped after $max s"
     elif [ "$rc" -gt 128 ]; then

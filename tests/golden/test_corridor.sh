@@ -169,7 +169,7 @@ while read -r dir && [ "$n_same" -lt 3 ]; do
         bad predict_dicom "an exam's scores differ from the corridor's"
         break
     fi
-done < <(find "$demo/archive" -type f -printf '%h\n' | sort | uniq -c | awk '$1 >= 4 && $1 <= 8 {print $2}')
+done <<<"$(find "$demo/archive" -type f -printf '%h\n' | sort | uniq -c | awk '$1 >= 4 && $1 <= 8 {print $2}')"
 if [ "$n_same" -eq 3 ]; then ok predict_dicom; else
     bad predict_dicom "$n_same of 3 exams found among $n_tried folders"
 fi

@@ -57,4 +57,4 @@ while IFS=$'\t' read -r file content wall side view _; do
     else
         echo "ok $name background is dark"
     fi
-done < <(tail -n +2 "$DATA/VIEWS.tsv")
+done <<<"$(tail -n +2 "$DATA/VIEWS.tsv")"

@@ -23,6 +23,6 @@ while read -r h; do
     if grep -q '^extern "C"' "$h"; then
         compile "$h" cpp "$cxx" -std=gnu++17 "${flags[@]}" "$top/one.cpp"
     fi
-done < <(git ls-files -- '*.h' ':!tests/fixtures/*')
+done <<<"$(git ls-files -- '*.h' ':!tests/fixtures/*')"
 echo "lint: headers: $n compilations of single headers, $bad findings"
 [ "$bad" -eq 0 ] && [ "$n" -gt 0 ]

@@ -7,7 +7,7 @@ export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
 
 rooms='core dicom preprocess model train eval cli'
-mapfile -t files < <(git ls-files -- '*.c' '*.h' '*.cpp' '*.cu' '*.cuh')
+mapfile -t files <<<"$(git ls-files -- '*.c' '*.h' '*.cpp' '*.cu' '*.cuh')"
 existing=()
 for f in "${files[@]}"; do
     [ -f "$f" ] && existing+=("$f")
