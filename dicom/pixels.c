@@ -14,6 +14,9 @@
 #include <string.h>
 
 #define PIXELS_SIDE_MAX  65535
+#define FRAME_LARGE      ((size_t)64 << 20) /* bytes */
+#define FRAME_RATIO      400 /* of a larger one: most bytes of samples per byte of code */
+#define SECTOR           512 /* bytes */
 #define PIXELS_FRAME_MAX (INT64_C(512) << 20) /* samples in one frame */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -233,8 +236,8 @@ static bool enough_bytes(const job *j, size_t len)
         return have * 8 >= n; /* a code has at least one bit */
     if (j->how == CODING_RLE)
         return have * 64 >= j->frame_size; /* two bytes make at most 128 */
-    /* the others code flat areas with almost nothing; the size was bounded before */
-    return true;
+    /* flat areas cost almost nothing; only an image larger than any mammogram must be worth it */
+    return j->frame_size <= FRAME_LARGE || have * FRAME_RATIO >= j->frame_size;
 }
 
 /* Uncompressed samples. Big-endian files swap the bytes of every word, also where a word holds two
@@ -308,12 +311,28 @@ static const void *sample_bytes(job *j, const uint16_t *samples, uint8_t **scrat
     return *scratch;
 }
 
+/* What lies behind the samples: less than a row, or zeros up to the end of a sector. More than
+ * that, and the header describes another image. */
+static bool is_padding(const job *j, size_t whole)
+{
+    const uint8_t *p = j->data + j->w.pixel_at;
+    size_t left = j->w.pixel_len - whole;
+    if (left < j->frame_size / (size_t)j->r->rows)
+        return true;
+    for (size_t i = 0; i < left && left < SECTOR; i++)
+        if (p[whole + i])
+            return false;
+    return left < SECTOR;
+}
+
 static reason decode_all(job *j, bool want_sha256, pixels *out)
 {
     size_t frames = (size_t)j->r->frames, todo = want_sha256 ? frames : 1, *start = NULL;
     bool native = j->how == CODING_NATIVE;
     if (native && j->w.pixel_len < (uint64_t)frames * j->frame_size)
         return REASON_IO_TRUNCATED;
+    if (native && !is_padding(j, frames * j->frame_size))
+        return REASON_PIX_GEOMETRY;
     if (!native && !frame_starts(j, &start))
         return REASON_DEC_FAILED;
     fs_sha256 *sha = NULL;

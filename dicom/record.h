@@ -81,7 +81,9 @@ typedef struct record {
     char vendor[17]; /* HOLOGIC GE SIEMENS FUJI PHILIPS IMS PLANMED KONICA CARESTREAM AGFA OTHER */
     /* pixels as the header describes them */
     char transfer_syntax[65];
-    int rows, cols, frames, samples, bits_allocated, bits_stored, high_bit, pixel_signed;
+    int rows, cols;
+    int frames; /* 0: more than an int holds, which no decoder will believe */
+    int samples, bits_allocated, bits_stored, high_bit, pixel_signed;
     char photometric[17];
     record_pls pls;
     double row_mm, col_mm; /* 0 = unknown */

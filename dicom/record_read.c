@@ -504,7 +504,8 @@ static void read_pixel_facts(const header *h, record *r)
     r->high_bit = get_int(h, TAG_HighBit, r->bits_stored - 1);
     r->pixel_signed = get_int(h, TAG_PixelRepresentation, 0) == 1;
     /* "None", "0" and nothing all stand for one frame */
-    r->frames = get_number(h, TAG_NumberOfFrames, 0, &v) && v >= 1 && v <= INT32_MAX ? (int)v : 1;
+    r->frames =
+        get_number(h, TAG_NumberOfFrames, 0, &v) && v >= 1 ? (v <= INT32_MAX ? (int)v : 0) : 1;
     get_part(h, TAG_PhotometricInterpretation, 0, r->photometric, sizeof(r->photometric));
     if (get_number(h, TAG_PixelPaddingValue, 0, &v) && fabs(v) <= UINT16_MAX) {
         r->has_padding = 1;

@@ -402,8 +402,8 @@ static bool is_gone(int64_t pid)
     char path[64], line[256] = "";
     snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
     FILE *f = fopen(path, "r");
-    if (!f)
-        return true;
+    if (!f) /* gone, or there is no /proc */
+        return kill((pid_t)pid, 0) != 0;
     size_t n = fread(line, 1, sizeof(line) - 1, f);
     fclose(f);
     const char *p = n ? strrchr(line, ')') : NULL;
