@@ -159,10 +159,10 @@ campaign() {
 
 yaml=$top/configs/demo.yaml
 words=()
-must demo-archive "$work/demo" --patients 12 --seed "$seed" -q
-mapfile -t files < <(awk -F, -v dir="$work/demo/archive" '
+must demo-archive "$work/whole" --patients 12 --seed "$seed" -q
+mapfile -t files < <(awk -F, -v dir="$work/whole/archive" '
     $2 == "ordinary" || $2 ~ /^(syntax_.*|big_endian|deflated|jpeg_ls|jpeg2000)$/ {
-        print dir "/" $1}' "$work/demo/kinds.csv")
+        print dir "/" $1}' "$work/whole/kinds.csv")
 campaign demo demo "${files[@]}"
 made=$(($(wc -l <"$place/demo/damage.csv") - 1))
 if [ "$made" -ge $least ]; then ok files; else bad files "$made, wanted $least"; fi
