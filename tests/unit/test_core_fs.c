@@ -311,9 +311,11 @@ static void reads_and_writes(void **state)
     assert_null(data);
     assert_false(fs_read("/dev/zero", 1000000, &data, &len, &e));
     assert_int_equal(e.code, ERR_RANGE);
-    assert_true(fs_read("/proc/self/status", 1000000, &data, &len, &e)); /* size 0, yet content */
-    assert_memory_equal(data, "Name:", 5);
-    mem_free(data);
+    if (fs_exists("/proc/self/status")) { /* size 0, yet content; a bare chroot has none */
+        assert_true(fs_read("/proc/self/status", 1000000, &data, &len, &e));
+        assert_memory_equal(data, "Name:", 5);
+        mem_free(data);
+    }
     assert_false(fs_read(dir, 100, &data, &len, &e));
     assert_int_equal(e.code, ERR_IO);
     assert_false(fs_read(in_dir("absent"), 100, &data, &len, &e));

@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -30,7 +31,7 @@ static const worker_task tasks[] = {
     [SCAN_TASK] = {"scan", scan_header_task, pixels_init},
     [PREPARE_TASK] = {"prepare", prepare_image_task, prepare_init},
 };
-static char dir[64], self[512];
+static char dir[64], self[PATH_MAX];
 
 static cfg *config(void)
 {
@@ -582,8 +583,7 @@ int main(int argc, char **argv)
     if (argc == 3)
         return stage_main(argv[1], (int)strtol(argv[2], NULL, 10));
     err e = {0};
-    ssize_t n = readlink("/proc/self/exe", self, sizeof self - 1);
-    if (n < 0 || !worker_start(tasks, COUNT_OF(tasks), &e))
+    if (!realpath(argv[0], self) || !worker_start(tasks, COUNT_OF(tasks), &e))
         return 1;
     log_set_level(LOG_ERROR);
     prepare_init();

@@ -5,6 +5,7 @@
 
 #include "tests/unit/tiny_cohort.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -78,7 +79,7 @@ static inline int tiny_train(const char *kill, const char *const *args)
             argv[i + 1] = args[i];
         if (kill)
             setenv("MAMMOVIT_TEST_KILL", kill, 1);
-        execv("/proc/self/exe", (char *const *)argv);
+        execv(program_invocation_name, (char *const *)argv); /* a path: tests are run by one */
         _exit(98);
     }
     int status;
