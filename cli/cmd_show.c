@@ -27,40 +27,34 @@ static void print_record(const cmd_args *a, const prepared *p)
 {
     json_t *o = json_object();
     char value[512];
+    text lines;
+    text_init(&lines);
     bool all = cmd_value(a, "--identifiers") != NULL;
     for (int i = 0; i < record_columns(); i++) {
         if (record_column_is_identifier(i) && !all)
             continue;
         record_column_text(&p->rec, i, value, sizeof value);
-        if (a->json)
-            json_object_set_new(o, record_column_name(i), json_string(value));
-        else if (value[0])
-            printf("%-24s %s\n", record_column_name(i), value);
+        json_object_set_new(o, record_column_name(i), json_words(value));
+        if (value[0])
+            text_addf(&lines, "%-24s %s\n", record_column_name(i), value);
     }
     json_t *reasons = json_array();
     for (int r = 1; r < REASON_COUNT; r++)
         if (reason_has(&p->reasons, (reason)r)) {
             json_array_append_new(reasons, json_string(reason_name((reason)r)));
-            if (!a->json)
-                printf("%-24s %s: %s\n", r == (int)p->primary ? "left out" : "noticed",
-                       reason_name((reason)r), reason_sentence((reason)r));
+            text_addf(&lines, "%-24s %s: %s\n", r == (int)p->primary ? "left out" : "noticed",
+                      reason_name((reason)r), reason_sentence((reason)r));
         }
     json_object_set_new(o, "reasons", reasons);
     json_object_set_new(o, "primary", json_string(reason_name(p->primary)));
-    if (p->primary == REASON_NONE)
-        json_object_set_new(o, "chest_wall", json_string(p->flip_h ? "right" : "left"));
-    if (a->json) {
-        text t;
-        text_init(&t);
-        json_write_text(o, true, &t);
-        printf("%s\n", t.s);
-        text_release(&t);
-    } else if (p->primary == REASON_NONE) {
-        printf("%-24s %d x %d px, %u breast pixels, chest wall stored on the %s\n",
-               "prepared image", p->h[0], p->w[0], p->breast_pixels[0],
-               p->flip_h ? "right" : "left");
+    if (p->primary == REASON_NONE) {
+        const char *wall = p->flip_h ? "right" : "left";
+        json_object_set_new(o, "chest_wall", json_string(wall));
+        text_addf(&lines, "%-24s %d x %d px, %u breast pixels, chest wall stored on the %s\n",
+                  "prepared image", p->h[0], p->w[0], p->breast_pixels[0], wall);
     }
-    json_decref(o);
+    cmd_result(a, o, "%s", lines.s);
+    text_release(&lines);
 }
 
 static bool show_dicom(cmd_args *a, const char *path, err *e)

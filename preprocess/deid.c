@@ -50,7 +50,7 @@ typedef struct search {
     bool length[LONGEST + 1]; /* some identifier is as long */
     uint8_t *begins;          /* bit set: some identifier begins like this */
     int64_t too_short;
-    const char *file; /* being searched */
+    bool pdf; /* the file being searched */
     int64_t count[KINDS], first[KINDS];
     deid_found *found;
     void *ctx;
@@ -121,8 +121,8 @@ static void learn(search *s, kind k, const char *value)
     }
     if (!n)
         return;
-    bool filler = strspn(value, (const char[]){*value, 0}) >= n; /* 0000000000, XXXXXX */
-    if (n < (digits ? 6 : PREFIX) || n > LONGEST || filler) {
+    bool one_character = strspn(value, (const char[]){*value, 0}) >= n;
+    if (n < (digits ? 6 : PREFIX) || n > LONGEST || one_character) {
         s->too_short++;
         return;
     }
@@ -179,12 +179,24 @@ static bool stands(const uint8_t *p, size_t n, size_t i, size_t len)
     return !isdigit(before) && !isdigit(after);
 }
 
+/* An entry of a PDF's cross-reference table: ten digits of offset, five of generation, n or f. */
+static bool is_pdf_offset(const uint8_t *p, size_t n, size_t i, size_t len)
+{
+    const uint8_t *q = p + i + len;
+    if (len != 10 || n - i - len < 8 || q[0] != ' ' || q[6] != ' ' || (q[7] != 'n' && q[7] != 'f'))
+        return false;
+    for (int k = 1; k < 6; k++)
+        if (!isdigit(q[k]))
+            return false;
+    return true;
+}
+
 /* Length of the longest identifier that begins at i, 0 = none. */
 static size_t match(const search *s, const uint8_t *p, size_t n, size_t i, kind *k)
 {
     uint64_t hash[2];
     for (size_t len = n - i < LONGEST ? n - i : LONGEST; len >= PREFIX; len--) {
-        if (!s->length[len] || !stands(p, n, i, len))
+        if (!s->length[len] || !stands(p, n, i, len) || (s->pdf && is_pdf_offset(p, n, i, len)))
             continue;
         fold(p + i, len, hash);
         *k = (kind)slot(s, hash)->kind;
@@ -222,7 +234,8 @@ static bool look_values(search *s, hid_t type, hid_t space, hid_t object, bool a
     hssize_t n = H5Sget_simple_extent_npoints(space);
     size_t size = H5Tget_size(type);
     bool strings = H5Tis_variable_str(type) > 0, ok = true;
-    if (n <= 0 || (H5Tget_class(type) == H5T_INTEGER && size <= 2)) /* none, or pixels */
+    bool bytes = H5Tget_class(type) == H5T_INTEGER && size == 1;    /* may be a text in disguise */
+    if (n <= 0 || (H5Tget_class(type) == H5T_INTEGER && size == 2)) /* none, or pixels */
         return true;
     if ((!strings && H5Tdetect_class(type, H5T_VLEN) > 0) || (size_t)n > VALUES_MAX / size)
         return err_set(e, ERR_INPUT, "a value in an HDF5 file cannot be looked into");
@@ -236,7 +249,9 @@ static bool look_values(search *s, hid_t type, hid_t space, hid_t object, bool a
         if (value)
             look(s, (const uint8_t *)value, strlen(value), -1);
     }
-    for (hssize_t i = 0; ok && !strings && i < n; i++) /* one by one: words end with a value */
+    if (ok && bytes)
+        look(s, data, (size_t)n, -1);
+    for (hssize_t i = 0; ok && !strings && !bytes && i < n; i++) /* words end with a value */
         look(s, data + (size_t)i * size, size, -1);
     if (ok && strings)
         H5Dvlen_reclaim(type, space, H5P_DEFAULT, data);
@@ -316,7 +331,9 @@ static bool look_bytes(search *s, const char *path, bool *hdf5, err *e)
     if (p == MAP_FAILED)
         return err_errno(e, "cannot read '%s'", fs_base(path));
     *hdf5 = n >= 8 && !memcmp(p, "\x89HDF\r\n\x1a\n", 8);
+    s->pdf = n >= 5 && !memcmp(p, "%PDF-", 5);
     look(s, p, n, 0);
+    s->pdf = false;
     if (n)
         munmap(p, n);
     s->out->bytes += (int64_t)n;

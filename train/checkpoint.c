@@ -175,6 +175,7 @@ bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096]
 {
     char *best = fs_join(path, "best"), *name = NULL;
     size_t len;
+    int64_t newest;
     bool ok = true;
     text_copy(dir, 4096, path);
     if (fs_exists(best)) {
@@ -190,8 +191,8 @@ bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096]
         }
     } else if (!fs_is_dir(path)) {
         ok = err_set(e, ERR_INPUT, "'%s' is no run and no checkpoint", path);
-    } else if (newest_number(path) >= 0) { /* a run before its first validation */
-        snprintf(dir, 4096, "%s/ckpt-%06lld", path, (long long)newest_number(path));
+    } else if ((newest = newest_number(path)) >= 0) { /* a run before its first validation */
+        snprintf(dir, 4096, "%s/ckpt-%06lld", path, (long long)newest);
     }
     mem_free(best);
     mem_free(name);

@@ -46,7 +46,7 @@ for f in resolv.conf hosts; do [ -f /etc/$f ] && cp -L /etc/$f "$root/etc/$f"; d
 inside() {
     chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin \
         ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
-        bash -c "cd ~/$1 && $2"
+        bash -c "cd /srv/$1 && $2"
 }
 step() {
     local name=$1 where=$2 what=$3 t=$SECONDS
@@ -60,7 +60,7 @@ step() {
 }
 
 for d in demo test; do
-    git clone -q --no-hardlinks "$top" "$root/root/$d" || give_up "the clone failed"
+    git clone -q --no-hardlinks "$top" "$root/srv/$d" || give_up "the clone failed"
 done
 step chroot_deps demo "make deps"
 step chroot_build demo "make"

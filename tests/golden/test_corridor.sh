@@ -226,30 +226,33 @@ must split "$a/store" --labels "$csv" -c "$yaml" --set split.seed=77 --keep "$a/
 same keep_old_split "$a/split.csv" "$work/split.csv"
 
 # ---- --json: every line of stdout is one JSON value ------------------------------------------------
+# json NAME MEMBER WORDS...: and one of them has the member
 json() {
-    local name=json_$1
-    shift
+    local name=json_$1 key=$2
+    shift 2
     if "$mammovit" "$@" --json -q 2>/dev/null >"$work/json" && [ -s "$work/json" ] &&
-        perl -MJSON::PP -ne 'decode_json($_)' "$work/json"; then ok "$name"; else
+        KEY=$key perl -MJSON::PP -ne '$n += exists decode_json($_)->{$ENV{KEY}}; END {exit !$n}' \
+            "$work/json"; then ok "$name"; else
         bad "$name" "$(head -c 200 "$work/json")"
     fi
 }
-json show_store show "$a/store" -c "$yaml"
-json show_cohort show "$a/cohort.h5"
-json show_run show "$a/run"
-json show_config show config
-json show_weights show "$a/run/$(cat "$a/run/best")/model.safetensors"
-json verify_store verify "$a/store"
-json verify_cohort verify "$a/cohort.h5"
-json verify_run verify "$a/run"
-json split split "$a/store" --labels "$csv" -c "$yaml" -o "$work/j.h5" --force
-json plan train -c "$yaml" --set "run.cohort=$a/cohort.h5" --dry-run -o "$work/j"
-json train train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$a/run"
-json predict predict "$a/run" --cohort "$a/cohort.h5" --split val -o "$work/jp"
-json report report "$work/jp" -o "$work/jr" -c "$yaml"
-json flops flops --model deit_tiny_patch16_224
-json weights weights export "$a/run" -o "$work/j.safetensors"
-json archive demo-archive "$work/j-archive" --patients 2
+json show_store files show "$a/store" -c "$yaml"
+json show_cohort mean_all show "$a/cohort.h5"
+json show_run val_auc show "$a/run"
+json show_config yaml show config
+json show_weights shape show "$a/run/$(cat "$a/run/best")/model.safetensors"
+json show_dicom reasons show "$(find "$demo/archive" -type f | sort | head -n 1)" -c "$yaml"
+json verify_store images verify "$a/store"
+json verify_cohort shards verify "$a/cohort.h5"
+json verify_run epoch verify "$a/run"
+json split positives split "$a/store" --labels "$csv" -c "$yaml" -o "$work/j.h5" --force
+json plan params train -c "$yaml" --set "run.cohort=$a/cohort.h5" --dry-run -o "$work/j"
+json train best_auc train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$a/run"
+json predict exams predict "$a/run" --cohort "$a/cohort.h5" --split val -o "$work/jp"
+json report auc report "$work/jp" -o "$work/jr" -c "$yaml"
+json flops macs flops --model deit_tiny_patch16_224
+json weights model weights export "$a/run" -o "$work/j.safetensors"
+json archive patients demo-archive "$work/j-archive" --patients 2
 
 # ---- deid-check ----------------------------------------------------------------------------------
 expect deid_clean 0 "none was found" deid-check "$a/store" "$a/cohort.h5" "$a/split.csv" \
@@ -259,7 +262,7 @@ expect deid_found 6 "$csv: patient_id" deid-check "$a/store" "$a/report" "$csv"
 if grep -qF "$id" "$work/out"; then bad deid_silent "the identifier was printed"; else
     ok deid_silent
 fi
-json deid deid-check "$a/store" "$a/cohort.h5"
+json deid identifiers deid-check "$a/store" "$a/cohort.h5"
 
 # ---- verify --------------------------------------------------------------------------------------
 expect verify_store 0 "all readable" verify "$a/store"

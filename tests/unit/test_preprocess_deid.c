@@ -17,6 +17,7 @@ static const shot shots[] = {
     {.patient = "AB12", .study = "1.2.3.4.5", .sop = "1.2.3.4.5.6", .day = "2016-07-08"},
     {.patient = "0000000000", .study = "7.7.7.7", .sop = "7.7.7.8"},
     {.patient = "191212121213", .study = "7.7.8.7", .sop = "7.7.8.9"},
+    {.patient = "1912121214", .study = "7.7.6.7", .sop = "7.7.6.9"},
     {.patient = "12345", .study = "7.7.9.7", .sop = "7.7.9.8"},
 };
 
@@ -73,6 +74,9 @@ static void words(void **state)
                         "sop_uid:1 patient_id:1 ");
     assert_string_equal(TEXT("191212121212 x191212121213 9191212121213 1912121212134"),
                         "patient_id:1 ");
+    assert_string_equal(TEXT("1912121214 00000 n"), "patient_id:1 ");
+    assert_string_equal(TEXT("%PDF-1.7 xref 1912121214 00000 n "), "");
+    assert_string_equal(TEXT("%PDF-1.7 (seen: 1912121214 00001)"), "patient_id:1 ");
     assert_string_equal(TEXT("ab12,Ab12,AB123,ab-12"), "patient_id:2 ");
     assert_string_equal(TEXT("acc00471 Karolinska"), "accession:1 issuer:1 ");
     assert_string_equal(TEXT("on 2016-07-08 and 20160708, not 120160708"), "exam date:2 ");
@@ -95,7 +99,8 @@ static void names_of_files(void **state)
 
 /* One value in a compressed array of fixed-length, and one of variable-length strings, and one in
  * an attribute: none of them in the clear. */
-static void put_hdf5(const char *path, const char *fixed, const char *variable, const char *attr)
+static void put_hdf5(const char *path, const char *fixed, const char *variable, const char *attr,
+                     const char *bytes)
 {
     enum { N = 200 };
     hsize_t dims = N, chunk = N;
@@ -123,6 +128,11 @@ static void put_hdf5(const char *path, const char *fixed, const char *variable, 
     assert_true(H5Awrite(a, any, &attr) >= 0);
     H5Aclose(a);
     H5Dclose(d);
+    d = H5Dcreate2(g, "bytes", H5T_STD_U8LE, space, H5P_DEFAULT, p, H5P_DEFAULT);
+    uint8_t raw[N] = {0};
+    memcpy(raw + 50, bytes, strlen(bytes));
+    assert_true(H5Dwrite(d, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, raw) >= 0);
+    H5Dclose(d);
     H5Gclose(g);
     H5Sclose(one);
     H5Sclose(space);
@@ -135,14 +145,16 @@ static void put_hdf5(const char *path, const char *fixed, const char *variable, 
 static void hdf5(void **state)
 {
     seen s;
-    put_hdf5(in("x.h5"), "ordinary", "ordinary", "ordinary");
+    put_hdf5(in("x.h5"), "ordinary", "ordinary", "ordinary", "ordinary");
     assert_string_equal(search(in("x.h5"), &s), "");
-    put_hdf5(in("x.h5"), "19121212-1212", "ordinary", "ordinary");
+    put_hdf5(in("x.h5"), "ordinary", "ordinary", "ordinary", "19121212-1212");
+    assert_string_equal(search(in("x.h5"), &s), "patient_id:1 ");
+    put_hdf5(in("x.h5"), "19121212-1212", "ordinary", "ordinary", "ordinary");
     assert_string_equal(search(in("x.h5"), &s), "patient_id:1 ");
     assert_int_equal(s.at, -1);
-    put_hdf5(in("x.h5"), "ordinary", "1.2.3.4.5", "ordinary");
+    put_hdf5(in("x.h5"), "ordinary", "1.2.3.4.5", "ordinary", "ordinary");
     assert_non_null(strstr(search(in("x.h5"), &s), "study_uid:"));
-    put_hdf5(in("x.h5"), "ordinary", "ordinary", "seen on 2015-06-01");
+    put_hdf5(in("x.h5"), "ordinary", "ordinary", "seen on 2015-06-01", "ordinary");
     assert_non_null(strstr(search(in("x.h5"), &s), "exam date:"));
     /* a damaged container is no clean one */
     char store[128], *data;
