@@ -80,7 +80,9 @@
     X(L, VENDOR_FILTER, "the vendor is not in the configured list")                                \
     X(L, SPLIT_CONFLICT, "the patient was assigned to two splits")                                 \
     X(V, NO_SPACING, "the pixel size is not recorded, and the canvas is in millimetres")           \
-    X(V, CANVAS_CUT, "the breast is larger than the canvas")
+    X(V, CANVAS_CUT, "the breast is larger than the canvas")                                       \
+    X(M, METAL_CLIP, "a small metal clip or marker in the breast")                                 \
+    X(M, PACEMAKER, "a large metal object in the breast")
 
 typedef enum reason {
     REASON_NONE = 0,
