@@ -29,6 +29,14 @@ static const cfg_option table[] = {
      "horizons of the label, shortest first; the first is what the network learns"},
     {"labels.level", CFG_ENUM, offsetof(labels_cfg, level), "exam", 0, 0, "exam|breast", "",
      "exam: all images of an exam carry its label; breast: only those of the cancer's side"},
+    {"labels.site", CFG_TEXT, offsetof(labels_cfg, site), "site", 0, 0, NULL, "",
+     "column, optional: where the patient was examined"},
+    {"labels.density", CFG_TEXT, offsetof(labels_cfg, density), "density", 0, 0, NULL, "",
+     "column, optional: class of breast density"},
+    {"labels.split", CFG_TEXT, offsetof(labels_cfg, split), "split", 0, 0, NULL, "",
+     "column, optional: the split that a patient belongs to, for split.mode column"},
+    {"labels.weight", CFG_TEXT, offsetof(labels_cfg, weight), "weight", 0, 0, NULL, "",
+     "column, optional: sampling weight of an enriched cohort; becomes the weight of its images"},
 };
 const cfg_group labels_options = {"Labels", table, COUNT_OF(table)};
 
@@ -41,13 +49,17 @@ struct labels {
     int64_t n, cap;
     pair *map;
     int64_t n_map, cap_map;
-    bool mapped;
+    bool mapped, has_split;
     labels_by by;
+    char **word; /* distinct sites, densities and splits; word[0] is "" */
+    int n_words, cap_words;
 };
 
 typedef struct columns {
-    int key, diagnosis, last_negative, prior, side, cls;
+    int key, diagnosis, last_negative, prior, side, cls, site, density, split, weight;
 } columns;
+
+#define WORDS_MOST 4096 /* distinct ones; more is a column that was named by mistake */
 
 static int by_key(const void *a, const void *b)
 {
@@ -118,6 +130,10 @@ static bool find_columns(const csv_reader *r, const labels_cfg *c, columns *k, e
     if (c->level == 1 && k->side < 0)
         return err_set(e, ERR_INPUT, "labels.level is breast, but column '%s' is missing",
                        c->laterality);
+    k->site = c->site[0] ? csv_find(r, c->site) : -1;
+    k->density = c->density[0] ? csv_find(r, c->density) : -1;
+    k->split = c->split[0] ? csv_find(r, c->split) : -1;
+    k->weight = c->weight[0] ? csv_find(r, c->weight) : -1;
     k->diagnosis = csv_find(r, c->diagnosis_date);
     k->last_negative = csv_find(r, c->last_negative_date);
     return c->label[0] || (csv_require(r, c->diagnosis_date, &k->diagnosis, e) &&
@@ -167,6 +183,42 @@ static bool read_class(const csv_reader *r, int col, int *cls, err *e)
     return true;
 }
 
+static bool read_word(labels *l, const csv_reader *r, int col, uint16_t *out, err *e)
+{
+    const char *s = col < 0 || csv_missing(r, col) ? "" : csv_field(r, col);
+    *out = 0;
+    for (int i = 0; i < l->n_words; i++)
+        if (!strcmp(l->word[i], s)) {
+            *out = (uint16_t)i;
+            return true;
+        }
+    if (l->n_words == WORDS_MOST)
+        return err_set(e, ERR_INPUT, "line %d: column '%s' has more than %d different values",
+                       csv_line(r), csv_column_name(r, col), WORDS_MOST);
+    if (l->n_words == l->cap_words) {
+        int cap = l->cap_words ? 2 * l->cap_words : 16;
+        l->word = mem_realloc(l->word, (size_t)l->cap_words * sizeof *l->word,
+                              (size_t)cap * sizeof *l->word);
+        l->cap_words = cap;
+    }
+    *out = (uint16_t)l->n_words;
+    l->word[l->n_words++] = mem_strdup(s);
+    return true;
+}
+
+static bool read_weight(const csv_reader *r, int col, float *weight, err *e)
+{
+    double v;
+    *weight = 1;
+    if (col < 0 || csv_missing(r, col))
+        return true;
+    if (!text_f64(csv_field(r, col), &v) || !(v > 0 && v < 1e9))
+        return err_set(e, ERR_INPUT, "line %d: column '%s' wants a number above 0", csv_line(r),
+                       csv_column_name(r, col));
+    *weight = (float)v;
+    return true;
+}
+
 static bool read_row(labels *l, const csv_reader *r, const columns *k, err *e)
 {
     label v = {0};
@@ -176,7 +228,9 @@ static bool read_row(labels *l, const csv_reader *r, const columns *k, err *e)
     if (!read_date(r, k->diagnosis, &v.diagnosis, e) ||
         !read_date(r, k->last_negative, &v.last_negative, e) ||
         !read_date(r, k->prior, &v.prior, e) || !read_side(r, k->side, &v.side, e) ||
-        !read_class(r, k->cls, &v.cls, e))
+        !read_class(r, k->cls, &v.cls, e) || !read_weight(r, k->weight, &v.weight, e) ||
+        !read_word(l, r, k->site, &v.site, e) || !read_word(l, r, k->density, &v.density, e) ||
+        !read_word(l, r, k->split, &v.split, e))
         return false;
     if (l->n == l->cap) {
         int64_t cap = l->cap ? 2 * l->cap : 1024;
@@ -191,7 +245,24 @@ static bool read_row(labels *l, const csv_reader *r, const columns *k, err *e)
 bool labels_same(const label *a, const label *b)
 {
     return a->diagnosis == b->diagnosis && a->last_negative == b->last_negative &&
-           a->prior == b->prior && a->side == b->side && a->cls == b->cls;
+           a->prior == b->prior && a->side == b->side && a->cls == b->cls && a->weight == b->weight;
+}
+
+static uint16_t first_word(const labels *l, uint16_t a, uint16_t b)
+{
+    if (!a || !b)
+        return a ? a : b;
+    return strcmp(l->word[a], l->word[b]) <= 0 ? a : b;
+}
+
+/* Another row of the same key. */
+static void merge_row(const labels *l, label *to, const label *from)
+{
+    to->conflict |= !labels_same(to, from);
+    to->split_conflict |= to->split != from->split;
+    to->site = first_word(l, to->site, from->site);
+    to->density = first_word(l, to->density, from->density);
+    to->split = first_word(l, to->split, from->split);
 }
 
 /* Rows of one key become one label, marked when they differ. */
@@ -201,7 +272,7 @@ static void merge_rows(labels *l)
     qsort(l->row, (size_t)l->n, sizeof *l->row, by_key);
     for (int64_t i = 0; i < l->n; i++) {
         if (n && !strcmp(l->row[n - 1].key, l->row[i].key)) {
-            l->row[n - 1].conflict |= !labels_same(&l->row[n - 1], &l->row[i]);
+            merge_row(l, &l->row[n - 1], &l->row[i]);
             mem_free(l->row[i].key);
         } else {
             l->row[n++] = l->row[i];
@@ -217,6 +288,8 @@ labels *labels_read(const char *path, const labels_cfg *c, err *e)
     columns k;
     csv_reader *r = NULL;
     int got = -1;
+    uint16_t none;
+    (void)!read_word(l, NULL, -1, &none, e); /* word 0: "" */
     for (int i = 1; i < c->horizons.n; i++)
         if (c->horizons.v[i] <= c->horizons.v[i - 1]) {
             err_set(e, ERR_CONFIG, "labels.horizons must increase");
@@ -231,6 +304,7 @@ labels *labels_read(const char *path, const labels_cfg *c, err *e)
     r = csv_open(path, e);
     if (!r || !find_columns(r, c, &k, e))
         goto fail;
+    l->has_split = k.split >= 0;
     while ((got = csv_next(r, e)) > 0)
         if (!read_row(l, r, &k, e)) {
             got = -1;
@@ -259,9 +333,22 @@ void labels_free(labels *l)
         mem_free(l->map[i].from);
         mem_free(l->map[i].to);
     }
+    for (int i = 0; i < l->n_words; i++)
+        mem_free(l->word[i]);
+    mem_free(l->word);
     mem_free(l->row);
     mem_free(l->map);
     mem_free(l);
+}
+
+const char *labels_word(const labels *l, uint16_t word)
+{
+    return l->word[word];
+}
+
+bool labels_has_split(const labels *l)
+{
+    return l->has_split;
 }
 
 labels_by labels_key_kind(const labels *l)

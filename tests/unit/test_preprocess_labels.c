@@ -115,6 +115,38 @@ static void test_columns(void **state)
     assert_non_null(strstr(e.msg, "column 'z' is missing; the first line names 2 columns"));
 }
 
+/* Site, density, split and weight are there where the table has them. */
+static void test_optional(void **state)
+{
+    labels *l =
+        read_table("patient_id,diagnosis_date,last_negative_date,site,density,split,weight\n"
+                   "A,,,north,2,train,2.5\nB,,,south,,dev,\n"
+                   "C,,,south,3,test,1\nC,,,north,,dev,1\nD,,,,,,1\nD,,,,,,2\n",
+                   NULL);
+    label *a = labels_find(l, "A"), *b = labels_find(l, "B"), *c = labels_find(l, "C");
+    assert_true(labels_has_split(l));
+    assert_string_equal(labels_word(l, a->site), "north");
+    assert_string_equal(labels_word(l, a->density), "2");
+    assert_string_equal(labels_word(l, a->split), "train");
+    assert_true(a->weight == 2.5f && b->weight == 1);
+    assert_string_equal(labels_word(l, b->density), "");
+    assert_string_equal(labels_word(l, c->site), "north"); /* first in byte order */
+    assert_string_equal(labels_word(l, c->density), "3");
+    assert_true(c->split_conflict && !c->conflict && !a->split_conflict);
+    assert_true(labels_find(l, "D")->conflict);
+    labels_free(l);
+    l = read_table("patient_id,diagnosis_date,last_negative_date\nA,,\n", NULL);
+    assert_false(labels_has_split(l));
+    assert_string_equal(labels_word(l, labels_find(l, "A")->site), "");
+    labels_free(l);
+    static const char bad[] = "patient_id,diagnosis_date,last_negative_date,weight\nA,,,0\n";
+    labels_cfg lc = bind(NULL);
+    err e = {0};
+    OK(fs_write(path, bad, strlen(bad), e));
+    assert_null(labels_read(path, &lc, &e));
+    assert_non_null(strstr(e.msg, "line 2: column 'weight' wants a number above 0"));
+}
+
 static int setup(void **state)
 {
     if (!store_tmp("labels", dir))
@@ -132,8 +164,9 @@ static int teardown(void **state)
 int main(void)
 {
     log_set_level(LOG_ERROR);
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_values), cmocka_unit_test(test_same_key),
-        cmocka_unit_test(test_kinds), cmocka_unit_test(test_columns)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_values),
+                                       cmocka_unit_test(test_same_key),
+                                       cmocka_unit_test(test_kinds), cmocka_unit_test(test_columns),
+                                       cmocka_unit_test(test_optional)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
