@@ -40,6 +40,8 @@ static const cfg_option table[] = {
 };
 const cfg_group labels_options = {"Labels", table, COUNT_OF(table)};
 
+typedef enum labels_by { LABELS_PATIENT, LABELS_ACCESSION, LABELS_SOP, LABELS_FILE } labels_by;
+
 typedef struct pair {
     char *from, *to;
 } pair;
@@ -51,6 +53,8 @@ struct labels {
     int64_t n_map, cap_map;
     bool mapped, has_split;
     labels_by by;
+    labels_scope scope;
+    bool ready;
     char **word; /* distinct sites, densities and splits; word[0] is "" */
     int n_words, cap_words;
 };
@@ -238,6 +242,7 @@ static bool read_row(labels *l, const csv_reader *r, const columns *k, err *e)
         l->cap = cap;
     }
     v.key = mem_strdup(csv_field(r, k->key));
+    v.person = l->by == LABELS_PATIENT ? v.key : "";
     l->row[l->n++] = v;
     return true;
 }
@@ -305,6 +310,10 @@ labels *labels_read(const char *path, const labels_cfg *c, err *e)
     if (!r || !find_columns(r, c, &k, e))
         goto fail;
     l->has_split = k.split >= 0;
+    l->ready = c->label[0] != 0;
+    l->scope = l->by == LABELS_PATIENT ? LABELS_OF_PATIENT
+               : c->level == 1         ? LABELS_OF_BREAST
+                                       : LABELS_OF_EXAM;
     while ((got = csv_next(r, e)) > 0)
         if (!read_row(l, r, &k, e)) {
             got = -1;
@@ -351,13 +360,49 @@ bool labels_has_split(const labels *l)
     return l->has_split;
 }
 
-labels_by labels_key_kind(const labels *l)
+labels_scope labels_scope_of(const labels *l)
 {
-    return l->by;
+    return l->scope;
 }
 
-label *labels_find(labels *l, const char *id)
+bool labels_ready(const labels *l)
 {
+    return l->ready;
+}
+
+label_times labels_times(const label *x, int32_t exam_day)
+{
+    label_times t = {.cancer_lo = -1, .cancer_hi = -1, .free_days = -1};
+    if (exam_day == RECORD_UNKNOWN)
+        return t;
+    t.known = true;
+    t.before = (x->diagnosis != INT32_MIN && x->diagnosis < exam_day) ||
+               (x->prior != INT32_MIN && x->prior < exam_day);
+    if (x->diagnosis != INT32_MIN && x->diagnosis >= exam_day)
+        t.cancer_lo = t.cancer_hi = x->diagnosis - exam_day;
+    if (x->last_negative != INT32_MIN && x->last_negative >= exam_day)
+        t.free_days = x->last_negative - exam_day;
+    return t;
+}
+
+static const char *image_id(labels_by by, const catalog_row *r)
+{
+    switch (by) {
+    case LABELS_PATIENT:
+        return r->rec.patient_id;
+    case LABELS_ACCESSION:
+        return r->rec.accession;
+    case LABELS_SOP:
+        return r->rec.sop_uid;
+    case LABELS_FILE:
+        return fs_base(r->path);
+    }
+    BUG("key of a label table");
+}
+
+label *labels_find(labels *l, const catalog_row *image)
+{
+    const char *id = image_id(l->by, image);
     if (l->mapped) {
         pair want = {.from = (char *)id};
         pair *p = bsearch(&want, l->map, (size_t)l->n_map, sizeof *l->map, by_from);

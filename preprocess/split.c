@@ -52,21 +52,6 @@ const cfg_group split_options = {"Exams, clinical rules and the split", table, C
 
 /* ---- collecting ------------------------------------------------------------------------------ */
 
-static const char *label_key(const split_job *j, const catalog_row *r)
-{
-    switch (labels_key_kind(j->lab)) {
-    case LABELS_PATIENT:
-        return r->rec.patient_id;
-    case LABELS_ACCESSION:
-        return r->rec.accession;
-    case LABELS_SOP:
-        return r->rec.sop_uid;
-    case LABELS_FILE:
-        return fs_base(r->path);
-    }
-    BUG("label key");
-}
-
 static bool collect(void *ctx, const catalog_row *r, err *e)
 {
     split_job *j = ctx;
@@ -107,7 +92,7 @@ static bool collect(void *ctx, const catalog_row *r, err *e)
     t->age = r->rec.age;
     t->shard = r->shard;
     t->row = r->shard_row;
-    t->lab = labels_find(j->lab, label_key(j, r));
+    t->lab = labels_find(j->lab, r);
     return true;
 }
 
@@ -214,11 +199,9 @@ static void fill_row(const split_job *j, const item *t, cohort_row *r)
     r->side = t->side;
     r->view = t->view == VIEW_CC ? 'C' : t->view == VIEW_MLO ? 'M' : 0;
     bool dated = t->day != RECORD_UNKNOWN;
-    r->days_to_cancer =
-        dated && l->diagnosis != INT32_MIN && l->diagnosis >= t->day ? l->diagnosis - t->day : -1;
-    r->days_to_last_negative = dated && l->last_negative != INT32_MIN && l->last_negative >= t->day
-                                   ? l->last_negative - t->day
-                                   : -1;
+    label_times when = labels_times(l, t->day);
+    r->days_to_cancer = when.cancer_lo;
+    r->days_to_last_negative = when.free_days;
     r->exam_day = dated && p->first_day != RECORD_UNKNOWN ? t->day - p->first_day : 0;
     memset(r->y, -1, sizeof r->y);
     memcpy(r->y, t->y, (size_t)j->lc.horizons.n);

@@ -53,9 +53,9 @@ static const char *pixels_of(const item *t)
     return t->pixel_hash;
 }
 
-static const char *label_of(const item *t)
+static const char *person_of(const item *t)
 {
-    return t->lab ? t->lab->key : "";
+    return t->lab ? t->lab->person : "";
 }
 
 /* Join all items that agree in a key; `across` counts joins of different pseudonyms. */
@@ -84,8 +84,7 @@ void split_identities(split_job *j)
     join_equal(j, up, exam_of, &across);
     join_equal(j, up, image_of, &across);
     join_equal(j, up, pixels_of, &across);
-    if (labels_key_kind(j->lab) == LABELS_PATIENT) /* a row (or the map) names one person */
-        join_equal(j, up, label_of, &across);
+    join_equal(j, up, person_of, &across);
     j->who = MEM_ARRAY(person, j->n ? j->n : 1);
     for (int64_t i = 0; i < j->n; i++) {
         int64_t r = find_root(up, i);
@@ -147,40 +146,30 @@ static bool vendor_wanted(const split_cfg *c, const char *vendor)
     return c->vendors.n == 0;
 }
 
-/* Days from the exam to the cancer, -1 = none from then on. */
-static int64_t days_to_cancer(const item *t)
+/* Exams after a cancer, and those that show it already. What is known only as a range of days is
+ * within the window when all of it is. */
+static reason judge_windows(const split_cfg *c, const label_times *when)
 {
-    const label *l = t->lab;
-    return l->diagnosis == INT32_MIN || l->diagnosis < t->day ? -1 : (int64_t)l->diagnosis - t->day;
-}
-
-/* Exams after a cancer, and those that show it already. */
-static reason judge_windows(const split_cfg *c, const item *t)
-{
-    const label *l = t->lab;
-    if (c->prior_cancer == 0 && ((l->diagnosis != INT32_MIN && l->diagnosis < t->day) ||
-                                 (l->prior != INT32_MIN && l->prior < t->day)))
+    if (c->prior_cancer == 0 && when->before)
         return REASON_PRIOR_CANCER;
-    int64_t days = days_to_cancer(t);
-    if (days >= 0 &&
-        (days < c->detection_days || (c->detection_inclusive && days == c->detection_days)))
+    int64_t last = when->cancer_hi;
+    if (when->cancer_lo >= 0 &&
+        (last < c->detection_days || (c->detection_inclusive && last == c->detection_days)))
         return REASON_WITHIN_DETECTION;
     return REASON_NONE;
 }
 
-/* Classes per horizon from dates. */
-static void classify(const split_job *j, item *t)
+/* Classes per horizon from times. A later diagnosis proves freedom from known cancer up to its day;
+ * a range that holds the horizon's end decides nothing. */
+static void classify(const split_job *j, const label_times *when, int8_t *y)
 {
-    const label *l = t->lab;
-    int64_t to_cancer = days_to_cancer(t);
-    /* a later diagnosis proves freedom from known cancer up to its day */
-    int64_t free_days = to_cancer >= 0                  ? to_cancer
-                        : l->last_negative == INT32_MIN ? -1
-                                                        : (int64_t)l->last_negative - t->day;
     for (int h = 0; h < j->lc.horizons.n; h++) {
         int64_t days = (int64_t)floor(j->lc.horizons.v[h] * 365.25);
-        int64_t need = to_cancer < 0 && days < j->c.followup_days ? j->c.followup_days : days;
-        t->y[h] = to_cancer >= 0 && to_cancer <= days ? 1 : free_days >= need ? 0 : -1;
+        int64_t need = days < j->c.followup_days ? j->c.followup_days : days;
+        if (when->cancer_lo >= 0)
+            y[h] = when->cancer_hi <= days ? 1 : when->cancer_lo > days ? 0 : -1;
+        else
+            y[h] = when->free_days >= need ? 0 : -1;
     }
 }
 
@@ -202,20 +191,21 @@ static reason judge_breast(const split_job *j, item *t)
 /* A ready class wins over the dates, but where dates are given too, their windows hold. */
 static reason judge_label(const split_job *j, item *t)
 {
-    bool ready = j->lc.label[0] != 0;
+    bool ready = labels_ready(j->lab);
     if (!t->lab || (ready && t->lab->cls < 0))
         return REASON_NO_LABEL;
     if (t->lab->conflict)
         return REASON_LABEL_CONFLICT;
-    if (t->day == RECORD_UNKNOWN && !ready)
+    label_times when = labels_times(t->lab, t->day);
+    if (!when.known && !ready)
         return REASON_NO_DATE;
-    reason r = t->day == RECORD_UNKNOWN ? REASON_NONE : judge_windows(&j->c, t);
+    reason r = judge_windows(&j->c, &when);
     if (r != REASON_NONE)
         return r;
     if (ready)
         memset(t->y, t->lab->cls, sizeof t->y);
     else
-        classify(j, t);
+        classify(j, &when, t->y);
     if (t->y[0] < 0)
         return REASON_SHORT_FOLLOWUP;
     return j->lc.level == 1 ? judge_breast(j, t) : REASON_NONE;
@@ -274,13 +264,20 @@ static item **sorted(const split_job *j, bool all, int (*order)(const void *, co
     return p;
 }
 
-/* Whether two images must have one label: of a person where the table is by person, else of an exam
- * or of a breast of it. */
+/* Whether two images must have one label: what the table speaks of decides. */
 static bool one_label(const split_job *j, const item *x, const item *y)
 {
-    if (labels_key_kind(j->lab) == LABELS_PATIENT)
+    switch (labels_scope_of(j->lab)) {
+    case LABELS_OF_PATIENT:
         return x->group == y->group;
-    return !strcmp(x->exam, y->exam) && (j->lc.level == 0 || x->side == y->side);
+    case LABELS_OF_EXAM:
+        return !strcmp(x->exam, y->exam);
+    case LABELS_OF_BREAST:
+        return !strcmp(x->exam, y->exam) && x->side == y->side;
+    case LABELS_OF_IMAGE:
+        return x == y;
+    }
+    BUG("scope of a label");
 }
 
 /* Images of one exam or person whose labels differ are contradictions, not averages. Copies that
@@ -288,7 +285,7 @@ static bool one_label(const split_job *j, const item *x, const item *y)
 static void judge_conflicts(split_job *j)
 {
     int64_t n;
-    bool by_patient = labels_key_kind(j->lab) == LABELS_PATIENT;
+    bool by_patient = labels_scope_of(j->lab) == LABELS_OF_PATIENT;
     item **p = sorted(j, true, by_patient ? by_person : by_exam_view, &n);
     for (int64_t a = 0, b; a < n; a = b) {
         const label *first = NULL;

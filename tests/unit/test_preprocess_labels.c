@@ -25,15 +25,23 @@ static labels *read_table(const char *csv, const char *set)
     return l;
 }
 
+/* The label of an image that has `id` where the table looks for one. */
+static label *find(labels *l, const char *id)
+{
+    catalog_row r = {.path = id};
+    text_copy(r.rec.patient_id, sizeof r.rec.patient_id, id);
+    return labels_find(l, &r);
+}
+
 static void test_values(void **state)
 {
     labels *l = read_table("\xef\xbb\xbfPatient_ID;diagnosis_date;last_negative_date;"
                            "prior_cancer_date;cancer_laterality\n"
                            " A ;20160229;NA;2001-12-31;Left\n\"B;1\";;2018-01-01;;BOTH\nC;;;;r\n",
                            NULL);
-    label *a = labels_find(l, "A"), *b = labels_find(l, "B;1"), *c = labels_find(l, "C");
+    label *a = find(l, "A"), *b = find(l, "B;1"), *c = find(l, "C");
     assert_int_equal(labels_count(l), 3);
-    assert_true(a && b && c && !labels_find(l, "D") && !labels_find(l, ""));
+    assert_true(a && b && c && !find(l, "D") && !find(l, ""));
     assert_int_equal(a->diagnosis, store_day("2016-02-29"));
     assert_int_equal(a->last_negative, INT32_MIN);
     assert_int_equal(a->prior, store_day("2001-12-31"));
@@ -64,8 +72,8 @@ static void test_same_key(void **state)
             second[i]);
         labels *l = read_table(csv, NULL);
         assert_int_equal(labels_count(l), second[i][0] == 'a' ? 3 : 2);
-        assert_int_equal(labels_find(l, "A")->conflict, conflict[i]);
-        assert_false(labels_find(l, "B")->conflict);
+        assert_int_equal(find(l, "A")->conflict, conflict[i]);
+        assert_false(find(l, "B")->conflict);
         assert_int_equal(labels_unused(l), second[i][0] == 'a');
         labels_free(l);
     }
@@ -74,16 +82,18 @@ static void test_same_key(void **state)
 static void test_kinds(void **state)
 {
     static const char csv[] = "patient_id,diagnosis_date,last_negative_date\nA,,\n";
-    static const struct {
-        const char *set;
-        labels_by by;
-    } kind[] = {{NULL, LABELS_PATIENT},
-                {"labels.id=accession", LABELS_ACCESSION},
-                {"labels.id=sop", LABELS_SOP},
-                {"labels.id=file", LABELS_FILE}};
+    static const char *const kind[] = {"labels.id=patient", "labels.id=accession", "labels.id=sop",
+                                       "labels.id=file"};
     for (size_t i = 0; i < COUNT_OF(kind); i++) {
-        labels *l = read_table(csv, kind[i].set);
-        assert_int_equal(labels_key_kind(l), kind[i].by);
+        labels *l = read_table(csv, kind[i]);
+        catalog_row r = {.path = i == 3 ? "x/A" : "x/B"};
+        text_copy(r.rec.patient_id, sizeof r.rec.patient_id, i == 0 ? "A" : "B");
+        text_copy(r.rec.accession, sizeof r.rec.accession, i == 1 ? "A" : "B");
+        text_copy(r.rec.sop_uid, sizeof r.rec.sop_uid, i == 2 ? "A" : "B");
+        label *f = labels_find(l, &r);
+        assert_non_null(f);
+        assert_string_equal(f->person, i == 0 ? "A" : "");
+        assert_int_equal(labels_scope_of(l), i == 0 ? LABELS_OF_PATIENT : LABELS_OF_EXAM);
         labels_free(l);
     }
     char set[160];
@@ -92,11 +102,11 @@ static void test_kinds(void **state)
     OK(fs_write(set, map, strlen(map), e));
     snprintf(set, sizeof set, "labels.id=map:%s/map.csv", dir);
     labels *l = read_table(csv, set);
-    assert_int_equal(labels_key_kind(l), LABELS_PATIENT);
-    assert_ptr_equal(labels_find(l, "raw1"), labels_find(l, "raw2"));
-    assert_non_null(labels_find(l, "raw1"));
-    assert_null(labels_find(l, "raw3")); /* mapped to nothing */
-    assert_null(labels_find(l, "A"));    /* the key itself is not an identifier */
+    assert_int_equal(labels_scope_of(l), LABELS_OF_PATIENT);
+    assert_ptr_equal(find(l, "raw1"), find(l, "raw2"));
+    assert_non_null(find(l, "raw1"));
+    assert_null(find(l, "raw3")); /* mapped to nothing */
+    assert_null(find(l, "A"));    /* the key itself is not an identifier */
     labels_free(l);
 }
 
@@ -104,9 +114,9 @@ static void test_kinds(void **state)
 static void test_columns(void **state)
 {
     labels *l = read_table("patient_id,y\nA,1\nB,NA\n", "labels.label=y");
-    assert_int_equal(labels_find(l, "A")->cls, 1);
-    assert_int_equal(labels_find(l, "B")->cls, -1);
-    assert_int_equal(labels_find(l, "A")->diagnosis, INT32_MIN);
+    assert_int_equal(find(l, "A")->cls, 1);
+    assert_int_equal(find(l, "B")->cls, -1);
+    assert_int_equal(find(l, "A")->diagnosis, INT32_MIN);
     labels_free(l);
     labels_cfg c = bind("labels.label=z");
     err e = {0};
@@ -123,7 +133,7 @@ static void test_optional(void **state)
                    "A,,,north,2,train,2.5\nB,,,south,,dev,\n"
                    "C,,,south,3,test,1\nC,,,north,,dev,1\nD,,,,,,1\nD,,,,,,2\n",
                    NULL);
-    label *a = labels_find(l, "A"), *b = labels_find(l, "B"), *c = labels_find(l, "C");
+    label *a = find(l, "A"), *b = find(l, "B"), *c = find(l, "C");
     assert_true(labels_has_split(l));
     assert_string_equal(labels_word(l, a->site), "north");
     assert_string_equal(labels_word(l, a->density), "2");
@@ -133,11 +143,11 @@ static void test_optional(void **state)
     assert_string_equal(labels_word(l, c->site), "north"); /* first in byte order */
     assert_string_equal(labels_word(l, c->density), "3");
     assert_true(c->split_conflict && !c->conflict && !a->split_conflict);
-    assert_true(labels_find(l, "D")->conflict);
+    assert_true(find(l, "D")->conflict);
     labels_free(l);
     l = read_table("patient_id,diagnosis_date,last_negative_date\nA,,\n", NULL);
     assert_false(labels_has_split(l));
-    assert_string_equal(labels_word(l, labels_find(l, "A")->site), "");
+    assert_string_equal(labels_word(l, find(l, "A")->site), "");
     labels_free(l);
     static const char bad[] = "patient_id,diagnosis_date,last_negative_date,weight\nA,,,0\n";
     labels_cfg lc = bind(NULL);
