@@ -1,10 +1,15 @@
 // Lossy JPEG frames (ITU-T T.81 processes 1 to 12, 8 and 12 bit) through DCMTK's own copies of the
-// IJG library, which print nothing and report by status and by warnings that the shim counts.
+// IJG library, which print nothing and report by status and by warnings that the shim counts. And
+// whole files through DCMTK's codecs, against which ours are measured.
 #include "dicom/codec.h"
 #include "dicom/dcmtk_shim.h"
 
 #include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dcrledrg.h>
+#include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmjpeg/djcparam.h>
+#include <dcmtk/dcmjpeg/djdecode.h>
 #include <dcmtk/dcmjpeg/djdijg12.h>
 #include <dcmtk/dcmjpeg/djdijg8.h>
 
@@ -55,5 +60,32 @@ codec_status jpeg_lossy_decode(const uint8_t *src, size_t len, int rows, int col
         return s;
     } catch (...) {
         return CODEC_BROKEN;
+    }
+}
+
+bool dcm_decode_all(const void *data, size_t len, uint16_t *dst, size_t n)
+{
+    try {
+        dcm_init();
+        DJDecoderRegistration::registerCodecs(); // later calls do nothing
+        DcmRLEDecoderRegistration::registerCodecs();
+        DcmFileFormat file;
+        DcmInputBufferStream stream;
+        stream.setBuffer(data, static_cast<offile_off_t>(len));
+        stream.setEos();
+        file.transferInit();
+        if (file.read(stream, EXS_Unknown, EGL_noChange, DCM_MaxReadLength).bad())
+            return false;
+        file.transferEnd();
+        const Uint16 *words = nullptr;
+        unsigned long count = 0;
+        if (file.getDataset()->chooseRepresentation(EXS_LittleEndianExplicit, nullptr).bad() ||
+            file.getDataset()->findAndGetUint16Array(DCM_PixelData, words, &count).bad() ||
+            !words || count < n)
+            return false;
+        memcpy(dst, words, n * sizeof(*dst));
+        return true;
+    } catch (...) {
+        return false;
     }
 }

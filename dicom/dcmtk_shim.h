@@ -51,6 +51,10 @@ const dcm_item *dcm_child(const dcm_item *item, uint16_t group, uint16_t element
 bool dcm_words(const dcm_item *item, uint16_t group, uint16_t element, const uint16_t **words,
                size_t *bytes);
 
+/* A whole file by DCMTK and its own codecs alone, as the measure of ours: dst[n] gets the first n
+ * 16-bit samples. False when DCMTK cannot, or the image does not hold them. */
+bool dcm_decode_all(const void *data, size_t len, uint16_t *dst, size_t n);
+
 #ifdef __cplusplus
 }
 #endif

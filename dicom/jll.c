@@ -4,9 +4,12 @@
  * even when it ends in a well-formed EOI. */
 #include "dicom/codec.h"
 
+#include "core/mem.h"
+
 #include <string.h>
 
-#define LOOKUP_BITS 12
+#define LOOKUP_BITS 12   /* four of them fit into what a refill leaves */
+#define DIFF_BITS   32   /* most bits of one difference: a code of 16, 16 beside it */
 #define MARKERS_MAX 1000 /* segments before the scan; more is an attack */
 
 enum {
@@ -28,17 +31,19 @@ enum {
 typedef struct huffman {
     bool set;
     uint8_t values[256];
-    int count;
-    int32_t max_code[18]; /* largest code of each length, -1 = none */
+    int32_t max_code[17]; /* largest code of each length, -1 = none */
     int32_t first_code[17], first_value[17];
-    uint16_t lookup[1 << LOOKUP_BITS]; /* length << 8 | category; 0 = longer */
+    /* what the next bits mean: difference << 16 | bits of code and difference; 0 = more bits */
+    uint32_t lookup[1 << LOOKUP_BITS];
 } huffman;
 
+/* Bits of one interval without the stuffed zeros. Behind its end lie zeros for a whole line, so the
+ * end is looked for once per line only. */
 typedef struct bits {
-    const uint8_t *p, *end;
-    uint64_t hold; /* the next bits, left-aligned */
-    int n;         /* how many of them are from the stream */
-    bool marker;   /* p stands at a marker or the end: no more data */
+    const uint8_t *p; /* first byte that is not wholly in hold */
+    uint64_t hold;    /* the next bits, left-aligned */
+    unsigned n;       /* how many of them count */
+    bool bad;         /* a code was met that is not in the table */
 } bits;
 
 typedef struct jll {
@@ -109,6 +114,26 @@ bool jpeg_sniff(const uint8_t *src, size_t len, jpeg_head *out)
     return false;
 }
 
+/* The difference that `extra` bits stand for in a category, annex H.1.2.2. */
+static unsigned extend(unsigned category, unsigned extra)
+{
+    if (category == 0 || category == 16)
+        return category ? 32768 : 0;
+    return extra < 1u << (category - 1) ? extra - (1u << category) + 1 : extra;
+}
+
+/* All continuations of one code in the table of the next bits. */
+static void fill_lookup(huffman *h, unsigned code, unsigned length, unsigned category)
+{
+    unsigned extra = category < 16 ? category : 0, used = length + extra;
+    if (used > LOOKUP_BITS)
+        return;
+    unsigned spare = LOOKUP_BITS - used;
+    for (unsigned v = 0; v < 1u << extra; v++)
+        for (unsigned i = 0; i < 1u << spare; i++)
+            h->lookup[(code << extra | v) << spare | i] = extend(category, v) << 16 | used;
+}
+
 /* Annex C: the codes of each length follow one another. */
 static bool build_table(huffman *h, const uint8_t counts[16])
 {
@@ -121,13 +146,11 @@ static bool build_table(huffman *h, const uint8_t counts[16])
         for (int i = 0; i < counts[l - 1]; i++, code++, k++) {
             if (code >= 1 << l || h->values[k] > 16)
                 return false;
-            for (int pad = 0; l <= LOOKUP_BITS && pad < 1 << (LOOKUP_BITS - l); pad++)
-                h->lookup[(code << (LOOKUP_BITS - l)) + pad] = (uint16_t)(l << 8 | h->values[k]);
+            fill_lookup(h, (unsigned)code, (unsigned)l, h->values[k]);
         }
         h->max_code[l] = counts[l - 1] ? code - 1 : -1;
         code <<= 1;
     }
-    h->max_code[17] = INT32_MAX;
     h->set = k > 0;
     return h->set;
 }
@@ -146,7 +169,6 @@ static bool read_tables(jll *j, size_t n)
             return false;
         memset(h->values, 0, sizeof(h->values));
         memcpy(h->values, p + 17, (size_t)total);
-        h->count = total;
         if (!build_table(h, p + 1))
             return false;
         p += 17 + total;
@@ -208,139 +230,172 @@ static codec_status read_headers(jll *j, int rows, int cols)
     return CODEC_BROKEN;
 }
 
-static void refill(bits *b)
+/* Copies the scan from *at up to the next marker or the end, leaving out the zero behind each 0xFF,
+ * and puts `slack` zeros behind it. Returns the bytes copied. */
+static size_t take_interval(const jll *j, size_t *at, size_t slack, uint8_t *to)
 {
-    while (b->n <= 56) {
-        if (b->marker || b->p >= b->end) {
-            b->marker = true;
-            return;
-        }
-        unsigned c = *b->p;
-        if (c == 0xFF) {
-            if (b->p + 1 >= b->end || b->p[1] != 0) {
-                b->marker = true;
-                return;
-            }
-            b->p++;
-        }
-        b->p++;
-        b->hold |= (uint64_t)c << (56 - b->n);
-        b->n += 8;
+    const uint8_t *p = j->src + *at, *end = j->src + j->len;
+    uint8_t *out = to;
+    while (p < end) {
+        const uint8_t *mark = memchr(p, 0xFF, (size_t)(end - p));
+        bool stuffed = mark && end - mark >= 2 && mark[1] == 0;
+        size_t n = (size_t)((mark ? mark : end) - p) + stuffed;
+        memcpy(out, p, n);
+        out += n;
+        p += n + stuffed;
+        if (!stuffed)
+            break;
     }
+    memset(out, 0, slack);
+    *at = (size_t)(p - j->src);
+    return (size_t)(out - to);
 }
 
-/* The next difference (annex H.1.2.2); false when the bits run out or form no code. */
-static bool difference(bits *b, const huffman *h, int *out)
+/* At least 56 bits in hold. */
+static inline bits refill(bits b)
 {
-    if (b->n < 32)
-        refill(b);
-    unsigned entry = h->lookup[b->hold >> (64 - LOOKUP_BITS)];
-    int length = (int)(entry >> 8), category = (int)(entry & 255);
-    if (entry == 0) {
-        length = LOOKUP_BITS + 1;
-        int32_t code = (int32_t)(b->hold >> (64 - length));
-        while (length <= 16 && code > h->max_code[length]) {
-            length++;
-            code = (int32_t)(b->hold >> (64 - length));
-        }
-        if (length > 16 || code < h->first_code[length])
-            return false;
-        category = h->values[h->first_value[length] + code - h->first_code[length]];
-    }
-    int extra = category < 16 ? category : 0;
-    if (length + extra > b->n)
-        return false;
-    b->hold <<= length;
-    *out = category == 16 ? 32768 : 0;
-    if (extra > 0) {
-        int v = (int)(b->hold >> (64 - extra));
-        *out = v < 1 << (extra - 1) ? v - (1 << extra) + 1 : v;
-        b->hold <<= extra;
-    }
-    b->n -= length + extra;
-    return true;
+    const uint8_t *p = b.p;
+    uint64_t next = (uint64_t)p[0] << 56 | (uint64_t)p[1] << 48 | (uint64_t)p[2] << 40 |
+                    (uint64_t)p[3] << 32 | (uint64_t)p[4] << 24 | (uint64_t)p[5] << 16 |
+                    (uint64_t)p[6] << 8 | p[7];
+    b.hold |= next >> b.n;
+    b.p += (63 - b.n) >> 3;
+    b.n |= 56;
+    return b;
 }
 
-/* Between intervals: fewer than 8 padding bits, then RSTm. */
-static bool take_restart(bits *b, int m)
+/* A difference that the table of the next bits does not know. */
+static bits long_difference(bits b, const huffman *h, unsigned *diff)
 {
-    refill(b);
-    if (!b->marker || b->n >= 8 || b->end - b->p < 2)
-        return false;
-    while (b->end - b->p > 2 && b->p[0] == 0xFF && b->p[1] == 0xFF)
-        b->p++;
-    if (b->p[0] != 0xFF || b->p[1] != M_RST0 + m)
-        return false;
-    b->p += 2;
-    b->hold = 0;
-    b->n = 0;
-    b->marker = false;
-    return true;
-}
-
-static int predict(int predictor, int a, int b, int c)
-{
-    switch (predictor) {
-    case 1:
-        return a;
-    case 2:
+    b = refill(b);
+    int length = 1;
+    while (length <= 16 && (int32_t)(b.hold >> (64 - length)) > h->max_code[length])
+        length++;
+    int32_t code = length <= 16 ? (int32_t)(b.hold >> (64 - length)) : -1;
+    *diff = 0;
+    if (code < 0 || code < h->first_code[length]) {
+        b.bad = true;
         return b;
-    case 3:
-        return c;
-    case 4:
-        return a + b - c;
-    case 5:
-        return a + ((b - c) >> 1);
-    case 6:
-        return b + ((a - c) >> 1);
-    default:
-        return (a + b) >> 1;
     }
+    unsigned category = h->values[h->first_value[length] + code - h->first_code[length]];
+    unsigned extra = category < 16 ? category : 0;
+    b.hold <<= length;
+    *diff = extend(category, extra ? (unsigned)(b.hold >> (64 - extra)) : 0);
+    b.hold <<= extra;
+    b.n -= (unsigned)length + extra;
+    return refill(b);
+}
+
+/* The samples of a line from `x` on, one function per predictor: a is the sample to the left, u the
+ * one above, c the one above to the left. A line takes at most DIFF_BITS per sample. */
+#define DEFINE_LINE(number, prediction)                                                            \
+    static bits line_##number(bits b, const huffman *h, uint16_t *row, const uint16_t *up, int x,  \
+                              int cols)                                                            \
+    {                                                                                              \
+        int a = row[x - 1], c = up[x - 1];                                                         \
+        while (x < cols) {                                                                         \
+            b = refill(b);                                                                         \
+            for (int end = cols - x < 4 ? cols : x + 4; x < end; x++) {                            \
+                uint32_t entry = h->lookup[b.hold >> (64 - LOOKUP_BITS)];                          \
+                unsigned diff = entry >> 16;                                                       \
+                const int u = up[x];                                                               \
+                if (entry) {                                                                       \
+                    b.hold <<= entry & 63;                                                         \
+                    b.n -= entry & 63;                                                             \
+                } else {                                                                           \
+                    b = long_difference(b, h, &diff);                                              \
+                }                                                                                  \
+                a = (uint16_t)((unsigned)(prediction) + diff);                                     \
+                row[x] = (uint16_t)a;                                                              \
+                c = u;                                                                             \
+            }                                                                                      \
+        }                                                                                          \
+        (void)c;                                                                                   \
+        return b;                                                                                  \
+    }
+DEFINE_LINE(1, a)
+DEFINE_LINE(2, u)
+DEFINE_LINE(3, c)
+DEFINE_LINE(4, a + u - c)
+DEFINE_LINE(5, a + ((u - c) >> 1))
+DEFINE_LINE(6, u + ((a - c) >> 1))
+DEFINE_LINE(7, (a + u) >> 1)
+
+typedef bits line_fn(bits b, const huffman *h, uint16_t *row, const uint16_t *up, int x, int cols);
+
+/* The first sample of a line, by itself: there is none to its left. */
+static bits first_sample(bits b, const huffman *h, unsigned prediction, uint16_t *to)
+{
+    b = refill(b);
+    uint32_t entry = h->lookup[b.hold >> (64 - LOOKUP_BITS)];
+    unsigned diff = entry >> 16;
+    if (entry) {
+        b.hold <<= entry & 63;
+        b.n -= entry & 63;
+    } else {
+        b = long_difference(b, h, &diff);
+    }
+    *to = (uint16_t)(prediction + diff);
+    return b;
+}
+
+/* Lines first..end-1, which are one interval whose bits are data[n] and zeros behind them. */
+static bool decode_lines(const jll *j, const uint8_t *data, size_t n, int first, int end,
+                         uint16_t *dst)
+{
+    static line_fn *const line_of[8] = {NULL,   line_1, line_2, line_3,
+                                        line_4, line_5, line_6, line_7};
+    const huffman *h = &j->tables[j->table];
+    const int cols = j->head.cols, depth = j->head.precision - j->transform;
+    const size_t total = 8 * n;
+    bits b = {.p = data};
+    size_t used = 0;
+    for (int y = first; y < end; y++) {
+        uint16_t *row = dst + (size_t)y * (size_t)cols, over = 0;
+        /* the first line of an interval is predicted from the left only */
+        const uint16_t *up = y > first ? row - cols : row;
+        b = first_sample(b, h, y > first ? up[0] : 1u << (depth - 1), row);
+        b = (y > first ? line_of[j->predictor] : line_1)(b, h, row, up, 1, cols);
+        used = 8 * (size_t)(b.p - data) - b.n;
+        /* differences are taken modulo 2^16; a sample of more bits comes from a wrong one */
+        for (int x = 0; x < cols; x++)
+            over |= row[x];
+        if (b.bad || used > total || over >> depth)
+            return false;
+    }
+    return total - used < 8; /* padding, no data */
+}
+
+/* Between intervals: fill bytes and RSTm. */
+static bool take_restart(const jll *j, size_t *at, int m)
+{
+    while (j->len - *at > 2 && j->src[*at] == 0xFF && j->src[*at + 1] == 0xFF)
+        ++*at;
+    if (j->len - *at < 2 || j->src[*at] != 0xFF || j->src[*at + 1] != M_RST0 + m)
+        return false;
+    *at += 2;
+    return true;
 }
 
 static codec_status decode_scan(jll *j, uint16_t *dst)
 {
-    const huffman *h = &j->tables[j->table];
     const int cols = j->head.cols, rows = j->head.rows;
-    const int start = 1 << (j->head.precision - j->transform - 1);
-    bits b = {.p = j->src + j->at, .end = j->src + j->len};
-    uint32_t until = j->restart;
-    int marker = 0;
-    bool first = true; /* first line of an interval: predicted from the left */
     if (j->restart && j->restart % (uint32_t)cols != 0)
         return CODEC_BROKEN; /* annex H.1.1: an interval is a whole number of lines */
-    for (int y = 0; y < rows; y++) {
-        uint16_t *row = dst + (size_t)y * (size_t)cols, *up = row - (y ? cols : 0);
-        int diff;
-        if (!difference(&b, h, &diff))
-            return CODEC_DAMAGED;
-        row[0] = (uint16_t)((first ? start : up[0]) + diff);
-        if (first || j->predictor == 1)
-            for (int x = 1; x < cols; x++) {
-                if (!difference(&b, h, &diff))
-                    return CODEC_DAMAGED;
-                row[x] = (uint16_t)(row[x - 1] + diff);
-            }
-        else
-            for (int x = 1; x < cols; x++) {
-                if (!difference(&b, h, &diff))
-                    return CODEC_DAMAGED;
-                row[x] = (uint16_t)(predict(j->predictor, row[x - 1], up[x], up[x - 1]) + diff);
-            }
-        first = false;
-        if (j->restart && (until -= (uint32_t)cols) == 0 && y + 1 < rows) {
-            if (!take_restart(&b, marker))
-                return CODEC_DAMAGED;
-            marker = (marker + 1) & 7;
-            until = j->restart;
-            first = true;
-        }
+    const int lines = j->restart ? (int)(j->restart / (uint32_t)cols) : rows;
+    const size_t slack = (size_t)cols * (DIFF_BITS / 8) + 2 * sizeof(uint64_t);
+    uint8_t *data = mem_alloc(j->len - j->at + slack);
+    bool ok = true;
+    for (int y = 0, m = 0; y < rows && ok; y += lines) {
+        int end = rows - y < lines ? rows : y + lines;
+        size_t n = take_interval(j, &j->at, slack, data);
+        ok = decode_lines(j, data, n, y, end, dst);
+        if (ok && end < rows)
+            ok = take_restart(j, &j->at, m);
+        m = (m + 1) & 7;
     }
-    refill(&b);
-    if (!b.marker || b.n >= 8)
-        return CODEC_DAMAGED; /* data after the last sample */
-    j->at = (size_t)(b.p - j->src);
-    return CODEC_OK;
+    mem_free(data);
+    return ok ? CODEC_OK : CODEC_DAMAGED;
 }
 
 codec_status jll_decode(const uint8_t *src, size_t len, int rows, int cols, uint16_t *dst,
@@ -353,17 +408,12 @@ codec_status jll_decode(const uint8_t *src, size_t len, int rows, int cols, uint
         s = decode_scan(&j, dst);
     if (s != CODEC_OK)
         return s;
-    size_t n, total = (size_t)rows * (size_t)cols;
+    size_t n;
     int marker;
     if (!next_marker(src, len, &j.at, &marker, &n) || marker != M_EOI)
         return CODEC_DAMAGED;
-    const int mask = (1 << j.head.precision) - 1;
-    unsigned over = 0;
-    for (size_t i = 0; i < total; i++) {
-        unsigned v = (unsigned)dst[i] << j.transform;
-        over |= v & ~(unsigned)mask & 0xFFFFu;
-        dst[i] = (uint16_t)v;
-    }
-    /* differences are taken modulo 2^16; a sample beyond the precision comes from a wrong bit */
-    return over ? CODEC_DAMAGED : CODEC_OK;
+    if (j.transform)
+        for (size_t i = 0, total = (size_t)rows * (size_t)cols; i < total; i++)
+            dst[i] = (uint16_t)(dst[i] << j.transform);
+    return CODEC_OK;
 }
