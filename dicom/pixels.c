@@ -377,6 +377,22 @@ static bool has_embedded_overlay(const dcm_item *root)
     return false;
 }
 
+/* All bits that occur. In lanes, which a processor takes at once. */
+static unsigned union_of(const uint16_t *v, size_t n)
+{
+    enum { LANES = 32 };
+    uint16_t lane[LANES] = {0}, all = 0;
+    size_t i = 0;
+    for (; n - i >= LANES; i += LANES)
+        for (int k = 0; k < LANES; k++)
+            lane[k] |= v[i + (size_t)k];
+    for (; i < n; i++)
+        all |= v[i];
+    for (int k = 0; k < LANES; k++)
+        all |= lane[k];
+    return all;
+}
+
 /* BitsStored against what the samples hold: the code stream's precision wins, and unexplained bits
  * above BitsStored mean that the header is wrong. */
 static void settle_bits(job *j, const dcm_item *root, pixels *out)
@@ -389,9 +405,7 @@ static void settle_bits(job *j, const dcm_item *root, pixels *out)
         out->bits_stored = j->precision;
         out->high_bit = j->precision - 1;
     }
-    unsigned all = 0;
-    for (size_t i = 0; i < j->n; i++)
-        all |= out->stored[i];
+    unsigned all = union_of(out->stored, j->n);
     unsigned above = all >> (out->high_bit + 1);
     if (out->is_signed && above) { /* copies of the sign are no data */
         above = 0;

@@ -46,6 +46,47 @@ static void jpeg_widest_difference(void **state)
     free(b.p);
 }
 
+/* Codes of 16 bits with 15 beside them, among short ones: 31 + 3 * 12 bits in a row. The table has
+ * 00000 for category 7 and 0000100000000000 for category 15. */
+static void jpeg_longest_codes(void **state)
+{
+    static const int diff[8] = {100, 20000, 100, -100, 64, -20000, 100, 64};
+    static const uint16_t want[8] = {32868, 52868, 52968, 52868, 52932, 32932, 33032, 33096};
+    uint16_t got[8];
+    int precision;
+    bytes b = {0};
+    put(&b, "\xFF\xD8\xFF\xC3\x00\x0B\x10\x00\x01\x00\x08\x01\x01\x11\x00", 15);
+    put(&b, "\xFF\xC4\x00\x15\x00\0\0\0\0\1\0\0\0\0\0\0\0\0\0\0\1\x07\x0F", 23);
+    put(&b, "\xFF\xDA\x00\x08\x01\x01\x00\x01\x00\x00", 10);
+    bit_writer w = {.b = &b};
+    for (int i = 0; i < 8; i++) {
+        int category = abs(diff[i]) < 128 ? 7 : 15;
+        bit_put(&w, category == 7 ? 0 : 1u << 11, category == 7 ? 5 : 16);
+        bit_put(&w, (unsigned)(diff[i] < 0 ? diff[i] + (1 << category) - 1 : diff[i]), category);
+    }
+    bit_flush(&w);
+    put(&b, "\xFF\xD9", 2);
+    assert_int_equal(jll_decode(b.p, b.n, 1, 8, got, &precision), CODEC_OK);
+    assert_memory_equal(got, want, sizeof(want));
+    free(b.p);
+}
+
+/* A difference that leads out of the precision is a wrong bit, not a sample. */
+static void jpeg_beyond_precision(void **state)
+{
+    uint16_t px[N], got[N];
+    int precision;
+    for (int over = 0; over < 2; over++) {
+        bytes b = {0};
+        fill(px, 12, 0);
+        px[N / 2] = over ? 4096 : 4095;
+        jpeg_encode(&b, px, ROWS, COLS, 12, 1, 0, 0);
+        assert_int_equal(jll_decode(b.p, b.n, ROWS, COLS, got, &precision),
+                         over ? CODEC_DAMAGED : CODEC_OK);
+        free(b.p);
+    }
+}
+
 /* Cut anywhere, with and without a well-formed end: never accepted. */
 static void jpeg_cut(void **state)
 {
@@ -177,11 +218,17 @@ static void rle_headers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(jpeg_round_trip),  cmocka_unit_test(jpeg_widest_difference),
-        cmocka_unit_test(jpeg_cut),         cmocka_unit_test(jpeg_left_over),
-        cmocka_unit_test(jpeg_other_sizes), cmocka_unit_test(jpeg_wrong_byte),
-        cmocka_unit_test(rle_round_trip),   cmocka_unit_test(rle_cut),
+        cmocka_unit_test(jpeg_round_trip),
+        cmocka_unit_test(jpeg_widest_difference),
+        cmocka_unit_test(jpeg_cut),
+        cmocka_unit_test(jpeg_left_over),
+        cmocka_unit_test(jpeg_other_sizes),
+        cmocka_unit_test(jpeg_wrong_byte),
+        cmocka_unit_test(rle_round_trip),
+        cmocka_unit_test(rle_cut),
         cmocka_unit_test(rle_headers),
+        cmocka_unit_test(jpeg_longest_codes),
+        cmocka_unit_test(jpeg_beyond_precision),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
