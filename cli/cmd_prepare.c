@@ -1,10 +1,39 @@
-/* prepare: catalogue -> HDF5 shards of training-ready images. */
+/* prepare: catalogue -> HDF5 shards of training-ready images; its parts, their merge, its plan. */
 #include "cli/cmd.h"
 
 #include "preprocess/prepare.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+static void print_part(const cmd_args *a, const prepare_opts *o, const prepare_result *r)
+{
+    cmd_result(a,
+               json_pack("{s:i, s:i, s:I, s:I, s:I, s:I, s:s}", "part", o->shard_k, "parts",
+                         o->shard_n, "seen", (json_int_t)r->seen, "kept", (json_int_t)r->kept,
+                         "excluded", (json_int_t)r->excluded, "failed", (json_int_t)r->failed,
+                         "prepare_id", r->config_id),
+               "part %d/%d: %" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
+               " failed (prepare id %s)\nnext, when all %d parts are done: mammovit prepare %s -c "
+               "CONFIG --merge\n",
+               o->shard_k, o->shard_n, r->seen, r->kept, r->excluded, r->failed, r->config_id,
+               o->shard_n, o->store);
+}
+
+static void print_store(const cmd_args *a, const prepare_opts *o, const prepare_result *r,
+                        const char *sizes)
+{
+    cmd_result(
+        a,
+        json_pack("{s:I, s:I, s:I, s:I, s:s}", "seen", (json_int_t)r->seen, "kept",
+                  (json_int_t)r->kept, "excluded", (json_int_t)r->excluded, "failed",
+                  (json_int_t)r->failed, "prepare_id", r->config_id),
+        "%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
+        " failed (%s pixels, prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
+        "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
+        r->seen, r->kept, r->excluded, r->failed, sizes, r->config_id, o->store, o->store,
+        o->store);
+}
 
 static bool prepare(cmd_args *a, err *e)
 {
@@ -16,6 +45,7 @@ static bool prepare(cmd_args *a, err *e)
         .shard_k = a->shard_k,
         .shard_n = a->shard_n,
         .force = a->force,
+        .merge = cmd_value(a, "--merge") != NULL,
     };
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
     if (!prepare_sizes(a->config, &n, h, w, e) || !prepare_run(&o, &r, e))
@@ -24,30 +54,32 @@ static bool prepare(cmd_args *a, err *e)
     text_init(&sizes);
     for (int i = 0; i < n; i++)
         text_addf(&sizes, "%s%dx%d", i ? ", " : "", h[i], w[i]);
-    cmd_result(
-        a,
-        json_pack("{s:I, s:I, s:I, s:I, s:s}", "seen", (json_int_t)r.seen, "kept",
-                  (json_int_t)r.kept, "excluded", (json_int_t)r.excluded, "failed",
-                  (json_int_t)r.failed, "prepare_id", r.config_id),
-        "%" PRId64 " files: %" PRId64 " kept, %" PRId64 " excluded, %" PRId64
-        " failed (%s pixels, prepare id %s)\nreasons: %s/exclusions.csv, counts: %s/flow.json\n"
-        "next: mammovit split %s --labels CLINICAL.csv -c CONFIG -o COHORT.h5\n",
-        r.seen, r.kept, r.excluded, r.failed, sizes.s, r.config_id, o.store, o.store, o.store);
+    if (o.shard_n > 1)
+        print_part(a, &o, &r);
+    else
+        print_store(a, &o, &r, sizes.s);
     text_release(&sizes);
     a->status = a->strict && r.failed ? 1 : 0;
     return true;
 }
 
+static const cmd_opt opts[] = {
+    {"--merge", NULL, "join the finished parts that --shard k/n left in the store"},
+    {NULL, NULL, NULL},
+};
 const cmd cmd_prepare = {
     .verb = "prepare",
-    .usage = "prepare STORE -c CONFIG",
+    .usage = "prepare STORE -c CONFIG [--shard k/n] [--merge]",
     .summary = "decode, judge, window, orient, crop and resize the images",
     .help =
         "Takes every image of the catalogue through the technical exclusion table and the pixel "
         "pipeline,\nand writes the accepted ones as HDF5 shards below STORE/prep. Every file "
         "gets an outcome.\nKilled at any moment, the same command again continues and ends with "
-        "the same bytes.",
+        "the same bytes. With --shard\nk/n (k from 0) many machines share the work, each on its "
+        "own part; --merge then packs what they\nmade into the shards that one machine would "
+        "have written.",
     .fn = prepare,
+    .opts = opts,
     .foreign_bytes = true,
     .min_words = 1,
     .max_words = 1,

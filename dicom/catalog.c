@@ -14,7 +14,7 @@
 
 struct catalog {
     db *d;
-    char *select; /* of catalog_each */
+    char *select, *select_one, *outline; /* of catalog_each, catalog_read, catalog_outline */
 };
 
 static const char schema[] =
@@ -29,7 +29,11 @@ static const char schema[] =
     "CREATE INDEX IF NOT EXISTS file_order ON"
     " file(patient, exam_day, side, view, image, path);"
     "CREATE INDEX IF NOT EXISTS prepared_file ON prepared(file);"
-    "CREATE INDEX IF NOT EXISTS reason_file ON reason(file);";
+    "CREATE INDEX IF NOT EXISTS reason_file ON reason(file);"
+    "CREATE INDEX IF NOT EXISTS prepared_shard ON prepared(config_id, shard, shard_row);"
+    "CREATE TABLE IF NOT EXISTS shard(config_id TEXT NOT NULL, number INTEGER NOT NULL,"
+    " h INTEGER NOT NULL, w INTEGER NOT NULL, sha256 TEXT NOT NULL, bytes INTEGER NOT NULL,"
+    " n INTEGER NOT NULL, PRIMARY KEY(config_id, number, h, w)) WITHOUT ROWID;";
 
 static void add_columns(text *t, const char *prefix, const char *suffix)
 {
@@ -71,6 +75,27 @@ static bool check_format(catalog *c, err *e)
     return ok;
 }
 
+/* The one order of rows: by patient, then as an exam is looked at. */
+#define IN_ORDER " ORDER BY f.patient, f.exam_day, f.side, f.view, f.image, f.path, f.id"
+
+/* Rows with their outcome under config ?1: whole, or what an outline needs. */
+static char *select_of(const char *which, bool whole)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "SELECT f.id, f.root");
+    if (whole) {
+        text_add(&t, ", f.path, f.scan_reason, f.patient, f.exam, f.image, p.primary_reason,"
+                     " p.shard, p.shard_row, p.file_hash, p.pixel_hash, f.facts");
+        add_columns(&t, " f.", "");
+    } else {
+        text_add(&t, ", f.facts, p.primary_reason");
+    }
+    text_addf(&t, " FROM file f LEFT JOIN prepared p ON p.file = f.id AND p.config_id = ?1 %s",
+              which);
+    return text_take(&t);
+}
+
 catalog *catalog_open_file(const char *path, bool write, err *e)
 {
     if (!write && !fs_exists(path)) {
@@ -78,16 +103,9 @@ catalog *catalog_open_file(const char *path, bool write, err *e)
         return NULL;
     }
     catalog *c = MEM_NEW(catalog);
-    text t;
-    text_init(&t);
-    text_add(&t, "SELECT f.id, f.root, f.path, f.scan_reason, f.patient, f.exam, f.image,"
-                 " p.primary_reason, p.shard, p.shard_row, p.file_hash, p.pixel_hash");
-    add_columns(&t, " f.", "");
-    text_add(&t, " FROM file f LEFT JOIN prepared p ON p.file = f.id AND p.config_id = ?1"
-                 " WHERE f.gone = 0 ORDER BY f.patient, f.exam_day, f.side, f.view, f.image,"
-                 " f.path, f.id");
-    c->select = text_take(&t);
-    text_release(&t);
+    c->select = select_of("WHERE f.gone = 0" IN_ORDER, true);
+    c->select_one = select_of("WHERE f.id = ?2", true);
+    c->outline = select_of("WHERE f.gone = 0" IN_ORDER, false);
     c->d = db_open(path, write, e);
     if (c->d && (!write || create_tables(c, e)) && check_format(c, e))
         return c;
@@ -110,6 +128,8 @@ void catalog_close(catalog *c)
         return;
     db_close(c->d);
     mem_free(c->select);
+    mem_free(c->select_one);
+    mem_free(c->outline);
     mem_free(c);
 }
 
@@ -185,9 +205,10 @@ static bool read_row(catalog *c, db_stmt *s, const char *config_id, catalog_row 
     row->shard_row = row->prepared ? (int)db_i64(s, 9) : -1;
     text_copy(row->file_hash, sizeof(row->file_hash), db_text(s, 10));
     text_copy(row->pixel_hash, sizeof(row->pixel_hash), db_text(s, 11));
+    text_copy(row->facts, sizeof(row->facts), db_text(s, 12));
     record_clear(&row->rec);
     for (int i = 0; i < record_columns(); i++)
-        if (!record_column_parse(&row->rec, i, db_text(s, 12 + i), e))
+        if (!record_column_parse(&row->rec, i, db_text(s, 13 + i), e))
             return err_wrap(e, "catalogue row %lld", (long long)row->id);
     return !row->prepared || add_reasons(c, config_id, row, e);
 }
@@ -210,6 +231,47 @@ bool catalog_each(catalog *c, const char *config_id, catalog_visit *fn, void *ct
     if (got < 0) /* a visit that stopped early must not keep the table open */
         (void)!db_prepare(c->d, c->select, NULL);
     return got == 0;
+}
+
+bool catalog_outline(catalog *c, const char *config_id, catalog_line_visit *fn, void *ctx, err *e)
+{
+    db_stmt *s = db_prepare(c->d, c->outline, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, config_id);
+    int got;
+    while ((got = db_step(s, e)) == 1) {
+        catalog_line line = {.id = db_i64(s, 0),
+                             .root = db_text(s, 1),
+                             .facts = db_text(s, 2),
+                             .prepared = !db_is_null(s, 3),
+                             .primary = reason_find(db_text(s, 3))};
+        if (!fn(ctx, &line, e)) {
+            got = -1;
+            break;
+        }
+    }
+    if (got < 0)
+        (void)!db_prepare(c->d, c->outline, NULL);
+    return got == 0;
+}
+
+bool catalog_read(catalog *c, const char *config_id, int64_t id, catalog_visit *fn, void *ctx,
+                  err *e)
+{
+    db_stmt *s = db_prepare(c->d, c->select_one, e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, config_id);
+    db_bind_i64(s, 2, id);
+    catalog_row *row = MEM_NEW(catalog_row);
+    int got = db_step(s, e);
+    if (got == 0)
+        err_set(e, ERR_INPUT, "the catalogue has no row %lld", (long long)id);
+    bool ok = got == 1 && read_row(c, s, config_id, row, e) && fn(ctx, row, e);
+    mem_free(row);
+    (void)!db_prepare(c->d, c->select_one, NULL); /* nothing stays open between two reads */
+    return ok;
 }
 
 int64_t catalog_count(catalog *c)

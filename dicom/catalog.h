@@ -21,6 +21,7 @@ typedef struct catalog_row {
     record rec;
     char patient[33], exam[33], image[33]; /* pseudonyms, lower-case hex; "" when not derivable */
     reason scan_reason; /* why scan already gave up; REASON_NONE = a candidate for prepare */
+    char facts[33];     /* hash over all that prepare may have used: another one is another file */
     char file_hash[33], pixel_hash[33];
     /* of the current prepare config, see catalog_prepared_* */
     reason primary;       /* REASON_NONE = kept */
@@ -60,10 +61,50 @@ MUST_CHECK bool catalog_merge(catalog *c, const char *path, err *e);
 typedef bool catalog_visit(void *ctx, const catalog_row *row, err *e);
 MUST_CHECK bool catalog_each(catalog *c, const char *config_id, catalog_visit *fn, void *ctx,
                              err *e);
+/* The same order in outline, for whoever needs to know all rows at once: nothing is parsed. */
+typedef struct catalog_line {
+    int64_t id;
+    const char *root, *facts; /* valid for the call */
+    bool prepared;            /* judged under the config */
+    reason primary;
+} catalog_line;
+typedef bool catalog_line_visit(void *ctx, const catalog_line *line, err *e);
+MUST_CHECK bool catalog_outline(catalog *c, const char *config_id, catalog_line_visit *fn,
+                                void *ctx, err *e);
+/* Visit one row by its number, gone or not. ERR_INPUT when there is none. */
+MUST_CHECK bool catalog_read(catalog *c, const char *config_id, int64_t id, catalog_visit *fn,
+                             void *ctx, err *e);
 int64_t catalog_count(catalog *c); /* rows that catalog_each visits; -1 = unreadable */
 /* Record the outcome of one image under a prepare config, inside the caller's transaction. */
 MUST_CHECK bool catalog_set_prepared(catalog *c, const char *config_id, const catalog_row *row,
                                      err *e);
+/* Drop every outcome and shard of a prepare config, inside the caller's transaction. */
+MUST_CHECK bool catalog_forget_prepared(catalog *c, const char *config_id, err *e);
+
+/* ---- shards: what is recorded about each file of a preparation, from its commit on */
+typedef struct catalog_shard {
+    int number, h, w;
+    char sha256[65]; /* "" = not recorded: written before shards were recorded */
+    int64_t bytes, n;
+} catalog_shard;
+/* Insert or replace, inside the caller's transaction. */
+MUST_CHECK bool catalog_put_shard(catalog *c, const char *config_id, const catalog_shard *s,
+                                  err *e);
+/* Those recorded for a config, by number, height, width; none in a catalogue of before. *out is
+ * owned by the caller (mem_free). */
+MUST_CHECK bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int *n,
+                               err *e);
+/* Numbers of all shards that an outcome of the config names or that are recorded, ascending; *out
+ * is owned by the caller (mem_free). */
+MUST_CHECK bool catalog_shard_numbers(catalog *c, const char *config_id, int **out, int *n, err *e);
+/* The rows of one shard by place, gone files included. */
+typedef struct catalog_place {
+    int64_t id;
+    int row;
+    char image[33], pixel_hash[33], file_hash[33];
+} catalog_place;
+MUST_CHECK bool catalog_shard_rows(catalog *c, const char *config_id, int number,
+                                   catalog_place **out, int *n, err *e);
 MUST_CHECK bool catalog_begin(catalog *c, err *e);
 MUST_CHECK bool catalog_commit(catalog *c, err *e);
 /* Deterministic text export (CSV) for comparing two catalogues: pseudonyms, facts that identify

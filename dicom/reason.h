@@ -82,7 +82,8 @@
     X(V, NO_SPACING, "the pixel size is not recorded, and the canvas is in millimetres")           \
     X(V, CANVAS_CUT, "the breast is larger than the canvas")                                       \
     X(M, METAL_CLIP, "a small metal clip or marker in the breast")                                 \
-    X(M, PACEMAKER, "a large metal object in the breast")
+    X(M, PACEMAKER, "a large metal object in the breast")                                          \
+    X(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")
 
 typedef enum reason {
     REASON_NONE = 0,

@@ -138,6 +138,14 @@ char *prepare_shard_path(const char *store, const char *id, int h, int w, int nu
     return text_take(&t);
 }
 
+char *prepare_shard_in(const char *folder, int h, int w, int number)
+{
+    text t;
+    text_init(&t);
+    text_addf(&t, "%s/%dx%d/%05d.h5", folder, h, w, number);
+    return text_take(&t);
+}
+
 void prepare_yaml(const cfg *c, text *out)
 {
     const cfg_group *groups[] = {&prepare_options, &exclude_options, NULL};
@@ -305,6 +313,7 @@ bool prepare_failed(reason r)
     switch (r) {
     case REASON_IO_UNREADABLE:
     case REASON_IO_TRUNCATED:
+    case REASON_IO_LOST:
     case REASON_DECODER_CRASH:
     case REASON_DECODER_LIMIT:
     case REASON_TS_UNSUPPORTED:

@@ -25,6 +25,9 @@ MUST_CHECK bool prepare_sizes(const cfg *c, int *n, int *h, int *w, err *e);
 /* STORE/prep/<id>/<HxW>/NNNNN.h5; owned by the caller (mem_free). */
 char *prepare_shard_path(const char *store, const char *id, int h, int w, int number);
 
+/* FOLDER/<HxW>/NNNNN.h5, the same inside the folder of one preparation or part. */
+char *prepare_shard_in(const char *folder, int h, int w, int number);
+
 /* ERR_CONFIG names a size or a combination of keys that cannot work. Call before the rest. */
 MUST_CHECK bool prepare_check(const cfg *c, err *e);
 
@@ -60,12 +63,16 @@ typedef struct prepare_opts {
     const char *store;
     const cfg *config;
     int threads;
-    int shard_k, shard_n;
+    int shard_k, shard_n; /* 0, 1 = everything; otherwise one part, kept apart until the merge */
     bool force;
+    bool merge; /* join the finished parts instead of decoding */
 } prepare_opts;
 typedef struct prepare_result {
-    int64_t seen, kept, excluded, failed;
+    int64_t seen, kept, excluded, failed; /* of the store; of the part with shard_n > 1 */
     char config_id[17];
 } prepare_result;
+/* Resumable. A part takes images number N k/n up to N (k+1)/n of the catalogue's order and writes
+ * below STORE/parts/<id>/k-of-n only; the merge packs what the parts hold into the shards that one
+ * run would have written, byte by byte, and removes the parts. */
 MUST_CHECK bool prepare_run(const prepare_opts *o, prepare_result *out, err *e);
 #endif

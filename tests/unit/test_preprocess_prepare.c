@@ -1,6 +1,6 @@
 /* prepare: config checks, the pure task on DICOM bytes, and the stage: verdicts and books of a
  * small archive, the same bytes for one and four threads and after a SIGKILL at every kind of
- * point. The program runs itself for the stage: test_preprocess_prepare STORE THREADS. */
+ * point. The program runs itself for the stage: test_preprocess_prepare STORE THREADS HOW. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -301,8 +301,8 @@ static void test_task(void **state)
 
 /* ---- the stage ------------------------------------------------------------------------------- */
 
-/* The first run on a store scans, the later ones prepare. */
-static bool stage_run(const char *store, int threads, const cfg *c, err *e)
+/* The first run on a store scans, the later ones prepare: all, part "k/n", or "merge". */
+static bool stage_run(const char *store, int threads, const char *how, const cfg *c, err *e)
 {
     char *archive = fs_join(store, "../archive"), *base = fs_join(store, "catalog.db");
     char *out = fs_join(store, "export.csv");
@@ -315,11 +315,12 @@ static bool stage_run(const char *store, int threads, const cfg *c, err *e)
         scan_opts so = {roots, 1, store, c, threads, 0, 1, false};
         ok = scan_run(&so, &sr, e);
     } else {
-        prepare_opts o = {store, c, threads, 0, 1, false};
+        prepare_opts o = {store, c, threads, 0, 1, false, strcmp(how, "merge") == 0};
+        bool part = sscanf(how, "%d/%d", &o.shard_k, &o.shard_n) == 2;
         ok = prepare_run(&o, &r, e) && r.seen == r.kept + r.excluded + r.failed;
-        if (ok)
+        if (ok && !part)
             cat = catalog_open(store, true, e);
-        ok = cat && catalog_export(cat, r.config_id, out, e);
+        ok = ok && (part || (cat && catalog_export(cat, r.config_id, out, e)));
         catalog_close(cat);
     }
     mem_free(out);
@@ -328,14 +329,14 @@ static bool stage_run(const char *store, int threads, const cfg *c, err *e)
     return ok;
 }
 
-static int stage_main(const char *store, int threads)
+static int stage_main(const char *store, int threads, const char *how)
 {
     err e = {0};
     log_set_level(LOG_ERROR);
     if (!worker_start(tasks, COUNT_OF(tasks), &e))
         return 99;
     cfg *c = config();
-    bool ok = stage_run(store, threads, c, &e);
+    bool ok = stage_run(store, threads, how, c, &e);
     if (!ok)
         fprintf(stderr, "%s\n", e.msg);
     cfg_free(c);
@@ -344,7 +345,7 @@ static int stage_main(const char *store, int threads)
 }
 
 /* Run the stage in a process of its own; returns the wait status. */
-static int stage(const char *store, int threads, const char *kill_at)
+static int stage_how(const char *store, int threads, const char *how, const char *kill_at)
 {
     char n[16];
     int status;
@@ -353,11 +354,16 @@ static int stage(const char *store, int threads, const char *kill_at)
     if (p == 0) {
         if (kill_at)
             setenv("MAMMOVIT_TEST_KILL", kill_at, 1);
-        execl(self, self, store, n, (char *)NULL);
+        execl(self, self, store, n, how, (char *)NULL);
         _exit(127);
     }
     assert_true(p > 0 && waitpid(p, &status, 0) == p);
     return status;
+}
+
+static int stage(const char *store, int threads, const char *kill_at)
+{
+    return stage_how(store, threads, "all", kill_at);
 }
 
 static char *store_path(const char *name)
@@ -394,7 +400,8 @@ static bool hash_one(void *ctx, const fs_entry *f, err *e)
 {
     char sha[65];
     (void)e;
-    if (strncmp(f->relative, "catalog.db", 10) == 0 || strcmp(f->relative, ".lock") == 0)
+    if (strncmp(f->relative, "catalog.db", 10) == 0 || strcmp(f->relative, ".lock") == 0 ||
+        strncmp(f->relative, "progress/", 9) == 0)
         return true;
     if (!fs_sha256_file(f->path, sha, e))
         return false;
@@ -533,12 +540,12 @@ static void test_lost_shard(void **state)
     assert_int_equal(stage(store, 2, NULL), 0);
     char *path = prepare_shard_path(store, id, 512, 416, 1);
     assert_int_equal(unlink(path), 0);
-    prepare_opts o = {store, c, 2, 0, 1, false};
+    prepare_opts o = {store, c, 2, 0, 1, false, false};
     prepare_result r;
     assert_false(prepare_run(&o, &r, &e));
     assert_int_equal(e.code, ERR_MISMATCH);
     assert_string_equal(e.msg, "shard 512x416/00001.h5 is in the catalogue but not in the store; "
-                               "--force prepares everything again");
+                               "mammovit repair makes it again");
     o.force = true;
     e.code = ERR_NONE;
     if (!prepare_run(&o, &r, &e))
@@ -546,10 +553,130 @@ static void test_lost_shard(void **state)
     assert_int_equal(r.kept, KEPT);
     assert_true(fs_exists(path));
     expect_same(store);
-    o.shard_n = 4;
-    assert_false(prepare_run(&o, &r, &e));
-    assert_int_equal(e.code, ERR_USAGE);
     mem_free(path);
+    mem_free(store);
+    cfg_free(c);
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static void must_die(int status, const char *where)
+{
+    if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+        fail_msg("%s: not killed, status %d", where, status);
+}
+
+/* The merge of n parts is what one run writes, whatever n is and wherever somebody was killed. */
+static void test_parts(void **state)
+{
+    (void)state;
+    static const char *const points[] = {
+        NULL,
+        "prepare_mid_shard:2",
+        "prepare_after_shard:2",
+        "prepare_before_db:1",
+        "prepare_in_db:3",
+        "prepare_after_db:2",
+        "merge_before_remove:1",
+        "merge_inside_remove:1",
+    };
+    for (size_t i = 0; i < COUNT_OF(points); i++) {
+        err e = {0};
+        char how[16], *store = fresh("parts");
+        int n = i == 0 ? 1 + (int)COUNT_OF(kinds) : 2 + (int)i % 3; /* also parts without a row */
+        for (int k = n - 1; k >= 0; k--) {
+            snprintf(how, sizeof how, "%d/%d", k, n);
+            if (k == 0 && i >= 1 && i <= 5) { /* in the largest part: most likely to get there */
+                int status = stage_how(store, 2, how, points[i]);
+                if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+                    must_die(status, points[i]);
+            }
+            assert_int_equal(stage_how(store, 1 + k % 2, how, NULL), 0);
+        }
+        if (i > 0)
+            must_die(stage_how(store, 2, "merge", points[i]), points[i]);
+        assert_int_equal(stage_how(store, 2, "merge", NULL), 0);
+        expect_same(store);
+        assert_int_equal(stage_how(store, 2, "merge", NULL), 0); /* again: nothing to do */
+        expect_same(store);
+        assert_true(fs_remove_tree(store, &e));
+        mem_free(store);
+    }
+}
+
+static void expect_fail(const prepare_opts *o, err_code code, const char *message)
+{
+    err e = {0};
+    prepare_result r;
+    assert_false(prepare_run(o, &r, &e));
+    if (e.code != code || !strstr(e.msg, message))
+        fail_msg("%s lacks '%s'", e.msg, message);
+}
+
+static void flip(const char *path, long at)
+{
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    int c = fgetc(f);
+    assert_int_equal(fseek(f, at, SEEK_SET), 0);
+    assert_true(fputc(c ^ 0x10, f) >= 0 && fclose(f) == 0);
+}
+
+static void test_parts_refused(void **state)
+{
+    (void)state;
+    err e = {0};
+    char *store = fresh("refused"), id[17], path[PATH_MAX];
+    cfg *c = config();
+    prepare_id(c, id);
+    prepare_opts merge = {store, c, 1, 0, 1, false, true}, both = {store, c, 1, 0, 3, false, true};
+    expect_fail(&both, ERR_USAGE, "give it without --shard");
+    expect_fail(&merge, ERR_INPUT, "holds no part of this preparation");
+    assert_int_equal(stage_how(store, 1, "1/3", NULL), 0);
+    must_die(stage_how(store, 1, "2/3", "prepare_in_db:1"), "2/3");
+    expect_fail(&merge, ERR_INPUT,
+                "2 of 3 parts are missing: 0/3, 2/3 (not finished); run prepare --shard");
+    assert_int_equal(stage_how(store, 1, "2/3", NULL), 0);
+    assert_int_equal(stage_how(store, 1, "0/3", NULL), 0);
+    /* a damaged shard of a part is named, and that part alone is made again */
+    snprintf(path, sizeof path, "%s/parts/%s/0-of-3/512x416/00000.h5", store, id);
+    flip(path, 5000);
+    expect_fail(&merge, ERR_MISMATCH, "shard 512x416/00000.h5 of part 0/3 is missing or damaged");
+    prepare_opts again = {store, c, 1, 0, 3, true, false};
+    prepare_result r;
+    if (!prepare_run(&again, &r, &e))
+        fail_msg("%s", e.msg);
+    /* a part of another division */
+    snprintf(path, sizeof path, "%s/parts/%s/1-of-2", store, id);
+    assert_true(fs_mkdirs(path, &e));
+    expect_fail(&merge, ERR_INPUT, "parts of two divisions lie in the store");
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(stage_how(store, 1, "merge", NULL), 0);
+    expect_same(store);
+    mem_free(store);
+    cfg_free(c);
+}
+
+/* A row whose facts a later scan changed is not taken from a part that judged it before. */
+static void test_parts_stale(void **state)
+{
+    (void)state;
+    err e = {0};
+    char *store = fresh("stale");
+    cfg *c = config();
+    assert_int_equal(stage_how(store, 1, "0/2", NULL), 0);
+    assert_int_equal(stage_how(store, 1, "1/2", NULL), 0);
+    catalog *cat = catalog_open(store, true, &e);
+    assert_non_null(cat);
+    assert_true(db_exec(catalog_db(cat), "UPDATE file SET facts = 'x' WHERE id = 4", &e));
+    catalog_close(cat);
+    prepare_opts merge = {store, c, 1, 0, 1, false, true};
+    expect_fail(&merge, ERR_INPUT, "no part knows row 4 of the catalogue as it is now");
+    assert_int_equal(stage_how(store, 1, "0/2", NULL), 0);
+    assert_int_equal(stage_how(store, 1, "1/2", NULL), 0);
+    assert_int_equal(stage_how(store, 1, "merge", NULL), 0);
+    expect_same(store);
     mem_free(store);
     cfg_free(c);
 }
@@ -558,9 +685,13 @@ static int setup(void **state)
 {
     (void)state;
     err e = {0};
-    snprintf(dir, sizeof dir, "/tmp/mammovit_prepare_XXXXXX");
-    if (!mkdtemp(dir))
-        return -1;
+    /* in memory where that exists: these programs sync much */
+    snprintf(dir, sizeof dir, "/dev/shm/mammovit_prepare_XXXXXX");
+    if (!mkdtemp(dir)) {
+        snprintf(dir, sizeof dir, "/tmp/mammovit_prepare_XXXXXX");
+        if (!mkdtemp(dir))
+            return -1;
+    }
     char *archive = store_path("archive"), *base = store_path("base");
     write_archive(archive);
     bool ok = fs_mkdirs(base, &e) && stage(base, 2, NULL) == 0;
@@ -580,17 +711,19 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
-    if (argc == 3)
-        return stage_main(argv[1], (int)strtol(argv[2], NULL, 10));
+    if (argc == 4)
+        return stage_main(argv[1], (int)strtol(argv[2], NULL, 10), argv[3]);
     err e = {0};
     if (!realpath(argv[0], self) || !worker_start(tasks, COUNT_OF(tasks), &e))
         return 1;
     log_set_level(LOG_ERROR);
     prepare_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config), cmocka_unit_test(test_task),
-        cmocka_unit_test(test_stage),  cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_kill),   cmocka_unit_test(test_lost_shard),
+        cmocka_unit_test(test_config),      cmocka_unit_test(test_task),
+        cmocka_unit_test(test_stage),       cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_kill),        cmocka_unit_test(test_lost_shard),
+        cmocka_unit_test(test_parts),       cmocka_unit_test(test_parts_refused),
+        cmocka_unit_test(test_parts_stale),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
