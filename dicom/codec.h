@@ -14,6 +14,12 @@
 extern "C" {
 #endif
 
+/* What is believed of a frame, before memory is taken. */
+#define PIXELS_SIDE_MAX  65535
+#define PIXELS_FRAME_MAX (INT64_C(512) << 20) /* samples in one frame */
+#define FRAME_LARGE      ((size_t)64 << 20)   /* bytes */
+#define FRAME_RATIO      400 /* of a larger one: most bytes of samples per byte of code */
+
 typedef enum codec_status {
     CODEC_OK,
     CODEC_DAMAGED,    /* the structure is sound but samples are missing or left over */

@@ -7,17 +7,14 @@
 #include "dicom/codec.h"
 #include "dicom/dcmtk_shim.h"
 #include "dicom/deflated.h"
+#include "dicom/raster.h"
 #include "dicom/tags.h"
 #include "dicom/walk.h"
 
 #include <stdio.h>
 #include <string.h>
 
-#define PIXELS_SIDE_MAX  65535
-#define FRAME_LARGE      ((size_t)64 << 20) /* bytes */
-#define FRAME_RATIO      400 /* of a larger one: most bytes of samples per byte of code */
-#define SECTOR           512 /* bytes */
-#define PIXELS_FRAME_MAX (INT64_C(512) << 20) /* samples in one frame */
+#define SECTOR 512 /* bytes */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "samples are hashed as they lie in memory");
@@ -509,6 +506,8 @@ static reason decode(job *j, bool want_sha256, pixels *out)
 reason pixels_decode(const void *data, size_t len, const record *r, bool want_sha256, arena *a,
                      pixels *out)
 {
+    if (raster_sniff(data, len))
+        return raster_pixels(data, len, r, want_sha256, a, out);
     memset(out, 0, sizeof(*out));
     job j = {.data = data, .r = r, .a = a};
     void *plain = NULL;
@@ -549,9 +548,9 @@ bool pixels_ready(err *e)
 
 const char *pixels_libraries(void)
 {
-    static char line[128];
+    static char line[192];
     if (!line[0])
-        snprintf(line, sizeof(line), "%s, OpenJPEG %s, CharLS %s", dcm_version(), j2k_version(),
-                 jls_version());
+        snprintf(line, sizeof(line), "%s, OpenJPEG %s, CharLS %s, %s", dcm_version(), j2k_version(),
+                 jls_version(), raster_libraries());
     return line;
 }

@@ -83,7 +83,8 @@
     X(V, CANVAS_CUT, "the breast is larger than the canvas")                                       \
     X(M, METAL_CLIP, "a small metal clip or marker in the breast")                                 \
     X(M, PACEMAKER, "a large metal object in the breast")                                          \
-    X(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")
+    X(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")            \
+    X(P, GREY_AS_COLOUR, "a grey image stored as colour with three equal channels")
 
 typedef enum reason {
     REASON_NONE = 0,

@@ -100,7 +100,8 @@ typedef struct record {
     int32_t padding, padding_limit;
 } record;
 
-/* Read the header of a whole DICOM file held in memory; pixel data is skipped, not touched. On
+/* Read the header of a whole DICOM file (or a PNG or TIFF picture, dicom/raster.h) held in memory;
+ * pixel data is skipped, not touched. On
  * failure returns the reason with what could be read in out: IO_UNREADABLE, IO_TRUNCATED (also when
  * the file ends inside its pixel data), NOT_IMAGE, TS_UNSUPPORTED (a header that is itself
  * compressed). Never reads into sequences by accident. Runs in an isolated worker after
@@ -124,8 +125,9 @@ record_view record_view_find(const char *name);
 
 /* A sidecar CSV supplies facts for files whose headers lack them: columns file (base name or
  * relative path) and any of patient_id, study_uid, exam_date, laterality, view, age, modality,
- * manufacturer, row_mm. Its values win over absent ones only; a contradiction with the header is
- * LAT_CONFLICT for the side and ERR_INPUT for the rest. */
+ * manufacturer, row_mm, sop_uid, accession, sex, intent, implant, model; for PNG and TIFF pictures
+ * also bits_stored, photometric, window_center, window_width. Its values win over absent ones only;
+ * a contradiction with the header is LAT_CONFLICT for the side and ERR_INPUT for the rest. */
 typedef struct sidecar sidecar;
 sidecar *sidecar_open(const char *path, err *e);
 void sidecar_free(sidecar *s);

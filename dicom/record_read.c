@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "dicom/dcmtk_shim.h"
 #include "dicom/deflated.h"
+#include "dicom/raster.h"
 #include "dicom/tags.h"
 #include "dicom/views.h"
 #include "dicom/walk.h"
@@ -572,6 +573,8 @@ static bool short_pixels(const walk *w, const void *data, const record *r)
 reason record_read(const void *data, size_t len, record *out)
 {
     walk w;
+    if (raster_sniff(data, len))
+        return raster_record(data, len, out);
     record_clear(out);
     walk_file(data, len, &w);
     text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w.transfer_syntax);

@@ -22,13 +22,13 @@
 
 #define SCAN_BATCH  4096 /* files between two walks of the pipe */
 #define SCAN_COMMIT 512  /* rows per transaction */
-#define SCAN_FACTS  "1"  /* raise when record_read learns something: all headers are read again */
+#define SCAN_FACTS  "2"  /* raise when record_read learns something: all headers are read again */
 #define HASH_MAX    ((size_t)1 << 20)
 
 static const cfg_option table[] = {
     {"scan.sidecar", CFG_TEXT, offsetof(scan_cfg, sidecar), "", 0, 0, NULL, "",
      "CSV with facts that the headers lack: file and any of patient_id, study_uid, exam_date, "
-     "laterality, view, age, modality, manufacturer, row_mm"},
+     "laterality, view, age, modality, manufacturer, row_mm, ... (docs/formats.md 1)"},
     {"scan.seconds", CFG_REAL, offsetof(scan_cfg, seconds), "20", 0.1, 3600, NULL, "s",
      "time limit for reading one header"},
     {"scan.memory_mib", CFG_INT, offsetof(scan_cfg, memory_mib), "512", 64, 65536, NULL, "MiB",

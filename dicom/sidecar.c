@@ -4,7 +4,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/text.h"
-#include "dicom/record.h"
+#include "dicom/raster.h"
 
 #include <ctype.h>
 #include <math.h>
@@ -22,11 +22,24 @@ typedef enum field {
     F_MODALITY,
     F_MANUFACTURER,
     F_ROW_MM,
+    F_SOP_UID,
+    F_ACCESSION,
+    F_SEX,
+    F_INTENT,
+    F_IMPLANT,
+    F_MODEL,
+    F_BITS_STORED, /* from here on for pictures only: what their samples mean */
+    F_PHOTOMETRIC,
+    F_WINDOW_CENTER,
+    F_WINDOW_WIDTH,
     F_COUNT
 } field;
-static const char *const field_names[F_COUNT] = {"patient_id", "study_uid",    "exam_date",
-                                                 "laterality", "view",         "age",
-                                                 "modality",   "manufacturer", "row_mm"};
+static const char *const field_names[F_COUNT] = {
+    "patient_id",  "study_uid",   "exam_date",     "laterality",   "view",
+    "age",         "modality",    "manufacturer",  "row_mm",       "sop_uid",
+    "accession",   "sex",         "intent",        "implant",      "model",
+    "bits_stored", "photometric", "window_center", "window_width",
+};
 #define SPACING_TOLERANCE 0.01 /* relative */
 
 typedef struct row {
@@ -54,12 +67,47 @@ static char side_of(const char *v)
     return text_ieq(v, "B") || text_ieq(v, "both") ? 'B' : 0;
 }
 
+static record_intent intent_of(const char *v)
+{
+    return text_ieq(v, "presentation") || text_ieq(v, "FOR PRESENTATION") ? INTENT_PRESENTATION
+           : text_ieq(v, "processing") || text_ieq(v, "FOR PROCESSING")   ? INTENT_PROCESSING
+                                                                          : INTENT_UNKNOWN;
+}
+
+static char sex_of(const char *v)
+{
+    return text_ieq(v, "F") || text_ieq(v, "female") ? 'F'
+           : text_ieq(v, "M") || text_ieq(v, "male") ? 'M'
+           : text_ieq(v, "O")                        ? 'O'
+                                                     : 0;
+}
+
+static bool check_pixel_facts(const sidecar *s, const row *r, err *e)
+{
+    int64_t bits;
+    double x;
+    const char *const *v = (const char *const *)r->value;
+    if (v[F_BITS_STORED] && (!text_i64(v[F_BITS_STORED], &bits) || bits < 6 || bits > 16))
+        return refuse(s, r, F_BITS_STORED, "must be whole bits from 6 to 16", e);
+    if (v[F_PHOTOMETRIC] && strcmp(v[F_PHOTOMETRIC], "MONOCHROME1") != 0 &&
+        strcmp(v[F_PHOTOMETRIC], "MONOCHROME2") != 0)
+        return refuse(s, r, F_PHOTOMETRIC, "must be MONOCHROME1 or MONOCHROME2", e);
+    if (v[F_WINDOW_CENTER] && (!text_f64(v[F_WINDOW_CENTER], &x) || fabs(x) > 1e6))
+        return refuse(s, r, F_WINDOW_CENTER, "must be a number of stored units", e);
+    if (v[F_WINDOW_WIDTH] && (!text_f64(v[F_WINDOW_WIDTH], &x) || x < 1 || x > 1e6))
+        return refuse(s, r, F_WINDOW_WIDTH, "must be 1 or more stored units", e);
+    if (!v[F_WINDOW_CENTER] != !v[F_WINDOW_WIDTH])
+        return refuse(s, r, F_WINDOW_WIDTH, "and window_center need each other", e);
+    return true;
+}
+
 /* Every value is checked when the table is read, so that a typing error stops the run early. */
 static bool check_row(const sidecar *s, const row *r, err *e)
 {
     int32_t day;
     int64_t age;
     double mm;
+    bool yes;
     const char *const *v = (const char *const *)r->value;
     if (v[F_EXAM_DATE] && !text_date(v[F_EXAM_DATE], &day))
         return refuse(s, r, F_EXAM_DATE, "is no date such as 2024-01-31", e);
@@ -71,10 +119,16 @@ static bool check_row(const sidecar *s, const row *r, err *e)
         return refuse(s, r, F_AGE, "must be whole years from 1 to 130", e);
     if (v[F_ROW_MM] && (!text_f64(v[F_ROW_MM], &mm) || mm <= 0 || mm > 10))
         return refuse(s, r, F_ROW_MM, "must be a pixel size in mm, above 0 and at most 10", e);
+    if (v[F_SEX] && !sex_of(v[F_SEX]))
+        return refuse(s, r, F_SEX, "must be F, M or O", e);
+    if (v[F_INTENT] && intent_of(v[F_INTENT]) == INTENT_UNKNOWN)
+        return refuse(s, r, F_INTENT, "must be presentation or processing", e);
+    if (v[F_IMPLANT] && !text_bool(v[F_IMPLANT], &yes))
+        return refuse(s, r, F_IMPLANT, "must be yes or no", e);
     for (int f = 0; f < F_COUNT; f++)
         if (v[f] && strlen(v[f]) > (f == F_MODALITY ? 16 : 64))
             return refuse(s, r, f, "is too long", e);
-    return true;
+    return check_pixel_facts(s, r, e);
 }
 
 static int by_file(const void *a, const void *b)
@@ -189,13 +243,54 @@ static bool take_numbers(const sidecar *s, const row *r, record *rec, err *e)
         rec->age = (int)age;
     }
     if (r->value[F_ROW_MM] && text_f64(r->value[F_ROW_MM], &mm)) {
-        if (rec->row_mm > 0 && fabs(rec->row_mm / mm - 1) > SPACING_TOLERANCE)
+        /* the resolution of a picture is often a default of the program that wrote it */
+        bool weak = rec->row_mm <= 0 || raster_is(rec);
+        if (!weak && fabs(rec->row_mm / mm - 1) > SPACING_TOLERANCE)
             return refuse(s, r, F_ROW_MM, "contradicts the header of its file", e);
-        if (rec->row_mm <= 0) {
+        if (weak) {
             rec->row_mm = rec->col_mm = mm;
             text_copy(rec->spacing_source, sizeof(rec->spacing_source), "sidecar");
         }
     }
+    return true;
+}
+
+/* Presence of an implant adds up over the sources: one that says no may only not know. */
+static bool take_words(const sidecar *s, const row *r, record *rec, err *e)
+{
+    const char *const *v = (const char *const *)r->value;
+    bool yes;
+    if (v[F_SEX] && rec->sex && rec->sex != sex_of(v[F_SEX]))
+        return refuse(s, r, F_SEX, "contradicts the header of its file", e);
+    if (v[F_INTENT] && rec->intent != INTENT_UNKNOWN && rec->intent != intent_of(v[F_INTENT]))
+        return refuse(s, r, F_INTENT, "contradicts the header of its file", e);
+    if (v[F_SEX])
+        rec->sex = sex_of(v[F_SEX]);
+    if (v[F_INTENT])
+        rec->intent = intent_of(v[F_INTENT]);
+    if (v[F_IMPLANT] && text_bool(v[F_IMPLANT], &yes) && rec->implant != TRI_YES)
+        rec->implant = yes ? TRI_YES : TRI_NO;
+    return take_text(s, r, F_ACCESSION, rec->accession, sizeof(rec->accession), false, e) &&
+           take_text(s, r, F_MODEL, rec->model, sizeof(rec->model), false, e);
+}
+
+/* What the samples of a picture mean; a DICOM file says it itself. */
+static bool take_pixel_facts(const sidecar *s, const row *r, record *rec, err *e)
+{
+    int64_t bits;
+    const char *const *v = (const char *const *)r->value;
+    for (int f = F_BITS_STORED; f < F_COUNT; f++)
+        if (v[f] && !raster_is(rec))
+            return refuse(s, r, f, "is for PNG and TIFF pictures only", e);
+    if (v[F_BITS_STORED] && text_i64(v[F_BITS_STORED], &bits)) {
+        rec->bits_stored = (int)bits;
+        rec->high_bit = rec->bits_stored - 1;
+    }
+    if (v[F_PHOTOMETRIC])
+        text_copy(rec->photometric, sizeof(rec->photometric), v[F_PHOTOMETRIC]);
+    if (v[F_WINDOW_CENTER] && text_f64(v[F_WINDOW_CENTER], &rec->window_center[0]) &&
+        text_f64(v[F_WINDOW_WIDTH], &rec->window_width[0]))
+        rec->n_windows = 1;
     return true;
 }
 
@@ -206,10 +301,13 @@ bool sidecar_apply(const sidecar *s, const char *relative, record *rec, err *e)
         r = find_row(s, fs_base(relative));
     if (!r)
         return true;
-    if (!take_text(s, r, F_PATIENT_ID, rec->patient_id, sizeof(rec->patient_id), false, e) ||
+    if (r->value[F_SOP_UID] && raster_is(rec))
+        rec->sop_uid[0] = '\0'; /* a given identity replaces the one made from the bytes */
+    if (!take_text(s, r, F_SOP_UID, rec->sop_uid, sizeof(rec->sop_uid), false, e) ||
+        !take_text(s, r, F_PATIENT_ID, rec->patient_id, sizeof(rec->patient_id), false, e) ||
         !take_text(s, r, F_STUDY_UID, rec->study_uid, sizeof(rec->study_uid), false, e) ||
         !take_text(s, r, F_MODALITY, rec->modality, sizeof(rec->modality), true, e) ||
-        !take_numbers(s, r, rec, e))
+        !take_numbers(s, r, rec, e) || !take_words(s, r, rec, e) || !take_pixel_facts(s, r, rec, e))
         return false;
     const char *v = r->value[F_MANUFACTURER];
     if (v && rec->manufacturer[0] && strcmp(record_vendor(v), rec->vendor) != 0)

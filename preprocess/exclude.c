@@ -188,6 +188,10 @@ PIXELS_HIT(BITS_LIE)
 {
     return reason_has(&p->notes, REASON_BITS_LIE);
 }
+PIXELS_HIT(GREY_AS_COLOUR)
+{
+    return reason_has(&p->notes, REASON_GREY_AS_COLOUR);
+}
 PIXELS_HIT(NO_SPACING)
 {
     return p->mm_wanted && !p->mm_known;

@@ -50,6 +50,7 @@ typedef enum exclude_action { EXCLUDE_DROP, EXCLUDE_FLAG, EXCLUDE_OFF } exclude_
     X(NO_DATE, no_date, HEADER, flag, "no usable date attribute")                                  \
     X(TS_LIES, ts_lies, PIXELS, flag, "transfer syntax against the bytes")                         \
     X(BITS_LIE, bits_lie, PIXELS, flag, "BitsStored against the values")                           \
+    X(GREY_AS_COLOUR, grey_as_colour, PIXELS, flag, "channels of a PNG or TIFF picture")           \
     X(NO_SPACING, no_spacing, PIXELS, exclude, "pixel size unknown while prepare.fit is mm")       \
     X(BLANK, blank, PIXELS, exclude, "range of the display values")                                \
     X(POLARITY_CONFLICT, polarity_conflict, PIXELS, flag, "(0028,0004) against (2050,0020)")       \

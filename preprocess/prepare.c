@@ -4,6 +4,7 @@
 
 #include "core/fs.h"
 #include "dicom/pixels.h"
+#include "dicom/raster.h"
 #include "preprocess/image.h"
 #include "preprocess/opencv_shim.h"
 #include "preprocess/prepare_cfg.h"
@@ -209,10 +210,11 @@ void *prepare_request(const cfg *c, const record *override_or_null, size_t *len)
 }
 
 /* Facts that a sidecar or the scan may have completed; the description of the pixels stays that of
- * the file itself. */
+ * a DICOM file itself. */
 static void override_apply(record *r, const record *o)
 {
 #define TAKE(field) memcpy(&r->field, &o->field, sizeof r->field)
+    TAKE(sop_uid);
     TAKE(study_uid);
     TAKE(patient_id);
     TAKE(issuer);
@@ -220,7 +222,10 @@ static void override_apply(record *r, const record *o)
     TAKE(exam_day);
     TAKE(date_source);
     TAKE(age);
+    TAKE(sex);
     TAKE(modality);
+    TAKE(intent);
+    TAKE(implant);
     TAKE(view);
     TAKE(view_source);
     TAKE(side);
@@ -231,6 +236,14 @@ static void override_apply(record *r, const record *o)
     TAKE(row_mm);
     TAKE(col_mm);
     TAKE(spacing_source);
+    if (!raster_is(r)) /* a picture does not say what its samples mean */
+        return;
+    TAKE(bits_stored);
+    TAKE(high_bit);
+    TAKE(photometric);
+    TAKE(n_windows);
+    TAKE(window_center);
+    TAKE(window_width);
 #undef TAKE
 }
 

@@ -287,6 +287,53 @@ static void prepared_rows(void **state)
     save("arch/p1/lcc", exam_file("CANARY1", "1.9.1", "1.9.1.1", "CC", "L"));
 }
 
+/* A picture is a row like another; the table says whose it is, and its name comes from its bytes,
+ * not from where it lies. */
+static void pictures(void **state)
+{
+    /* 1 x 1 grey, 8 bit; the second differs in its sample only */
+    static const uint8_t head[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n', 0,    0,    0,
+                                   13,   'I', 'H', 'D', 'R',  0,    0,    0,    1,    0,    0,
+                                   0,    1,   8,   0,   0,    0,    0,    0x3A, 0x7E, 0x9B, 0x55};
+    static const uint8_t one[] = {0,    0, 0, 10, 'I', 'D', 'A', 'T',  0x78, 0xDA, 0x63,
+                                  0x60, 0, 0, 0,  2,   0,   1,   0xE5, 0x27, 0xDE, 0xFC};
+    static const uint8_t tail[] = {0, 0, 0, 0, 'I', 'E', 'N', 'D', 0xAE, 0x42, 0x60, 0x82};
+    static const char *const names[] = {"arch/pic/a.png", "arch/pic/deep/b.png"};
+    err e;
+    scan_result r;
+    char *csv = at("pic.csv"), set[200];
+    for (size_t i = 0; i < 2; i++) {
+        bytes b = {0};
+        put(&b, head, sizeof head);
+        put(&b, one, sizeof one);
+        put(&b, tail, sizeof tail);
+        save(names[i], b);
+    }
+    snprintf(set, sizeof(set), "scan.sidecar=%s", csv);
+    const char *table = "file,patient_id,laterality,view\npic/a.png,CANARY8,L,CC\n";
+    assert_true(fs_write(csv, table, strlen(table), &e));
+    assert_true(run("stp", 2, set, (scan_opts){0}, &r, &e));
+    seen s = rows_of("stp");
+    assert_string_equal(row(&s, "pic/a.png"), " CC L CANARY8 32 32");
+    assert_string_equal(row(&s, "pic/deep/b.png"), "  -  0 32");
+    char *export = export_of("stp"), image[2][33] = {{0}};
+    int n = 0;
+    for (char *line = strtok(export, "\n"); line; line = strtok(NULL, "\n"))
+        if (strstr(line, ",PNG,") && n < 2) {
+            char *exam = strchr(line, ','), *at_image = strchr(exam + 1, ',');
+            memcpy(image[n++], at_image + 1, 32);
+        }
+    assert_int_equal(n, 2);
+    assert_string_equal(image[0], image[1]);
+    mem_free(export);
+    mem_free(csv);
+    for (size_t i = 0; i < 2; i++) {
+        char *p = at(names[i]);
+        assert_int_equal(unlink(p), 0);
+        mem_free(p);
+    }
+}
+
 static void sidecar_is_applied(void **state)
 {
     err e;
@@ -428,13 +475,10 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outcomes),
-        cmocka_unit_test(same_bytes_for_any_threads),
-        cmocka_unit_test(resumes),
-        cmocka_unit_test(prepared_rows),
-        cmocka_unit_test(sidecar_is_applied),
-        cmocka_unit_test(shards),
-        cmocka_unit_test(deadly_headers),
+        cmocka_unit_test(outcomes), cmocka_unit_test(same_bytes_for_any_threads),
+        cmocka_unit_test(resumes),  cmocka_unit_test(prepared_rows),
+        cmocka_unit_test(pictures), cmocka_unit_test(sidecar_is_applied),
+        cmocka_unit_test(shards),   cmocka_unit_test(deadly_headers),
         cmocka_unit_test(errors),
     };
     int failed = cmocka_run_group_tests(tests, setup, teardown);

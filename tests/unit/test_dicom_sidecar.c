@@ -88,6 +88,60 @@ static void contradictions(void **state)
     sidecar_free(s);
 }
 
+/* What the samples of a picture mean, and who it is of, comes from the table alone. */
+static void pictures(void **state)
+{
+    err e;
+    record r;
+    sidecar *s = open_text("file,sop_uid,accession,sex,intent,implant,model,row_mm,bits_stored,"
+                           "photometric,window_center,window_width\n"
+                           "a.png,1.2.3,ACC1,female,FOR PRESENTATION,yes,Dim,0.07,12,MONOCHROME1,"
+                           "2000.5,3000\n"
+                           "b.png,,,,,no,,,,,,\n",
+                           &e);
+    assert_non_null(s);
+    record_clear(&r);
+    text_copy(r.transfer_syntax, sizeof r.transfer_syntax, "PNG");
+    text_copy(r.sop_uid, sizeof r.sop_uid, "raster.00");
+    text_copy(r.photometric, sizeof r.photometric, "MONOCHROME2");
+    r.bits_stored = 16;
+    r.row_mm = r.col_mm = 0.2; /* of a program's default */
+    assert_true(sidecar_apply(s, "a.png", &r, &e));
+    assert_string_equal(r.sop_uid, "1.2.3");
+    assert_string_equal(r.accession, "ACC1");
+    assert_int_equal(r.sex, 'F');
+    assert_int_equal(r.intent, INTENT_PRESENTATION);
+    assert_int_equal(r.implant, TRI_YES);
+    assert_string_equal(r.model, "Dim");
+    assert_float_equal(r.row_mm, 0.07, 0);
+    assert_string_equal(r.spacing_source, "sidecar");
+    assert_int_equal(r.bits_stored, 12);
+    assert_int_equal(r.high_bit, 11);
+    assert_string_equal(r.photometric, "MONOCHROME1");
+    assert_int_equal(r.n_windows, 1);
+    assert_float_equal(r.window_center[0], 2000.5, 0);
+    assert_float_equal(r.window_width[0], 3000, 0);
+    r.implant = TRI_YES; /* one source that knows of an implant is enough */
+    assert_true(sidecar_apply(s, "b.png", &r, &e));
+    assert_int_equal(r.implant, TRI_YES);
+    record_clear(&r);
+    text_copy(r.sop_uid, sizeof r.sop_uid, "1.2.4");
+    assert_false(sidecar_apply(s, "a.png", &r, &e)); /* a DICOM file, whatever its name */
+    assert_non_null(strstr(e.msg, "sop_uid contradicts"));
+    text_copy(r.sop_uid, sizeof r.sop_uid, "1.2.3");
+    assert_false(sidecar_apply(s, "a.png", &r, &e));
+    assert_non_null(strstr(e.msg, "bits_stored is for PNG and TIFF pictures only"));
+    record_clear(&r);
+    r.sex = 'M';
+    assert_false(sidecar_apply(s, "a.png", &r, &e));
+    assert_non_null(strstr(e.msg, "sex contradicts"));
+    record_clear(&r);
+    r.intent = INTENT_PROCESSING;
+    assert_false(sidecar_apply(s, "a.png", &r, &e));
+    assert_non_null(strstr(e.msg, "intent contradicts"));
+    sidecar_free(s);
+}
+
 static void refused(void **state)
 {
     static const struct {
@@ -98,6 +152,13 @@ static void refused(void **state)
         {"file,laterality\na.dcm,X\n", "laterality must be L, R or B"},
         {"file,exam_date\na.dcm,31.1.2020\n", "exam_date is no date"},
         {"file,age\na.dcm,old\n", "age must be whole years"},
+        {"file,sex\na.dcm,x\n", "sex must be"},
+        {"file,intent\na.dcm,x\n", "intent must be"},
+        {"file,implant\na.dcm,perhaps\n", "implant must be yes or no"},
+        {"file,bits_stored\na.png,17\n", "bits_stored must be whole bits"},
+        {"file,photometric\na.png,RGB\n", "photometric must be"},
+        {"file,window_center\na.png,3\n", "need each other"},
+        {"file,window_center,window_width\na.png,3,0\n", "window_width must be"},
         {"file,row_mm\na.dcm,-1\n", "row_mm must be a pixel size"},
         {"file,view\na.dcm,CC\nb.dcm,CC\na.dcm,MLO\n", "lines 2 and 4 are about the same file"},
         {"file,view\n,CC\n", "file is empty"},
@@ -128,6 +189,6 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fills), cmocka_unit_test(contradictions),
-                                       cmocka_unit_test(refused)};
+                                       cmocka_unit_test(pictures), cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
