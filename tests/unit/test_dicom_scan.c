@@ -316,15 +316,15 @@ static void pictures(void **state)
     seen s = rows_of("stp");
     assert_string_equal(row(&s, "pic/a.png"), " CC L CANARY8 32 32");
     assert_string_equal(row(&s, "pic/deep/b.png"), "  -  0 32");
-    char *export = export_of("stp"), image[2][33] = {{0}};
+    char *export = export_of("stp"), name[2][33] = {{0}};
     int n = 0;
     for (char *line = strtok(export, "\n"); line; line = strtok(NULL, "\n"))
         if (strstr(line, ",PNG,") && n < 2) {
             char *exam = strchr(line, ','), *at_image = strchr(exam + 1, ',');
-            memcpy(image[n++], at_image + 1, 32);
+            memcpy(name[n++], at_image + 1, 32);
         }
     assert_int_equal(n, 2);
-    assert_string_equal(image[0], image[1]);
+    assert_string_equal(name[0], name[1]);
     mem_free(export);
     mem_free(csv);
     for (size_t i = 0; i < 2; i++) {
