@@ -480,3 +480,42 @@ bool cohort_check(const cohort *c, bool deep, err *e)
     }
     return true;
 }
+
+/* ---- as text -----------------------------------------------------------------------------------
+ */
+
+void cohort_csv_head(const cohort *c, csv_writer *w)
+{
+    static const char *const head[] = {
+        "image_id", "exam_id", "patient_id",     "laterality",
+        "view",     "split",   "days_to_cancer", "days_to_last_negative",
+        "exam_day", "age",     "vendor",         "device_model",
+        "weight"};
+    for (size_t i = 0; i < COUNT_OF(head); i++)
+        csv_put(w, head[i]);
+    for (int h = 0; h < c->n_horizons; h++) {
+        char name[16];
+        snprintf(name, sizeof name, "y_h%d", h);
+        csv_put(w, name);
+    }
+}
+
+void cohort_csv_row(const cohort *c, const cohort_row *r, csv_writer *w)
+{
+    char side[2] = {r->side, 0};
+    csv_put(w, r->image);
+    csv_put(w, r->exam);
+    csv_put(w, r->patient);
+    csv_put(w, side);
+    csv_put(w, r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "");
+    csv_put(w, cohort_fold_name((cohort_fold)r->fold));
+    csv_put_i64(w, r->days_to_cancer);
+    csv_put_i64(w, r->days_to_last_negative);
+    csv_put_i64(w, r->exam_day);
+    csv_put_i64(w, r->age);
+    csv_put(w, r->vendor);
+    csv_put(w, r->device_model);
+    csv_put_f64(w, (double)r->weight);
+    for (int h = 0; h < c->n_horizons; h++)
+        csv_put_i64(w, r->y[h]);
+}

@@ -2,6 +2,7 @@
 #ifndef PREPROCESS_COHORT_H
 #define PREPROCESS_COHORT_H
 
+#include "core/csv.h"
 #include "core/err.h"
 #include "core/json.h"
 
@@ -57,4 +58,7 @@ MUST_CHECK bool cohort_write(const cohort *c, const char *path, err *e);
 MUST_CHECK bool cohort_read(cohort *c, const char *path, err *e);
 /* Check that every shard exists with its size (and hash when deep). ERR_MISMATCH names it. */
 MUST_CHECK bool cohort_check(const cohort *c, bool deep, err *e);
+/* The columns of split.csv, a row without its end: tables made from a cohort begin with them. */
+void cohort_csv_head(const cohort *c, csv_writer *w);
+void cohort_csv_row(const cohort *c, const cohort_row *r, csv_writer *w);
 #endif

@@ -329,39 +329,12 @@ static char *beside(const char *out, const char *name)
 static bool write_csv(const cohort *c, const char *path, err *e)
 {
     csv_writer *w = csv_create(path, e);
-    static const char *const head[] = {
-        "image_id", "exam_id", "patient_id",     "laterality",
-        "view",     "split",   "days_to_cancer", "days_to_last_negative",
-        "exam_day", "age",     "vendor",         "device_model",
-        "weight"};
     if (!w)
         return false;
-    for (size_t i = 0; i < COUNT_OF(head); i++)
-        csv_put(w, head[i]);
-    for (int h = 0; h < c->n_horizons; h++) {
-        char name[16];
-        snprintf(name, sizeof name, "y_h%d", h);
-        csv_put(w, name);
-    }
+    cohort_csv_head(c, w);
     csv_end_row(w);
     for (int64_t i = 0; i < c->n; i++) {
-        const cohort_row *r = &c->row[i];
-        char side[2] = {r->side, 0};
-        csv_put(w, r->image);
-        csv_put(w, r->exam);
-        csv_put(w, r->patient);
-        csv_put(w, side);
-        csv_put(w, r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "");
-        csv_put(w, cohort_fold_name((cohort_fold)r->fold));
-        csv_put_i64(w, r->days_to_cancer);
-        csv_put_i64(w, r->days_to_last_negative);
-        csv_put_i64(w, r->exam_day);
-        csv_put_i64(w, r->age);
-        csv_put(w, r->vendor);
-        csv_put(w, r->device_model);
-        csv_put_f64(w, (double)r->weight);
-        for (int h = 0; h < c->n_horizons; h++)
-            csv_put_i64(w, r->y[h]);
+        cohort_csv_row(c, &c->row[i], w);
         csv_end_row(w);
     }
     return csv_commit(w, e);

@@ -3,7 +3,7 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-verbs="run scan prepare split train predict report verify deid-check show flops weights bench demo-archive"
+verbs="run scan prepare split train predict report verify deid-check export show flops weights bench demo-archive"
 absent="sweep repair doctor"
 
 expect version 0 "mammovit $(cat "$top/VERSION")" --version
