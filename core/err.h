@@ -19,7 +19,13 @@ extern "C" {
 #define NORETURN          __attribute__((noreturn))
 #define UNUSED            __attribute__((unused))
 #define WEAK              __attribute__((weak)) /* a function that may be absent: NULL then */
-#define COUNT_OF(a)       (sizeof(a) / sizeof((a)[0]))
+#define FAST_LOOPS        __attribute__((optimize("O3"))) /* loops over whole images */
+#if defined(__x86_64__)
+#define FOR_AVX2 __attribute__((target("avx2"))) /* call only where the processor has it */
+#else
+#define FOR_AVX2
+#endif
+#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
 
 /* The kind of failure; each maps to one exit status of the program (err_exit). */
 typedef enum err_code {

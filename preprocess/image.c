@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "preprocess/mask.h"
 #include "preprocess/opencv_shim.h"
 #include "preprocess/segment.h"
 
@@ -261,18 +262,22 @@ static void chain_affine(const chain *s, const place *q, const int rect[4], floa
     }
 }
 
-/* Thumbnail mask value (bilinear, 0..1) at oriented full coordinates. */
-static double mask_at(const chain *s, const uint8_t *mask, double ox, double oy)
+/* Sums of values and of their squares, exact. */
+FAST_LOOPS static void add_sums(const uint16_t *v, int n, uint64_t *sum, uint64_t *sq)
 {
-    const segment_thumb *t = &s->thumb;
-    double x = ox * t->w / s->ow - 0.5, y = oy * t->h / s->oh - 0.5;
-    x = x < 0 ? 0 : x > t->w - 1 ? t->w - 1 : x;
-    y = y < 0 ? 0 : y > t->h - 1 ? t->h - 1 : y;
-    int x0 = (int)x, y0 = (int)y;
-    int x1 = x0 + 1 < t->w ? x0 + 1 : x0, y1 = y0 + 1 < t->h ? y0 + 1 : y0;
-    double fx = x - x0, fy = y - y0;
-    const uint8_t *r0 = mask + (size_t)y0 * (size_t)t->w, *r1 = mask + (size_t)y1 * (size_t)t->w;
-    return (r0[x0] * (1 - fx) + r0[x1] * fx) * (1 - fy) + (r1[x0] * (1 - fx) + r1[x1] * fx) * fy;
+    uint64_t one = 0, two = 0;
+    for (int i = 0; i < n; i++) {
+        one += v[i];
+        two += (uint64_t)((uint32_t)v[i] * (uint32_t)v[i]);
+    }
+    *sum += one;
+    *sq += two;
+}
+
+static void fill(uint16_t *v, int n, uint16_t value)
+{
+    for (int i = 0; i < n; i++)
+        v[i] = value;
 }
 
 /* Erase outside the breast and take the sums of one finished canvas. */
@@ -281,22 +286,26 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
     uint64_t sum = 0, sq = 0, bsum = 0, bsq = 0;
     uint32_t n = 0;
     bool found = s->facts->breast_found, erase = found && s->c->erase_outside;
-    for (int y = 0; y < q->th; y++) {
+    const segment_thumb *t = &s->thumb;
+    mask_axis ax, ay;
+    mask_run *run = arena_alloc(s->a, ((size_t)t->w / 2 + 2) * sizeof *run);
+    double fx = (double)t->w / s->ow, fy = (double)t->h / s->oh;
+    mask_axis_make(&ax, q->tw, t->w, s->cx * fx, (double)q->cw / q->tw * fx, s->a);
+    mask_axis_make(&ay, q->th, t->h, s->cy * fy, (double)q->ch / q->th * fy, s->a);
+    for (int y = 0; y < q->H; y++) {
         uint16_t *row = canvas + (size_t)y * (size_t)q->W;
-        for (int x = 0; x < q->tw; x++) {
-            double ox = s->cx + (x + 0.5) * q->cw / q->tw, oy = s->cy + (y + 0.5) * q->ch / q->th;
-            if (erase && mask_at(s, s->keep, ox, oy) < 0.5)
-                row[x] = s->found.air;
-            if (!found || mask_at(s, s->found.mask, ox, oy) < 0.5)
-                continue;
-            n++;
-            bsum += row[x];
-            bsq += (uint64_t)row[x] * row[x];
+        if (erase && y < q->th) {
+            int end = 0, runs = mask_row(s->keep, &ax, &ay, y, run);
+            for (int k = 0; k < runs; end = run[k++].x1)
+                fill(row + end, run[k].x0 - end, s->found.air);
+            fill(row + end, q->tw - end, s->found.air);
         }
-    }
-    for (size_t k = 0; k < (size_t)q->H * (size_t)q->W; k++) {
-        sum += canvas[k];
-        sq += (uint64_t)canvas[k] * canvas[k];
+        int runs = found && y < q->th ? mask_row(s->found.mask, &ax, &ay, y, run) : 0;
+        for (int k = 0; k < runs; k++) {
+            add_sums(row + run[k].x0, run[k].x1 - run[k].x0, &bsum, &bsq);
+            n += (uint32_t)(run[k].x1 - run[k].x0);
+        }
+        add_sums(row, q->W, &sum, &sq);
     }
     const double one = WINDOW_MAX, two = one * one;
     s->out->breast_pixels[i] = n;
@@ -364,19 +373,34 @@ static void chain_range(chain *s)
     s->facts->top_share = total ? (double)top / (double)total : 1;
 }
 
-static int by_u16(const void *a, const void *b)
+/* The value at `rank` (from 0) of a sorted list, from the count of each value [WINDOW_WORDS]. */
+static int counted(const uint32_t *count, uint64_t rank)
 {
-    return *(const uint16_t *)a - *(const uint16_t *)b;
+    uint64_t seen = 0;
+    int v = 0;
+    while (v < WINDOW_MAX && (seen += count[v]) <= rank)
+        v++;
+    return v;
 }
 
+static void sort3(uint16_t *a, uint16_t *b, uint16_t *c)
+{
+    uint16_t lo = *a < *b ? *a : *b, hi = *a < *b ? *b : *a, top = hi < *c ? *c : hi;
+    uint16_t mid = hi < *c ? hi : *c;
+    *a = lo < mid ? lo : mid;
+    *b = lo < mid ? mid : lo;
+    *c = top;
+}
+
+/* Of nine values in three sorted triples the median is that of the largest minimum, the middle
+ * median and the smallest maximum. */
 static uint16_t median9(uint16_t v[9])
 {
-    for (int i = 1; i < 9; i++)
-        for (int k = i; k > 0 && v[k - 1] > v[k]; k--) {
-            uint16_t t = v[k];
-            v[k] = v[k - 1];
-            v[k - 1] = t;
-        }
+    for (int i = 0; i < 3; i++)
+        sort3(&v[3 * i], &v[3 * i + 1], &v[3 * i + 2]);
+    for (int i = 0; i < 3; i++)
+        sort3(&v[i], &v[i + 3], &v[i + 6]);
+    sort3(&v[6], &v[4], &v[2]);
     return v[4];
 }
 
@@ -385,8 +409,7 @@ static void chain_noise(chain *s, double spread)
 {
     const pixels *p = s->p;
     const uint16_t *y = s->lut->y;
-    size_t cap = ((size_t)p->rows / NOISE_STEP + 1) * ((size_t)p->cols / NOISE_STEP + 1), n = 0;
-    uint16_t *d = arena_alloc(s->a, cap * sizeof *d);
+    uint32_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count), n = 0;
     for (int r = NOISE_STEP / 2; r + 1 < p->rows; r += NOISE_STEP)
         for (int c = NOISE_STEP / 2; c + 1 < p->cols; c += NOISE_STEP) {
             int u = s->orient.transpose ? r : c, v = s->orient.transpose ? c : r;
@@ -401,29 +424,29 @@ static void chain_noise(chain *s, double spread)
                 box[k] = y[p->stored[(size_t)(r + k / 3 - 1) * (size_t)p->cols +
                                      (size_t)(c + k % 3 - 1)]];
             int mid = box[4], med = median9(box);
-            d[n++] = (uint16_t)(mid > med ? mid - med : med - mid);
+            count[mid > med ? mid - med : med - mid]++;
+            n++;
         }
     if (!n || spread <= 0)
         return;
-    qsort(d, n, sizeof *d, by_u16);
-    s->facts->breast_noise = 1.4826 * d[n / 2] / spread;
+    s->facts->breast_noise = 1.4826 * counted(count, n / 2) / spread;
 }
 
 static void chain_breast_facts(chain *s)
 {
     const segment_thumb *t = &s->thumb;
     size_t n = (size_t)t->h * (size_t)t->w, k = 0, full = 0;
-    uint16_t *v = arena_alloc(s->a, n * sizeof *v);
+    uint32_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count);
     for (size_t i = 0; i < n; i++)
         if (s->found.mask[i]) {
             full += t->v[i] >= WINDOW_MAX * SATURATED;
-            v[k++] = t->v[i];
+            count[t->v[i]]++;
+            k++;
         }
-    qsort(v, k, sizeof *v, by_u16);
     s->facts->breast_area = (double)s->found.area / (double)n;
-    s->facts->breast_median = (double)v[k / 2] / WINDOW_MAX;
+    s->facts->breast_median = (double)counted(count, k / 2) / WINDOW_MAX;
     s->facts->breast_saturated = (double)full / (double)k;
-    chain_noise(s, (double)v[k * 95 / 100] - v[k * 5 / 100]);
+    chain_noise(s, counted(count, k * 95 / 100) - counted(count, k * 5 / 100));
 }
 
 static void chain_keep(chain *s)

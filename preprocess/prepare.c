@@ -312,9 +312,11 @@ size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t 
     memcpy(out->h, q->cfg.h, sizeof out->h);
     memcpy(out->w, q->cfg.w, sizeof out->w);
     memcpy(out->image_at, at, sizeof at);
-    arena *a = arena_new((size_t)1 << 20);
+    static arena *a; /* kept: a worker handles one image after the other */
+    if (!a)
+        a = arena_new((size_t)1 << 20);
+    arena_reset(a);
     bool ok = judge(q, data, len, a, out, reply);
-    arena_free(a);
     if (ok)
         return end;
     out->n_sizes = 0;
