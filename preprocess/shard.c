@@ -36,6 +36,15 @@ struct shard_writer {
 
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
+/* HDF5's shuffle: low bytes first, then high bytes. */
+FAST_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t *restrict plane)
+{
+    for (size_t i = 0; i < n; i++) {
+        plane[i] = (uint8_t)image[i];
+        plane[n + i] = (uint8_t)(image[i] >> 8);
+    }
+}
+
 void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
 {
     if (h < 1 || w < 1 || h > SHARD_MAX_SIDE || w > SHARD_MAX_SIDE)
@@ -43,10 +52,7 @@ void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
     size_t n = (size_t)h * (size_t)w, raw = n * 2, cap = SHARD_SLACK(raw);
     uint8_t *plane = mem_alloc(raw), *out = mem_alloc(cap);
     void *level = mem_calloc(1, ISAL_DEF_LVL1_DEFAULT); /* no stale match may decide bytes */
-    for (size_t i = 0; i < n; i++) {
-        plane[i] = (uint8_t)(image[i] & 0xff);
-        plane[n + i] = (uint8_t)(image[i] >> 8);
-    }
+    shuffle(image, n, plane);
     struct isal_zstream z;
     isal_deflate_stateless_init(&z);
     z.gzip_flag = IGZIP_ZLIB;
