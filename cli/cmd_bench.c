@@ -352,7 +352,9 @@ static bool bench(cmd_args *a, err *e)
         return bench_net(a, false, e);
     if (!strcmp(a->word[0], "decode"))
         return bench_decode(a, e);
-    return err_set(e, ERR_USAGE, "unknown benchmark '%s'; wanted step, infer or decode",
+    if (!strcmp(a->word[0], "prepare"))
+        return bench_prepare(a, e);
+    return err_set(e, ERR_USAGE, "unknown benchmark '%s'; wanted step, infer, decode or prepare",
                    a->word[0]);
 }
 
@@ -361,16 +363,21 @@ static const cmd_opt opts[] = {
     {"--image-size", "S", "pixels (224)"},
     {"--keep-rate", "K", "fraction of patches kept (1)"},
     {"--batch", "B", "images per step (16)"},
+    {"--peer", "PROGRAM", "of prepare: another program that does the same, measured beside"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_bench = {
     .verb = "bench",
     .usage = "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] | bench "
-             "decode DIR",
+             "decode DIR | bench prepare DIR [--peer PROGRAM]",
     .summary = "speed, as a ratio to a limit measured in the same run",
     .help = "step: forward, backward and optimiser on random images. infer: forward only. Their "
             "limit is one wide\ntransformer block on the same backend. decode: header and pixels "
-            "of real files, against a copy and\nagainst DCMTK's decoders.",
+            "of real files, against a copy and
+against DCMTK's decoders. prepare: scan and prepare "
+            "per transfer syntax, against decode, resize and
+compress alone, and against a peer "
+            "(tests/accept/peer_prepare.py).",
     .fn = bench,
     .opts = opts,
     .min_words = 1,

@@ -8,7 +8,8 @@
 #include "preprocess/opencv_shim.h"
 #include "preprocess/segment.h"
 
-#define NOISE_STEP 8 /* grid of the noise estimate, stored pixels */
+#define NOISE_STEP 16 /* grid of the noise estimate, stored pixels */
+#define THUMB_ROWS 4  /* source rows per thumbnail row that are looked at, if there are more */
 #define SATURATED  0.999
 #define ERASE_GROW 0.01 /* of the thumbnail's long side: room around the mask that is kept */
 #define CROP_MIN   8    /* smallest crop side, pixels */
@@ -57,7 +58,8 @@ static void chain_thumb(chain *s)
     }
     size_t n = (size_t)h * (size_t)w;
     uint16_t *v = arena_alloc(s->a, n * 2);
-    resize j = {p->stored, p->cols, 0, 0, p->cols, p->rows, s->lut->y, v, w, h};
+    int step = p->rows / (h * THUMB_ROWS) > 1 ? p->rows / (h * THUMB_ROWS) : 1;
+    resize j = {p->stored, p->cols * step, 0, 0, p->cols, p->rows / step, s->lut->y, v, w, h};
     resize_run(&j, s->a);
     segment_thumb *t = &s->thumb;
     t->h = s->orient.transpose ? w : h;

@@ -89,19 +89,41 @@ static const uint16_t *source_row(const resize *j, int y, uint16_t *line)
 }
 
 /* Sums over rows -> one output row; / total, rounded half up. The quotient of the doubles is off by
- * one at most, and then set right: sums stay below 2^53. */
-static void finish_row(const axis *x, const uint32_t *acc, uint64_t total, int n, uint16_t *dst)
+ * one at most, and then set right: sums stay below 2^53. taps: columns per output, the last ones
+ * without weight where fewer are wanted; a constant where it is small. */
+static inline void finish(const axis *x, const uint32_t *acc, int taps, uint64_t total, int n,
+                          uint16_t *dst)
 {
     double inverse = 1 / (double)total;
     for (int k = 0; k < n; k++) {
         const uint32_t *wt = x->weight + (size_t)k * (size_t)x->most, *at = acc + x->first[k];
         uint64_t s = total / 2;
-        for (int i = 0; i < x->count[k]; i++)
+        for (int i = 0; i < taps; i++)
             s += (uint64_t)wt[i] * at[i];
-        uint64_t q = (uint64_t)((double)s * inverse);
-        q -= q * total > s;
-        q += s - q * total >= total;
-        dst[k] = (uint16_t)q;
+        int64_t q = (int64_t)((double)(int64_t)s * inverse);
+        int64_t left = (int64_t)(s - (uint64_t)q * total);
+        dst[k] = (uint16_t)(q - (left < 0) + (left >= (int64_t)total));
+    }
+}
+
+FAST_LOOPS static void finish_row(const axis *x, const uint32_t *acc, uint64_t total, int n,
+                                  uint16_t *dst)
+{
+    switch (x->most) {
+    case 2:
+        finish(x, acc, 2, total, n, dst);
+        break;
+    case 3:
+        finish(x, acc, 3, total, n, dst);
+        break;
+    case 4:
+        finish(x, acc, 4, total, n, dst);
+        break;
+    case 5:
+        finish(x, acc, 5, total, n, dst);
+        break;
+    default:
+        finish(x, acc, x->most, total, n, dst);
     }
 }
 
@@ -114,13 +136,14 @@ void resize_run(const resize *j, arena *a)
     axis_make(&x, j->w, j->dw, a);
     axis_make(&y, j->h, j->dh, a);
     uint16_t *line = arena_alloc(a, (size_t)j->w * sizeof *line);
-    uint32_t *acc = arena_alloc(a, (size_t)j->w * sizeof *acc);
+    size_t wide = (size_t)j->w + (size_t)x.most; /* taps without weight may lie behind the end */
+    uint32_t *acc = arena_alloc(a, wide * sizeof *acc);
     uint64_t total = (uint64_t)x.total * y.total;
     void (*add)(uint32_t *, const uint16_t *, uint32_t, int) = HAVE_AVX2 ? add_row_avx2 : add_row;
     const uint16_t *row = NULL;
     int held = -1; /* the source row in `row`: neighbours share their border row */
     for (int k = 0; k < j->dh; k++) {
-        memset(acc, 0, (size_t)j->w * sizeof *acc);
+        memset(acc, 0, wide * sizeof *acc);
         for (int i = 0; i < y.count[k]; i++) {
             uint32_t wt = y.weight[(size_t)k * (size_t)y.most + (size_t)i];
             if (y.first[k] + i != held)

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """The pipeline that people write with pydicom, GDCM, OpenCV and h5py: the peer of `bench prepare`.
 
 make DIR N      N uncompressed mammogram-like files of 4096 x 3328 pixels and 12 bits
