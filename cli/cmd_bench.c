@@ -371,13 +371,12 @@ const cmd cmd_bench = {
     .usage = "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] | bench "
              "decode DIR | bench prepare DIR [--peer PROGRAM]",
     .summary = "speed, as a ratio to a limit measured in the same run",
-    .help = "step: forward, backward and optimiser on random images. infer: forward only. Their "
-            "limit is one wide\ntransformer block on the same backend. decode: header and pixels "
-            "of real files, against a copy and
-against DCMTK's decoders. prepare: scan and prepare "
-            "per transfer syntax, against decode, resize and
-compress alone, and against a peer "
-            "(tests/accept/peer_prepare.py).",
+    .help =
+        "step: forward, backward and optimiser on random images. infer: forward only. Their "
+        "limit is one wide\ntransformer block on the same backend. decode: header and pixels "
+        "of real files, against a copy and\nagainst DCMTK's decoders. prepare: scan and prepare "
+        "per transfer syntax, against decode, resize and\ncompress alone, and against a peer "
+        "(tests/accept/peer_prepare.py).",
     .fn = bench,
     .opts = opts,
     .min_words = 1,

@@ -47,6 +47,7 @@ typedef struct job {
     slice table; /* basic offset table */
     coding how;
     int precision; /* of the code stream, 0 = native */
+    bool inflated; /* data is a copy that lives as long as the call */
 } job;
 
 static coding declared_coding(const char *ts)
@@ -237,6 +238,16 @@ static bool enough_bytes(const job *j, size_t len)
     return j->frame_size <= FRAME_LARGE || have * FRAME_RATIO >= j->frame_size;
 }
 
+/* Words that lie in the file as a processor reads them need no copy; NULL where they do not. An
+ * inflated data set does not outlive the call. */
+static const uint16_t *in_place(const job *j, slice s)
+{
+    const uint16_t one = 1;
+    bool usable = j->how == CODING_NATIVE && j->r->bits_allocated == 16 && !j->w.big_endian &&
+                  !j->inflated && *(const uint8_t *)&one == 1 && (uintptr_t)s.p % sizeof one == 0;
+    return usable ? (const uint16_t *)(const void *)s.p : NULL;
+}
+
 /* Uncompressed samples. Big-endian files swap the bytes of every word, also where a word holds two
  * samples of 8 bit (PS3.5 8.1.1, OW). */
 static void copy_native(const job *j, slice s, uint16_t *dst)
@@ -333,7 +344,7 @@ static reason decode_all(job *j, bool want_sha256, pixels *out)
     if (!native && !frame_starts(j, &start))
         return REASON_DEC_FAILED;
     fs_sha256 *sha = NULL;
-    uint16_t *spare = NULL;
+    uint16_t *own[2] = {NULL, NULL}; /* frame 0, and one for all that follow */
     uint8_t *scratch = NULL;
     reason why = REASON_NONE;
     for (size_t f = 0; f < todo && why == REASON_NONE; f++) {
@@ -343,13 +354,19 @@ static reason decode_all(job *j, bool want_sha256, pixels *out)
             why = REASON_DEC_WARNED;
             break;
         }
-        uint16_t **dst = f == 0 ? &out->stored : &spare;
-        if (!*dst)
-            *dst = arena_alloc(j->a, j->n * sizeof(uint16_t));
-        why = decode_frame(j, s, *dst);
+        const uint16_t *samples = in_place(j, s);
+        if (!samples) {
+            uint16_t **to = &own[f > 0];
+            if (!*to)
+                *to = arena_alloc(j->a, j->n * sizeof(uint16_t));
+            why = decode_frame(j, s, *to);
+            samples = *to;
+        }
         if (why != REASON_NONE)
             break;
-        const void *bytes = sample_bytes(j, *dst, &scratch);
+        if (f == 0)
+            out->stored = samples;
+        const void *bytes = sample_bytes(j, samples, &scratch);
         if (f == 0)
             fs_xxh128_of(bytes, j->frame_size, out->hash);
         if (want_sha256) {
@@ -517,6 +534,7 @@ reason pixels_decode(const void *data, size_t len, const record *r, bool want_sh
         why = deflated_expand(data, len, &j.w, &plain, &len);
     if (plain) {
         j.data = plain;
+        j.inflated = true;
         walk_file(plain, len, &j.w);
     }
     if (why == REASON_NONE)

@@ -13,7 +13,9 @@ typedef struct pixels_lut { /* a LUT sequence item */
 
 typedef struct pixels {
     int rows, cols;
-    uint16_t *stored; /* [rows, cols] frame 0, unmasked 16-bit words as decoded (8-bit widened) */
+    /* [rows, cols] frame 0, unmasked 16-bit words as decoded (8-bit widened); arena, or borrowed
+     * from the file's bytes where these can be read as they are */
+    const uint16_t *stored;
     int bits_stored, high_bit, is_signed; /* after the codestream's own precision was believed */
     pixels_lut modality;                  /* n == 0: none */
     pixels_lut voi;                       /* item 0 */

@@ -298,8 +298,10 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
         uint16_t *row = canvas + (size_t)y * (size_t)q->W;
         if (erase && y < q->th) {
             int end = 0, runs = mask_row(s->keep, &ax, &ay, y, run);
-            for (int k = 0; k < runs; end = run[k++].x1)
+            for (int k = 0; k < runs; k++) {
                 fill(row + end, run[k].x0 - end, s->found.air);
+                end = run[k].x1;
+            }
             fill(row + end, q->tw - end, s->found.air);
         }
         int runs = found && y < q->th ? mask_row(s->found.mask, &ax, &ay, y, run) : 0;
@@ -473,7 +475,10 @@ void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out,
     facts->mm_known = r->row_mm > 0 && r->col_mm > 0;
     s.hist = arena_alloc(a, WINDOW_WORDS * sizeof *s.hist);
     s.lut = arena_alloc(a, sizeof *s.lut);
-    window_histogram(p, s.hist);
+    /* these two windows follow from the values; for the others the counts only judge the image */
+    bool exact = c->voi == PREPARE_VOI_MINMAX || c->voi == PREPARE_VOI_PERCENTILE;
+    int step = exact || p->rows < IMAGE_THUMB ? 1 : p->rows / IMAGE_THUMB;
+    window_histogram(p, step, s.hist);
     s.invert = window_inverse(r, &facts->polarity_conflict);
     window_build(c, r, p, s.hist, NULL, s.invert, a, s.lut);
     chain_range(&s);

@@ -9,7 +9,7 @@
 #include "preprocess/opencv_shim.h"
 #include "preprocess/prepare_cfg.h"
 
-#define PREPARE_VERSION  1 /* of the pixel chain; a change that alters pixels raises it */
+#define PREPARE_VERSION  2 /* of the pixel chain; a change that alters pixels raises it */
 #define PREPARE_MAX_SIDE 8192
 #define PREPARE_ALIGN    64
 #define PREPARE_MAGIC    0x50524550u

@@ -147,25 +147,36 @@ static uint16_t edge_median(const segment_thumb *t, bool side_known, arena *a)
     return tally_median(edge);
 }
 
-/* Mark pixels whose 3x3 neighbourhood varies by less than 1 % of the full scale. */
-static void flat_mask(const segment_thumb *t, uint8_t *flat)
+/* Sums of three rows around y, and of their squares, per column. */
+FAST_LOOPS static void sum_three(const segment_thumb *t, int y, uint32_t *sum, uint64_t *square)
 {
-    const double limit = 0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX;
+    const uint16_t *a = t->v + (size_t)(y - 1) * (size_t)t->w, *b = a + t->w, *c = b + t->w;
+    for (int x = 0; x < t->w; x++) {
+        uint32_t p = a[x], q = b[x], r = c[x];
+        sum[x] = p + q + r;
+        square[x] = (uint64_t)(p * p) + (uint64_t)(q * q) + (uint64_t)(r * r);
+    }
+}
+
+/* Mark pixels whose 3x3 neighbourhood varies by less than 1 % of the full scale. */
+static void flat_mask(const segment_thumb *t, uint8_t *flat, arena *a)
+{
+    const double limit = 0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX * 81;
+    uint32_t *sum = arena_alloc(a, (size_t)t->w * sizeof *sum);
+    uint64_t *square = arena_alloc(a, (size_t)t->w * sizeof *square);
     memset(flat, 0, (size_t)t->h * (size_t)t->w);
-    for (int y = 1; y + 1 < t->h; y++)
+    for (int y = 1; y + 1 < t->h; y++) {
+        const uint8_t *p = t->pad + (size_t)(y - 1) * (size_t)t->w, *q = p + t->w, *r = q + t->w;
+        uint8_t *out = flat + (size_t)y * (size_t)t->w;
+        sum_three(t, y, sum, square);
         for (int x = 1; x + 1 < t->w; x++) {
-            double s = 0, q = 0;
-            bool pad = false;
-            for (int k = 0; k < 9; k++) {
-                size_t i = (size_t)(y + k / 3 - 1) * (size_t)t->w + (size_t)(x + k % 3 - 1);
-                double v = t->v[i];
-                pad = pad || t->pad[i];
-                s += v;
-                q += v * v;
-            }
-            if (!pad && q / 9 - s / 9 * (s / 9) < limit)
-                flat[(size_t)y * (size_t)t->w + (size_t)x] = 1;
+            uint64_t s = (uint64_t)sum[x - 1] + sum[x] + sum[x + 1];
+            uint64_t spread = 9 * (square[x - 1] + square[x] + square[x + 1]) - s * s;
+            if ((double)spread < limit)
+                out[x] = !(p[x - 1] | p[x] | p[x + 1] | q[x - 1] | q[x] | q[x + 1] | r[x - 1] |
+                           r[x] | r[x + 1]);
         }
+    }
 }
 
 /* Where padding replaces the air it says nothing about contrast, but the skin line does: next to
@@ -173,6 +184,8 @@ static void flat_mask(const segment_thumb *t, uint8_t *flat)
 static bool dark_rim(const segment_thumb *t, arena *a)
 {
     size_t n = (size_t)t->h * (size_t)t->w, pads = 0;
+    if (!memchr(t->pad, 1, n))
+        return false;
     uint8_t *near = arena_alloc(a, n);
     tally *rim = arena_calloc(a, sizeof *rim), *all = arena_calloc(a, sizeof *all);
     memcpy(near, t->pad, n);
@@ -201,7 +214,7 @@ segment_polarity segment_polarity_test(const segment_thumb *t, bool side_known, 
     int32_t *label = arena_alloc(a, n * sizeof *label);
     opencv_component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
     tally *ground = arena_calloc(a, sizeof *ground), *fore = arena_calloc(a, sizeof *fore);
-    flat_mask(t, flat);
+    flat_mask(t, flat, a);
     int parts = opencv_components(flat, t->h, t->w, label, part, MAX_PARTS), big = -1;
     parts = parts < MAX_PARTS ? parts : MAX_PARTS;
     for (int i = 0; i < parts; i++)

@@ -15,12 +15,14 @@ int32_t window_stored(const pixels *p, uint16_t raw)
     return v;
 }
 
-void window_histogram(const pixels *p, uint32_t *hist)
+void window_histogram(const pixels *p, int step, uint32_t *hist)
 {
-    size_t n = (size_t)p->rows * (size_t)p->cols;
     memset(hist, 0, WINDOW_WORDS * sizeof *hist);
-    for (size_t i = 0; i < n; i++)
-        hist[p->stored[i]]++;
+    for (int y = 0; y < p->rows; y += step) {
+        const uint16_t *row = p->stored + (size_t)y * (size_t)p->cols;
+        for (int x = 0; x < p->cols; x++)
+            hist[row[x]]++;
+    }
 }
 
 bool window_inverse(const record *r, bool *conflict)

@@ -35,8 +35,8 @@ typedef struct window_lut {
 
 /* Stored value of a raw word: shifted by HighBit, masked to BitsStored, sign-extended. */
 int32_t window_stored(const pixels *p, uint16_t raw);
-/* Count of each raw word over the image. hist[WINDOW_WORDS]. */
-void window_histogram(const pixels *p, uint32_t *hist);
+/* Count of each raw word over every step-th row of the image. hist[WINDOW_WORDS]. */
+void window_histogram(const pixels *p, int step, uint32_t *hist);
 /* Presentation by metadata: LUT shape over photometric. *conflict: the two contradict. */
 bool window_inverse(const record *r, bool *conflict);
 /* Build the table for the window mode of c. hist: raw words of the whole image; breast: of the

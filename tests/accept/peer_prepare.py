@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """The pipeline that people write with pydicom, GDCM, OpenCV and h5py: the peer of `bench prepare`.
 
+--check         exits with 0 if every package it needs is there
 make DIR N      N uncompressed mammogram-like files of 4096 x 3328 pixels and 12 bits
 run OUT H W WORKERS FILE...
                 every file: decode, window to 16 bit, resize by area, store with shuffle and gzip 4;
@@ -16,6 +17,7 @@ import sys
 import numpy as np
 import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.pixel_data_handlers import gdcm_handler, numpy_handler, rle_handler
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 
 ROWS, COLS = 4096, 3328
@@ -77,10 +79,7 @@ def work(task):
     import h5py
 
     cv2.setNumThreads(1)
-    pydicom.config.pixel_data_handlers = [
-        __import__("pydicom.pixel_data_handlers", fromlist=[m]).__dict__.get(m)
-        or __import__("pydicom.pixel_data_handlers." + m, fromlist=["x"])
-        for m in ("numpy_handler", "gdcm_handler", "rle_handler")]
+    pydicom.config.pixel_data_handlers = [numpy_handler, gdcm_handler, rle_handler]
     start = cpu()
     with h5py.File(out, "w") as f:
         data = f.create_dataset("images", (len(files), h, w), np.uint16, chunks=(1, h, w),
@@ -96,6 +95,10 @@ def work(task):
 
 
 def main():
+    if sys.argv[1] == "--check":
+        for name in ("cv2", "gdcm", "h5py"):
+            __import__(name)
+        return
     if sys.argv[1] == "make":
         make(sys.argv[2], int(sys.argv[3]))
         return

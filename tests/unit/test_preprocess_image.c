@@ -54,7 +54,7 @@ static void build(const char *mode, const record *r, const pixels *p, window_lut
     prepare_cfg c = config(set, 1);
     static uint32_t hist[WINDOW_WORDS];
     bool conflict;
-    window_histogram(p, hist);
+    window_histogram(p, 1, hist);
     window_build(&c, r, p, hist, NULL, window_inverse(r, &conflict), mem, out);
 }
 
