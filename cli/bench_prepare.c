@@ -2,7 +2,7 @@
  * compress alone, and beside another program that does the same job (--peer), in one run. The
  * stages run as a user would start them, in a process of their own: what is measured is what the
  * system charges to it and its children. */
-#include "cli/cmd.h"
+#include "cli/bench_prepare.h"
 
 #include "core/fs.h"
 #include "core/mem.h"
@@ -229,12 +229,13 @@ static void print_group(const cmd_args *a, const job *j, const group *g, const f
 
 bool bench_prepare(cmd_args *a, err *e)
 {
-    char work[] = "/tmp/mammovit-bench-XXXXXX";
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
     if (a->n_words != 2)
         return err_set(e, ERR_USAGE, "bench prepare wants a folder of DICOM files");
     if (!prepare_sizes(a->config, &n, h, w, e))
         return false;
+    const char *tmp = getenv("TMPDIR");
+    char *work = fs_join(tmp && tmp[0] ? tmp : "/tmp", "mammovit-bench-XXXXXX");
     job *j = MEM_NEW(job);
     *j = (job){.h = h[0], .w = w[0], .peer = cmd_value(a, "--peer")};
     pixels_init();
@@ -256,5 +257,6 @@ bool bench_prepare(cmd_args *a, err *e)
         for (int i = 0; i < j->g[k].n; i++)
             mem_free(j->g[k].path[i]);
     mem_free(j);
+    mem_free(work);
     return ok;
 }

@@ -82,9 +82,6 @@ extern const cfg_group run_options;
 MUST_CHECK bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err *e);
 cfg *args_schema(void);
 
-/* The part of bench that compares prepare with its parts and with a peer. */
-MUST_CHECK bool bench_prepare(cmd_args *a, err *e);
-
 extern const cmd cmd_scan, cmd_prepare, cmd_split, cmd_train, cmd_predict, cmd_report, cmd_run,
     cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_export, cmd_deid_check,
     cmd_demo_archive;

@@ -1,5 +1,5 @@
 /* bench: how fast, as a ratio to a limit measured in the same run on the same machine. */
-#include "cli/cmd.h"
+#include "cli/bench_prepare.h"
 
 #include "core/fs.h"
 #include "core/mem.h"
