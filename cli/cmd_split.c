@@ -32,11 +32,15 @@ static bool split(cmd_args *a, err *e)
         const char *name = cohort_fold_name((cohort_fold)f);
         if (!r.fold_exams[f])
             continue;
-        text_addf(&table, "  %-12s %6" PRId64 " exams, %5" PRId64 " with cancer\n", name,
-                  r.fold_exams[f], r.fold_positives[f]);
-        json_object_set_new(folds, name,
-                            json_pack("{s:I, s:I}", "exams", (json_int_t)r.fold_exams[f],
-                                      "positives", (json_int_t)r.fold_positives[f]));
+        text_addf(&table,
+                  "  %-12s %6" PRId64 " patients, %6" PRId64 " exams, %5" PRId64
+                  " of them with cancer, %6" PRId64 " images\n",
+                  name, r.fold_patients[f], r.fold_exams[f], r.fold_positives[f], r.fold_images[f]);
+        json_object_set_new(
+            folds, name,
+            json_pack("{s:I, s:I, s:I, s:I}", "patients", (json_int_t)r.fold_patients[f], "exams",
+                      (json_int_t)r.fold_exams[f], "positives", (json_int_t)r.fold_positives[f],
+                      "images", (json_int_t)r.fold_images[f]));
     }
     cmd_result(a,
                json_pack("{s:I, s:I, s:I, s:I, s:o}", "images", (json_int_t)r.images, "exams",

@@ -24,7 +24,8 @@ typedef struct picture {
     prepared p;
     uint16_t *canvas;
     double score, logit;
-    reason out; /* REASON_NONE = used */
+    reason out;            /* REASON_NONE = used */
+    bool prefer_displaced; /* exam.implant_displaced */
 } picture;
 
 typedef struct exam_job {
@@ -79,6 +80,7 @@ static bool add_file(void *ctx, const fs_entry *f, err *e)
                        EXAM_FILES_MAX);
     picture *t = &j->pic[j->n++];
     t->number = j->n;
+    t->prefer_displaced = split_prefers_displaced(j->a->config);
     if (f->bad) {
         t->out = REASON_IO_UNREADABLE;
         return true;
@@ -88,16 +90,27 @@ static bool add_file(void *ctx, const fs_entry *f, err *e)
     return ok;
 }
 
+static split_choice choice(const picture *p)
+{
+    return (split_choice){.processing = p->p.rec.intent == INTENT_PROCESSING,
+                          .synthetic = split_is_synthetic(&p->p.rec, &p->p.reasons),
+                          .prefer_displaced = p->prefer_displaced,
+                          .modifiers = p->p.rec.modifiers,
+                          .breast_pixels = p->p.breast_pixels[0],
+                          .time = p->p.rec.acquisition_time,
+                          .pixel_hash = p->p.pixel_hash};
+}
+
 static int by_view(const void *a, const void *b)
 {
     const picture *x = *(picture *const *)a, *y = *(picture *const *)b;
     int c = (int)x->p.rec.side - (int)y->p.rec.side;
     if (!c)
         c = (int)x->p.rec.view - (int)y->p.rec.view;
-    if (!c)
-        c = split_better(
-            &(split_choice){x->p.rec.modifiers, x->p.breast_pixels[0], x->p.pixel_hash},
-            &(split_choice){y->p.rec.modifiers, y->p.breast_pixels[0], y->p.pixel_hash});
+    if (!c) {
+        split_choice u = choice(x), v = choice(y);
+        c = split_better(&u, &v);
+    }
     return c ? c : x->number - y->number;
 }
 

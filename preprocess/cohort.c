@@ -13,10 +13,11 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define COHORT_SCHEMA 1
+#define COHORT_SCHEMA 2
 
 typedef enum column_type {
     COL_TEXT,
+    COL_WORD, /* in memory a const char *, on disk a text of `size` */
     COL_CHAR,
     COL_I8,
     COL_I16,
@@ -42,8 +43,9 @@ static const column columns[] = {
     {"fold", COL_I8, ROW(fold)},
     {"weight", COL_F32, ROW(weight)},
     {"age", COL_I16, ROW(age)},
-    {"vendor", COL_TEXT, ROW(vendor)},
-    {"device_model", COL_TEXT, ROW(device_model)},
+    {"cv_fold", COL_I8, ROW(cv_fold)},
+    {"vendor", COL_WORD, offsetof(cohort_row, vendor), 17},
+    {"device_model", COL_WORD, offsetof(cohort_row, device_model), 65},
     {"exam_day", COL_I32, ROW(exam_day)},
 };
 #define SHARD(field) offsetof(cohort_shard, field), sizeof(((cohort_shard *)0)->field)
@@ -60,6 +62,50 @@ const char *cohort_fold_name(cohort_fold f)
     return fold_name[f];
 }
 
+/* One copy of every word; which of them a file holds is up to the file, so they are hashed. */
+typedef struct cohort_words {
+    char **slot;
+    size_t n, slots;
+} cohort_words;
+
+static char **word_slot(const cohort_words *w, const char *s)
+{
+    uint64_t h[2];
+    fs_xxh128_raw(s, strlen(s), h);
+    size_t k = (size_t)(h[0] % w->slots);
+    while (w->slot[k] && strcmp(w->slot[k], s))
+        k = k + 1 == w->slots ? 0 : k + 1;
+    return &w->slot[k];
+}
+
+static const char *word_keep(cohort_words *w, const char *s)
+{
+    if (2 * w->n >= w->slots) {
+        cohort_words more = {NULL, w->n, 2 * w->slots + 61};
+        more.slot = MEM_ARRAY(char *, more.slots);
+        for (size_t i = 0; i < w->slots; i++)
+            if (w->slot[i])
+                *word_slot(&more, w->slot[i]) = w->slot[i];
+        mem_free(w->slot);
+        *w = more;
+    }
+    char **at = word_slot(w, s);
+    if (!*at) {
+        *at = mem_strdup(s);
+        w->n++;
+    }
+    return *at;
+}
+
+static void words_free(cohort_words *w)
+{
+    for (size_t i = 0; w && i < w->slots; i++)
+        mem_free(w->slot[i]);
+    if (w)
+        mem_free(w->slot);
+    mem_free(w);
+}
+
 void cohort_init(cohort *c)
 {
     memset(c, 0, sizeof *c);
@@ -68,6 +114,7 @@ void cohort_init(cohort *c)
 void cohort_release(cohort *c)
 {
     mem_free(c->row);
+    words_free(c->words);
     mem_free(c->shard);
     mem_free(c->prepare_yaml);
     mem_free(c->dir);
@@ -81,7 +128,7 @@ void cohort_release(cohort *c)
 static hid_t h5_type(column_type t, size_t size)
 {
     hid_t type;
-    if (t == COL_TEXT || t == COL_CHAR) {
+    if (t == COL_TEXT || t == COL_WORD || t == COL_CHAR) {
         type = H5Tcopy(H5T_C_S1);
         H5Tset_size(type, t == COL_CHAR ? 1 : size);
         H5Tset_strpad(type, H5T_STR_NULLPAD);
@@ -130,24 +177,40 @@ static hid_t h5_group(hid_t file, const char *name)
     return g;
 }
 
-/* Gather one field of n structs into a packed array. */
-static void *gather(const void *rows, size_t stride, int64_t n, const column *k, size_t size)
+typedef struct row_source { /* n structs in memory, or rows made one by one */
+    const void *at;
+    size_t stride;
+    int64_t n;
+    const cohort *c;
+} row_source;
+
+/* Gather one field of n structs into a packed array: one column lies in memory at a time. */
+static void *gather(const row_source *s, const column *k)
 {
-    uint8_t *out = MEM_ARRAY(uint8_t, (size_t)(n ? n : 1) * size);
-    for (int64_t i = 0; i < n; i++)
-        memcpy(out + (size_t)i * size, (const uint8_t *)rows + (size_t)i * stride + k->offset,
-               size);
+    size_t size = k->size;
+    uint8_t *out = MEM_ARRAY(uint8_t, (size_t)(s->n ? s->n : 1) * size);
+    for (int64_t i = 0; i < s->n; i++) {
+        cohort_row made;
+        const uint8_t *from = (const uint8_t *)s->at + (size_t)i * s->stride;
+        if (!s->at) {
+            s->c->fill(s->c->fill_ctx, i, &made);
+            from = (const uint8_t *)&made;
+        }
+        if (k->type == COL_WORD)
+            text_copy((char *)out + (size_t)i * size, size, *(char *const *)(from + k->offset));
+        else
+            memcpy(out + (size_t)i * size, from + k->offset, size);
+    }
     return out;
 }
 
-static bool put_columns(hid_t g, const column *k, size_t n_columns, const void *rows, size_t stride,
-                        int64_t n, err *e)
+static bool put_columns(hid_t g, const column *k, size_t n_columns, const row_source *s, err *e)
 {
     bool ok = true;
     for (size_t i = 0; i < n_columns && ok; i++) {
         hid_t type = h5_type(k[i].type, k[i].size);
-        void *data = gather(rows, stride, n, &k[i], k[i].size);
-        ok = h5_put(g, k[i].name, type, (hsize_t)n, data, e);
+        void *data = gather(s, &k[i]);
+        ok = h5_put(g, k[i].name, type, (hsize_t)s->n, data, e);
         mem_free(data);
         H5Tclose(type);
     }
@@ -155,7 +218,7 @@ static bool put_columns(hid_t g, const column *k, size_t n_columns, const void *
 }
 
 /* The columns that are arrays: y_h<i>, shard_<i>, row_<i>. */
-static bool put_arrays(hid_t g, const cohort *c, err *e)
+static bool put_arrays(hid_t g, const cohort *c, const row_source *from, err *e)
 {
     for (int i = 0; i < c->n_horizons + 2 * c->n_sizes; i++) {
         char name[32];
@@ -166,7 +229,7 @@ static bool put_arrays(hid_t g, const cohort *c, err *e)
                              : offsetof(cohort_row, shard) + (size_t)s * sizeof(int32_t);
         snprintf(name, sizeof name, is_y ? "y_h%d" : is_row ? "row_%d" : "shard_%d", is_y ? i : s);
         column k = {name, is_y ? COL_I8 : COL_I32, at, is_y ? 1 : sizeof(int32_t)};
-        if (!put_columns(g, &k, 1, c->row, sizeof *c->row, c->n, e))
+        if (!put_columns(g, &k, 1, from, e))
             return false;
     }
     return true;
@@ -206,11 +269,12 @@ static bool put_provenance(hid_t f, const cohort *c, err *e)
 static bool write_all(hid_t f, const cohort *c, err *e)
 {
     hid_t meta = h5_group(f, "meta"), shards = h5_group(f, "shards");
+    row_source rows = {c->row, sizeof *c->row, c->n, c};
+    row_source list = {c->shard, sizeof *c->shard, c->n_shards, c};
     bool ok = meta >= 0 && shards >= 0 && put_scalars(f, c, e) &&
-              put_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, e) &&
-              put_arrays(meta, c, e) &&
-              put_columns(shards, shard_columns, COUNT_OF(shard_columns), c->shard,
-                          sizeof *c->shard, c->n_shards, e) &&
+              put_columns(meta, columns, COUNT_OF(columns), &rows, e) &&
+              put_arrays(meta, c, &rows, e) &&
+              put_columns(shards, shard_columns, COUNT_OF(shard_columns), &list, e) &&
               put_provenance(f, c, e);
     ok = (meta < 0 || H5Gclose(meta) >= 0) && ok;
     return (shards < 0 || H5Gclose(shards) >= 0) && ok;
@@ -300,18 +364,23 @@ static bool h5_get_fixed(hid_t g, const char *name, char *out, size_t cap, err *
 }
 
 static bool get_columns(hid_t g, const column *k, size_t n_columns, void *rows, size_t stride,
-                        int64_t n, err *e)
+                        int64_t n, cohort_words *words, err *e)
 {
     bool ok = true;
     for (size_t i = 0; i < n_columns && ok; i++) {
-        hid_t type = h5_type(k[i].type, k[i].size);
-        uint8_t *data = MEM_ARRAY(uint8_t, (size_t)(n ? n : 1) * k[i].size);
+        size_t size = k[i].size;
+        hid_t type = h5_type(k[i].type, size);
+        uint8_t *data = MEM_ARRAY(uint8_t, (size_t)(n ? n : 1) * size);
         ok = h5_get(g, k[i].name, type, n, data, e);
         for (int64_t r = 0; r < n && ok; r++) {
             uint8_t *to = (uint8_t *)rows + (size_t)r * stride + k[i].offset;
-            memcpy(to, data + (size_t)r * k[i].size, k[i].size);
-            if (k[i].type == COL_TEXT)
-                to[k[i].size - 1] = 0;
+            uint8_t *from = data + (size_t)r * size;
+            if (k[i].type == COL_TEXT || k[i].type == COL_WORD)
+                from[size - 1] = 0;
+            if (k[i].type == COL_WORD)
+                *(const char **)to = word_keep(words, (const char *)from);
+            else
+                memcpy(to, from, size);
         }
         mem_free(data);
         H5Tclose(type);
@@ -330,7 +399,7 @@ static bool get_arrays(hid_t g, cohort *c, err *e)
                              : offsetof(cohort_row, shard) + (size_t)s * sizeof(int32_t);
         snprintf(name, sizeof name, is_y ? "y_h%d" : is_row ? "row_%d" : "shard_%d", is_y ? i : s);
         column k = {name, is_y ? COL_I8 : COL_I32, at, is_y ? 1 : sizeof(int32_t)};
-        if (!get_columns(g, &k, 1, c->row, sizeof *c->row, c->n, e))
+        if (!get_columns(g, &k, 1, c->row, sizeof *c->row, c->n, c->words, e))
             return false;
     }
     return true;
@@ -412,10 +481,12 @@ static bool read_all(hid_t f, cohort *c, err *e)
         ok = err_set(e, ERR_INPUT, "the list of shards has not %d entries", c->n_shards);
     c->row = MEM_ARRAY(cohort_row, ok && c->n ? c->n : 1);
     c->shard = MEM_ARRAY(cohort_shard, ok && c->n_shards ? c->n_shards : 1);
-    ok = ok && get_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, e) &&
+    c->words = MEM_NEW(cohort_words);
+    ok = ok &&
+         get_columns(meta, columns, COUNT_OF(columns), c->row, sizeof *c->row, c->n, c->words, e) &&
          get_arrays(meta, c, e) &&
          get_columns(shards, shard_columns, COUNT_OF(shard_columns), c->shard, sizeof *c->shard,
-                     c->n_shards, e) &&
+                     c->n_shards, NULL, e) &&
          h5_get_fixed(prov, "prepare_id", c->prepare_id, sizeof c->prepare_id, e) &&
          h5_get_fixed(prov, "key_id", c->key_id, sizeof c->key_id, e) &&
          h5_get_fixed(prov, "config_sha256", c->config_sha256, sizeof c->config_sha256, e) &&
@@ -490,7 +561,7 @@ void cohort_csv_head(const cohort *c, csv_writer *w)
         "image_id", "exam_id", "patient_id",     "laterality",
         "view",     "split",   "days_to_cancer", "days_to_last_negative",
         "exam_day", "age",     "vendor",         "device_model",
-        "weight"};
+        "weight",   "cv_fold"};
     for (size_t i = 0; i < COUNT_OF(head); i++)
         csv_put(w, head[i]);
     for (int h = 0; h < c->n_horizons; h++) {
@@ -516,6 +587,7 @@ void cohort_csv_row(const cohort *c, const cohort_row *r, csv_writer *w)
     csv_put(w, r->vendor);
     csv_put(w, r->device_model);
     csv_put_f64(w, (double)r->weight);
+    csv_put_i64(w, r->cv_fold);
     for (int h = 0; h < c->n_horizons; h++)
         csv_put_i64(w, r->y[h]);
 }

@@ -23,9 +23,10 @@ typedef struct cohort_row { /* one image; rows in the order patient, exam, side,
     int32_t days_to_last_negative; /* follow-up; -1 = unknown */
     int8_t y[COHORT_HORIZONS];     /* per configured horizon, -1 = not evaluable */
     int8_t fold;                   /* cohort_fold */
+    int8_t cv_fold;                /* number of the k-fold split, -1 = none */
     float weight;
-    int16_t age; /* -1 */
-    char vendor[17], device_model[65];
+    int16_t age;                       /* -1 */
+    const char *vendor, *device_model; /* at most 16 and 64 bytes; borrowed, never NULL */
     int32_t exam_day; /* days since the patient's first exam: no calendar dates leave */
     int32_t shard[4], shard_row[4]; /* per size; index into cohort.shard */
 } cohort_row;
@@ -37,9 +38,15 @@ typedef struct cohort_shard {
     int size; /* index into h[], w[] */
 } cohort_shard;
 
+/* Makes row i, for cohort_write of a table that is too long to lie in memory. */
+typedef void cohort_fill(const void *ctx, int64_t i, cohort_row *out);
+
 typedef struct cohort {
-    cohort_row *row;
+    cohort_row *row; /* owned; NULL where fill makes the rows */
     int64_t n;
+    cohort_fill *fill;
+    const void *fill_ctx;       /* borrowed */
+    struct cohort_words *words; /* vendors and models that were read; owned */
     cohort_shard *shard;
     int n_shards;
     int n_sizes, h[4], w[4];

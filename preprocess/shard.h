@@ -39,6 +39,7 @@ void shard_close(shard *s);
 int shard_n(const shard *s);
 void shard_size(const shard *s, int *h, int *w);
 MUST_CHECK bool shard_read_meta(shard *s, int row, shard_meta *m, err *e);
+const shard_meta *shard_meta_all(const shard *s); /* of all shard_n rows; borrowed */
 /* Raw chunk into *buf (grown with mem_realloc), then shard_inflate outside the lock. */
 MUST_CHECK bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e);
 /* The provenance JSON given at commit; owned by the caller, mem_free. */

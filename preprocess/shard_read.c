@@ -205,6 +205,11 @@ bool shard_read_meta(shard *s, int row, shard_meta *m, err *e)
     return true;
 }
 
+const shard_meta *shard_meta_all(const shard *s)
+{
+    return s->meta;
+}
+
 bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e)
 {
     if (row < 0 || row >= s->n)

@@ -1,216 +1,270 @@
-/* Folds by person: strata of outcome and vendor, filled greedily in keyed-hash order, so that a new
- * patient never moves an old one when --keep names the earlier split. dicom.md 6. */
+/* Folds by person: within strata the largest persons first, then in keyed-hash order, each to the
+ * fold that lacks most of its share. Who has a fold already (--keep, split.mode) keeps it and
+ * counts. dicom.md 6. */
 #include "preprocess/split_job.h"
 
 #include "core/fs.h"
+#include "core/log.h"
 #include "core/mem.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-typedef struct old_fold {
-    char patient[33];
-    int fold;
-} old_fold;
+#define BINS_MOST 32
 
-static int by_old(const void *a, const void *b)
+static const char *first_word(const char *a, const char *b)
 {
-    return strcmp(((const old_fold *)a)->patient, ((const old_fold *)b)->patient);
+    if (!a || !a[0])
+        return b;
+    return b[0] && strcmp(b, a) < 0 ? b : a;
 }
 
-static int find_fold(const char *name)
+static int year_of(int32_t day)
 {
-    for (int f = 0; f < COHORT_FOLDS; f++)
-        if (!strcmp(cohort_fold_name((cohort_fold)f), name))
-            return f;
-    return -1;
+    char date[11];
+    int64_t year = -1;
+    text_from_days(day, date);
+    date[4] = 0;
+    return date[0] && text_i64(date, &year) ? (int)year : -1;
 }
 
-static bool read_old(const char *path, old_fold **out, int64_t *n, err *e)
-{
-    int patient, fold, got = -1;
-    int64_t cap = 0;
-    csv_reader *r = csv_open(path, e);
-    if (!r)
-        return err_wrap(e, "--keep");
-    if (csv_require(r, "patient_id", &patient, e) && csv_require(r, "split", &fold, e))
-        while ((got = csv_next(r, e)) > 0) {
-            int f = find_fold(csv_field(r, fold));
-            if (f < 0) {
-                err_set(e, ERR_INPUT, "line %d: unknown split", csv_line(r));
-                got = -1;
-                break;
-            }
-            if (*n == cap) {
-                int64_t bigger = cap ? 2 * cap : 1024;
-                *out = mem_realloc(*out, (size_t)cap * sizeof **out, (size_t)bigger * sizeof **out);
-                cap = bigger;
-            }
-            text_copy((*out)[*n].patient, sizeof(*out)->patient, csv_field(r, patient));
-            (*out)[(*n)++].fold = f;
-        }
-    csv_close(r);
-    return got == 0 || err_wrap(e, "--keep");
-}
-
-/* Old assignments; a person known from two splits is taken out whole. */
-static bool apply_old(split_job *j, err *e)
-{
-    old_fold *old = NULL;
-    int64_t n = 0;
-    if (!j->o->keep)
-        return true;
-    if (!read_old(j->o->keep, &old, &n, e)) {
-        mem_free(old);
-        return false;
-    }
-    qsort(old, (size_t)n, sizeof *old, by_old);
-    for (int64_t i = 1; i < n; i++)
-        if (!by_old(&old[i], &old[i - 1]) && old[i].fold != old[i - 1].fold) {
-            mem_free(old);
-            return err_set(e, ERR_INPUT, "--keep: a patient is in two splits");
-        }
-    int64_t known = 0;
-    for (int64_t i = 0; i < j->n; i++) {
-        old_fold want, *f;
-        person *p = &j->who[j->it[i].group];
-        text_copy(want.patient, sizeof want.patient, j->it[i].patient);
-        f = n ? bsearch(&want, old, (size_t)n, sizeof *old, by_old) : NULL;
-        known += f != NULL;
-        if (f && p->fold >= 0 && p->fold != f->fold)
-            p->conflict = true;
-        else if (f)
-            p->fold = f->fold;
-    }
-    mem_free(old);
-    if (n && !known)
-        return err_set(e, ERR_INPUT,
-                       "--keep: none of its patients is in this store (made with another key?)");
-    for (int64_t i = 0; i < j->n; i++)
-        if (j->it[i].out == REASON_NONE && j->who[j->it[i].group].conflict)
-            split_exclude(j, &j->it[i], REASON_SPLIT_CONFLICT);
-    return true;
-}
-
-/* Outcome and vendor of the persons that are still in, and their place in the keyed order. */
+/* Persons that are still in, as their images that are still in show them. */
 static void describe_people(split_job *j)
 {
     for (int64_t i = 0; i < j->n; i++) {
-        item *t = &j->it[i];
-        person *p = &j->who[t->group];
+        const item *t = &j->it[i];
         if (t->out != REASON_NONE)
             continue;
-        if (!p->used || strcmp(t->vendor, p->vendor) < 0)
-            text_copy(p->vendor, sizeof p->vendor, t->vendor);
-        p->used = true;
+        person *p = split_person(j, t);
+        int32_t day = t->day == RECORD_UNKNOWN ? INT32_MAX : t->day;
+        bool younger = t->age >= 0 && (p->age_band < 0 || t->age < p->age_band);
+        if (!p->images || day < p->in_day || (day == p->in_day && younger))
+            p->age_band = t->age; /* the age itself; made a band below */
+        if (!p->images || day < p->in_day)
+            p->in_day = day;
+        p->vendor = first_word(p->vendor, j->word[t->vendor]);
+        p->site = first_word(p->site, labels_word(j->lab, t->lab->site));
+        p->density = first_word(p->density, labels_word(j->lab, t->lab->density));
+        p->images++;
         p->positive |= t->y[0] == 1;
     }
-    for (int i = 0; i < j->n_who; i++)
-        fs_hmac_sha256(&j->c.seed, sizeof j->c.seed, j->who[i].id, strlen(j->who[i].id),
-                       j->who[i].order);
+    for (int32_t i = 0; i < j->n_who; i++) {
+        person *p = &j->who[i];
+        char hex[33];
+        uint8_t mac[32];
+        int year = p->images && p->in_day != INT32_MAX ? year_of(p->in_day) : -1;
+        p->year_band = year < 0 ? -1 : year / SPLIT_YEAR_BAND;
+        p->age_band = p->age_band < 0 ? -1 : p->age_band / SPLIT_AGE_BAND;
+        split_id_text(&p->id, hex);
+        fs_hmac_sha256(&j->c.seed, sizeof j->c.seed, hex, strlen(hex), mac);
+        memcpy(p->order, mac, sizeof p->order);
+    }
 }
 
-static int by_stratum(const void *a, const void *b)
+/* ---- strata ---------------------------------------------------------------------------------- */
+
+static int by_number(int a, int b)
+{
+    return (a > b) - (a < b);
+}
+
+static int stratum_order(const person *x, const person *y, unsigned strata)
+{
+    int c = strata & SPLIT_BY_VENDOR ? strcmp(x->vendor, y->vendor) : 0;
+    if (!c && strata & SPLIT_BY_SITE)
+        c = strcmp(x->site, y->site);
+    if (!c && strata & SPLIT_BY_YEAR)
+        c = by_number(x->year_band, y->year_band);
+    if (!c && strata & SPLIT_BY_AGE)
+        c = by_number(x->age_band, y->age_band);
+    if (!c && strata & SPLIT_BY_DENSITY)
+        c = strcmp(x->density, y->density);
+    return c;
+}
+
+static int keyed_order(const person *x, const person *y)
+{
+    int c = memcmp(x->order, y->order, sizeof x->order);
+    return c ? c : split_id_order(&x->id, &y->id);
+}
+
+static int by_stratum(const void *a, const void *b, void *ctx)
 {
     const person *x = *(person *const *)a, *y = *(person *const *)b;
-    int c = strcmp(x->vendor, y->vendor);
+    const split_cfg *k = ctx;
+    int c = stratum_order(x, y, k->strata);
+    if (!c && k->strata & SPLIT_BY_OUTCOME)
+        c = (int)y->positive - (int)x->positive;
     if (!c)
-        c = (int)y->positive - (int)x->positive; /* positives first: they set the size of val */
-    if (!c)
-        c = memcmp(x->order, y->order, sizeof x->order);
-    return c ? c : strcmp(x->id, y->id);
+        c = by_number(y->images, x->images);
+    return c ? c : keyed_order(x, y);
 }
 
-/* Persons given out so far; carried from vendor to vendor, so that small strata add up to the
+/* Persons given out so far; carried from stratum to stratum, so that small strata add up to the
  * wanted shares. */
 typedef struct tally {
-    double have[COHORT_FOLDS], total;
+    double have[BINS_MOST], total;
 } tally;
 
-/* Give every unassigned person to the fold that lacks most of its share. A fold without a share is
- * part of the training set's. */
-static void fill(person **p, int64_t n, const double share[COHORT_FOLDS], tally *t)
+/* Give every free person to the bin that lacks most of its share. A bin without a share is part of
+ * the first. */
+static void fill(person **p, int64_t n, const double *share, int bins, tally *t)
 {
     for (int64_t i = 0; i < n; i++)
-        if (p[i]->fold >= 0) {
-            t->have[share[p[i]->fold] > 0 ? p[i]->fold : COHORT_TRAIN]++;
+        if (p[i]->bin >= 0) {
+            t->have[share[p[i]->bin] > 0 ? p[i]->bin : 0]++;
             t->total++;
         }
     for (int64_t i = 0; i < n; i++) {
-        int best = COHORT_TRAIN;
-        if (p[i]->fold >= 0)
+        int best = 0;
+        if (p[i]->bin >= 0)
             continue;
         t->total++;
-        for (int f = 0; f < COHORT_FOLDS; f++)
+        for (int f = 1; f < bins; f++)
             if (share[f] > 0 &&
                 share[f] * t->total - t->have[f] > share[best] * t->total - t->have[best] + 1e-9)
                 best = f;
-        p[i]->fold = best;
+        p[i]->bin = best;
         t->have[best]++;
     }
 }
 
-/* The first free persons in keyed order until `want` of these are in validation. */
-static void fill_val(person **p, int64_t n, int64_t want)
+/* Every stratum by its own shares: those of persons without cancer, then of persons with it. */
+static void fill_strata(const split_cfg *c, person **p, int64_t n, double share[2][BINS_MOST],
+                        int bins)
 {
-    for (int64_t i = 0; i < n; i++)
-        want -= p[i]->fold == COHORT_VAL;
-    for (int64_t i = 0; i < n && want > 0; i++)
-        if (p[i]->fold < 0) {
-            p[i]->fold = COHORT_VAL;
-            want--;
-        }
-}
-
-/* One vendor: its positives, then its negatives, with as many of them in validation (balanced). */
-static void fill_vendor(const split_cfg *c, person **p, int64_t pos, int64_t neg, tally t[2])
-{
-    double share[COHORT_FOLDS] = {[COHORT_TRAIN] = 1 - c->test_fraction - c->val_fraction,
-                                  [COHORT_VAL] = c->val_fraction,
-                                  [COHORT_TEST] = c->test_fraction};
-    fill(p, pos, share, &t[0]);
-    if (c->val == 0) {
-        int64_t want = 0, most = (int64_t)(0.5 * (1 - c->test_fraction) * (double)neg);
-        for (int64_t i = 0; i < pos; i++)
-            want += p[i]->fold == COHORT_VAL;
-        fill_val(p + pos, neg, want < most ? want : most);
-        share[COHORT_TRAIN] += share[COHORT_VAL];
-        share[COHORT_VAL] = 0;
-    }
-    fill(p + pos, neg, share, &t[1]);
-}
-
-static int64_t positives(person **p, int64_t a, int64_t b)
-{
-    int64_t n = 0;
-    for (int64_t i = a; i < b; i++)
-        n += p[i]->positive;
-    return n;
-}
-
-bool split_folds(split_job *j, err *e)
-{
-    int64_t n = 0;
-    tally t[2] = {0};
-    const split_cfg *c = &j->c;
-    if (c->test_fraction + c->val_fraction >= 1)
-        return err_set(e, ERR_CONFIG,
-                       "split.test_fraction and split.val_fraction leave nothing to "
-                       "train on");
-    if (!apply_old(j, e))
-        return false;
-    describe_people(j);
-    person **p = MEM_ARRAY(person *, j->n_who ? j->n_who : 1);
-    for (int i = 0; i < j->n_who; i++)
-        if (j->who[i].used)
-            p[n++] = &j->who[i];
-    qsort(p, (size_t)n, sizeof *p, by_stratum);
-    for (int64_t a = 0, b; a < n; a = b) { /* a vendor: its positives, then its negatives */
-        for (b = a; b < n && !strcmp(p[b]->vendor, p[a]->vendor); b++)
+    tally t[2] = {{{0}, 0}, {{0}, 0}};
+    bool outcome = c->strata & SPLIT_BY_OUTCOME;
+    qsort_r(p, (size_t)n, sizeof *p, by_stratum, (void *)c);
+    for (int64_t a = 0, b; a < n; a = b) {
+        bool positive = outcome && p[a]->positive;
+        for (b = a; b < n && !stratum_order(p[b], p[a], c->strata) &&
+                    (!outcome || p[b]->positive == p[a]->positive);
+             b++)
             ;
-        int64_t pos = positives(p, a, b);
-        fill_vendor(c, p + a, pos, b - a - pos, t);
+        fill(p + a, b - a, share[positive], bins, &t[positive]);
     }
+}
+
+/* ---- balanced validation --------------------------------------------------------------------- */
+
+/* The controls of validation are matched to its cases on vendor, year and age; where a cell has too
+ * few, on vendor and year, on the vendor, on nothing. */
+static const unsigned match_level[] = {SPLIT_BY_VENDOR | SPLIT_BY_YEAR | SPLIT_BY_AGE,
+                                       SPLIT_BY_VENDOR | SPLIT_BY_YEAR, SPLIT_BY_VENDOR, 0};
+
+static int by_cell(const void *a, const void *b, void *ctx)
+{
+    const person *x = *(person *const *)a, *y = *(person *const *)b;
+    int c = stratum_order(x, y, *(const unsigned *)ctx);
+    return c ? c : keyed_order(x, y);
+}
+
+static bool may_match(const person *p)
+{
+    return !p->positive && p->bin == COHORT_TRAIN && !p->kept;
+}
+
+/* One level: fill the cells' want of controls, at most `most` in all. Returns how many. */
+static int64_t match(person **p, int64_t n, unsigned level, int64_t most)
+{
+    int64_t got = 0;
+    qsort_r(p, (size_t)n, sizeof *p, by_cell, &level);
+    for (int64_t a = 0, b; a < n; a = b) {
+        int64_t want = 0;
+        for (b = a; b < n && !stratum_order(p[b], p[a], level); b++)
+            if (p[b]->bin == COHORT_VAL)
+                want += p[b]->positive ? 1 : -1;
+        for (int64_t i = a; i < b && want > 0 && got < most; i++)
+            if (may_match(p[i])) {
+                p[i]->bin = COHORT_VAL;
+                want--;
+                got++;
+            }
+    }
+    return got;
+}
+
+/* As many persons without as with cancer, but never more than half of those left for training. */
+static void balance_val(person **p, int64_t n)
+{
+    int64_t free = 0, got[COUNT_OF(match_level)];
+    for (int64_t i = 0; i < n; i++)
+        free += may_match(p[i]);
+    int64_t left = free / 2;
+    for (size_t k = 0; k < COUNT_OF(match_level); k++) {
+        got[k] = match(p, n, match_level[k], left);
+        left -= got[k];
+    }
+    log_info("val_matched", "vendor_year_age=%lld vendor_year=%lld vendor=%lld any=%lld",
+             (long long)got[0], (long long)got[1], (long long)got[2], (long long)got[3]);
+}
+
+/* ---- modes ----------------------------------------------------------------------------------- */
+
+static void fill_fractions(const split_cfg *c, person **p, int64_t n)
+{
+    bool test = c->mode == SPLIT_FRACTIONS;
+    double share[2][BINS_MOST] = {{0}};
+    for (int positive = 0; positive < 2; positive++) {
+        double *s = share[positive];
+        s[COHORT_TEST] = test ? c->test_fraction : 0;
+        s[COHORT_VAL] = c->val == 0 && !positive ? 0 : c->val_fraction;
+        s[COHORT_VAL_NATURAL] = c->val_natural_fraction;
+        s[COHORT_TRAIN] = 1 - s[COHORT_TEST] - s[COHORT_VAL] - s[COHORT_VAL_NATURAL];
+    }
+    for (int64_t i = 0; i < n; i++)
+        p[i]->bin = p[i]->fold;
+    fill_strata(c, p, n, share, COHORT_FOLDS);
+    if (c->val == 0)
+        balance_val(p, n);
+    for (int64_t i = 0; i < n; i++)
+        p[i]->fold = (int8_t)p[i]->bin;
+}
+
+/* First the test set, then k folds of the rest; one of them is the validation set. */
+static void fill_kfold(const split_cfg *c, person **p, int64_t n)
+{
+    double share[2][BINS_MOST] = {{0}};
+    int64_t rest = 0;
+    for (int k = 0; k < 2; k++) {
+        share[k][COHORT_TEST] = c->test_fraction;
+        share[k][COHORT_TRAIN] = 1 - c->test_fraction;
+    }
+    for (int64_t i = 0; i < n; i++)
+        p[i]->bin = p[i]->fold;
+    fill_strata(c, p, n, share, COHORT_FOLDS);
+    for (int64_t i = 0; i < n; i++) {
+        p[i]->fold = (int8_t)p[i]->bin;
+        if (p[i]->fold == COHORT_TEST)
+            continue;
+        person *swap = p[rest];
+        p[rest] = p[i];
+        p[i] = swap;
+        p[rest]->bin = p[rest]->cv;
+        rest++;
+    }
+    for (int k = 0; k < 2; k++)
+        for (int f = 0; f < BINS_MOST; f++)
+            share[k][f] = f < c->folds ? 1.0 / (double)c->folds : 0;
+    fill_strata(c, p, rest, share, (int)c->folds);
+    for (int64_t i = 0; i < rest; i++) {
+        p[i]->cv = (int8_t)p[i]->bin;
+        p[i]->fold = p[i]->cv == c->fold ? COHORT_VAL : COHORT_TRAIN;
+    }
+}
+
+void split_folds(split_job *j)
+{
+    int64_t n = 0;
+    person **p = MEM_ARRAY(person *, j->n_who ? j->n_who : 1);
+    describe_people(j);
+    for (int32_t i = 0; i < j->n_who; i++)
+        if (j->who[i].images && !j->who[i].ruled)
+            p[n++] = &j->who[i];
+    if (j->c.mode == SPLIT_KFOLD)
+        fill_kfold(&j->c, p, n);
+    else
+        fill_fractions(&j->c, p, n);
     mem_free(p);
-    return true;
 }

@@ -1,6 +1,6 @@
-/* Who is one person, and which images and exams belong to the question: copies, labels, clinical
- * windows, duplicate views, complete exams. The order of the rules is the order of the flow.
- * dicom.md 4 and 6, patchdropout.md 6. */
+/* Which images and exams belong to the question: copies, noise, labels, clinical windows, duplicate
+ * views, complete exams. The order of the rules is the order of the flow. dicom.md 4 and 6,
+ * patchdropout.md 6. */
 #include "preprocess/split_job.h"
 
 #include "core/log.h"
@@ -10,132 +10,169 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- identities: union-find over patient pseudonyms ------------------------------------------ */
+#define NOISE_LEAST 100 /* images of a vendor that a quantile needs */
 
-typedef struct pair_key { /* something that may not be shared by two persons */
-    const char *key;
-    int64_t i;
-} pair_key;
-
-static int by_text(const void *a, const void *b)
+static void put_id(csv_writer *w, const split_id *id)
 {
-    const pair_key *x = a, *y = b;
-    int c = strcmp(x->key, y->key);
-    return c ? c : (x->i > y->i) - (x->i < y->i);
+    char hex[33];
+    split_id_text(id, hex);
+    csv_put(w, hex);
 }
-
-static int64_t find_root(int64_t *up, int64_t i)
-{
-    while (up[i] != i)
-        i = up[i] = up[up[i]];
-    return i;
-}
-
-typedef const char *key_of(const item *t);
-
-static const char *patient_of(const item *t)
-{
-    return t->patient;
-}
-
-static const char *exam_of(const item *t)
-{
-    return t->exam;
-}
-
-static const char *image_of(const item *t)
-{
-    return t->image;
-}
-
-static const char *pixels_of(const item *t)
-{
-    return t->pixel_hash;
-}
-
-static const char *person_of(const item *t)
-{
-    return t->lab ? t->lab->person : "";
-}
-
-/* Join all items that agree in a key; `across` counts joins of different pseudonyms. */
-static void join_equal(split_job *j, int64_t *up, key_of *key, int64_t *across)
-{
-    pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
-    for (int64_t i = 0; i < j->n; i++)
-        k[i] = (pair_key){key(&j->it[i]), i};
-    qsort(k, (size_t)j->n, sizeof *k, by_text);
-    for (int64_t i = 1; i < j->n; i++) {
-        if (strcmp(k[i].key, k[i - 1].key) || !k[i].key[0])
-            continue;
-        int64_t a = find_root(up, k[i].i), b = find_root(up, k[i - 1].i);
-        *across += a != b && strcmp(j->it[k[i].i].patient, j->it[k[i - 1].i].patient);
-        up[a > b ? a : b] = a > b ? b : a;
-    }
-    mem_free(k);
-}
-
-void split_identities(split_job *j)
-{
-    int64_t *up = MEM_ARRAY(int64_t, j->n ? j->n : 1), across = 0;
-    for (int64_t i = 0; i < j->n; i++)
-        up[i] = i;
-    join_equal(j, up, patient_of, &across);
-    join_equal(j, up, exam_of, &across);
-    join_equal(j, up, image_of, &across);
-    join_equal(j, up, pixels_of, &across);
-    join_equal(j, up, person_of, &across);
-    j->who = MEM_ARRAY(person, j->n ? j->n : 1);
-    for (int64_t i = 0; i < j->n; i++) {
-        int64_t r = find_root(up, i);
-        item *t = &j->it[i];
-        if (r == i) {
-            person *p = &j->who[j->n_who];
-            t->group = j->n_who++;
-            text_copy(p->id, sizeof p->id, t->patient);
-            p->first_day = t->day;
-            p->fold = -1;
-        } else {
-            t->group = j->it[r].group;
-        }
-        person *p = &j->who[t->group];
-        if (strcmp(t->patient, p->id) < 0)
-            text_copy(p->id, sizeof p->id, t->patient);
-        if (p->first_day == RECORD_UNKNOWN || (t->day != RECORD_UNKNOWN && t->day < p->first_day))
-            p->first_day = t->day;
-    }
-    if (across)
-        log_warn("identities_joined", "patients=%lld why=shared_exam_or_image", (long long)across);
-    mem_free(up);
-}
-
-/* ---- judging --------------------------------------------------------------------------------- */
 
 void split_exclude(split_job *j, item *t, reason r)
 {
-    t->out = r;
+    t->out = (uint8_t)r;
     csv_put_i64(j->excluded, t->file);
-    csv_put(j->excluded, t->image);
-    csv_put(j->excluded, t->exam);
-    csv_put(j->excluded, j->who[t->group].id);
+    put_id(j->excluded, &t->image);
+    put_id(j->excluded, &j->exams.id[t->exam]);
+    put_id(j->excluded, &split_person(j, t)->id);
     csv_put(j->excluded, reason_name(r));
     csv_put(j->excluded, reason_sentence(r));
     csv_end_row(j->excluded);
 }
 
-/* Later copies of an image: the first in catalogue order stays. */
-static void drop_copies(split_job *j, key_of *key, reason why)
+/* ---- order ----------------------------------------------------------------------------------- */
+
+bool split_is_synthetic(const record *r, const reason_set *noticed)
 {
-    pair_key *k = MEM_ARRAY(pair_key, j->n ? j->n : 1);
-    int64_t n = 0;
+    return reason_has(noticed, REASON_SYN_2D) || (r->text_flags & TEXT_SYNTHETIC) ||
+           !strcmp(r->image_type[3], "GENERATED_2D");
+}
+
+int split_better(const split_choice *x, const split_choice *y)
+{
+    uint32_t mask = ~(uint32_t)(x->prefer_displaced ? MODIFIER_IMPLANT_DISPLACED : 0);
+    int c = x->processing - y->processing;
+    if (!c)
+        c = x->synthetic - y->synthetic;
+    if (!c)
+        c = ((x->modifiers & mask) != 0) - ((y->modifiers & mask) != 0);
+    if (!c)
+        c = ((x->modifiers & ~mask) == 0) - ((y->modifiers & ~mask) == 0);
+    if (!c)
+        c = (x->breast_pixels < y->breast_pixels) - (x->breast_pixels > y->breast_pixels);
+    if (!c)
+        c = (x->time < y->time) - (x->time > y->time);
+    return c ? c : strcmp(x->pixel_hash, y->pixel_hash);
+}
+
+static int better(const split_job *j, const item *x, const item *y)
+{
+    char a[33], b[33];
+    bool prefer = j->c.displaced == 1;
+    split_id_text(&x->pixels, a);
+    split_id_text(&y->pixels, b);
+    return split_better(&(split_choice){x->processing, x->synthetic, prefer, x->modifiers,
+                                        x->breast_pixels, x->time, a},
+                        &(split_choice){y->processing, y->synthetic, prefer, y->modifiers,
+                                        y->breast_pixels, y->time, b});
+}
+
+/* Items lie in the order of the catalogue: the last word wherever all else is equal. */
+static int by_place(const item *x, const item *y)
+{
+    return (x > y) - (x < y);
+}
+
+typedef int order_fn(const void *a, const void *b, void *ctx);
+
+static int by_image(const void *a, const void *b, void *ctx)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = split_id_order(&x->image, &y->image);
+    if (!c)
+        c = better(ctx, x, y);
+    return c ? c : by_place(x, y);
+}
+
+static int by_pixels(const void *a, const void *b, void *ctx)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = split_id_order(&x->pixels, &y->pixels);
+    if (!c)
+        c = better(ctx, x, y);
+    return c ? c : by_place(x, y);
+}
+
+static int by_exam_view(const void *a, const void *b, void *ctx)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = (x->exam > y->exam) - (x->exam < y->exam);
+    if (!c)
+        c = (int)x->side - (int)y->side;
+    if (!c)
+        c = (int)x->view - (int)y->view;
+    if (!c)
+        c = better(ctx, x, y);
+    return c ? c : by_place(x, y);
+}
+
+static int by_person(const void *a, const void *b, void *ctx)
+{
+    const split_job *j = ctx;
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int32_t g = j->group[x->patient], h = j->group[y->patient];
+    int c = (g > h) - (g < h);
+    return c ? c : by_place(x, y);
+}
+
+static int by_vendor_noise(const void *a, const void *b, void *ctx)
+{
+    const item *x = *(item *const *)a, *y = *(item *const *)b;
+    int c = (x->vendor > y->vendor) - (x->vendor < y->vendor);
+    (void)ctx;
+    if (!c)
+        c = (x->noise > y->noise) - (x->noise < y->noise);
+    return c ? c : by_place(x, y);
+}
+
+static item **sorted(split_job *j, bool all, order_fn *order, int64_t *n)
+{
+    item **p = MEM_ARRAY(item *, j->n ? j->n : 1);
+    *n = 0;
     for (int64_t i = 0; i < j->n; i++)
-        if (j->it[i].out == REASON_NONE)
-            k[n++] = (pair_key){key(&j->it[i]), i};
-    qsort(k, (size_t)n, sizeof *k, by_text);
-    for (int64_t i = 1; i < n; i++)
-        if (!strcmp(k[i].key, k[i - 1].key) && k[i].key[0])
-            split_exclude(j, &j->it[k[i].i], why);
-    mem_free(k);
+        if (all || j->it[i].out == REASON_NONE)
+            p[(*n)++] = &j->it[i];
+    qsort_r(p, (size_t)*n, sizeof *p, order, j);
+    return p;
+}
+
+/* ---- images ---------------------------------------------------------------------------------- */
+
+/* Copies of an image or of its pixels: the best stays, then the first in catalogue order. */
+static void drop_copies(split_job *j, reason why)
+{
+    int64_t n;
+    bool same_sop = why == REASON_DUP_SOP;
+    item **p = sorted(j, false, same_sop ? by_image : by_pixels, &n);
+    for (int64_t i = 1; i < n; i++) {
+        const split_id *a = same_sop ? &p[i - 1]->image : &p[i - 1]->pixels;
+        const split_id *b = same_sop ? &p[i]->image : &p[i]->pixels;
+        if (!split_id_order(a, b) && !split_id_none(a))
+            split_exclude(j, p[i], why);
+    }
+    mem_free(p);
+}
+
+/* Above a high quantile of her own vendor's images an image is noisier than its kind. */
+static void drop_noise(split_job *j)
+{
+    int64_t n;
+    if (j->c.noise_quantile <= 0)
+        return;
+    item **p = sorted(j, false, by_vendor_noise, &n);
+    for (int64_t a = 0, b; a < n; a = b) {
+        for (b = a; b < n && p[b]->vendor == p[a]->vendor; b++)
+            ;
+        if (b - a < NOISE_LEAST) {
+            log_info("noise_not_judged", "images=%lld why=too_few_of_a_vendor", (long long)(b - a));
+            continue;
+        }
+        int64_t k = a + (int64_t)ceil(j->c.noise_quantile * (double)(b - a)) - 1;
+        for (int64_t i = b - 1; i > k && p[i]->noise > p[k]->noise; i--)
+            split_exclude(j, p[i], REASON_NOISE);
+    }
+    mem_free(p);
 }
 
 static bool vendor_wanted(const split_cfg *c, const char *vendor)
@@ -188,16 +225,24 @@ static reason judge_breast(const split_job *j, item *t)
     return REASON_NONE;
 }
 
+/* A table cannot know of a day after its own end. */
+static bool beyond(const split_cfg *c, const label *l)
+{
+    return c->last_day != RECORD_UNKNOWN &&
+           (l->diagnosis > c->last_day || l->prior > c->last_day || l->last_negative > c->last_day);
+}
+
 /* A ready class wins over the dates, but where dates are given too, their windows hold. */
 static reason judge_label(const split_job *j, item *t)
 {
-    bool ready = labels_ready(j->lab);
+    bool ready = labels_ready(j->lab), dated = t->day != RECORD_UNKNOWN;
     if (!t->lab || (ready && t->lab->cls < 0))
         return REASON_NO_LABEL;
-    if (t->lab->conflict)
+    if (t->lab->conflict || beyond(&j->c, t->lab))
         return REASON_LABEL_CONFLICT;
     label_times when = labels_times(t->lab, t->day);
-    if (!when.known && !ready)
+    if ((!when.known && !ready) || (!dated && j->c.mode == SPLIT_TEMPORAL) ||
+        (dated && j->c.last_day != RECORD_UNKNOWN && t->day > j->c.last_day))
         return REASON_NO_DATE;
     reason r = judge_windows(&j->c, &when);
     if (r != REASON_NONE)
@@ -214,7 +259,7 @@ static reason judge_label(const split_job *j, item *t)
 static reason judge(const split_job *j, item *t)
 {
     const split_cfg *c = &j->c;
-    if (!vendor_wanted(c, t->vendor))
+    if (!vendor_wanted(c, j->word[t->vendor]))
         return REASON_VENDOR_FILTER;
     if (c->require_female && t->sex != 'F')
         return REASON_NOT_FEMALE;
@@ -223,57 +268,16 @@ static reason judge(const split_job *j, item *t)
     return judge_label(j, t);
 }
 
-int split_better(const split_choice *x, const split_choice *y)
-{
-    int c = (x->modifiers != 0) - (y->modifiers != 0);
-    if (!c)
-        c = (x->breast_pixels < y->breast_pixels) - (x->breast_pixels > y->breast_pixels);
-    return c ? c : strcmp(x->pixel_hash, y->pixel_hash);
-}
-
-static int by_exam_view(const void *a, const void *b)
-{
-    const item *x = *(item *const *)a, *y = *(item *const *)b;
-    int c = strcmp(x->exam, y->exam);
-    if (!c)
-        c = (int)x->side - (int)y->side;
-    if (!c)
-        c = (int)x->view - (int)y->view;
-    if (!c)
-        c = split_better(&(split_choice){x->modifiers, x->breast_pixels, x->pixel_hash},
-                         &(split_choice){y->modifiers, y->breast_pixels, y->pixel_hash});
-    return c ? c : (x->file > y->file) - (x->file < y->file);
-}
-
-static int by_person(const void *a, const void *b)
-{
-    const item *x = *(item *const *)a, *y = *(item *const *)b;
-    int c = (x->group > y->group) - (x->group < y->group);
-    return c ? c : (x->file > y->file) - (x->file < y->file);
-}
-
-static item **sorted(const split_job *j, bool all, int (*order)(const void *, const void *),
-                     int64_t *n)
-{
-    item **p = MEM_ARRAY(item *, j->n ? j->n : 1);
-    *n = 0;
-    for (int64_t i = 0; i < j->n; i++)
-        if (all || j->it[i].out == REASON_NONE)
-            p[(*n)++] = &j->it[i];
-    qsort(p, (size_t)*n, sizeof *p, order);
-    return p;
-}
-
 /* Whether two images must have one label: what the table speaks of decides. */
 static bool one_label(const split_job *j, const item *x, const item *y)
 {
     switch (labels_scope_of(j->lab)) {
     case LABELS_OF_PATIENT:
-        return x->group == y->group;
+        return j->group[x->patient] == j->group[y->patient];
     case LABELS_OF_EXAM:
-        return !strcmp(x->exam, y->exam);
+        return x->exam == y->exam;
     case LABELS_OF_BREAST:
-        return !strcmp(x->exam, y->exam) && x->side == y->side;
+        return x->exam == y->exam && x->side == y->side;
     case LABELS_OF_IMAGE:
         return x == y;
     }
@@ -306,7 +310,7 @@ static void judge_exams(split_job *j)
     int64_t n;
     item **p = sorted(j, false, by_exam_view, &n);
     for (int64_t i = 1, best = 0; i < n && j->c.duplicate_view == 0; i++) {
-        if (strcmp(p[i]->exam, p[best]->exam) || p[i]->side != p[best]->side ||
+        if (p[i]->exam != p[best]->exam || p[i]->side != p[best]->side ||
             p[i]->view != p[best]->view)
             best = i;
         else
@@ -316,7 +320,7 @@ static void judge_exams(split_job *j)
     p = sorted(j, false, by_exam_view, &n);
     for (int64_t a = 0, b; a < n; a = b) {
         unsigned views = 0;
-        for (b = a; b < n && !strcmp(p[b]->exam, p[a]->exam); b++)
+        for (b = a; b < n && p[b]->exam == p[a]->exam; b++)
             if ((p[b]->side == 'L' || p[b]->side == 'R') &&
                 (p[b]->view == VIEW_CC || p[b]->view == VIEW_MLO))
                 views |= 1u << ((p[b]->side == 'R') + 2 * (p[b]->view == VIEW_MLO));
@@ -329,8 +333,9 @@ static void judge_exams(split_job *j)
 
 void split_judge(split_job *j)
 {
-    drop_copies(j, image_of, REASON_DUP_SOP);
-    drop_copies(j, pixels_of, REASON_DUP_PIXEL);
+    drop_copies(j, REASON_DUP_SOP);
+    drop_copies(j, REASON_DUP_PIXEL);
+    drop_noise(j);
     for (int64_t i = 0; i < j->n; i++)
         if (j->it[i].out == REASON_NONE) {
             reason r = judge(j, &j->it[i]);

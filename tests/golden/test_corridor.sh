@@ -39,7 +39,7 @@ cp "$work/a/store/key" "$work/b/store/key"
 corridor "$work/b" 4
 
 for what in catalog.csv store/prep store/flow.json store/exclusions.csv cohort.h5 split.csv \
-    split_exclusions.csv run pred-test pred-val pred-all report; do
+    split_exclusions.csv split_merges.csv split_summary.csv run pred-test pred-val pred-all report; do
     same "threads_$what" "$work/a/$what" "$work/b/$what"
 done
 must demo-archive "$work/demo2" --patients 30 --seed 5 -j 1 -q
@@ -256,7 +256,7 @@ json archive patients demo-archive "$work/j-archive" --patients 2
 
 # ---- deid-check ----------------------------------------------------------------------------------
 expect deid_clean 0 "none was found" deid-check "$a/store" "$a/cohort.h5" "$a/split.csv" \
-    "$a/split_exclusions.csv" "$a/run" "$a/pred-test" "$a/report" "$a/store/prep" \
+    "$a/split_exclusions.csv" "$a/split_merges.csv" "$a/split_summary.csv" "$a/run" "$a/pred-test" "$a/report" "$a/store/prep" \
     "$a/store/exclusions.csv" "$a/catalog.csv"
 expect deid_found 6 "$csv: patient_id" deid-check "$a/store" "$a/report" "$csv"
 if grep -qF "$id" "$work/out"; then bad deid_silent "the identifier was printed"; else

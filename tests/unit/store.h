@@ -38,6 +38,8 @@ typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
     int breast; /* breast pixels; 0 = 100 */
     uint32_t modifiers;
     char sex; /* 0 = F */
+    int time; /* of acquisition; 0 = unknown */
+    bool processing, synthetic;
     reason scanned, primary;
     bool unjudged;
 } shot;
@@ -95,6 +97,9 @@ static inline void shot_record(const shot *s, record *r)
     r->age = s->age ? s->age : 60;
     r->sex = s->sex ? s->sex : 'F';
     r->modifiers = s->modifiers;
+    r->acquisition_time = s->time ? s->time : -1;
+    r->intent = s->processing ? INTENT_PROCESSING : INTENT_PRESENTATION;
+    text_copy(r->image_type[3], sizeof r->image_type[3], s->synthetic ? "GENERATED_2D" : "");
 }
 
 typedef struct store_row {

@@ -9,12 +9,16 @@ static char dir[64], path[96];
 
 static cohort_row sample_row(int i)
 {
+    static const char *const model[] = {"model, 0", "model, 1", "", "model, 1", "m", "model, 0"};
     cohort_row r = {.side = i % 2 ? 'R' : 'L',
                     .view = i % 3 == 2 ? 0 : "CM"[i % 3],
                     .days_to_cancer = i % 2 ? -1 : 100 + i,
                     .days_to_last_negative = 700 + i,
                     .y = {(int8_t)(i % 2), (int8_t)(1 - i % 2 * 2), -1, -1, -1, -1, -1, -1},
                     .fold = (int8_t)(i % COHORT_FOLDS),
+                    .cv_fold = (int8_t)(i % 3 - 1),
+                    .vendor = i % 2 ? "SIXTEEN-LETTERS1" : "SIXTEEN-LETTERS0",
+                    .device_model = model[i],
                     .weight = 0.5f + (float)i,
                     .age = (int16_t)(i - 1),
                     .exam_day = 10 * i,
@@ -23,8 +27,6 @@ static cohort_row sample_row(int i)
     snprintf(r.image, sizeof r.image, "%032d", i);
     snprintf(r.exam, sizeof r.exam, "%032d", i / 2);
     snprintf(r.patient, sizeof r.patient, "%032d", i / 4);
-    snprintf(r.vendor, sizeof r.vendor, "SIXTEEN-LETTERS%d", i % 2);
-    snprintf(r.device_model, sizeof r.device_model, "model, %d", i);
     return r;
 }
 
@@ -96,6 +98,7 @@ static void test_round_trip(void **state)
         assert_int_equal(x->days_to_last_negative, y->days_to_last_negative);
         assert_memory_equal(x->y, y->y, 2);
         assert_int_equal(x->fold, y->fold);
+        assert_int_equal(x->cv_fold, y->cv_fold);
         assert_true(x->weight == y->weight);
         assert_int_equal(x->age, y->age);
         assert_int_equal(x->exam_day, y->exam_day);
@@ -204,10 +207,10 @@ static void test_missing(void **state)
 
 static void test_out_of_range(void **state)
 {
-    static const int32_t schema[][4] = {{2, 2, 2, 4}, {1, 0, 2, 4},  {1, 5, 2, 4},
-                                        {1, 2, 9, 4}, {1, 2, 2, -1}, {1, 2, 2, 2000000000}};
+    static const int32_t schema[][4] = {{1, 2, 2, 4}, {2, 0, 2, 4},  {2, 5, 2, 4},
+                                        {2, 2, 9, 4}, {2, 2, 2, -1}, {2, 2, 2, 2000000000}};
     static const char *const why[] = {
-        "schema version 2", "out of range", "out of range",
+        "schema version 1", "out of range", "out of range",
         "out of range",     "out of range", "the list of shards has not 2000000000 entries"};
     for (size_t i = 0; i < COUNT_OF(schema); i++) {
         put_i32("schema", 4, schema[i]);

@@ -246,6 +246,7 @@ static void test_few_negatives(void **state)
     for (int i = 0; i < 6; i++) {
         r[i].y[0] = i < 3 ? 1 : i == 3 ? 0 : -1;
         r[i].fold = i == 5 ? COHORT_TEST : COHORT_TRAIN;
+        r[i].vendor = "";
     }
     assert_int_equal(sampler_draw(&c, 0, true, 1, 0, out), 6); /* the one negative three times */
     int n = 0;
@@ -266,8 +267,10 @@ static void test_many_vendors(void **state)
     cohort_row *r = MEM_ARRAY(cohort_row, N);
     cohort c = {.row = r, .n = N, .n_horizons = 1};
     int64_t *out = MEM_ARRAY(int64_t, sampler_cap(&c));
+    static char name[N][8];
     for (int i = 0; i < N; i++) {
-        snprintf(r[i].vendor, sizeof r[i].vendor, "V%d", i / 2);
+        snprintf(name[i], sizeof name[i], "V%d", i / 2);
+        r[i].vendor = name[i];
         r[i].y[0] = (int8_t)(i % 2);
     }
     assert_int_equal(sampler_draw(&c, 0, true, 1, 0, out), N);

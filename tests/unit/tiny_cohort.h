@@ -50,10 +50,11 @@ static inline void tiny_row(const tiny_spec *s, int i, cohort_row *r)
     r->fold = (int8_t)(patient < s->train            ? COHORT_TRAIN
                        : patient < s->train + s->val ? COHORT_VAL
                                                      : COHORT_TEST);
+    r->cv_fold = -1;
     r->weight = 1;
     r->age = 55;
-    snprintf(r->vendor, sizeof r->vendor, patient / 3 % 3 == 2 ? "HOLOGIC" : "GE");
-    snprintf(r->device_model, sizeof r->device_model, "X");
+    r->vendor = patient / 3 % 3 == 2 ? "HOLOGIC" : "GE";
+    r->device_model = "X";
     r->shard[0] = i / TINY_SHARD;
     r->shard_row[0] = i % TINY_SHARD;
 }
