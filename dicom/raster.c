@@ -166,11 +166,12 @@ reason raster_pixels(const void *data, size_t len, const record *r, bool want_sh
         if (why != REASON_NONE || k > 0)
             continue;
         fs_xxh128_of(bytes, n * width, out->hash);
-        out->stored = arena_alloc(a, n * sizeof(uint16_t));
+        uint16_t *stored = arena_alloc(a, n * sizeof(uint16_t));
         for (size_t i = 0; i < n && width == 1; i++)
-            out->stored[i] = bytes[i];
+            stored[i] = bytes[i];
         if (width == 2)
-            memcpy(out->stored, bytes, n * width);
+            memcpy(stored, bytes, n * width);
+        out->stored = stored;
     }
     if (sha)
         fs_sha256_end(sha, out->sha256);
