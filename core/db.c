@@ -14,7 +14,8 @@
 #include "core/log.h"
 #include "core/mem.h"
 
-#define DB_BUSY_MS 30000
+#define DB_BUSY_MS   30000
+#define DB_CACHE_KIB "65536" /* of pages: tables of millions of rows are read out of order */
 
 struct db_stmt {
     db *owner;
@@ -77,7 +78,9 @@ static bool settings(db *d, bool write, err *e)
     sqlite3_extended_result_codes(d->h, 0);
     sqlite3_db_config(d->h, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
     sqlite3_db_config(d->h, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
-    if (!db_exec(d, "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON",
+    if (!db_exec(d,
+                 "PRAGMA foreign_keys=ON; PRAGMA synchronous=FULL; PRAGMA cell_size_check=ON;"
+                 "PRAGMA temp_store=FILE; PRAGMA cache_size=-" DB_CACHE_KIB,
                  e))
         return false;
     /* Any read shows whether this is a database at all. */

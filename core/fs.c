@@ -8,8 +8,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <openssl/core_names.h>
 #include <openssl/evp.h>
-#include <openssl/hmac.h>
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
@@ -672,12 +672,46 @@ bool fs_sha256_file(const char *path, char out[65], err *e)
     return ok;
 }
 
+/* The key is prepared once: looking up the algorithm and hashing the key cost more than a name. */
+struct fs_hmac {
+    EVP_MAC_CTX *mac;
+};
+
+fs_hmac *fs_hmac_new(const void *key, size_t key_len)
+{
+    static const char digest[] = "SHA256";
+    fs_hmac *h = MEM_NEW(fs_hmac);
+    OSSL_PARAM p[] = {
+        OSSL_PARAM_construct_utf8_string(OSSL_MAC_PARAM_DIGEST, (char *)(uintptr_t)digest, 0),
+        OSSL_PARAM_construct_end()};
+    EVP_MAC *m = EVP_MAC_fetch(NULL, "HMAC", NULL);
+    h->mac = m ? EVP_MAC_CTX_new(m) : NULL;
+    EVP_MAC_free(m);
+    if (!h->mac || EVP_MAC_init(h->mac, key_len ? key : "", key_len, p) != 1)
+        BUG("OpenSSL offers no HMAC-SHA-256");
+    return h;
+}
+
+void fs_hmac_of(fs_hmac *h, const void *data, size_t len, uint8_t out[32])
+{
+    size_t n = 0;
+    if (EVP_MAC_init(h->mac, NULL, 0, NULL) != 1 || EVP_MAC_update(h->mac, data, len) != 1 ||
+        EVP_MAC_final(h->mac, out, &n, 32) != 1 || n != 32)
+        BUG("HMAC-SHA-256 failed");
+}
+
+void fs_hmac_free(fs_hmac *h)
+{
+    if (h)
+        EVP_MAC_CTX_free(h->mac);
+    mem_free(h);
+}
+
 void fs_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32])
 {
-    unsigned n = 0;
-    if (key_len > INT_MAX ||
-        !HMAC(EVP_sha256(), key_len ? key : "", (int)key_len, data, len, out, &n) || n != 32)
-        BUG("HMAC-SHA-256 failed");
+    fs_hmac *h = fs_hmac_new(key, key_len);
+    fs_hmac_of(h, data, len, out);
+    fs_hmac_free(h);
 }
 
 void fs_xxh128_of(const void *data, size_t len, char out[33])

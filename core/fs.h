@@ -53,6 +53,11 @@ void fs_sha256_add(fs_sha256 *h, const void *data, size_t len);
 void fs_sha256_end(fs_sha256 *h, char out[65]); /* frees h */
 void fs_sha256_of(const void *data, size_t len, char out[65]);
 MUST_CHECK bool fs_sha256_file(const char *path, char out[65], err *e);
+/* HMAC-SHA-256 of many values under one key; not for two threads at once. */
+typedef struct fs_hmac fs_hmac;
+fs_hmac *fs_hmac_new(const void *key, size_t key_len);
+void fs_hmac_of(fs_hmac *h, const void *data, size_t len, uint8_t out[32]);
+void fs_hmac_free(fs_hmac *h);
 void fs_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32]);
 void fs_xxh128_of(const void *data, size_t len, char out[33]);
 void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2]);

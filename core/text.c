@@ -222,6 +222,11 @@ void text_shortest(double v, char out[32])
     out[0] = 0;
     if (!isfinite(v))
         return;
+    /* whole numbers, the most common ones, without the tries below */
+    if (fabs(v) < 1e9 && v == floor(v) && !(v == 0 && signbit(v))) {
+        snprintf(out, 32, "%d", (int)v);
+        return;
+    }
     /* 15 digits always survive, except in the denormal range, where fewer may already be unique */
     char buf[48];
     int first = fabs(v) < DBL_MIN ? 1 : 15;

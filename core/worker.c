@@ -52,7 +52,8 @@ typedef struct nursery_request {
     nursery_op op;
     pid_t pid;        /* NURSERY_REAP */
     size_t memory;    /* NURSERY_SPAWN */
-    size_t reply_cap; /* NURSERY_SPAWN */
+    size_t reply_cap; /* NURSERY_SPAWN: of one input */
+    int batch;        /* NURSERY_SPAWN */
 } nursery_request;
 
 typedef struct nursery_reply {
@@ -63,22 +64,38 @@ typedef struct nursery_reply {
 
 typedef struct call_head {
     int task;
+    int first, n;     /* slots first..n-1 are to be filled; one descriptor for each */
+    uint64_t request; /* counts the messages of one worker */
     size_t arg_len;
-    size_t data_len;
+    size_t data_len[WORKER_BATCH];
 } call_head;
 
+/* A message of a child: that it is ready, or that all of a request is done. */
 typedef struct call_tail {
-    int ready;    /* the first message of a child, sent after its set-up */
-    int io_error; /* the input could not be mapped */
-    int memory;   /* ... because of the memory limit */
-    size_t reply_len;
+    int ready;
 } call_tail;
+
+/* The start of the shared memory; the replies follow it, one slot for each input. The child alone
+ * writes it, so the program believes none of it. */
+typedef struct call_board {
+    uint64_t request; /* that `done` speaks of: the child may die before it sees the next one */
+    int done;         /* inputs finished, which tells the program whose fault a death was */
+    struct board_slot {
+        int io_error; /* the input could not be mapped */
+        int memory;   /* ... because of the memory limit */
+        size_t reply_len;
+    } slot[WORKER_BATCH];
+} call_board;
+#define BOARD_BYTES ((size_t)4096)
+_Static_assert(sizeof(call_board) <= BOARD_BYTES, "the board fits before the replies");
 
 struct worker {
     worker_limits limits;
+    int batch;       /* slots */
     int socket, shm; /* -1 while there is none */
     pid_t pid;
-    void *reply;
+    uint64_t request;
+    const call_board *board; /* the shared memory */
 };
 
 static struct {
@@ -92,13 +109,14 @@ static struct {
 
 /* ---- messages -------------------------------------------------------------------------------- */
 
-/* Send head, body and up to two descriptors as one packet. False: the other side is gone. */
+/* Send head, body and up to WORKER_BATCH descriptors as one packet. False: the other side is gone.
+ */
 static bool packet_send(int fd, const void *head, size_t head_len, const void *body,
                         size_t body_len, const int *fds, size_t n_fds)
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(WORKER_BATCH * sizeof(int))];
     } control;
     struct iovec iov[2] = {{(void *)(uintptr_t)head, head_len},
                            {(void *)(uintptr_t)body, body_len}};
@@ -120,18 +138,19 @@ static bool packet_send(int fd, const void *head, size_t head_len, const void *b
     return n == (ssize_t)(head_len + body_len);
 }
 
-/* Receive one packet with up to two descriptors (-1 where absent). Length, 0 at the end, or -1. */
-static ssize_t packet_receive(int fd, void *buf, size_t cap, int fds[2])
+/* Receive one packet with its descriptors (-1 where absent). Length, 0 at the end, or -1. */
+static ssize_t packet_receive(int fd, void *buf, size_t cap, int fds[WORKER_BATCH])
 {
     union {
         struct cmsghdr align;
-        char bytes[CMSG_SPACE(2 * sizeof(int))];
+        char bytes[CMSG_SPACE(WORKER_BATCH * sizeof(int))];
     } control;
     struct iovec iov = {buf, cap};
     struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
     m.msg_control = control.bytes;
     m.msg_controllen = sizeof(control.bytes);
-    fds[0] = fds[1] = -1;
+    for (int i = 0; i < WORKER_BATCH; i++)
+        fds[i] = -1;
     ssize_t n;
     do {
         n = recvmsg(fd, &m, MSG_CMSG_CLOEXEC);
@@ -141,7 +160,8 @@ static ssize_t packet_receive(int fd, void *buf, size_t cap, int fds[2])
     struct cmsghdr *c = CMSG_FIRSTHDR(&m);
     if (c && c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS) {
         size_t bytes = c->cmsg_len - CMSG_LEN(0);
-        memcpy(fds, CMSG_DATA(c), bytes <= 2 * sizeof(int) ? bytes : 2 * sizeof(int));
+        size_t room = WORKER_BATCH * sizeof(int);
+        memcpy(fds, CMSG_DATA(c), bytes <= room ? bytes : room);
     }
     return n;
 }
@@ -377,40 +397,63 @@ static void die_with_parent(pid_t parent)
 
 /* ---- in the child: requests ------------------------------------------------------------------ */
 
-/* Runs one request; false if no reply can be given any more. */
-static bool child_serve(int socket, const char *packet, size_t len, int fd, void *reply, size_t cap)
+static void serve_one(const call_head *h, const char *arg, int slot, int fd, call_board *board,
+                      size_t cap)
 {
-    static char arg[WORKER_ARG_MAX] __attribute__((aligned(64)));
-    call_head h;
-    call_tail t = {0};
-    memcpy(&h, packet, sizeof(h));
-    if (h.task < 0 || h.task >= w_state.n_tasks || h.arg_len != len - sizeof(h) || fd < 0)
-        _exit(WORKER_EXIT_SETUP);
-    if (h.arg_len)
-        memcpy(arg, packet + sizeof(h), h.arg_len);
+    struct board_slot *t = &board->slot[slot];
+    size_t len = h->data_len[slot];
+    char *reply = (char *)board + BOARD_BYTES + (size_t)slot * cap;
     void *data = NULL;
-    if (h.data_len) {
-        data = mmap(NULL, h.data_len, PROT_READ, MAP_PRIVATE, fd, 0);
+    memset(t, 0, sizeof(*t));
+    if (len) {
+        data = mmap(NULL, len, PROT_READ, MAP_PRIVATE, fd, 0);
         if (data == MAP_FAILED) {
-            t.io_error = 1;
-            t.memory = errno == ENOMEM;
+            t->io_error = 1;
+            t->memory = errno == ENOMEM;
             data = NULL;
         }
     }
     close(fd);
-    if (!t.io_error) {
+    if (!t->io_error) {
         child_input = data;
-        child_input_len = h.data_len;
+        child_input_len = len;
         errno = 0;
-        const worker_task *task = &w_state.tasks[h.task];
-        t.reply_len = task->fn(data ? data : "", h.data_len, arg, h.arg_len, reply, cap);
+        const worker_task *task = &w_state.tasks[h->task];
+        t->reply_len = task->fn(data ? data : "", len, arg, h->arg_len, reply, cap);
         child_input = NULL;
-        if (t.reply_len > cap)
-            BUG("worker task %s: reply of %zu bytes, room for %zu", task->name, t.reply_len, cap);
+        if (t->reply_len > cap)
+            BUG("worker task %s: reply of %zu bytes, room for %zu", task->name, t->reply_len, cap);
     }
     if (data)
-        munmap(data, h.data_len);
-    return packet_send(socket, &t, sizeof(t), NULL, 0, NULL, 0);
+        munmap(data, len);
+}
+
+/* Runs one request; false if no reply can be given any more. */
+static bool child_serve(const char *packet, size_t len, const int *fds, const nursery_request *q,
+                        call_board *board)
+{
+    static char arg[WORKER_ARG_MAX] __attribute__((aligned(64)));
+    call_head h;
+    memcpy(&h, packet, sizeof(h));
+    if (h.task < 0 || h.task >= w_state.n_tasks || h.arg_len != len - sizeof(h) || h.first < 0 ||
+        h.first >= h.n || h.n > q->batch)
+        _exit(WORKER_EXIT_SETUP);
+    if (h.arg_len)
+        memcpy(arg, packet + sizeof(h), h.arg_len);
+    __atomic_store_n(&board->done, h.first, __ATOMIC_RELEASE);
+    __atomic_store_n(&board->request, h.request, __ATOMIC_RELEASE);
+    for (int i = h.first; i < h.n; i++) {
+        serve_one(&h, arg, i, fds[i - h.first], board, q->reply_cap);
+        __atomic_store_n(&board->done, i + 1, __ATOMIC_RELEASE);
+    }
+    call_tail t = {0};
+    return packet_send(3, &t, sizeof(t), NULL, 0, NULL, 0);
+}
+
+/* All of the memory that a worker shares with the program. */
+static size_t shared_bytes(size_t reply_cap, int batch)
+{
+    return BOARD_BYTES + reply_cap * (size_t)batch;
 }
 
 NORETURN static void child_main(const nursery_request *q, const int fds[2], pid_t nursery)
@@ -419,8 +462,9 @@ NORETURN static void child_main(const nursery_request *q, const int fds[2], pid_
     prctl(PR_SET_NAME, "mammovit-work");
     die_with_parent(nursery);
     only_descriptors(fds, 2);
-    void *reply = mmap(NULL, q->reply_cap, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
-    if (reply == MAP_FAILED)
+    call_board *board =
+        mmap(NULL, shared_bytes(q->reply_cap, q->batch), PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
+    if (board == MAP_FAILED)
         _exit(WORKER_EXIT_SETUP);
     close(4);
     prctl(PR_SET_DUMPABLE, 0);
@@ -435,11 +479,11 @@ NORETURN static void child_main(const nursery_request *q, const int fds[2], pid_
     call_tail hello = {.ready = 1};
     bool go_on = packet_send(3, &hello, sizeof(hello), NULL, 0, NULL, 0);
     while (go_on) {
-        int in[2];
+        int in[WORKER_BATCH];
         ssize_t n = packet_receive(3, packet, sizeof(packet), in);
         if (n < (ssize_t)sizeof(call_head))
             break;
-        go_on = child_serve(3, packet, (size_t)n, in[0], reply, q->reply_cap);
+        go_on = child_serve(packet, (size_t)n, in, q, board);
     }
     for (;;)
         child_exit(0);
@@ -460,7 +504,7 @@ NORETURN static void nursery_main(int socket, pid_t program)
     while (ok) {
         nursery_request q;
         nursery_reply r = {0};
-        int fds[2];
+        int fds[WORKER_BATCH];
         if (packet_receive(3, &q, sizeof(q), fds) != (ssize_t)sizeof(q))
             break;
         if (q.op == NURSERY_SPAWN) {
@@ -495,7 +539,7 @@ NORETURN static void worker_fatal(const char *why)
 static nursery_reply nursery_ask(const nursery_request *q, const int *fds, size_t n_fds)
 {
     nursery_reply r;
-    int none[2];
+    int none[WORKER_BATCH];
     pthread_mutex_lock(&w_state.lock);
     if (!w_state.running)
         BUG("worker: used before worker_start or after worker_stop");
@@ -529,7 +573,7 @@ bool worker_start(const worker_task *tasks, int n_tasks, err *e)
     w_state.nursery = pid;
     w_state.socket = pair[0];
     w_state.running = true;
-    int none[2];
+    int none[WORKER_BATCH];
     if (packet_receive(pair[0], &w_state.sandboxed, sizeof(bool), none) != (ssize_t)sizeof(bool)) {
         worker_stop();
         return err_set(e, ERR_IO, "workers: the process that starts them did not come up");
@@ -577,15 +621,26 @@ static int sealed_memory(const char *name, size_t size)
     return fd;
 }
 
-worker *worker_new(const worker_limits *limits)
+static worker *make_worker(const worker_limits *limits, int batch)
 {
     worker *w = MEM_NEW(worker);
     w->limits = *limits;
+    w->batch = batch;
     w->socket = -1;
     w->shm = -1;
-    if (!w->limits.reply_cap)
-        w->limits.reply_cap = 1;
+    /* every slot starts on a boundary that suits any struct */
+    w->limits.reply_cap = (limits->reply_cap + 63 + !limits->reply_cap) / 64 * 64;
     return w;
+}
+
+worker *worker_new(const worker_limits *limits)
+{
+    return make_worker(limits, 1);
+}
+
+worker *worker_new_batch(const worker_limits *limits)
+{
+    return make_worker(limits, WORKER_BATCH);
 }
 
 /* Kill and reap the child; its wait status. */
@@ -606,46 +661,65 @@ void worker_free(worker *w)
         worker_end(w);
     close_fd(&w->socket);
     close_fd(&w->shm);
-    if (w->reply)
-        munmap(w->reply, w->limits.reply_cap);
+    if (w->board)
+        munmap((void *)(uintptr_t)w->board, shared_bytes(w->limits.reply_cap, w->batch));
     mem_free(w);
 }
 
-/* Wait for one message: 1 it is there, 0 the child is gone, -1 the time is over. */
-static int worker_wait(worker *w, call_tail *t, double seconds)
+/* Inputs of the present request that are finished, as the child says; -1 = it has not begun. */
+static int board_done(const worker *w)
 {
-    double end = now_seconds() + seconds;
+    if (__atomic_load_n(&w->board->request, __ATOMIC_ACQUIRE) != w->request)
+        return -1;
+    return __atomic_load_n(&w->board->done, __ATOMIC_ACQUIRE);
+}
+
+/* Wait for one message: 1 it is there, 0 the child is gone, -1 the time is over. The time counts
+ * from the last input that was finished; `n` inputs are looked at in steps of a quarter of it. */
+static int worker_wait(worker *w, int n, call_tail *t, double seconds)
+{
+    double end = now_seconds() + seconds, step = n > 1 ? 250 * seconds : 1e6;
+    int done = board_done(w);
     for (;;) {
+        int now = board_done(w);
+        if (now > done && now <= n) { /* at most n times, whatever the child writes there */
+            done = now;
+            end = now_seconds() + seconds;
+        }
         double left = seconds > 0 ? (end - now_seconds()) * 1000.0 : 1e6;
         if (left <= 0)
             return -1;
         struct pollfd p = {.fd = w->socket, .events = POLLIN};
-        int n = poll(&p, 1, (int)ceil(left < 1e6 ? left : 1e6));
-        if (n < 0 && errno != EINTR)
+        int got = poll(&p, 1, (int)ceil(left < step ? left : step));
+        if (got < 0 && errno != EINTR)
             worker_fatal("cannot wait for a worker");
-        if (n <= 0)
+        if (got <= 0)
             continue;
-        ssize_t got;
+        ssize_t len;
         do {
-            got = recv(w->socket, t, sizeof(*t), 0);
-        } while (got < 0 && errno == EINTR);
-        return got == (ssize_t)sizeof(*t);
+            len = recv(w->socket, t, sizeof(*t), 0);
+        } while (len < 0 && errno == EINTR);
+        return len == (ssize_t)sizeof(*t);
     }
 }
 
 static void worker_spawn(worker *w)
 {
     if (w->shm < 0) {
-        w->shm = sealed_memory("mammovit-reply", w->limits.reply_cap);
-        w->reply = mmap(NULL, w->limits.reply_cap, PROT_READ, MAP_SHARED, w->shm, 0);
-        if (w->reply == MAP_FAILED)
+        size_t bytes = shared_bytes(w->limits.reply_cap, w->batch);
+        w->shm = sealed_memory("mammovit-reply", bytes);
+        void *p = mmap(NULL, bytes, PROT_READ, MAP_SHARED, w->shm, 0);
+        if (p == MAP_FAILED)
             worker_fatal("cannot map shared memory");
+        w->board = p;
     }
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0)
         worker_fatal("cannot make a socket pair");
-    nursery_request q = {
-        .op = NURSERY_SPAWN, .memory = w->limits.memory, .reply_cap = w->limits.reply_cap};
+    nursery_request q = {.op = NURSERY_SPAWN,
+                         .memory = w->limits.memory,
+                         .reply_cap = w->limits.reply_cap,
+                         .batch = w->batch};
     nursery_reply r = {.error = EAGAIN};
     for (int i = 0; i < WORKER_FORK_TRIES && r.error; i++) {
         if (i)
@@ -659,7 +733,7 @@ static void worker_spawn(worker *w)
     w->socket = pair[0];
     w->pid = r.pid;
     call_tail t;
-    if (worker_wait(w, &t, WORKER_READY_MS / 1000.0) != 1 || !t.ready) {
+    if (worker_wait(w, 0, &t, WORKER_READY_MS / 1000.0) != 1 || !t.ready) {
         worker_end(w);
         errno = 0;
         worker_fatal("a worker did not come up");
@@ -699,47 +773,107 @@ static int open_input(const char *path, const void *data, size_t *len)
     return fd;
 }
 
+/* What slot i holds after the child said that it was done. What comes from a worker is foreign: it
+ * has seen foreign bytes. */
+static worker_answer answer_of(const worker *w, int i)
+{
+    struct board_slot s = w->board->slot[i];
+    if (s.io_error)
+        return (worker_answer){.result = s.memory ? WORKER_LIMIT : WORKER_IO};
+    if (s.reply_len > w->limits.reply_cap)
+        return (worker_answer){.result = WORKER_CRASH};
+    return (worker_answer){WORKER_OK,
+                           (const char *)w->board + BOARD_BYTES + (size_t)i * w->limits.reply_cap,
+                           s.reply_len};
+}
+
+/* One round: the inputs first..n-1 go to a child. Returns how many have an answer now, n when all
+ * went well; if the child died over input k, k + 1, and *tries counts the deaths that were not its
+ * fault. */
+static int one_round(worker *w, call_head *h, const void *arg, const int *fds, int *tries,
+                     worker_answer *out)
+{
+    int got = 0, status = 0, n = h->n;
+    call_tail t = {0};
+    if (!w->pid)
+        worker_spawn(w);
+    h->request = ++w->request;
+    if (packet_send(w->socket, h, sizeof(*h), arg, h->arg_len, fds + h->first,
+                    (size_t)(n - h->first)))
+        got = worker_wait(w, n, &t, w->limits.seconds);
+    int done = board_done(w);
+    if (got > 0 && (t.ready || done != n))
+        got = 0, done = h->first; /* no child of ours says so */
+    if (got <= 0) {
+        status = worker_end(w);
+        if (done < h->first || done > n)
+            done = h->first; /* it never began, or lies */
+    }
+    for (int i = h->first; i < done; i++)
+        out[i] = answer_of(w, i);
+    if (done == n)
+        return n;
+    if (done > h->first)
+        *tries = 0;
+    /* SIGKILL comes from outside, most often for the memory of the machine, and may have met the
+     * worker before this request: such a file gets a second chance. */
+    if (got == 0 && WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && ++*tries < WORKER_TRIES)
+        return done;
+    *tries = 0;
+    out[done] = (worker_answer){.result = got < 0 ? WORKER_LIMIT : result_of(status)};
+    return done + 1;
+}
+
+static void run_all(worker *w, call_head *h, const void *arg, const int *fds, worker_answer *out)
+{
+    int tries = 0;
+    while (h->first < h->n)
+        h->first = one_round(w, h, arg, fds, &tries, out);
+    for (int i = 0; i < h->n; i++)
+        close(fds[i]);
+}
+
+static void check_call(const worker *w, int task, int n, size_t arg_len)
+{
+    if (task < 0 || task >= w_state.n_tasks || arg_len > WORKER_ARG_MAX || n > w->batch)
+        BUG("worker_call: task %d of %d, argument of %zu bytes, %d inputs", task, w_state.n_tasks,
+            arg_len, n);
+}
+
 worker_result worker_call(worker *w, int task, const char *path, const void *data, size_t len,
                           const void *arg, size_t arg_len, const void **reply, size_t *reply_len)
 {
     *reply = NULL;
     *reply_len = 0;
-    if (task < 0 || task >= w_state.n_tasks || arg_len > WORKER_ARG_MAX)
-        BUG("worker_call: task %d of %d, argument of %zu bytes", task, w_state.n_tasks, arg_len);
+    check_call(w, task, 1, arg_len);
     int fd = open_input(path, data, &len);
     if (fd < 0)
         return WORKER_IO;
-    call_head h = {.task = task, .arg_len = arg_len, .data_len = len};
-    call_tail t;
-    int got = 0, status = 0;
-    for (int i = 0; i < WORKER_TRIES; i++) {
-        if (!w->pid)
-            worker_spawn(w);
-        if (packet_send(w->socket, &h, sizeof(h), arg, arg_len, &fd, 1))
-            got = worker_wait(w, &t, w->limits.seconds);
-        if (got)
-            break;
-        /* SIGKILL comes from outside, most often for the memory of the machine, and may have met
-         * the worker before this request: such a file gets a second chance. */
-        status = worker_end(w);
-        if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
-            break;
+    call_head h = {.task = task, .n = 1, .arg_len = arg_len, .data_len = {len}};
+    worker_answer a;
+    run_all(w, &h, arg, &fd, &a);
+    *reply = a.reply;
+    *reply_len = a.len;
+    return a.result;
+}
+
+void worker_batch(worker *w, int task, const char *const *paths, int n, worker_answer *out)
+{
+    int fds[WORKER_BATCH], at[WORKER_BATCH];
+    worker_answer a[WORKER_BATCH];
+    check_call(w, task, n, 0);
+    call_head h = {.task = task};
+    for (int i = 0; i < n; i++) {
+        size_t len = 0;
+        int fd = open_input(paths[i], NULL, &len);
+        out[i] = (worker_answer){.result = WORKER_IO};
+        if (fd < 0)
+            continue;
+        h.data_len[h.n] = len;
+        at[h.n] = i;
+        fds[h.n++] = fd;
     }
-    close(fd);
-    if (got < 0) {
-        worker_end(w);
-        return WORKER_LIMIT;
-    }
-    if (got == 0)
-        return result_of(status);
-    /* What comes from a worker is foreign: it has seen foreign bytes. */
-    if (t.ready || t.reply_len > w->limits.reply_cap) {
-        worker_end(w);
-        return WORKER_CRASH;
-    }
-    if (t.io_error)
-        return t.memory ? WORKER_LIMIT : WORKER_IO;
-    *reply = w->reply;
-    *reply_len = t.reply_len;
-    return WORKER_OK;
+    run_all(w, &h, NULL, fds, a);
+    for (int i = 0; i < h.n; i++)
+        out[at[i]] = a[i];
 }

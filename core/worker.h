@@ -23,10 +23,11 @@ typedef struct worker_task {
     void (*init)(void);
 } worker_task;
 typedef struct worker_limits {
-    double seconds;   /* wall clock per request */
+    double seconds;   /* wall clock per input */
     size_t memory;    /* bytes of address space above the start */
-    size_t reply_cap; /* bytes */
+    size_t reply_cap; /* bytes per input */
 } worker_limits;
+#define WORKER_BATCH 32 /* files in one worker_batch at most */
 
 /* Call once, early, single-threaded. tasks is static. */
 MUST_CHECK bool worker_start(const worker_task *tasks, int n_tasks, err *e);
@@ -42,11 +43,21 @@ typedef enum worker_result {
  * after a crash. */
 typedef struct worker worker;
 worker *worker_new(const worker_limits *limits);
+worker *worker_new_batch(const worker_limits *limits); /* for worker_batch as well */
 void worker_free(worker *w);
 /* Run task on the file at `path` (O_NOFOLLOW, regular files only) or, if path is NULL, on data.
  * *reply points into the shared memory, valid until the next call. The isolation level reached
  * (seccomp or rlimits only) is in worker_sandboxed(). */
 worker_result worker_call(worker *w, int task, const char *path, const void *data, size_t len,
                           const void *arg, size_t arg_len, const void **reply, size_t *reply_len);
+/* Run task on n files, n <= WORKER_BATCH: one message instead of n. A file that kills the worker or
+ * takes too long costs itself only; a new child goes on with those behind it. The replies are valid
+ * until the next call. */
+typedef struct worker_answer {
+    worker_result result;
+    const void *reply; /* WORKER_OK: len bytes */
+    size_t len;
+} worker_answer;
+void worker_batch(worker *w, int task, const char *const *paths, int n, worker_answer *out);
 bool worker_sandboxed(void);
 #endif

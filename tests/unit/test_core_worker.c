@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,6 +133,25 @@ static size_t t_walk(const void *data, size_t len, const void *arg, size_t arg_l
     return sizeof(sum);
 }
 
+/* What a file says is done to the reader of it; its answer holds the reader's pid. */
+static size_t t_obey(const void *data, size_t len, const void *arg, size_t arg_len, void *reply,
+                     size_t cap)
+{
+    char word[8] = "";
+    memcpy(word, data, len < 7 ? len : 7);
+    if (!strcmp(word, "crash"))
+        raise(SIGILL);
+    if (!strcmp(word, "kill")) /* from outside, as the program sees it */
+        raise(SIGKILL);
+    if (!strcmp(word, "slow"))
+        poll(NULL, 0, 500);
+    for (volatile int forever = !strcmp(word, "loop"); forever;)
+        ;
+    int64_t r[2] = {getpid(), len ? word[0] : 0};
+    memcpy(reply, r, sizeof(r));
+    return sizeof(r);
+}
+
 static void do_init(void)
 {
     struct rlimit core;
@@ -140,11 +160,11 @@ static void do_init(void)
     init_count++;
 }
 
-enum { SUM, CRASH, LOOP, BOMB, ESCAPE, FACTS, TOO_MUCH, WALK };
-static const worker_task tasks[] = {{"sum", t_sum, NULL},           {"crash", t_crash, NULL},
-                                    {"loop", t_loop, NULL},         {"bomb", t_bomb, NULL},
-                                    {"escape", t_escape, NULL},     {"facts", t_facts, do_init},
-                                    {"too_much", t_too_much, NULL}, {"walk", t_walk, NULL}};
+enum { SUM, CRASH, LOOP, BOMB, ESCAPE, FACTS, TOO_MUCH, WALK, OBEY };
+static const worker_task tasks[] = {
+    {"sum", t_sum, NULL},           {"crash", t_crash, NULL},   {"loop", t_loop, NULL},
+    {"bomb", t_bomb, NULL},         {"escape", t_escape, NULL}, {"facts", t_facts, do_init},
+    {"too_much", t_too_much, NULL}, {"walk", t_walk, NULL},     {"obey", t_obey, NULL}};
 
 static const worker_limits normal = {.seconds = 20, .memory = (size_t)256 << 20, .reply_cap = 4096};
 
@@ -470,6 +490,117 @@ static void test_nobody_is_left(void **state)
     assert_true(is_gone(pids[1]));
 }
 
+/* Files with these words in a new folder; "none" is a name without a file. */
+static void write_words(char dir[64], const char *const *words, int n, char (*path)[80],
+                        const char **paths)
+{
+    snprintf(dir, 64, "/tmp/mammovit-batch-XXXXXX");
+    assert_non_null(mkdtemp(dir));
+    for (int i = 0; i < n; i++) {
+        snprintf(path[i], 80, "%s/%02d", dir, i);
+        paths[i] = path[i];
+        if (!strcmp(words[i], "none"))
+            continue;
+        FILE *f = fopen(path[i], "w");
+        assert_non_null(f);
+        fputs(words[i], f);
+        fclose(f);
+    }
+}
+
+static void remove_words(const char *dir, int n, char (*path)[80])
+{
+    for (int i = 0; i < n; i++)
+        unlink(path[i]);
+    assert_int_equal(rmdir(dir), 0);
+}
+
+static void expect_answers(const char *const *words, int n, const worker_answer *a)
+{
+    for (int i = 0; i < n; i++) {
+        worker_result want = !strcmp(words[i], "crash")  ? WORKER_CRASH
+                             : !strcmp(words[i], "loop") ? WORKER_LIMIT
+                             : !strcmp(words[i], "kill") ? WORKER_LIMIT
+                             : !strcmp(words[i], "none") ? WORKER_IO
+                                                         : WORKER_OK;
+        if (a[i].result != want)
+            fail_msg("file %d (%s): result %d, wanted %d", i, words[i], a[i].result, want);
+        if (want == WORKER_OK) {
+            assert_int_equal(a[i].len, 16);
+            assert_int_equal(((const int64_t *)a[i].reply)[1], words[i][0]);
+        } else {
+            assert_null(a[i].reply);
+        }
+    }
+}
+
+/* What kills or holds up a worker costs one file; the answers before and behind it stand. */
+static void test_batch(void **state)
+{
+    static const char *const words[] = {"none", "a", "b", "crash", "c", "crash", "crash", "d",
+                                        "loop", "",  "e", "kill",  "f", "none",  "g",     "crash"};
+    enum { N = COUNT_OF(words) };
+    char dir[64], path[N][80];
+    const char *paths[N];
+    worker_limits fast = normal;
+    fast.seconds = 0.4;
+    worker *w = worker_new_batch(&fast);
+    worker_answer a[N];
+    write_words(dir, words, N, path, paths);
+    for (int round = 0; round < 2; round++) {
+        worker_batch(w, OBEY, paths, N, a);
+        expect_answers(words, N, a);
+        /* 'a' and 'b' were read by one child, 'c' by another */
+        const int64_t *p1 = a[1].reply, *p2 = a[2].reply, *p4 = a[4].reply;
+        assert_int_equal(p1[0], p2[0]);
+        assert_int_not_equal(p1[0], p4[0]);
+    }
+    worker_batch(w, OBEY, paths + 1, 0, a);
+    assert_works(w);
+    worker_free(w);
+    remove_words(dir, N, path);
+}
+
+/* The time limit is for one file: many slow ones may take longer together. */
+static void test_batch_time(void **state)
+{
+    static const char *const words[] = {"slow", "slow", "slow", "slow", "slow", "x"};
+    enum { N = COUNT_OF(words) };
+    char dir[64], path[N][80];
+    const char *paths[N];
+    worker_limits fast = normal;
+    fast.seconds = 1.5;
+    worker *w = worker_new_batch(&fast);
+    worker_answer a[N];
+    write_words(dir, words, N, path, paths);
+    worker_batch(w, OBEY, paths, N, a);
+    expect_answers(words, N, a);
+    assert_int_equal(((const int64_t *)a[0].reply)[0], ((const int64_t *)a[N - 1].reply)[0]);
+    worker_free(w);
+    remove_words(dir, N, path);
+}
+
+/* A child that dies between two batches has answered nothing of the second one: what it wrote for
+ * the first must not be taken for it. */
+static void test_batch_stale(void **state)
+{
+    static const char *const first[] = {"a", "b", "c"}, *const second[] = {"x", "crash", "z"};
+    char dir1[64], dir2[64], path1[3][80], path2[3][80];
+    const char *paths1[3], *paths2[3];
+    worker *w = worker_new_batch(&normal);
+    worker_answer a[3];
+    write_words(dir1, first, 3, path1, paths1);
+    write_words(dir2, second, 3, path2, paths2);
+    worker_batch(w, OBEY, paths1, 3, a);
+    expect_answers(first, 3, a);
+    assert_int_equal(kill((pid_t)((const int64_t *)a[0].reply)[0], SIGKILL), 0);
+    worker_batch(w, OBEY, paths2, 3, a);
+    expect_answers(second, 3, a);
+    worker_free(w);
+    remove_words(dir1, 3, path1);
+    remove_words(dir2, 3, path2);
+}
+
 static int start(void **state)
 {
     err e = {0};
@@ -491,7 +622,8 @@ int main(void)
         cmocka_unit_test(test_crash),           cmocka_unit_test(test_time_limit),
         cmocka_unit_test(test_memory_limit),    cmocka_unit_test(test_shrinking_file),
         cmocka_unit_test(test_sandbox),         cmocka_unit_test(test_child_facts),
-        cmocka_unit_test(test_many_threads),
+        cmocka_unit_test(test_many_threads),    cmocka_unit_test(test_batch),
+        cmocka_unit_test(test_batch_time),      cmocka_unit_test(test_batch_stale),
     };
     int bad = cmocka_run_group_tests(first, NULL, NULL);
     return bad + cmocka_run_group_tests(all, start, stop);
