@@ -9,10 +9,12 @@
 #include <dcmtk/oflog/appender.h>
 #include <dcmtk/oflog/spi/logevent.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <new>
 #include <string>
+#include <vector>
 
 namespace
 {
@@ -161,12 +163,46 @@ const dcm_item *from_item(DcmItem *item)
     return reinterpret_cast<const dcm_item *>(item);
 }
 
+uint32_t tag_number(uint16_t group, uint16_t element)
+{
+    return static_cast<uint32_t>(group) << 16 | element;
+}
+
+// The elements of the item that was asked last. A header is asked for a hundred attributes, most of
+// which it lacks, and DCMTK's list would be followed to its end for each.
+struct Asked {
+    const DcmItem *item = nullptr;
+    std::vector<uint32_t> tags;
+    std::vector<DcmElement *> elements;
+
+    void forget()
+    {
+        item = nullptr;
+    }
+    void learn(DcmItem *i)
+    {
+        item = nullptr; // of use only when complete: push_back may throw
+        tags.clear();
+        elements.clear();
+        for (DcmObject *o = i->nextInContainer(nullptr); o; o = i->nextInContainer(o)) {
+            tags.push_back(tag_number(o->getGTag(), o->getETag()));
+            elements.push_back(OFstatic_cast(DcmElement *, o));
+        }
+        item = i;
+    }
+};
+thread_local Asked asked;
+
+// The first element with this tag; files exist whose elements are not in the order of their tags.
 DcmElement *find(const dcm_item *item, uint16_t group, uint16_t element)
 {
-    DcmElement *e = nullptr;
-    if (!item || as_item(item)->findAndGetElement(DcmTagKey(group, element), e, OFFalse).bad())
+    if (!item)
         return nullptr;
-    return e;
+    if (as_item(item) != asked.item)
+        asked.learn(as_item(item));
+    const auto at = std::find(asked.tags.begin(), asked.tags.end(), tag_number(group, element));
+    return at == asked.tags.end() ? nullptr
+                                  : asked.elements[static_cast<size_t>(at - asked.tags.begin())];
 }
 
 DcmSequenceOfItems *find_sequence(const dcm_item *item, uint16_t group, uint16_t element)
@@ -295,6 +331,7 @@ unsigned dcm_warnings(void)
 dcm_status dcm_open(const void *data, size_t len, dcm_file **out)
 {
     *out = nullptr;
+    asked.forget();
     try {
         dcm_file *f = new dcm_file;
         *out = f;
@@ -319,6 +356,7 @@ dcm_status dcm_open(const void *data, size_t len, dcm_file **out)
 
 void dcm_close(dcm_file *f)
 {
+    asked.forget();
     try {
         delete f;
     } catch (...) {

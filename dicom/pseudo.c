@@ -18,6 +18,7 @@
 
 struct pseudo {
     uint8_t key[KEY_BYTES];
+    fs_hmac *mac;
 };
 
 /* Write a new key under its own name and link it into place: of two that race, one wins. */
@@ -83,16 +84,20 @@ pseudo *pseudo_open(const char *store, bool create, err *e)
                     : err_set(e, ERR_INPUT, "the store has no key; make it with mammovit scan");
     ok = ok && read_key(path, p, e);
     mem_free(path);
-    if (ok)
+    if (ok) {
+        p->mac = fs_hmac_new(p->key, sizeof(p->key));
         return p;
+    }
     pseudo_free(p);
     return NULL;
 }
 
 void pseudo_free(pseudo *p)
 {
-    if (p)
+    if (p) {
         explicit_bzero(p->key, sizeof(p->key));
+        fs_hmac_free(p->mac);
+    }
     mem_free(p);
 }
 
@@ -104,9 +109,10 @@ void pseudo_name(const pseudo *p, const char *domain, const char *value, char ou
     if (!value[0])
         return;
     text_init(&t);
-    text_addf(&t, "%s|", domain);
+    text_add(&t, domain);
+    text_add(&t, "|");
     text_add(&t, value);
-    fs_hmac_sha256(p->key, sizeof(p->key), t.s, t.len, mac);
+    fs_hmac_of(p->mac, t.s, t.len, mac);
     text_hex(mac, 16, out);
     explicit_bzero(t.s, t.len);
     text_release(&t);

@@ -224,6 +224,28 @@ static void windows_text(const record *r, char *out, size_t cap)
     }
 }
 
+/* No printf for most columns: they are written a hundred times for each file of an archive. */
+static void put_text(const char *s, size_t max, char *out, size_t cap)
+{
+    size_t n = strnlen(s, max < cap - 1 ? max : cap - 1);
+    memcpy(out, s, n);
+    out[n] = '\0';
+}
+
+static void put_number(int64_t v, char *out, size_t cap)
+{
+    char digits[24];
+    size_t at = sizeof(digits) - 1;
+    uint64_t left = v < 0 ? 0 - (uint64_t)v : (uint64_t)v;
+    digits[at] = '\0';
+    do
+        digits[--at] = (char)('0' + left % 10);
+    while ((left /= 10) != 0);
+    if (v < 0)
+        digits[--at] = '-';
+    put_text(digits + at, cap, out, cap);
+}
+
 void record_column_text(const record *r, int i, char *out, size_t cap)
 {
     const column *c = column_at(i);
@@ -234,26 +256,26 @@ void record_column_text(const record *r, int i, char *out, size_t cap)
     out[0] = '\0';
     switch (c->kind) {
     case COL_TEXT:
-        snprintf(out, cap, "%.*s", (int)c->size - 1, (const char *)p);
+        put_text(p, c->size - 1, out, cap);
         break;
     case COL_CHAR:
-        snprintf(out, cap, "%.1s", (const char *)p);
+        put_text(p, 1, out, cap);
         break;
     case COL_INT:
     case COL_COUNT:
         memcpy(&v, p, sizeof(v));
         if (c->kind == COL_INT || v >= 0)
-            snprintf(out, cap, "%d", v);
+            put_number(v, out, cap);
         break;
     case COL_DAY:
         if (*(const int32_t *)p != RECORD_UNKNOWN && cap >= 11)
             text_from_days(*(const int32_t *)p, out);
         break;
     case COL_BITS:
-        snprintf(out, cap, "%u", (unsigned)*(const uint32_t *)p);
+        put_number(*(const uint32_t *)p, out, cap);
         break;
     case COL_I32:
-        snprintf(out, cap, "%d", (int)*(const int32_t *)p);
+        put_number(*(const int32_t *)p, out, cap);
         break;
     case COL_REAL:
     case COL_POSITIVE:
@@ -261,11 +283,11 @@ void record_column_text(const record *r, int i, char *out, size_t cap)
         if (c->kind == COL_POSITIVE && d < 0)
             break;
         text_shortest(d, number);
-        snprintf(out, cap, "%s", number);
+        put_text(number, sizeof(number), out, cap);
         break;
     case COL_NAME:
         memcpy(&v, p, sizeof(v));
-        snprintf(out, cap, "%s", c->words[v]);
+        put_text(c->words[v], cap, out, cap);
         break;
     case COL_WINDOWS:
         windows_text(r, out, cap);

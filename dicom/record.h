@@ -107,6 +107,9 @@ typedef struct record {
  * compressed). Never reads into sequences by accident. Runs in an isolated worker after
  * pixels_init. */
 reason record_read(const void *data, size_t len, record *out);
+/* The same, and what the walk over its bytes found. */
+struct walk;
+reason record_read_walk(const void *data, size_t len, record *out, struct walk *w);
 
 /* Everything unknown. */
 void record_clear(record *r);

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "dicom/dcmtk_shim.h"
 #include "dicom/deflated.h"
+#include "dicom/extract.h"
 #include "dicom/raster.h"
 #include "dicom/tags.h"
 #include "dicom/views.h"
@@ -66,7 +67,9 @@ static bool component(const char *value, int i, bool upper, char *out, size_t ca
     if (!value)
         return false;
     size_t n = strcspn(value, "\\");
-    snprintf(out, cap, "%.*s", (int)(n < cap ? n : cap - 1), value);
+    n = n < cap ? n : cap - 1;
+    memcpy(out, value, n);
+    out[n] = '\0';
     trim(out, upper);
     return out[0] != '\0';
 }
@@ -402,7 +405,7 @@ static void read_special(const header *h, record *r)
     if (h->root && dcm_items(h->root, target->group, target->element) > 0)
         r->text_flags |= TEXT_BIOPSY;
     for (uint16_t block = 0x10; h->root && block <= 0x13; block++)
-        if (dcm_has(h->root, 0x7E01, (uint16_t)(block << 8 | 0x10)))
+        if (dcm_has(h->root, TAG_VOLUME_GROUP, (uint16_t)(block << 8 | 0x10)))
             r->text_flags |= TEXT_PRIVATE_VOLUME;
     r->implant = get_yes_no(h, TAG_BreastImplantPresent);
     r->partial = get_yes_no(h, TAG_PartialView);
@@ -570,42 +573,49 @@ static bool short_pixels(const walk *w, const void *data, const record *r)
     return (double)w->pixel_len < need && strncmp(r->photometric, "YBR_FULL_422", 12) != 0;
 }
 
-reason record_read(const void *data, size_t len, record *out)
+reason record_read_walk(const void *data, size_t len, record *out, walk *w)
 {
-    walk w;
-    if (raster_sniff(data, len))
+    if (raster_sniff(data, len)) {
+        walk_file(data, len, w);
         return raster_record(data, len, out);
+    }
     record_clear(out);
-    walk_file(data, len, &w);
-    text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w.transfer_syntax);
-    if (w.status == WALK_DEFLATED) {
-        void *plain;
-        size_t n;
-        reason why = deflated_expand(data, len, &w, &plain, &n);
+    size_t n;
+    void *known = extract_known(data, len, w, &n), *plain;
+    text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w->transfer_syntax);
+    if (w->status == WALK_DEFLATED) {
+        reason why = deflated_expand(data, len, w, &plain, &n);
         if (why != REASON_NONE)
             return why;
         why = record_read(plain, n, out);
-        text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w.transfer_syntax);
+        text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w->transfer_syntax);
         mem_free(plain);
         return why;
     }
-    if (w.status == WALK_NOT_DICOM || w.status == WALK_DEEP)
+    if (w->status == WALK_NOT_DICOM || w->status == WALK_DEEP)
         return REASON_IO_UNREADABLE;
     dcm_file *f;
-    dcm_status s = dcm_open(data, w.data_len, &f);
+    dcm_status s = known ? dcm_open(known, n, &f) : dcm_open(data, w->data_len, &f);
     if (f) {
         read_all(f, out);
         if (!out->transfer_syntax[0] && s == DCM_OK)
             text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), dcm_parsed_syntax(f));
     }
     dcm_close(f);
-    if (w.status == WALK_CUT)
+    mem_free(known);
+    if (w->status == WALK_CUT)
         return REASON_IO_TRUNCATED;
     if (s != DCM_OK)
         return s == DCM_CUT ? REASON_IO_TRUNCATED : REASON_IO_UNREADABLE;
-    if (w.status == WALK_ODD)
+    if (w->status == WALK_ODD)
         return REASON_IO_UNREADABLE;
-    if (!w.has_pixels)
+    if (!w->has_pixels)
         return REASON_NOT_IMAGE;
-    return short_pixels(&w, data, out) ? REASON_IO_TRUNCATED : REASON_NONE;
+    return short_pixels(w, data, out) ? REASON_IO_TRUNCATED : REASON_NONE;
+}
+
+reason record_read(const void *data, size_t len, record *out)
+{
+    walk w;
+    return record_read_walk(data, len, out, &w);
 }

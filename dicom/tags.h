@@ -108,6 +108,10 @@ typedef enum tag_type {
     X(SharedFunctionalGroupsSequence, 0x5200, 0x9229, SEQ, 0, 0, "facts of all frames")            \
     X(PerFrameFunctionalGroupsSequence, 0x5200, 0x9230, SEQ, 0, 0, "facts of frame 1")
 
+/* Vendors hide whole volumes in this private group of a secondary capture; only that they are there
+ * is read. */
+#define TAG_VOLUME_GROUP 0x7E01
+
 typedef enum tag_id {
 #define TAG_ENUM(id, g, e, t, mg, me, why) TAG_##id,
     TAG_LIST(TAG_ENUM)

@@ -30,6 +30,10 @@ typedef struct reader {
     frame open[FRAMES];
     int depth;
     walk *w;
+    walk_visit *visit; /* NULL = nobody wants the elements */
+    void *ctx;
+    uint32_t top_tag; /* the element of the top level that r->at lies in; 0 = none */
+    size_t top_at;
 } reader;
 
 typedef struct element {
@@ -60,16 +64,17 @@ static bool vr_is(const char *vr, const char *name)
     return vr[0] == name[0] && vr[1] == name[1];
 }
 
-/* Value representations whose length field has four bytes, PS3.5 table 7.1-1. */
-static bool vr_long(const char *vr)
-{
-    static const char names[][3] = {"OB", "OW", "OF", "OD", "OL", "OV", "SQ",
-                                    "UC", "UN", "UR", "UT", "SV", "UV"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (vr_is(vr, names[i]))
-            return true;
-    return false;
-}
+/* Bytes of the length field of each value representation, PS3.5 table 7.1-1; 0 = no such one. */
+#define VR(a, b, n) [a - 'A'][b - 'A'] = n
+static const uint8_t length_bytes[26][26] = {
+    VR('O', 'B', 4), VR('O', 'W', 4), VR('O', 'F', 4), VR('O', 'D', 4), VR('O', 'L', 4),
+    VR('O', 'V', 4), VR('S', 'Q', 4), VR('U', 'C', 4), VR('U', 'N', 4), VR('U', 'R', 4),
+    VR('U', 'T', 4), VR('S', 'V', 4), VR('U', 'V', 4), VR('A', 'E', 2), VR('A', 'S', 2),
+    VR('A', 'T', 2), VR('C', 'S', 2), VR('D', 'A', 2), VR('D', 'S', 2), VR('D', 'T', 2),
+    VR('F', 'L', 2), VR('F', 'D', 2), VR('I', 'S', 2), VR('L', 'O', 2), VR('L', 'T', 2),
+    VR('P', 'N', 2), VR('S', 'H', 2), VR('S', 'L', 2), VR('S', 'S', 2), VR('S', 'T', 2),
+    VR('T', 'M', 2), VR('U', 'I', 2), VR('U', 'L', 2), VR('U', 'S', 2),
+};
 
 /* Read the header at r->at and step behind it. */
 static walk_status read_header(reader *r, element *e)
@@ -89,11 +94,8 @@ static walk_status read_header(reader *r, element *e)
     memcpy(e->vr, vr, 2);
     e->vr_known = letters;
     /* an unknown pair is taken for the long form when its reserved bytes are zero */
-    bool known_short = false;
-    static const char shorts[] = "AEASATCSDADSDTFLFDISLOLTPNSHSLSSSTTMUIULUS";
-    for (size_t i = 0; letters && i + 1 < sizeof(shorts); i += 2)
-        known_short |= vr_is(e->vr, shorts + i);
-    if (known_short || (!(letters && vr_long(e->vr)) && get16(r, r->at + 6) != 0)) {
+    int bytes = letters ? length_bytes[vr[0] - 'A'][vr[1] - 'A'] : 0;
+    if (bytes == 2 || (!bytes && get16(r, r->at + 6) != 0)) {
         e->length = get16(r, r->at + 6);
         r->at += 8;
         return WALK_OK;
@@ -246,11 +248,21 @@ static bool only_zeros(const reader *r)
     return true;
 }
 
+/* r->at is behind an element of the top level. */
+static void end_top(reader *r)
+{
+    if (r->top_tag && r->visit)
+        r->visit(r->ctx, r->top_tag, r->top_at, r->at);
+    r->top_tag = 0;
+}
+
 static walk_status walk_dataset(reader *r)
 {
     for (;;) {
         while (r->depth > 0 && r->at >= r->open[r->depth - 1].end)
             pop(r);
+        if (r->depth == 0)
+            end_top(r);
         if (r->at == r->len)
             return r->depth > 0 ? WALK_CUT : WALK_OK;
         if (r->depth == 0 && r->w->has_pixels && only_zeros(r)) {
@@ -259,9 +271,14 @@ static walk_status walk_dataset(reader *r)
         }
         size_t header_at = r->at;
         element e;
+        bool top = r->depth == 0;
         walk_status s = read_header(r, &e);
         if (s != WALK_OK)
             return s;
+        if (top && (e.tag != PIXEL_DATA || r->w->has_pixels)) {
+            r->top_tag = e.tag;
+            r->top_at = header_at;
+        }
         if (r->depth > 0 && r->open[r->depth - 1].end != NO_END &&
             r->at > r->open[r->depth - 1].end)
             s = recover(r);
@@ -321,9 +338,14 @@ static bool plausible_start(const reader *r)
 
 void walk_file(const void *data, size_t len, walk *out)
 {
+    walk_elements(data, len, out, NULL, NULL);
+}
+
+void walk_elements(const void *data, size_t len, walk *out, walk_visit *visit, void *ctx)
+{
     memset(out, 0, sizeof(*out));
     out->header_len = out->data_len = len;
-    reader r = {.d = data, .len = len, .w = out};
+    reader r = {.d = data, .len = len, .w = out, .visit = visit, .ctx = ctx};
     bool marked = len >= META_AT && memcmp((const char *)data + 128, "DICM", 4) == 0;
     r.at = marked ? META_AT : 0;
     if (!marked && !plausible_start(&r)) {

@@ -37,6 +37,10 @@ typedef struct walk {
 } walk;
 
 void walk_file(const void *data, size_t len, walk *out);
+/* The same, and `visit` is called for every whole element of the top level of the data set, in
+ * order and without the pixel data: bytes at..end-1 of the file, its header first. */
+typedef void walk_visit(void *ctx, uint32_t tag, size_t at, size_t end);
+void walk_elements(const void *data, size_t len, walk *out, walk_visit *visit, void *ctx);
 /* Visit the items of encapsulated pixel data in order, the offset table first. *cursor starts at 0;
  * returns false after the last one. */
 bool walk_fragment(const void *data, const walk *w, size_t *cursor, const uint8_t **item,
