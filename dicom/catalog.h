@@ -10,8 +10,10 @@
 
 typedef struct catalog catalog;
 catalog *catalog_open(const char *store, bool write, err *e); /* creates the tables when writing */
-/* The same for a file by name: the catalogue of one shard of a scan. */
+/* The same for a file by name, without the index of catalog_each: for scan, which fills it first.
+ */
 catalog *catalog_open_file(const char *path, bool write, err *e);
+MUST_CHECK bool catalog_index(catalog *c, err *e); /* that index, if it is not there */
 void catalog_close(catalog *c);
 db *catalog_db(catalog *c);
 
@@ -40,16 +42,24 @@ typedef struct catalog_file {
     const record *rec;
     const char *patient, *exam, *image;
 } catalog_file;
-/* Number of the next scan; rows it meets are stamped with it. */
+/* Number of the next scan; the rows it writes are stamped with it. */
 MUST_CHECK bool catalog_next_run(catalog *c, int64_t *run, err *e);
-/* Is the file there, with this size and time? Then it is stamped, and *why is its scan_reason. */
-MUST_CHECK bool catalog_known(catalog *c, const catalog_file *f, int64_t run, bool *known,
+/* The rows that one scan met unchanged; one bit per row. */
+typedef struct catalog_met catalog_met;
+catalog_met *catalog_met_new(void);
+void catalog_met_free(catalog_met *m);
+/* Is the file there, with this size and time? Then it is noted in met, and *why is its
+ * scan_reason. Writes nothing, unless the file was gone before. */
+MUST_CHECK bool catalog_known(catalog *c, const catalog_file *f, catalog_met *met, bool *known,
                               reason *why, err *e);
 /* Insert or replace the facts of a file. When they differ from before, what prepare had found is
  * forgotten. */
 MUST_CHECK bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e);
-/* Flag the rows of this root that the run did not meet. */
-MUST_CHECK bool catalog_mark_gone(catalog *c, const char *root, int64_t run, int64_t *n, err *e);
+/* Flag the rows of this root that the run neither wrote nor met. */
+MUST_CHECK bool catalog_mark_gone(catalog *c, const char *root, int64_t run, const catalog_met *met,
+                                  int64_t *n, err *e);
+const char *catalog_put_text(const catalog *c); /* the statement of catalog_put, made once */
+char *catalog_put_sql(void);                    /* makes it; owned by the caller */
 /* A small text of the catalogue itself, such as the hash of the sidecar; "" = not set. */
 MUST_CHECK bool catalog_get_note(catalog *c, const char *key, text *out, err *e);
 MUST_CHECK bool catalog_set_note(catalog *c, const char *key, const char *value, err *e);

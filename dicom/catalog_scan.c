@@ -11,7 +11,8 @@
 /* Columns of table file that scan fills, in the order of catalog_put. */
 static const char fixed_columns[] = "root, path, size, mtime_ns, run, gone, facts, scan_reason,"
                                     " header_hash, patient, exam, image";
-#define FIXED 12
+#define FIXED      12
+#define VALUES_MAX 128
 
 static void add_names(text *t, const char *prefix)
 {
@@ -46,11 +47,61 @@ bool catalog_next_run(catalog *c, int64_t *run, err *e)
     return ok;
 }
 
-bool catalog_known(catalog *c, const catalog_file *f, int64_t run, bool *known, reason *why, err *e)
+/* ---- the rows that a scan met ---------------------------------------------------------------- */
+
+/* One bit for each row id. A stamp in the row itself would make every scan write the whole
+ * catalogue. */
+struct catalog_met {
+    uint64_t *word;
+    size_t n;
+};
+
+catalog_met *catalog_met_new(void)
+{
+    return MEM_NEW(catalog_met);
+}
+
+void catalog_met_free(catalog_met *m)
+{
+    if (m)
+        mem_free(m->word);
+    mem_free(m);
+}
+
+static void met_add(catalog_met *m, int64_t id)
+{
+    size_t at = (size_t)id / 64;
+    if (at >= m->n) {
+        size_t n = at + at / 2 + 64;
+        m->word = mem_realloc(m->word, m->n * sizeof(*m->word), n * sizeof(*m->word));
+        memset(m->word + m->n, 0, (n - m->n) * sizeof(*m->word));
+        m->n = n;
+    }
+    m->word[at] |= (uint64_t)1 << (id % 64);
+}
+
+static bool met_has(const catalog_met *m, int64_t id)
+{
+    size_t at = (size_t)id / 64;
+    return at < m->n && (m->word[at] >> (id % 64) & 1);
+}
+
+static bool set_gone(catalog *c, int64_t id, int gone, err *e)
+{
+    db_stmt *s = db_prepare(catalog_db(c), "UPDATE file SET gone = ?1 WHERE id = ?2", e);
+    if (!s)
+        return false;
+    db_bind_i64(s, 1, gone);
+    db_bind_i64(s, 2, id);
+    return db_step(s, e) >= 0;
+}
+
+bool catalog_known(catalog *c, const catalog_file *f, catalog_met *met, bool *known, reason *why,
+                   err *e)
 {
     *known = false;
     db_stmt *s = db_prepare(catalog_db(c),
-                            "SELECT id, scan_reason FROM file WHERE root = ?1 AND path = ?2"
+                            "SELECT id, scan_reason, gone FROM file WHERE root = ?1 AND path = ?2"
                             " AND size = ?3 AND mtime_ns = ?4 AND header_hash <> ''",
                             e);
     if (!s)
@@ -64,61 +115,78 @@ bool catalog_known(catalog *c, const catalog_file *f, int64_t run, bool *known, 
         return got == 0;
     int64_t id = db_i64(s, 0);
     *why = reason_find(db_text(s, 1));
+    bool gone = db_i64(s, 2) != 0;
     if (db_step(s, e) < 0)
         return false;
-    s = db_prepare(catalog_db(c), "UPDATE file SET run = ?1, gone = 0 WHERE id = ?2", e);
-    if (!s)
-        return false;
-    db_bind_i64(s, 1, run);
-    db_bind_i64(s, 2, id);
+    met_add(met, id);
     *known = true;
-    return db_step(s, e) >= 0;
+    return !gone || set_gone(c, id, 0, e);
 }
 
-/* One hash over everything that prepare may have used. */
-static void facts_hash(const catalog_file *f, char out[33])
-{
+/* ---- one row --------------------------------------------------------------------------------- */
+
+/* The columns of a record as one text each, NUL-terminated, in the order of the table. */
+typedef struct values {
     text t;
+    size_t at[VALUES_MAX + 1];
+} values;
+
+/* One hash over everything that prepare may have used; leaves the columns in v. */
+static void facts_hash(const catalog_file *f, values *v, char out[33])
+{
     char value[RECORD_COLUMN_MAX];
-    text_init(&t);
-    text_addf(&t, "%llu\n%lld\n%s\n%s\n%s\n%s\n%s\n", (unsigned long long)f->size,
-              (long long)f->mtime_ns, reason_name(f->scan_reason), f->header_hash, f->patient,
-              f->exam, f->image);
-    for (int i = 0; i < record_columns(); i++) {
-        record_column_text(f->rec, i, value, sizeof(value));
-        text_addf(&t, "%s\n", value);
+    int n = record_columns();
+    if (n > VALUES_MAX)
+        BUG("catalogue: %d columns", n);
+    text_clear(&v->t);
+    text_addf(&v->t, "%llu\n%lld\n", (unsigned long long)f->size, (long long)f->mtime_ns);
+    const char *const fixed[] = {reason_name(f->scan_reason), f->header_hash, f->patient, f->exam,
+                                 f->image};
+    for (size_t i = 0; i < COUNT_OF(fixed); i++) {
+        text_add(&v->t, fixed[i]);
+        text_addn(&v->t, "\n", 1);
     }
-    fs_xxh128_of(t.s, t.len, out);
-    text_release(&t);
+    for (int i = 0; i < n; i++) {
+        record_column_text(f->rec, i, value, sizeof(value));
+        v->at[i] = v->t.len;
+        text_add(&v->t, value);
+        text_addn(&v->t, "\n", 1);
+    }
+    v->at[n] = v->t.len;
+    fs_xxh128_of(v->t.s, v->t.len, out);
+    for (int i = 0; i < n; i++)
+        v->t.s[v->at[i + 1] - 1] = '\0';
+}
+
+static bool forget(catalog *c, const char *sql, int64_t file, err *e)
+{
+    db_stmt *s = db_prepare(catalog_db(c), sql, e);
+    if (!s)
+        return false;
+    db_bind_i64(s, 1, file);
+    return db_step(s, e) >= 0;
 }
 
 /* Drop the outcomes of a file whose facts changed. */
 static bool forget_outcomes(catalog *c, const catalog_file *f, const char *facts, err *e)
 {
-    static const char *const sql[] = {
-        "DELETE FROM prepared WHERE file IN"
-        " (SELECT id FROM file WHERE root = ?1 AND path = ?2 AND facts <> ?3)",
-        "DELETE FROM reason WHERE file IN"
-        " (SELECT id FROM file WHERE root = ?1 AND path = ?2 AND facts <> ?3)"};
-    for (size_t i = 0; i < COUNT_OF(sql); i++) {
-        db_stmt *s = db_prepare(catalog_db(c), sql[i], e);
-        if (!s)
-            return false;
-        db_bind_text(s, 1, f->root);
-        db_bind_text(s, 2, f->path);
-        db_bind_text(s, 3, facts);
-        if (db_step(s, e) < 0)
-            return false;
-    }
-    return true;
+    db_stmt *s = db_prepare(catalog_db(c),
+                            "SELECT id FROM file WHERE root = ?1 AND path = ?2 AND facts <> ?3", e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, f->root);
+    db_bind_text(s, 2, f->path);
+    db_bind_text(s, 3, facts);
+    int got = db_step(s, e);
+    if (got != 1)
+        return got == 0;
+    int64_t id = db_i64(s, 0);
+    return db_step(s, e) >= 0 && forget(c, "DELETE FROM prepared WHERE file = ?1", id, e) &&
+           forget(c, "DELETE FROM reason WHERE file = ?1", id, e);
 }
 
-bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e)
+char *catalog_put_sql(void)
 {
-    char facts[33], value[RECORD_COLUMN_MAX];
-    facts_hash(f, facts);
-    if (!forget_outcomes(c, f, facts, e))
-        return false;
     text t;
     text_init(&t);
     text_addf(&t, "INSERT INTO file(%s", fixed_columns);
@@ -128,8 +196,16 @@ bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e)
         text_addf(&t, "%s?%d", i ? "," : "", i + 1);
     text_add(&t, ") ON CONFLICT(root, path) DO UPDATE SET ");
     add_updates(&t);
-    db_stmt *s = db_prepare(catalog_db(c), t.s, e);
-    text_release(&t);
+    return text_take(&t);
+}
+
+static bool put_row(catalog *c, const catalog_file *f, int64_t run, values *v, err *e)
+{
+    char facts[33];
+    facts_hash(f, v, facts);
+    if (!forget_outcomes(c, f, facts, e))
+        return false;
+    db_stmt *s = db_prepare(catalog_db(c), catalog_put_text(c), e);
     if (!s)
         return false;
     db_bind_text(s, 1, f->root);
@@ -144,26 +220,48 @@ bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e)
     db_bind_text(s, 10, f->patient);
     db_bind_text(s, 11, f->exam);
     db_bind_text(s, 12, f->image);
-    for (int i = 0; i < record_columns(); i++) {
-        record_column_text(f->rec, i, value, sizeof(value));
-        db_bind_text(s, FIXED + 1 + i, value);
-    }
+    for (int i = 0; i < record_columns(); i++)
+        db_bind_text(s, FIXED + 1 + i, v->t.s + v->at[i]);
     return db_step(s, e) >= 0;
 }
 
-bool catalog_mark_gone(catalog *c, const char *root, int64_t run, int64_t *n, err *e)
+bool catalog_put(catalog *c, const catalog_file *f, int64_t run, err *e)
 {
-    db_stmt *s = db_prepare(
-        catalog_db(c), "UPDATE file SET gone = 1 WHERE root = ?1 AND run <> ?2 AND gone = 0", e);
+    values v;
+    text_init(&v.t);
+    bool ok = put_row(c, f, run, &v, e);
+    text_release(&v.t);
+    return ok;
+}
+
+bool catalog_mark_gone(catalog *c, const char *root, int64_t run, const catalog_met *met,
+                       int64_t *n, err *e)
+{
+    db_stmt *s = db_prepare(catalog_db(c),
+                            "SELECT id FROM file WHERE root = ?1 AND run <> ?2 AND gone = 0", e);
     if (!s)
         return false;
     db_bind_text(s, 1, root);
     db_bind_i64(s, 2, run);
-    if (db_step(s, e) < 0 || !(s = db_prepare(catalog_db(c), "SELECT changes()", e)) ||
-        db_step(s, e) != 1)
-        return false;
-    *n += db_i64(s, 0);
-    return db_step(s, e) >= 0;
+    int64_t *gone = NULL;
+    size_t count = 0, cap = 0;
+    int got;
+    while ((got = db_step(s, e)) == 1) {
+        int64_t id = db_i64(s, 0);
+        if (met_has(met, id))
+            continue;
+        if (count == cap) {
+            cap = cap ? 2 * cap : 256;
+            gone = mem_realloc(gone, count * sizeof(*gone), cap * sizeof(*gone));
+        }
+        gone[count++] = id;
+    }
+    bool ok = got == 0;
+    for (size_t i = 0; ok && i < count; i++)
+        ok = set_gone(c, gone[i], 1, e);
+    *n += ok ? (int64_t)count : 0;
+    mem_free(gone);
+    return ok;
 }
 
 bool catalog_merge(catalog *c, const char *path, err *e)

@@ -3,6 +3,7 @@
 #include "dicom/scan.h"
 
 #include "core/fs.h"
+#include "core/kill.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -21,7 +22,7 @@
 #include <sys/stat.h>
 
 #define SCAN_BATCH  4096 /* files between two walks of the pipe */
-#define SCAN_COMMIT 512  /* rows per transaction */
+#define SCAN_COMMIT 8192 /* rows per transaction */
 #define SCAN_FACTS  "2"  /* raise when record_read learns something: all headers are read again */
 #define HASH_MAX    ((size_t)1 << 20)
 
@@ -43,15 +44,14 @@ size_t scan_header_task(const void *data, size_t len, const void *arg, size_t ar
     if (reply_cap < sizeof(*r))
         return 0;
     memset(r, 0, sizeof(*r));
-    r->why = record_read(data, len, &r->rec);
     walk w;
-    walk_file(data, len, &w);
+    r->why = record_read_walk(data, len, &r->rec, &w);
     fs_xxh128_of(data, w.header_len < HASH_MAX ? w.header_len : HASH_MAX, r->header_hash);
     return sizeof(*r);
 }
 
 typedef struct entry {
-    char *path, *relative; /* owned */
+    size_t path, relative; /* offsets in job.names */
     const char *bad;
     uint64_t size;
     int64_t mtime_ns;
@@ -69,6 +69,8 @@ typedef struct job {
     const char *root;
     char *store; /* absolute */
     int64_t run;
+    catalog_met *met;
+    text names; /* of the files in the batch */
     entry *batch;
     int n;
     int open_rows; /* rows written since the last commit */
@@ -80,50 +82,71 @@ static bool step_commit(job *j, bool now, err *e)
     if (j->open_rows < (now ? 1 : SCAN_COMMIT))
         return true;
     j->open_rows = 0;
-    return catalog_commit(j->cat, e) && catalog_begin(j->cat, e);
+    kill_point("scan_before_commit");
+    if (!catalog_commit(j->cat, e))
+        return false;
+    kill_point("scan_after_commit");
+    return catalog_begin(j->cat, e);
 }
 
-static void read_one(void *ctx, int64_t i, void *item, int thread)
+/* One slot of the pipe: a message to a worker and its answers. */
+typedef struct handful {
+    scan_reply r[WORKER_BATCH];
+} handful;
+
+static const char *name_of(const job *j, size_t at)
+{
+    return j->names.s + at;
+}
+
+static reason reason_of(worker_result result)
+{
+    return result == WORKER_CRASH   ? REASON_DECODER_CRASH
+           : result == WORKER_LIMIT ? REASON_DECODER_LIMIT
+                                    : REASON_IO_UNREADABLE;
+}
+
+static void read_handful(void *ctx, int64_t i, void *item, int thread)
 {
     const job *j = ctx;
-    scan_reply *r = item;
-    const entry *f = &j->batch[i];
-    const void *reply;
-    size_t len;
-    memset(r, 0, sizeof(*r));
-    record_clear(&r->rec);
-    r->why = REASON_IO_UNREADABLE;
-    if (f->bad)
-        return;
-    switch (worker_call(j->workers[thread], SCAN_TASK, f->path, NULL, 0, NULL, 0, &reply, &len)) {
-    case WORKER_OK:
-        if (len == sizeof(*r))
-            memcpy(r, reply, sizeof(*r));
-        return;
-    case WORKER_CRASH:
-        r->why = REASON_DECODER_CRASH;
-        return;
-    case WORKER_LIMIT:
-        r->why = REASON_DECODER_LIMIT;
-        return;
-    case WORKER_IO:
-        return;
+    handful *h = item;
+    const entry *f = &j->batch[i * WORKER_BATCH];
+    int count = j->n - (int)i * WORKER_BATCH, n = 0;
+    const char *paths[WORKER_BATCH] = {NULL};
+    int at[WORKER_BATCH];
+    worker_answer a[WORKER_BATCH];
+    count = count < WORKER_BATCH ? count : WORKER_BATCH;
+    for (int k = 0; k < count; k++) {
+        memset(&h->r[k], 0, sizeof(h->r[k]));
+        record_clear(&h->r[k].rec);
+        h->r[k].why = REASON_IO_UNREADABLE;
+        if (f[k].bad)
+            continue;
+        at[n] = k;
+        paths[n++] = name_of(j, f[k].path);
+    }
+    worker_batch(j->workers[thread], SCAN_TASK, paths, n, a);
+    for (int k = 0; k < n; k++) {
+        scan_reply *r = &h->r[at[k]];
+        if (a[k].result != WORKER_OK)
+            r->why = reason_of(a[k].result);
+        else if (a[k].len == sizeof(*r))
+            memcpy(r, a[k].reply, sizeof(*r));
     }
 }
 
-static bool store_one(void *ctx, int64_t i, void *item, err *e)
+static bool store_one(job *j, int i, scan_reply *r, err *e)
 {
-    job *j = ctx;
-    scan_reply *r = item;
     const entry *f = &j->batch[i];
+    const char *relative = name_of(j, f->relative);
     char patient[33], exam[33], image[33];
-    if (j->side && !sidecar_apply(j->side, f->relative, &r->rec, e))
+    if (j->side && !sidecar_apply(j->side, relative, &r->rec, e))
         return err_wrap(e, "sidecar");
     pseudo_patient(j->keys, r->rec.issuer, r->rec.patient_id, patient);
     pseudo_name(j->keys, "exam", r->rec.study_uid, exam);
     pseudo_name(j->keys, "image", r->rec.sop_uid, image);
     catalog_file row = {.root = j->root,
-                        .path = f->relative,
+                        .path = relative,
                         .size = f->size,
                         .mtime_ns = f->mtime_ns,
                         .scan_reason = r->why,
@@ -140,21 +163,29 @@ static bool store_one(void *ctx, int64_t i, void *item, err *e)
     return step_commit(j, false, e);
 }
 
+static bool store_handful(void *ctx, int64_t i, void *item, err *e)
+{
+    job *j = ctx;
+    handful *h = item;
+    int first = (int)i * WORKER_BATCH;
+    for (int k = 0; k < WORKER_BATCH && first + k < j->n; k++)
+        if (!store_one(j, first + k, &h->r[k], e))
+            return false;
+    return true;
+}
+
 static bool flush_batch(job *j, err *e)
 {
     bool ok = true;
     if (j->n > 0) {
-        pool_pipe_spec s = {.n = j->n,
-                            .item_size = sizeof(scan_reply),
-                            .work = read_one,
-                            .sink = store_one,
+        pool_pipe_spec s = {.n = (j->n + WORKER_BATCH - 1) / WORKER_BATCH,
+                            .item_size = sizeof(handful),
+                            .work = read_handful,
+                            .sink = store_handful,
                             .ctx = j};
         ok = pool_pipe(j->threads, &s, e);
     }
-    for (int i = 0; i < j->n; i++) {
-        mem_free(j->batch[i].path);
-        mem_free(j->batch[i].relative);
-    }
+    text_clear(&j->names);
     j->n = 0;
     return ok;
 }
@@ -188,16 +219,18 @@ static bool visit(void *ctx, const fs_entry *f, err *e)
     reason why = REASON_NONE;
     catalog_file row = {
         .root = j->root, .path = f->relative, .size = f->size, .mtime_ns = f->mtime_ns};
-    if (!f->bad && !catalog_known(j->cat, &row, j->run, &known, &why, e))
+    if (!f->bad && !catalog_known(j->cat, &row, j->met, &known, &why, e))
         return false;
     if (known) {
         j->res->unchanged++;
         *(why == REASON_NONE ? &j->res->candidates : &j->res->failed) += 1;
-        j->open_rows++;
-        return step_commit(j, false, e);
+        log_progress_step(&j->progress, (uint64_t)j->res->seen, NULL);
+        return true;
     }
-    j->batch[j->n++] = (entry){.path = mem_strdup(f->path),
-                               .relative = mem_strdup(f->relative),
+    size_t at = j->names.len;
+    text_addn(&j->names, f->path, strlen(f->path) + 1);
+    j->batch[j->n++] = (entry){.path = at,
+                               .relative = at + (size_t)(f->relative - f->path),
                                .bad = f->bad,
                                .size = f->size,
                                .mtime_ns = f->mtime_ns};
@@ -238,7 +271,7 @@ static bool scan_archive(job *j, int i, err *e)
     ok = flushed && ok;
     /* a lone file says nothing about its neighbours */
     if (ok && folder)
-        ok = catalog_mark_gone(j->cat, root, j->run, &gone, e);
+        ok = catalog_mark_gone(j->cat, root, j->run, j->met, &gone, e);
     j->open_rows++;
     if (!step_commit(j, true, ok ? e : &late))
         ok = false;
@@ -276,6 +309,8 @@ static void close_job(job *j)
     sidecar_free(j->side);
     pseudo_free(j->keys);
     catalog_close(j->cat);
+    catalog_met_free(j->met);
+    text_release(&j->names);
     mem_free(j->batch);
     mem_free(j->store);
 }
@@ -302,14 +337,16 @@ static bool open_job(job *j, err *e)
     j->workers = MEM_ARRAY(worker *, pool_threads(j->threads));
     worker_limits limits = {j->cfg.seconds, (size_t)j->cfg.memory_mib << 20, sizeof(scan_reply)};
     for (int i = 0; i < pool_threads(j->threads); i++)
-        j->workers[i] = worker_new(&limits);
+        j->workers[i] = worker_new_batch(&limits);
     j->batch = MEM_ARRAY(entry, SCAN_BATCH);
+    j->met = catalog_met_new();
     return true;
 }
 
 static bool walk_archives(const scan_opts *o, const scan_cfg *c, scan_result *res, err *e)
 {
     job j = {.o = o, .cfg = *c, .res = res};
+    text_init(&j.names);
     bool ok = open_job(&j, e) && catalog_begin(j.cat, e) && check_rules(&j, e) &&
               catalog_next_run(j.cat, &j.run, e) && catalog_commit(j.cat, e) &&
               catalog_begin(j.cat, e);
@@ -317,8 +354,7 @@ static bool walk_archives(const scan_opts *o, const scan_cfg *c, scan_result *re
     for (int i = 0; ok && i < o->n_archives; i++)
         ok = scan_archive(&j, i, e);
     log_progress_end(&j.progress);
-    if (ok)
-        ok = catalog_commit(j.cat, e);
+    ok = ok && catalog_commit(j.cat, e) && (o->shard_n > 1 || catalog_index(j.cat, e));
     if (ok && !worker_sandboxed())
         log_warn("sandbox", "level=rlimits only: this kernel has no seccomp");
     close_job(&j);
@@ -369,7 +405,9 @@ static bool merge(const scan_opts *o, scan_result *res, err *e)
     int n = 0;
     if (!find_shards(o->store, &n, e))
         return false;
-    catalog *c = catalog_open(o->store, true, e);
+    char *whole = fs_join(o->store, "catalog.db");
+    catalog *c = catalog_open_file(whole, true, e);
+    mem_free(whole);
     bool ok = c != NULL;
     for (int k = 0; ok && k < n; k++) {
         char name[64];
@@ -378,7 +416,7 @@ static bool merge(const scan_opts *o, scan_result *res, err *e)
         ok = catalog_merge(c, path, e) || err_wrap(e, "%s", name);
         mem_free(path);
     }
-    ok = ok && catalog_each(c, NULL, count_row, res, e);
+    ok = ok && catalog_index(c, e) && catalog_each(c, NULL, count_row, res, e);
     catalog_close(c);
     return ok;
 }
@@ -390,16 +428,21 @@ bool scan_run(const scan_opts *o, scan_result *out, err *e)
     if (o->shard_n > 1 && (o->shard_k < 0 || o->shard_k >= o->shard_n))
         return err_set(e, ERR_USAGE, "shard %d/%d: k counts from 0 to n-1", o->shard_k, o->shard_n);
     cfg_bind(o->config, &scan_options, &c);
+    bool fresh = !fs_exists(o->store);
     if (!pixels_ready(e) || !fs_mkdirs(o->store, e))
         return false;
     /* shards of one scan share the store; each writes its own catalogue */
     fs_lock *lock = NULL;
-    if ((o->merge || o->shard_n <= 1) && !(lock = fs_lock_take(o->store, e)))
+    bool whole = !o->merge && o->shard_n <= 1;
+    if ((o->merge || whole) && !(lock = fs_lock_take(o->store, e)))
         return false;
     bool ok = o->merge ? merge(o, out, e) : walk_archives(o, &c, out, e);
-    fs_lock_release(lock);
-    if (ok && !o->merge && o->shard_n <= 1 && !out->seen)
+    if (ok && whole && !out->seen)
         ok = err_set(e, ERR_INPUT, "no file lies there; is the archive mounted?");
+    err ignored = {0};
+    if (!ok && whole && fresh && !out->seen && !fs_remove_tree(o->store, &ignored))
+        log_warn("store_left", "reason=\"%s\"", ignored.msg);
+    fs_lock_release(lock);
     if (ok)
         log_info("scan_done", "files=%lld candidates=%lld failed=%lld unchanged=%lld",
                  (long long)out->seen, (long long)out->candidates, (long long)out->failed,

@@ -122,7 +122,9 @@ mkdir "$part"
 find "$demo/archive" -mindepth 1 -maxdepth 1 | sort | head -n 24 | xargs cp -alt "$part"
 mkdir "$work/fresh"
 cp "$a/store/key" "$work/fresh/key"
+cp -a "$work/fresh" "$work/bare"
 must scan "$part" -o "$work/fresh" -q
+must show "$work/fresh" --export "$work/fresh.csv"
 cp -a "$work/fresh" "$work/calm"
 must prepare "$work/calm" -c "$yaml" -q
 must show "$work/calm" -c "$yaml" --export "$work/calm.csv"
@@ -133,6 +135,14 @@ if [ -n "${SAN:-}" ]; then # a sanitizer makes everything slow and adds nothing 
     prepare_points="prepare_mid_shard:7 prepare_in_db:21"
     train_points="train_step:2 ckpt_inside:2"
 fi
+for point in scan_before_commit:1 scan_after_commit:1; do
+    rm -rf "$work/k"
+    cp -a "$work/bare" "$work/k"
+    killed "kill_$point" "$point" scan "$part" -o "$work/k" -q || continue
+    must scan "$part" -o "$work/k" -q
+    must show "$work/k" --export "$work/k.csv"
+    same "kill_$point" "$work/fresh.csv" "$work/k.csv"
+done
 for point in $prepare_points; do
     rm -rf "$work/k"
     cp -a "$work/fresh" "$work/k"

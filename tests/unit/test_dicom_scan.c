@@ -10,6 +10,7 @@
 #include "dicom/pixels.h"
 #include "dicom/scan.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -432,6 +433,172 @@ static void deadly_headers(void **state)
     assert_string_equal(row(&s, "p2/rcc"), " CC R CANARY2 32 32");
 }
 
+static const char *deadly_kind(int i)
+{
+    return i % 23 == 5 ? "CRASH" : i == 40 ? "LOOP" : NULL;
+}
+
+/* More files than one message to a worker holds, deadly ones among them: each costs itself only. */
+static void deadly_in_batches(void **state)
+{
+    enum { N = 3 * 32 + 7 };
+    err e;
+    scan_result r;
+    char name[32], sop[32];
+    for (int i = 0; i < N; i++) {
+        const char *kind = deadly_kind(i);
+        bytes b = {0};
+        snprintf(name, sizeof(name), "many/%03d", i);
+        snprintf(sop, sizeof(sop), "1.8.%d", i);
+        if (kind)
+            put(&b, kind, strlen(kind));
+        else
+            b = exam_file("CANARY8", "1.8", sop, "CC", "L");
+        save(name, b);
+    }
+    for (int threads = 1; threads <= 2; threads++) {
+        char *store = at(threads == 1 ? "st-many1" : "st-many2"), *archive = at("many");
+        const char *list[] = {archive};
+        cfg *c = cfg_new(groups, 1);
+        assert_true(cfg_set(c, "scan.seconds=0.5", &e));
+        scan_opts o = {.archive = list,
+                       .n_archives = 1,
+                       .store = store,
+                       .config = c,
+                       .threads = threads,
+                       .shard_n = 1};
+        memset(&e, 0, sizeof(e));
+        assert_true(scan_run(&o, &r, &e));
+        assert_int_equal(r.seen, N);
+        assert_int_equal(r.failed, 6);
+        catalog *cat = catalog_open(store, false, &e);
+        assert_non_null(cat);
+        db_stmt *q = db_prepare(catalog_db(cat),
+                                "SELECT path, scan_reason, sop_uid FROM file ORDER BY path", &e);
+        for (int i = 0; i < N; i++) {
+            const char *kind = deadly_kind(i);
+            snprintf(name, sizeof(name), "%03d", i);
+            snprintf(sop, sizeof(sop), "1.8.%d", i);
+            assert_int_equal(db_step(q, &e), 1);
+            assert_string_equal(db_text(q, 0), name);
+            assert_string_equal(db_text(q, 1), !kind            ? ""
+                                               : kind[0] == 'C' ? "DECODER_CRASH"
+                                                                : "DECODER_LIMIT");
+            assert_string_equal(db_text(q, 2), kind ? "" : sop);
+        }
+        assert_int_equal(db_step(q, &e), 0);
+        catalog_close(cat);
+        cfg_free(c);
+        mem_free(store);
+        mem_free(archive);
+    }
+}
+
+/* Overwrite a file in place and give it its old time, so that only a reader would notice. */
+static void swap_quietly(const char *name, bytes b)
+{
+    struct stat st;
+    char *p = at(name);
+    assert_int_equal(stat(p, &st), 0);
+    assert_int_equal(st.st_size, (off_t)b.n);
+    FILE *f = fopen(p, "r+");
+    assert_non_null(f);
+    assert_int_equal(fwrite(b.p, 1, b.n, f), b.n);
+    fclose(f);
+    struct timespec t[2] = {st.st_atim, st.st_mtim};
+    assert_int_equal(utimensat(AT_FDCWD, p, t, 0), 0);
+    mem_free(p);
+    free(b.p);
+}
+
+static int64_t changes_of(const char *store, const char *sql)
+{
+    err e = {0};
+    char *p = at(store);
+    catalog *c = catalog_open(p, false, &e);
+    assert_non_null(c);
+    db_stmt *q = db_prepare(catalog_db(c), sql, &e);
+    assert_int_equal(db_step(q, &e), 1);
+    int64_t n = db_i64(q, 0);
+    catalog_close(c);
+    mem_free(p);
+    return n;
+}
+
+/* Known files are neither opened nor written down again; a new, a changed and a missing one are
+ * the only rows that a second scan touches. */
+static void only_what_is_new(void **state)
+{
+    err e;
+    scan_result r;
+    char *gone = at("arch/p3/cut"), *aside = at("aside");
+    assert_true(run("st-inc", 2, NULL, (scan_opts){0}, &r, &e));
+    int64_t seen_first = r.seen;
+    swap_quietly("arch/p1/lcc", exam_file("CANARY1", "1.9.1", "1.9.1.7", "CC", "L"));
+    save("arch/p1/lmlo", exam_file("CANARY1", "1.9.1", "1.9.1.8", "ML", "L"));
+    save("arch/p5/new", exam_file("CANARY5", "1.9.5", "1.9.5.1", "CC", "R"));
+    assert_int_equal(rename(gone, aside), 0);
+    assert_true(run("st-inc", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.seen, seen_first);
+    /* the link cannot be opened and is tried each time */
+    assert_int_equal(r.unchanged, seen_first - 3);
+    assert_int_equal(changes_of("st-inc", "SELECT count(*) FROM file WHERE run = 2"), 3);
+    assert_int_equal(changes_of("st-inc", "SELECT count(*) FROM file WHERE gone = 1"), 1);
+    assert_int_equal(
+        changes_of("st-inc", "SELECT count(*) FROM file WHERE gone = 1 AND path = 'p3/cut'"), 1);
+    assert_int_equal(changes_of("st-inc", "SELECT count(*) FROM file WHERE sop_uid = '1.9.1.1'"),
+                     1); /* not read: the quiet swap was not noticed */
+    assert_int_equal(changes_of("st-inc", "SELECT count(*) FROM file WHERE sop_uid = '1.9.1.8'"),
+                     1);
+    /* a third scan has nothing to read: the file that went comes back under its old row */
+    assert_int_equal(rename(aside, gone), 0);
+    assert_true(run("st-inc", 2, NULL, (scan_opts){0}, &r, &e));
+    assert_int_equal(r.seen, seen_first + 1);
+    assert_int_equal(r.unchanged, r.seen - 1);
+    assert_int_equal(changes_of("st-inc", "SELECT count(*) FROM file WHERE gone = 1"), 0);
+    mem_free(gone);
+    mem_free(aside);
+}
+
+/* A scan that was killed leaves rows without the index that orders them. */
+static void order_without_index(void **state)
+{
+    err e = {0};
+    char *p = at("st-inc"), *with = export_of("st-inc");
+    catalog *c = catalog_open(p, true, &e);
+    assert_non_null(c);
+    assert_true(db_exec(catalog_db(c), "DROP INDEX file_order", &e));
+    catalog_close(c);
+    char *without = export_of("st-inc");
+    assert_string_equal(with, without);
+    mem_free(with);
+    mem_free(without);
+    mem_free(p);
+}
+
+static void empty_archive(void **state)
+{
+    err e = {0};
+    scan_result r;
+    char *store = at("st-empty"), *archive = at("nothing");
+    const char *list[] = {archive};
+    cfg *c = cfg_new(groups, 1);
+    scan_opts o = {
+        .archive = list, .n_archives = 1, .store = store, .config = c, .shard_n = 1, .threads = 1};
+    assert_true(fs_mkdirs(archive, &e));
+    assert_false(scan_run(&o, &r, &e));
+    assert_non_null(strstr(e.msg, "no file lies there"));
+    assert_false(fs_exists(store));
+    /* a store that was there before stays, whatever happens */
+    assert_true(fs_mkdirs(store, &e));
+    memset(&e, 0, sizeof(e));
+    assert_false(scan_run(&o, &r, &e));
+    assert_true(fs_exists(store));
+    cfg_free(c);
+    mem_free(store);
+    mem_free(archive);
+}
+
 static void errors(void **state)
 {
     err e = {0};
@@ -475,10 +642,18 @@ int main(void)
         return 1;
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(outcomes), cmocka_unit_test(same_bytes_for_any_threads),
-        cmocka_unit_test(resumes),  cmocka_unit_test(prepared_rows),
-        cmocka_unit_test(pictures), cmocka_unit_test(sidecar_is_applied),
-        cmocka_unit_test(shards),   cmocka_unit_test(deadly_headers),
+        cmocka_unit_test(outcomes),
+        cmocka_unit_test(same_bytes_for_any_threads),
+        cmocka_unit_test(resumes),
+        cmocka_unit_test(prepared_rows),
+        cmocka_unit_test(pictures),
+        cmocka_unit_test(sidecar_is_applied),
+        cmocka_unit_test(shards),
+        cmocka_unit_test(only_what_is_new),
+        cmocka_unit_test(order_without_index),
+        cmocka_unit_test(deadly_headers),
+        cmocka_unit_test(deadly_in_batches),
+        cmocka_unit_test(empty_archive),
         cmocka_unit_test(errors),
     };
     int failed = cmocka_run_group_tests(tests, setup, teardown);
