@@ -282,8 +282,10 @@ static void fill(uint16_t *v, int n, uint16_t value)
         v[i] = value;
 }
 
-/* Erase outside the breast and take the sums of one finished canvas. */
-static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
+/* Erase outside the breast, mark what is breast and take the sums of one canvas, in one pass over
+ * its rows. mask [H,W] may be NULL. What is marked is never erased: what is kept contains the mask.
+ */
+static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas, uint8_t *mask)
 {
     uint64_t sum = 0, sq = 0, bsum = 0, bsq = 0;
     uint32_t n = 0;
@@ -294,6 +296,8 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
     double fx = (double)t->w / s->ow, fy = (double)t->h / s->oh;
     mask_axis_make(&ax, q->tw, t->w, s->cx * fx, (double)q->cw / q->tw * fx, s->a);
     mask_axis_make(&ay, q->th, t->h, s->cy * fy, (double)q->ch / q->th * fy, s->a);
+    if (mask)
+        memset(mask, 0, (size_t)q->H * (size_t)q->W);
     for (int y = 0; y < q->H; y++) {
         uint16_t *row = canvas + (size_t)y * (size_t)q->W;
         if (erase && y < q->th) {
@@ -308,6 +312,9 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
         for (int k = 0; k < runs; k++) {
             add_sums(row + run[k].x0, run[k].x1 - run[k].x0, &bsum, &bsq);
             n += (uint32_t)(run[k].x1 - run[k].x0);
+            if (mask)
+                memset(mask + (size_t)y * (size_t)q->W + run[k].x0, 1,
+                       (size_t)(run[k].x1 - run[k].x0));
         }
         add_sums(row, q->W, &sum, &sq);
     }
@@ -321,7 +328,7 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas)
         s->out->proc_flags |= IMAGE_ERASED;
 }
 
-static void chain_canvas(chain *s, int i, uint16_t *canvas)
+static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
 {
     place q = {.H = s->c->h[i], .W = s->c->w[i]};
     int rect[4];
@@ -348,7 +355,7 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas)
     s->out->mm_per_px[i] = r->row_mm > 0 && r->col_mm > 0
                                ? sqrt(r->row_mm * rect[3] / dh * r->col_mm * rect[2] / dw)
                                : 0;
-    chain_sums(s, &q, i, canvas);
+    chain_sums(s, &q, i, canvas, mask);
 }
 
 /* Spread and dominance of the display values of the whole image. */
@@ -506,5 +513,6 @@ void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out,
         chain_keep(&s);
     }
     for (int i = 0; i < out->n_sizes; i++)
-        chain_canvas(&s, i, (uint16_t *)((char *)reply + out->image_at[i]));
+        chain_canvas(&s, i, (uint16_t *)((char *)reply + out->image_at[i]),
+                     c->mask ? (uint8_t *)reply + out->mask_at[i] : NULL);
 }

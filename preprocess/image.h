@@ -16,7 +16,8 @@ typedef struct image_orient {
 void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst);
 
 /* The chain: decoded pixels -> facts, canvases and geometry in out, canvases at
- * (uint8_t *)reply + out->image_at[i]. out->rec is read. */
+ * (uint8_t *)reply + out->image_at[i], masks of 0 and 1 at out->mask_at[i] where prepare.mask asks
+ * for them. out->rec is read. */
 void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
                  void *reply);
 #endif

@@ -434,6 +434,12 @@ bool part_join_take(part_join *j, const todo *t, prepare_done *d, err *e)
                            j->n, o.shard, o.shard_row);
         d->chunk[i] = mem_alloc(d->len[i]);
         memcpy(d->chunk[i], j->buf, d->len[i]);
+        if (!j->cfg->mask)
+            continue;
+        if (!shard_read_mask(j->file[i], o.shard_row, &j->buf, &j->cap, &d->mask_len[i], e))
+            return err_wrap(e, "part %d/%d", j->k, j->n);
+        d->mask[i] = mem_alloc(d->mask_len[i]);
+        memcpy(d->mask[i], j->buf, d->mask_len[i]);
     }
     d->n_sizes = j->cfg->n_sizes;
     return true;

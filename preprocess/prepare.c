@@ -49,6 +49,8 @@ static const cfg_option options[] = {
      "air kept around the breast otherwise, of its longer side"},
     {"prepare.erase_outside", CFG_BOOL, AT(erase_outside), "true", 0, 0, NULL, "",
      "replace everything outside the breast (markers, labels) by the level of air"},
+    {"prepare.mask", CFG_BOOL, AT(mask), "false", 0, 0, NULL, "",
+     "also keep the breast mask of every canvas in the shards (/mask, 0 and 1)"},
     {"prepare.shard_mib", CFG_INT, AT(shard_mib), "512", 1, 65536, NULL, "MiB",
      "uncompressed size of one shard of the largest canvas"},
     {"prepare.seconds", CFG_REAL, AT(seconds), "60", 1, 3600, NULL, "seconds",
@@ -179,13 +181,15 @@ static size_t align_up(size_t n)
     return (n + PREPARE_ALIGN - 1) / PREPARE_ALIGN * PREPARE_ALIGN;
 }
 
-/* Byte offsets of the canvases in a reply; returns the end. */
-static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES])
+/* Byte offsets of the canvases and masks in a reply; returns the end. */
+static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES], uint64_t mask[PREPARE_SIZES])
 {
     size_t end = align_up(sizeof(prepared));
     for (int i = 0; i < c->n_sizes; i++) {
         at[i] = end;
         end += align_up((size_t)c->h[i] * (size_t)c->w[i] * 2);
+        mask[i] = c->mask ? end : 0;
+        end += c->mask ? align_up((size_t)c->h[i] * (size_t)c->w[i]) : 0;
     }
     return end;
 }
@@ -193,8 +197,8 @@ static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES])
 size_t prepare_reply_cap(const cfg *c)
 {
     prepare_cfg p = must_bind(c);
-    uint64_t at[PREPARE_SIZES];
-    return layout(&p, at);
+    uint64_t at[PREPARE_SIZES], mask[PREPARE_SIZES];
+    return layout(&p, at, mask);
 }
 
 void *prepare_request(const cfg *c, const record *override_or_null, size_t *len)
@@ -300,10 +304,10 @@ size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t 
 {
     const prepare_arg *q = arg;
     prepared *out = reply;
-    uint64_t at[PREPARE_SIZES] = {0};
+    uint64_t at[PREPARE_SIZES] = {0}, mask[PREPARE_SIZES] = {0};
     if (arg_len != sizeof *q || q->magic != PREPARE_MAGIC)
         BUG("prepare_image_task: the request is not one of prepare_request");
-    size_t end = layout(&q->cfg, at);
+    size_t end = layout(&q->cfg, at, mask);
     if (reply_cap < end)
         BUG("prepare_image_task: reply of %zu bytes, needs %zu", reply_cap, end);
     memset(out, 0, sizeof *out);
@@ -312,6 +316,7 @@ size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t 
     memcpy(out->h, q->cfg.h, sizeof out->h);
     memcpy(out->w, q->cfg.w, sizeof out->w);
     memcpy(out->image_at, at, sizeof at);
+    memcpy(out->mask_at, mask, sizeof mask);
     static arena *a; /* kept: a worker handles one image after the other */
     if (!a)
         a = arena_new((size_t)1 << 20);

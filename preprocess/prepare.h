@@ -45,6 +45,7 @@ typedef struct prepared {
     double sum_breast[PREPARE_SIZES], sumsq_breast[PREPARE_SIZES];
     double mm_per_px[PREPARE_SIZES];
     uint64_t image_at[PREPARE_SIZES]; /* byte offset of the u16 canvas in the reply */
+    uint64_t mask_at[PREPARE_SIZES];  /* of its u8 mask; 0 = not asked for */
 } prepared;
 
 /* init of worker task PREPARE_TASK: codecs, OpenCV. */

@@ -28,7 +28,7 @@ struct prepare_cfg {
     double window_center, window_width;
     double percentile_low, percentile_high; /* percent */
     double mm;                              /* fit mm: canvas pixel size */
-    bool crop, erase_outside;
+    bool crop, erase_outside, mask;
     double margin, margin_mm; /* of the longer side of the breast; in mm where the size is known */
     int64_t shard_mib, memory_mib;
     double seconds;

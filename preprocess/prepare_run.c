@@ -139,7 +139,7 @@ static bool append(stage *s, const prepare_done *d, err *e)
     if (!s->shard_rows && !open_shards(s, e))
         return false;
     for (int i = 0; i < d->n_sizes; i++)
-        if (!shard_append(s->out[i], d->chunk[i], d->len[i], &d->meta[i], e))
+        if (!prepare_done_append(d, i, s->out[i], e))
             return err_wrap(e, "prepare");
     s->shard_rows++;
     kill_point("prepare_mid_shard");

@@ -10,7 +10,15 @@ void prepare_done_clear(prepare_done *d)
     for (int i = 0; i < PREPARE_SIZES; i++) {
         mem_free(d->chunk[i]);
         d->chunk[i] = NULL;
+        mem_free(d->mask[i]);
+        d->mask[i] = NULL;
     }
+}
+
+bool prepare_done_append(const prepare_done *d, int i, shard_writer *w, err *e)
+{
+    return shard_append(w, d->chunk[i], d->len[i], &d->meta[i], e) &&
+           (!d->mask[i] || shard_append_mask(w, d->mask[i], d->mask_len[i], e));
 }
 
 bool prepare_crew_start(prepare_crew *c, const cfg *config, int n, err *e)
@@ -61,6 +69,9 @@ static bool reply_ok(const prepare_cfg *c, const prepared *p, size_t len)
         size_t bytes = (size_t)c->h[i] * (size_t)c->w[i] * 2;
         if (p->h[i] != c->h[i] || p->w[i] != c->w[i] || p->image_at[i] % 2 ||
             p->image_at[i] < sizeof *p || p->image_at[i] > len || len - p->image_at[i] < bytes)
+            return false;
+        if (c->mask &&
+            (p->mask_at[i] < sizeof *p || p->mask_at[i] > len || len - p->mask_at[i] < bytes / 2))
             return false;
     }
     return true;
@@ -144,5 +155,8 @@ void prepare_crew_work(const prepare_crew *c, int thread, const todo *t, prepare
         set_meta(t, &p, i, &d->meta[i]);
         d->chunk[i] = shard_compress((const uint16_t *)((const char *)reply + p.image_at[i]),
                                      p.h[i], p.w[i], &d->len[i]);
+        if (c->cfg.mask)
+            d->mask[i] = shard_compress_mask((const uint8_t *)reply + p.mask_at[i], p.h[i], p.w[i],
+                                             &d->mask_len[i]);
     }
 }

@@ -17,8 +17,12 @@ typedef struct prepare_done {
     shard_meta meta[PREPARE_SIZES];
     void *chunk[PREPARE_SIZES]; /* owned, see prepare_done_clear */
     size_t len[PREPARE_SIZES];
+    void *mask[PREPARE_SIZES]; /* owned; NULL = without */
+    size_t mask_len[PREPARE_SIZES];
 } prepare_done;
 void prepare_done_clear(prepare_done *d); /* frees the chunks */
+/* The canvas of size i, and its mask, as the next row of a shard. */
+MUST_CHECK bool prepare_done_append(const prepare_done *d, int i, shard_writer *w, err *e);
 
 /* n isolated workers, one for each thread. */
 typedef struct prepare_crew {

@@ -80,18 +80,17 @@ static bool tiff_tags(TIFF *t, const raster_out *o, uint32_t rows_per_strip)
     return ok;
 }
 
+/* libtiff's predictor works on a copy of its own. */
 static bool tiff_strips(TIFF *t, const raster_out *o, uint32_t per)
 {
     size_t row = (size_t)o->w * sizeof(uint16_t);
-    uint8_t *copy = mem_alloc(row * per); /* the predictor works in place */
-    bool ok = true;
-    for (uint32_t y = 0, k = 0; ok && y < (uint32_t)o->h; y += per, k++) {
-        size_t n = ((uint32_t)o->h - y < per ? (uint32_t)o->h - y : per) * row;
-        memcpy(copy, (const uint8_t *)o->v + y * row, n);
-        ok = TIFFWriteEncodedStrip(t, k, copy, (tmsize_t)n) == (tmsize_t)n;
+    uint8_t *from = (uint8_t *)(uintptr_t)o->v;
+    for (uint32_t y = 0, k = 0; y < (uint32_t)o->h; y += per, k++) {
+        tmsize_t n = (tmsize_t)(((uint32_t)o->h - y < per ? (uint32_t)o->h - y : per) * row);
+        if (TIFFWriteEncodedStrip(t, k, from + y * row, n) != n)
+            return false;
     }
-    mem_free(copy);
-    return ok && TIFFWriteDirectory(t);
+    return TIFFWriteDirectory(t);
 }
 
 static bool write_tiff(const char *path, const raster_out *o, err *e)

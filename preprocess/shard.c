@@ -21,15 +21,15 @@
 
 typedef struct shard_row { /* what the writer keeps of one image until commit */
     shard_meta meta;
-    char chunk_hash[33];
+    char chunk_hash[33], mask_hash[33]; /* "" = without a mask */
     size_t chunk_len;
 } shard_row;
 
 struct shard_writer {
     char *path, *partial;
-    hid_t file, images;
+    hid_t file, images, masks; /* masks: -1 while there is none */
     int h, w;
-    int n, cap, extent;
+    int n, cap, extent, n_masks;
     int64_t bytes;
     shard_row *row;
 };
@@ -45,15 +45,14 @@ FAST_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t
     }
 }
 
-void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
+/* zlib stream of raw[n]; owned: mem_free. */
+static void *deflate_bytes(uint8_t *raw, size_t n, size_t *len)
 {
-    if (h < 1 || w < 1 || h > SHARD_MAX_SIDE || w > SHARD_MAX_SIDE)
-        BUG("shard_compress: image of %d x %d", h, w);
-    size_t n = (size_t)h * (size_t)w, raw = n * 2, cap = SHARD_SLACK(raw);
-    uint8_t *plane = mem_alloc(raw), *out = mem_alloc(cap);
+    size_t cap = SHARD_SLACK(n);
+    uint8_t *out = mem_alloc(cap);
     void *level = mem_calloc(1, ISAL_DEF_LVL1_DEFAULT); /* no stale match may decide bytes */
-    shuffle(image, n, plane);
     struct isal_zstream z;
+    memset(&z, 0, sizeof z); /* the init below leaves the window size (hist_bits) as it finds it */
     isal_deflate_stateless_init(&z);
     z.gzip_flag = IGZIP_ZLIB;
     z.level = 1;
@@ -61,8 +60,8 @@ void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
     z.level_buf_size = ISAL_DEF_LVL1_DEFAULT;
     z.end_of_stream = 1;
     z.flush = NO_FLUSH;
-    z.next_in = plane;
-    z.avail_in = (uint32_t)raw;
+    z.next_in = raw;
+    z.avail_in = (uint32_t)n;
     z.next_out = out;
     z.avail_out = (uint32_t)cap;
     int rc = isal_deflate_stateless(&z);
@@ -70,29 +69,71 @@ void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
         BUG("isal_deflate_stateless gave %d with %u bytes left", rc, z.avail_in);
     *len = z.total_out;
     mem_free(level);
+    return out;
+}
+
+static bool inflate_bytes(const void *chunk, size_t len, uint8_t *raw, size_t n, err *e)
+{
+    size_t got = 0;
+    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
+    if (!d)
+        return err_set(e, ERR_MEMORY, "shard: no memory for a decompressor");
+    enum libdeflate_result rc = libdeflate_zlib_decompress(d, chunk, len, raw, n, &got);
+    libdeflate_free_decompressor(d);
+    if (rc != LIBDEFLATE_SUCCESS || got != n)
+        return err_set(e, ERR_INPUT, "shard: a chunk is damaged (%s after %zu of %zu bytes)",
+                       rc == LIBDEFLATE_BAD_DATA ? "bad data" : "wrong length", got, n);
+    return true;
+}
+
+static bool side_ok(int h, int w)
+{
+    return h >= 1 && w >= 1 && h <= SHARD_MAX_SIDE && w <= SHARD_MAX_SIDE;
+}
+
+void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
+{
+    if (!side_ok(h, w))
+        BUG("shard_compress: image of %d x %d", h, w);
+    size_t n = (size_t)h * (size_t)w;
+    uint8_t *plane = mem_alloc(n * 2);
+    shuffle(image, n, plane);
+    void *out = deflate_bytes(plane, n * 2, len);
     mem_free(plane);
     return out;
 }
 
 bool shard_inflate(const void *chunk, size_t len, int h, int w, uint16_t *out, err *e)
 {
-    if (h < 1 || w < 1 || h > SHARD_MAX_SIDE || w > SHARD_MAX_SIDE)
+    if (!side_ok(h, w))
         return err_set(e, ERR_INPUT, "shard: image of %d x %d", h, w);
-    size_t n = (size_t)h * (size_t)w, got = 0;
-    struct libdeflate_decompressor *d = libdeflate_alloc_decompressor();
-    if (!d)
-        return err_set(e, ERR_MEMORY, "shard: no memory for a decompressor");
+    size_t n = (size_t)h * (size_t)w;
     uint8_t *plane = mem_alloc(n * 2);
-    enum libdeflate_result rc = libdeflate_zlib_decompress(d, chunk, len, plane, n * 2, &got);
-    libdeflate_free_decompressor(d);
-    if (rc == LIBDEFLATE_SUCCESS && got == n * 2)
-        for (size_t i = 0; i < n; i++)
-            out[i] = (uint16_t)(plane[i] | plane[n + i] << 8);
+    bool ok = inflate_bytes(chunk, len, plane, n * 2, e);
+    for (size_t i = 0; ok && i < n; i++)
+        out[i] = (uint16_t)(plane[i] | plane[n + i] << 8);
     mem_free(plane);
-    if (rc != LIBDEFLATE_SUCCESS || got != n * 2)
-        return err_set(e, ERR_INPUT, "shard: a chunk is damaged (%s after %zu of %zu bytes)",
-                       rc == LIBDEFLATE_BAD_DATA ? "bad data" : "wrong length", got, n * 2);
-    return true;
+    return ok;
+}
+
+void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len)
+{
+    if (!side_ok(h, w))
+        BUG("shard_compress_mask: mask of %d x %d", h, w);
+    size_t n = (size_t)h * (size_t)w;
+    uint8_t *plain = mem_alloc(n);
+    for (size_t i = 0; i < n; i++)
+        plain[i] = mask[i] != 0; /* whatever a worker wrote */
+    void *out = deflate_bytes(plain, n, len);
+    mem_free(plain);
+    return out;
+}
+
+bool shard_inflate_mask(const void *chunk, size_t len, int h, int w, uint8_t *out, err *e)
+{
+    if (!side_ok(h, w))
+        return err_set(e, ERR_INPUT, "shard: mask of %d x %d", h, w);
+    return inflate_bytes(chunk, len, out, (size_t)h * (size_t)w, e);
 }
 
 /* ---- columns -------------------------------------------------------------------------------- */
@@ -200,6 +241,8 @@ static void writer_free(shard_writer *s)
 {
     if (!s)
         return;
+    if (s->masks >= 0)
+        H5Dclose(s->masks);
     if (s->images >= 0)
         H5Dclose(s->images);
     if (s->file >= 0)
@@ -210,15 +253,18 @@ static void writer_free(shard_writer *s)
     mem_free(s);
 }
 
-static hid_t images_create(hid_t file, int h, int w)
+/* /images u16, shuffled and deflated, or /mask u8, deflated. */
+static hid_t stack_create(hid_t file, const char *name, int h, int w, bool wide)
 {
     hsize_t dims[3] = {0, (hsize_t)h, (hsize_t)w}, chunk[3] = {1, (hsize_t)h, (hsize_t)w};
     hsize_t most[3] = {H5S_UNLIMITED, (hsize_t)h, (hsize_t)w};
     hid_t d = -1, space = H5Screate_simple(3, dims, most);
     hid_t dcpl = shard_h5_untimed(H5P_DATASET_CREATE);
-    if (space >= 0 && dcpl >= 0 && H5Pset_chunk(dcpl, 3, chunk) >= 0 && H5Pset_shuffle(dcpl) >= 0 &&
-        H5Pset_deflate(dcpl, 1) >= 0 && H5Pset_fill_time(dcpl, H5D_FILL_TIME_NEVER) >= 0)
-        d = H5Dcreate2(file, "images", H5T_STD_U16LE, space, H5P_DEFAULT, dcpl, H5P_DEFAULT);
+    if (space >= 0 && dcpl >= 0 && H5Pset_chunk(dcpl, 3, chunk) >= 0 &&
+        (!wide || H5Pset_shuffle(dcpl) >= 0) && H5Pset_deflate(dcpl, 1) >= 0 &&
+        H5Pset_fill_time(dcpl, H5D_FILL_TIME_NEVER) >= 0)
+        d = H5Dcreate2(file, name, wide ? H5T_STD_U16LE : H5T_STD_U8LE, space, H5P_DEFAULT, dcpl,
+                       H5P_DEFAULT);
     if (space >= 0)
         H5Sclose(space);
     if (dcpl >= 0)
@@ -238,7 +284,7 @@ shard_writer *shard_create(const char *path, int h, int w, err *e)
     text_addf(&t, "%s.partial", path);
     s->path = mem_strdup(path);
     s->partial = text_take(&t);
-    s->file = s->images = -1;
+    s->file = s->images = s->masks = -1;
     s->h = h;
     s->w = w;
     pthread_mutex_lock(&shard_lock);
@@ -248,7 +294,7 @@ shard_writer *shard_create(const char *path, int h, int w, err *e)
     if (fapl >= 0 && fcpl >= 0)
         s->file = H5Fcreate(s->partial, H5F_ACC_TRUNC, fcpl, fapl);
     if (s->file >= 0)
-        s->images = images_create(s->file, h, w);
+        s->images = stack_create(s->file, "images", h, w, true);
     if (fapl >= 0)
         H5Pclose(fapl);
     if (fcpl >= 0)
@@ -287,7 +333,34 @@ bool shard_append(shard_writer *s, const void *chunk, size_t len, const shard_me
     shard_row *r = &s->row[s->n++];
     r->meta = *m;
     r->chunk_len = len;
+    r->mask_hash[0] = 0;
     fs_xxh128_of(chunk, len, r->chunk_hash);
+    s->bytes += (int64_t)len;
+    return true;
+}
+
+bool shard_append_mask(shard_writer *s, const void *chunk, size_t len, err *e)
+{
+    if (s->n_masks + 1 != s->n)
+        BUG("shard: mask %d for image %d", s->n_masks + 1, s->n);
+    bool ok = true;
+    pthread_mutex_lock(&shard_lock);
+    errno = 0;
+    if (s->masks < 0)
+        s->masks = stack_create(s->file, "mask", s->h, s->w, false);
+    ok = s->masks >= 0;
+    if (ok && s->n_masks % SHARD_GROW == 0) {
+        hsize_t dims[3] = {(hsize_t)s->n_masks + SHARD_GROW, (hsize_t)s->h, (hsize_t)s->w};
+        ok = H5Dset_extent(s->masks, dims) >= 0;
+    }
+    hsize_t at[3] = {(hsize_t)s->n_masks, 0, 0};
+    ok = ok && H5Dwrite_chunk(s->masks, H5P_DEFAULT, 0, at, len, chunk) >= 0;
+    if (!ok)
+        shard_h5_fail(e, "writing a mask", fs_base(s->partial));
+    pthread_mutex_unlock(&shard_lock);
+    if (!ok)
+        return false;
+    fs_xxh128_of(chunk, len, s->row[s->n_masks++].mask_hash);
     s->bytes += (int64_t)len;
     return true;
 }
@@ -342,11 +415,13 @@ static bool writer_finish(shard_writer *s, const char *json, err *e)
     pthread_mutex_lock(&shard_lock);
     errno = 0;
     hsize_t dims[3] = {(hsize_t)s->n, (hsize_t)s->h, (hsize_t)s->w};
-    bool ok = H5Dset_extent(s->images, dims) >= 0 && writer_meta(s, json);
+    bool ok = H5Dset_extent(s->images, dims) >= 0 &&
+              (s->masks < 0 || H5Dset_extent(s->masks, dims) >= 0) && writer_meta(s, json);
     ok = ok && H5Fflush(s->file, H5F_SCOPE_LOCAL) >= 0;
+    ok = (s->masks < 0 || H5Dclose(s->masks) >= 0) && ok;
     ok = H5Dclose(s->images) >= 0 && ok;
     ok = H5Fclose(s->file) >= 0 && ok;
-    s->images = s->file = -1;
+    s->images = s->masks = s->file = -1;
     if (!ok)
         shard_h5_fail(e, "finishing the file", fs_base(s->partial));
     pthread_mutex_unlock(&shard_lock);
@@ -378,6 +453,14 @@ static bool writer_verify(const shard_writer *s, err *e)
             memcmp(m.reasons, w->meta.reasons, sizeof m.reasons) != 0)
             ok = err_set(e, ERR_IO, "%s: image %d reads back different from what was written",
                          fs_base(s->path), i);
+        if (!ok || !s->n_masks)
+            continue;
+        ok = shard_read_mask(r, i, &buf, &cap, &len, e);
+        if (ok)
+            fs_xxh128_of(buf, len, hash);
+        if (ok && strcmp(hash, w->mask_hash) != 0)
+            ok = err_set(e, ERR_IO, "%s: mask %d reads back different from what was written",
+                         fs_base(s->path), i);
     }
     mem_free(buf);
     shard_close(r);
@@ -386,6 +469,8 @@ static bool writer_verify(const shard_writer *s, err *e)
 
 bool shard_commit(shard_writer *s, const char *provenance_json, char sha256[65], err *e)
 {
+    if (s->n_masks && s->n_masks != s->n)
+        BUG("shard: %d masks for %d images", s->n_masks, s->n);
     bool ok = writer_finish(s, provenance_json, e);
     kill_point("shard_closed");
     ok = ok && writer_verify(s, e) && fs_sha256_file(s->partial, sha256, e);

@@ -11,6 +11,10 @@
 /* Compressed chunk of one u16 [h,w] image; pure, called by parallel workers. Owned: mem_free. */
 void *shard_compress(const uint16_t *image, int h, int w, size_t *len);
 MUST_CHECK bool shard_inflate(const void *chunk, size_t len, int h, int w, uint16_t *out, err *e);
+/* The same for a u8 mask [h,w] of 0 and 1: deflate without shuffle. */
+void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len);
+MUST_CHECK bool shard_inflate_mask(const void *chunk, size_t len, int h, int w, uint8_t *out,
+                                   err *e);
 
 typedef struct shard_meta { /* one image; no identifiers, pseudonyms only */
     char image[33], exam[33], patient[33], pixel_hash[33];
@@ -27,6 +31,8 @@ typedef struct shard_writer shard_writer;
 shard_writer *shard_create(const char *path, int h, int w, err *e); /* path.partial until commit */
 MUST_CHECK bool shard_append(shard_writer *s, const void *chunk, size_t len, const shard_meta *m,
                              err *e);
+/* The mask of the image that was appended last; a shard has one for every image, or none. */
+MUST_CHECK bool shard_append_mask(shard_writer *s, const void *chunk, size_t len, err *e);
 int64_t shard_bytes(const shard_writer *s);
 int shard_rows(const shard_writer *s);
 /* Provenance JSON in, fsync, re-read, rename. sha256 of the finished file out. Frees s. */
@@ -42,6 +48,9 @@ MUST_CHECK bool shard_read_meta(shard *s, int row, shard_meta *m, err *e);
 const shard_meta *shard_meta_all(const shard *s); /* of all shard_n rows; borrowed */
 /* Raw chunk into *buf (grown with mem_realloc), then shard_inflate outside the lock. */
 MUST_CHECK bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e);
+/* The same for the mask of an image: ERR_INPUT where the shard has none (shard_has_mask). */
+bool shard_has_mask(const shard *s);
+MUST_CHECK bool shard_read_mask(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e);
 /* The provenance JSON given at commit; owned by the caller, mem_free. */
 char *shard_provenance(shard *s, err *e);
 #endif

@@ -8,8 +8,8 @@
 #define SHARD_JSON_MAX  ((size_t)16 << 20)
 
 struct shard {
-    char *name; /* base name, for messages */
-    hid_t file, images;
+    char *name;                /* base name, for messages */
+    hid_t file, images, masks; /* masks: -1 = none */
     int n, h, w;
     shard_meta *meta;
 };
@@ -36,26 +36,27 @@ static bool flags_parse(const char *s, size_t len, shard_meta *m, const char *na
     return true;
 }
 
-/* /images must be exactly what the writer makes: foreign filters or types are refused. */
-static bool images_check(shard *s, err *e)
+/* A stack of canvases must be exactly what the writer makes: foreign filters or types are refused.
+ * dims: of the stack, as found. */
+static bool stack_check(hid_t stack, hid_t want, const H5Z_filter_t *filter, int n_filters,
+                        hsize_t dims[3])
 {
-    hid_t space = H5Dget_space(s->images), type = H5Dget_type(s->images);
-    hid_t dcpl = H5Dget_create_plist(s->images);
-    hsize_t dims[3] = {0}, chunk[3] = {0};
+    hid_t space = H5Dget_space(stack), type = H5Dget_type(stack);
+    hid_t dcpl = H5Dget_create_plist(stack);
+    hsize_t chunk[3] = {0};
     bool ok = space >= 0 && type >= 0 && dcpl >= 0;
     ok = ok && H5Sget_simple_extent_ndims(space) == 3;
     ok = ok && H5Sget_simple_extent_dims(space, dims, NULL) == 3;
-    ok = ok && H5Tequal(type, H5T_STD_U16LE) > 0 && H5Pget_layout(dcpl) == H5D_CHUNKED;
+    ok = ok && H5Tequal(type, want) > 0 && H5Pget_layout(dcpl) == H5D_CHUNKED;
     ok = ok && H5Pget_chunk(dcpl, 3, chunk) == 3 && chunk[0] == 1 && chunk[1] == dims[1] &&
          chunk[2] == dims[2];
     ok = ok && dims[0] <= INT32_MAX && dims[1] >= 1 && dims[1] <= SHARD_MAX_SIDE && dims[2] >= 1 &&
          dims[2] <= SHARD_MAX_SIDE;
-    ok = ok && H5Pget_nfilters(dcpl) == 2;
-    for (unsigned i = 0; ok && i < 2; i++) {
+    ok = ok && H5Pget_nfilters(dcpl) == n_filters;
+    for (int i = 0; ok && i < n_filters; i++) {
         unsigned flags, config;
         size_t nv = 0;
-        H5Z_filter_t f = H5Pget_filter2(dcpl, i, &flags, &nv, NULL, 0, NULL, &config);
-        ok = f == (i ? H5Z_FILTER_DEFLATE : H5Z_FILTER_SHUFFLE);
+        ok = H5Pget_filter2(dcpl, (unsigned)i, &flags, &nv, NULL, 0, NULL, &config) == filter[i];
     }
     if (space >= 0)
         H5Sclose(space);
@@ -64,7 +65,14 @@ static bool images_check(shard *s, err *e)
     if (dcpl >= 0)
         H5Pclose(dcpl);
     H5Eclear2(H5E_DEFAULT);
-    if (!ok)
+    return ok;
+}
+
+static bool images_check(shard *s, err *e)
+{
+    static const H5Z_filter_t both[] = {H5Z_FILTER_SHUFFLE, H5Z_FILTER_DEFLATE};
+    hsize_t dims[3] = {0}, mask[3] = {0};
+    if (!stack_check(s->images, H5T_STD_U16LE, both, 2, dims))
         return err_set(e, ERR_INPUT,
                        "%s: /images is not u16 [n,h,w] with one shuffled and deflated chunk per "
                        "image",
@@ -72,6 +80,11 @@ static bool images_check(shard *s, err *e)
     s->n = (int)dims[0];
     s->h = (int)dims[1];
     s->w = (int)dims[2];
+    if (s->masks >= 0 && (!stack_check(s->masks, H5T_STD_U8LE, both + 1, 1, mask) ||
+                          memcmp(mask, dims, sizeof mask) != 0))
+        return err_set(e, ERR_INPUT,
+                       "%s: /mask is not u8 [n,h,w] of the images with one deflated chunk each",
+                       s->name);
     return true;
 }
 
@@ -148,7 +161,7 @@ shard *shard_open(const char *path, err *e)
 {
     shard *s = MEM_NEW(shard);
     s->name = mem_strdup(fs_base(path));
-    s->file = s->images = -1;
+    s->file = s->images = s->masks = -1;
     pthread_mutex_lock(&shard_lock);
     shard_h5_quiet();
     hid_t fapl = shard_h5_access();
@@ -158,6 +171,8 @@ shard *shard_open(const char *path, err *e)
         H5Pclose(fapl);
     if (s->file >= 0)
         s->images = H5Dopen2(s->file, "images", H5P_DEFAULT);
+    if (s->images >= 0 && H5Lexists(s->file, "mask", H5P_DEFAULT) > 0)
+        s->masks = H5Dopen2(s->file, "mask", H5P_DEFAULT);
     H5Eclear2(H5E_DEFAULT);
     bool ok = s->images >= 0;
     if (!ok)
@@ -176,6 +191,8 @@ void shard_close(shard *s)
     if (!s)
         return;
     pthread_mutex_lock(&shard_lock);
+    if (s->masks >= 0)
+        H5Dclose(s->masks);
     if (s->images >= 0)
         H5Dclose(s->images);
     if (s->file >= 0)
@@ -210,27 +227,47 @@ const shard_meta *shard_meta_all(const shard *s)
     return s->meta;
 }
 
-bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e)
+/* One chunk of a stack whose plain canvas has `raw` bytes. */
+static bool read_raw(hid_t stack, int row, size_t raw, void **buf, size_t *cap, size_t *len)
 {
-    if (row < 0 || row >= s->n)
-        return err_set(e, ERR_RANGE, "%s: image %d of %d", s->name, row, s->n);
     hsize_t at[3] = {(hsize_t)row, 0, 0}, size = 0;
     uint32_t mask = 0;
-    size_t most = SHARD_SLACK((size_t)s->h * (size_t)s->w * 2);
     pthread_mutex_lock(&shard_lock);
-    bool ok = H5Dget_chunk_storage_size(s->images, at, &size) >= 0 && size > 0 && size <= most;
+    bool ok =
+        H5Dget_chunk_storage_size(stack, at, &size) >= 0 && size > 0 && size <= SHARD_SLACK(raw);
     if (ok && *cap < size) {
         mem_free(*buf);
         *buf = mem_alloc((size_t)size);
         *cap = (size_t)size;
     }
-    ok = ok && H5Dread_chunk(s->images, H5P_DEFAULT, at, &mask, *buf) >= 0 && mask == 0;
+    ok = ok && H5Dread_chunk(stack, H5P_DEFAULT, at, &mask, *buf) >= 0 && mask == 0;
     H5Eclear2(H5E_DEFAULT);
     pthread_mutex_unlock(&shard_lock);
-    if (!ok)
-        return err_set(e, ERR_INPUT, "%s: image %d cannot be read", s->name, row);
     *len = (size_t)size;
-    return true;
+    return ok;
+}
+
+bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e)
+{
+    if (row < 0 || row >= s->n)
+        return err_set(e, ERR_RANGE, "%s: image %d of %d", s->name, row, s->n);
+    return read_raw(s->images, row, (size_t)s->h * (size_t)s->w * 2, buf, cap, len) ||
+           err_set(e, ERR_INPUT, "%s: image %d cannot be read", s->name, row);
+}
+
+bool shard_has_mask(const shard *s)
+{
+    return s->masks >= 0;
+}
+
+bool shard_read_mask(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e)
+{
+    if (s->masks < 0)
+        return err_set(e, ERR_INPUT, "%s: no masks; prepare.mask was off", s->name);
+    if (row < 0 || row >= s->n)
+        return err_set(e, ERR_RANGE, "%s: mask %d of %d", s->name, row, s->n);
+    return read_raw(s->masks, row, (size_t)s->h * (size_t)s->w, buf, cap, len) ||
+           err_set(e, ERR_INPUT, "%s: mask %d cannot be read", s->name, row);
 }
 
 char *shard_provenance(shard *s, err *e)

@@ -626,6 +626,23 @@ static void test_bombs(void **state)
     expect("circle", b, REASON_IO_UNREADABLE);
 }
 
+/* Strips that lie, or end, outside the file, in a directory that is whole. */
+static void test_strip_outside(void **state)
+{
+    (void)state;
+    static const unsigned tags[] = {273, 279};
+    for (int t = 0; t < 2; t++) {
+        bytes b = plain_tiff(false, true, 1, 0);
+        for (size_t at = 8 + W * H; at + 12 <= b.n; at++)
+            if ((b.p[at] | (unsigned)b.p[at + 1] << 8) == tags[t] && b.p[at + 2] == 4 &&
+                b.p[at + 4] == 1) {
+                b.p[at + 10] = 1; /* 64 KiB further, or more of them */
+                break;
+            }
+        expect("strip outside", b, REASON_IO_TRUNCATED);
+    }
+}
+
 static void test_worker(void **state)
 {
     (void)state;
@@ -690,6 +707,7 @@ int main(void)
                                        cmocka_unit_test(test_cut),
                                        cmocka_unit_test(test_damage),
                                        cmocka_unit_test(test_bombs),
+                                       cmocka_unit_test(test_strip_outside),
                                        cmocka_unit_test(test_worker)};
     err e = {0};
     rng g;

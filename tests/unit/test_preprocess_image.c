@@ -455,6 +455,189 @@ static void test_chain_marker_and_crop(void **state)
     check_landmark(&o, 103.5, 303.5);
 }
 
+/* ---- canvases by brute force
+ * --------------------------------------------------------------------- */
+
+enum { SIZES = 3 };
+static const int size_h[SIZES] = {256, 64, 900}, size_w[SIZES] = {208, 80, 700};
+
+typedef struct multi {
+    prepared p;
+    pixel_facts f;
+    const uint16_t *v[SIZES];
+    const uint8_t *mask[SIZES];
+} multi;
+
+/* One call with three canvases, as the task makes it. */
+static void run_sizes(const pixels *px, const record *r, const char *const *set, int n, multi *out)
+{
+    static _Alignas(64) char reply[1 << 22];
+    prepare_cfg c = config(set, n);
+    size_t at = sizeof(prepared);
+    memset(&out->p, 0, sizeof out->p);
+    memset(reply, 0xA5, sizeof reply);
+    out->p.rec = *r;
+    out->p.n_sizes = c.n_sizes;
+    assert_int_equal(c.n_sizes, SIZES);
+    for (int i = 0; i < SIZES; i++) {
+        size_t px_n = (size_t)c.h[i] * (size_t)c.w[i];
+        assert_true(c.h[i] == size_h[i] && c.w[i] == size_w[i]);
+        out->p.h[i] = c.h[i];
+        out->p.w[i] = c.w[i];
+        at = (at + 63) / 64 * 64;
+        out->p.image_at[i] = at;
+        out->v[i] = (const uint16_t *)(reply + at);
+        at += px_n * 2;
+        out->p.mask_at[i] = at;
+        out->mask[i] = (const uint8_t *)(reply + at);
+        at += px_n;
+    }
+    assert_true(at <= sizeof reply);
+    image_chain(&c, px, mem, &out->p, &out->f, reply);
+    arena_reset(mem);
+}
+
+/* Interval of stored pixels that canvas pixel k covers along one axis: v' = a v + b. */
+static void cover(double a, double b, int k, double *lo, double *hi)
+{
+    double u = (k - 0.5 - b) / a + 0.5, v = (k + 0.5 - b) / a + 0.5;
+    *lo = u < v ? u : v;
+    *hi = u < v ? v : u;
+}
+
+/* Mean of the display values under a canvas pixel, in double, from the affine alone. */
+static double box_mean(const float *m, const uint16_t *y, int cx, int cy)
+{
+    double x0, x1, y0, y1, sum = 0, area = 0;
+    cover(m[0], m[2], cx, &x0, &x1);
+    cover(m[4], m[5], cy, &y0, &y1);
+    for (int v = (int)floor(y0 + 1e-3); v < y1 - 1e-3 && v < R; v++)
+        for (int u = (int)floor(x0 + 1e-3); u < x1 - 1e-3 && u < C; u++) {
+            double w = overlap(x0, x1, u, u + 1) * overlap(y0, y1, v, v + 1);
+            if (u < 0 || v < 0)
+                return -1;
+            sum += w * y[canvas_px[v * C + u]];
+            area += w;
+        }
+    return sum / area;
+}
+
+static void check_canvas(const multi *o, int i, const uint16_t *y)
+{
+    const float *m = o->p.affine[i];
+    int h = o->p.h[i], w = o->p.w[i], filled_h = 0, filled_w = 0, n = 0;
+    double sum = 0, sq = 0, bsum = 0, bsq = 0;
+    uint32_t breast = 0;
+    for (int k = 0; k < h * w; k++) { /* statistics against the bytes that came out */
+        double v = o->v[i][k] / 65535.0;
+        assert_true(o->mask[i][k] <= 1);
+        sum += v;
+        sq += v * v;
+        breast += o->mask[i][k];
+        bsum += o->mask[i][k] ? v : 0;
+        bsq += o->mask[i][k] ? v * v : 0;
+        if (o->v[i][k]) {
+            filled_h = k / w + 1;
+            filled_w = k % w + 1 > filled_w ? k % w + 1 : filled_w;
+        }
+    }
+    assert_int_equal(breast, o->p.breast_pixels[i]);
+    assert_true(breast > 1000);
+    assert_true(fabs(sum - o->p.sum_all[i]) < 1e-6 && fabs(sq - o->p.sumsq_all[i]) < 1e-6);
+    assert_true(fabs(bsum - o->p.sum_breast[i]) < 1e-6 && fabs(bsq - o->p.sumsq_breast[i]) < 1e-6);
+    if (fabs((double)m[0]) > 1 || fabs((double)m[4]) > 1)
+        return; /* enlarged: linear between centres, tested apart */
+    for (int k = 0; k < h * w; k++) {
+        if (k / w >= filled_h || k % w >= filled_w)
+            continue; /* padding */
+        double want = box_mean(m, y, k % w, k / w);
+        /* the affine is stored in single precision: 1e-5 of a pixel at an edge of full height */
+        if (fabs(want - o->v[i][k]) > 3)
+            fail_msg("canvas %d, pixel %d,%d: %u, by the affine %.2f", i, k % w, k / w, o->v[i][k],
+                     want);
+        n++;
+    }
+    assert_true(n > 2000);
+}
+
+static void test_canvas_brute_force(void **state)
+{
+    (void)state;
+    static const char *const fits[] = {"prepare.fit=squash", "prepare.fit=letterbox",
+                                       "prepare.fit=long", "prepare.fit=mm"};
+    static multi o;
+    static window_lut lut;
+    static uint32_t hist[WINDOW_WORDS];
+    for (size_t k = 0; k < 2 * COUNT_OF(fits); k++) {
+        const char *set[] = {"prepare.sizes=[256x208, 64x80, 900x700]",
+                             fits[k / 2],
+                             "prepare.mm=0.3",
+                             "prepare.erase_outside=false",
+                             "prepare.mask=true",
+                             k % 2 ? "prepare.crop=true" : "prepare.crop=false"};
+        record r = facts();
+        r.row_mm = 0.1;
+        r.col_mm = 0.12;
+        r.side = k % 2 ? 'R' : 'L';
+        pixels p = draw(k % 2, AIR);
+        prepare_cfg c = config(set, COUNT_OF(set));
+        window_histogram(&p, 1, hist);
+        window_build(&c, &r, &p, hist, NULL, false, mem, &lut);
+        run_sizes(&p, &r, set, COUNT_OF(set), &o);
+        assert_true(o.f.breast_found);
+        assert_true((o.p.proc_flags & IMAGE_UPSCALED) || k / 2 == 3);
+        for (int i = 0; i < SIZES; i++)
+            check_canvas(&o, i, lut.y);
+        arena_reset(mem);
+    }
+}
+
+/* A size prepared beside others is the size prepared alone; a mask changes no pixel; a marked pixel
+ * is never erased, one far outside always. */
+static void test_sizes_and_mask(void **state)
+{
+    (void)state;
+    static multi o;
+    static outcome alone;
+    record r = facts();
+    pixels p = draw(false, AIR);
+    const char *set[] = {"prepare.sizes=[256x208, 64x80, 900x700]", "prepare.mask=true"};
+    run(&p, &r, base, 1, &alone);
+    run_sizes(&p, &r, set, 2, &o);
+    assert_memory_equal(o.v[0], alone.v, sizeof alone.v);
+    assert_memory_equal(o.p.affine[0], alone.p.affine[0], sizeof alone.p.affine[0]);
+    assert_true(o.p.breast_pixels[0] == alone.p.breast_pixels[0]);
+    const float *a = o.p.affine[0], *b = o.p.affine[2];
+    assert_true(fabs(b[0] / a[0] - 900.0 / 256) < 0.02); /* each size has its own */
+    int erased = 0;
+    uint16_t air = o.v[2][900 * 700 - 1];
+    for (int k = 0; k < 900 * 700; k++)
+        erased += o.v[2][k] == air && !o.mask[2][k];
+    assert_true(erased > 900 * 700 / 10);
+    const float *m = o.p.affine[2];
+    for (int y = 0; y < R; y += 3)
+        for (int x = 0; x < C; x += 3) {
+            double e = (double)x * x / (CX * CX) + (double)(y - CY) * (y - CY) / (RY * RY);
+            int cx = (int)floor(m[0] * x + m[2] + 0.5), cy = (int)floor(m[4] * y + m[5] + 0.5);
+            if (cx < 0 || cy < 0 || cx >= 700 || cy >= 900)
+                continue;
+            if (e < 0.95)
+                assert_true(o.mask[2][cy * 700 + cx] == 1 && o.v[2][cy * 700 + cx] != air);
+            else if (e > 1.06)
+                assert_int_equal(o.mask[2][cy * 700 + cx], 0);
+        }
+    /* no breast, no mask */
+    for (int i = 0; i < R * C; i++)
+        canvas_px[i] = (uint16_t)(AIR + i % 7);
+    run_sizes(&p, &r, set, 2, &o);
+    assert_false(o.f.breast_found);
+    for (int i = 0; i < SIZES; i++) {
+        assert_int_equal(o.p.breast_pixels[i], 0);
+        for (int k = 0; k < size_h[i] * size_w[i]; k++)
+            assert_int_equal(o.mask[i][k], 0);
+    }
+}
+
 static void test_chain_rotated(void **state)
 {
     (void)state;
@@ -540,6 +723,8 @@ int main(void)
         cmocka_unit_test(test_window_bits_and_padding),
         cmocka_unit_test(test_inverse),
         cmocka_unit_test(test_resize_twin),
+        cmocka_unit_test(test_canvas_brute_force),
+        cmocka_unit_test(test_sizes_and_mask),
         cmocka_unit_test(test_orient_copy),
         cmocka_unit_test(test_orientation_codes),
         cmocka_unit_test(test_chain),

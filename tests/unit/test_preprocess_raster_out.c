@@ -111,8 +111,8 @@ static void breast(uint16_t *v)
         }
 }
 
-/* A right CC of 12 bit with a window, inverted if asked for. */
-static bytes dicom(const uint16_t *v, bool inverted)
+/* A right CC of 12 bit, inverted if asked for, with a window or without. */
+static bytes dicom(const uint16_t *v, bool inverted, bool window)
 {
     bytes b = {0};
     preamble(&b, TS_EXPLICIT);
@@ -133,8 +133,10 @@ static bytes dicom(const uint16_t *v, bool inverted)
     us(&b, 0x0028, 0x0101, 12);
     us(&b, 0x0028, 0x0102, 11);
     us(&b, 0x0028, 0x0103, 0);
-    str(&b, 0x0028, 0x1050, "DS", "1800");
-    str(&b, 0x0028, 0x1051, "DS", "3000");
+    if (window) {
+        str(&b, 0x0028, 0x1050, "DS", "1800");
+        str(&b, 0x0028, 0x1051, "DS", "3000");
+    }
     head(&b, 0x7FE0, 0x0010, "OW", ROWS * COLS * 2);
     put(&b, v, ROWS * COLS * 2);
     return b;
@@ -196,7 +198,8 @@ static void test_like_dicom(void **state)
     for (int inverted = 0; inverted < 2; inverted++) {
         for (int i = 0; i < ROWS * COLS && inverted; i++)
             v[i] = (uint16_t)(4095 - v[i]);
-        bytes dcm = dicom(v, inverted);
+        bool window = !inverted;
+        bytes dcm = dicom(v, inverted, window);
         raster_out o = {v, ROWS, COLS, 0, ""};
         assert_true(raster_out_write(tiff, RASTER_OUT_TIFF, &o, &e));
         assert_true(raster_out_write(png, RASTER_OUT_PNG, &o, &e));
@@ -204,9 +207,10 @@ static void test_like_dicom(void **state)
             const char *name = f ? "p.png" : "p.tiff";
             snprintf(table, sizeof table,
                      "file,patient_id,study_uid,exam_date,modality,laterality,view,row_mm,"
-                     "bits_stored,photometric,window_center,window_width\n"
-                     "%s,P1,1.2.3.5,2020-01-31,MG,R,CC,0.07,12,MONOCHROME%d,1800,3000\n",
-                     name, inverted ? 1 : 2);
+                     "bits_stored,photometric%s\n"
+                     "%s,P1,1.2.3.5,2020-01-31,MG,R,CC,0.07,12,MONOCHROME%d%s\n",
+                     window ? ",window_center,window_width" : "", name, inverted ? 1 : 2,
+                     window ? ",1800,3000" : "");
             compare(c, &dcm, name, table);
         }
         free(dcm.p);

@@ -126,6 +126,42 @@ static void test_chunk(void **state)
     mem_free(c);
 }
 
+/* Leaves a number in the memory that the next call uses as its stack. */
+static void __attribute__((noinline)) soil_stack(uint16_t number)
+{
+    uint16_t room[128 * 1024];
+    for (size_t i = 0; i < sizeof room / sizeof *room; i++)
+        room[i] = number;
+    __asm__ volatile("" : : "r"(room) : "memory");
+}
+
+/* The bytes of a chunk depend on the image only. */
+static void test_chunk_repeats(void **state)
+{
+    (void)state;
+    uint16_t v[H * W];
+    uint8_t k[H * W];
+    char first[2][33], now[2][33];
+    fill(v, 5);
+    for (int i = 0; i < H * W; i++)
+        k[i] = i % W < i / W % 17;
+    for (int round = 0; round < 8; round++) {
+        size_t len;
+        soil_stack((uint16_t)round);
+        void *c = shard_compress(v, H, W, &len);
+        fs_xxh128_of(c, len, now[0]);
+        mem_free(c);
+        soil_stack((uint16_t)(15 - round));
+        c = shard_compress_mask(k, H, W, &len);
+        fs_xxh128_of(c, len, now[1]);
+        mem_free(c);
+        if (!round)
+            memcpy(first, now, sizeof first);
+        assert_string_equal(first[0], now[0]);
+        assert_string_equal(first[1], now[1]);
+    }
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
@@ -213,6 +249,101 @@ static void test_bytes_repeat(void **state)
     mem_free(pc);
 }
 
+static void fill_mask(uint8_t *v, int seed)
+{
+    for (int i = 0; i < H * W; i++)
+        v[i] = (i % W) < (i / W + seed) % W;
+}
+
+static char *write_masked(const char *name, int n, char sha[65])
+{
+    err e = {0};
+    char *path = in_dir(name);
+    uint16_t v[H * W];
+    uint8_t k[H * W];
+    size_t len;
+    shard_writer *w = shard_create(path, H, W, &e);
+    assert_non_null(w);
+    for (int i = 0; i < n; i++) {
+        fill(v, i);
+        fill_mask(k, i);
+        k[3] = k[3] ? 255 : 0; /* any value but 0 becomes 1 */
+        void *chunk = shard_compress(v, H, W, &len);
+        shard_meta m = meta_of(i);
+        assert_true(shard_append(w, chunk, len, &m, &e));
+        mem_free(chunk);
+        chunk = shard_compress_mask(k, H, W, &len);
+        assert_true(shard_append_mask(w, chunk, len, &e));
+        mem_free(chunk);
+    }
+    assert_true(shard_commit(w, "{}", sha, &e));
+    return path;
+}
+
+/* Masks beside images: read back by us and by the library, none where none was written. */
+static void test_masks(void **state)
+{
+    (void)state;
+    err e = {0};
+    static uint8_t all[N][H * W];
+    uint8_t want[H * W], got[H * W];
+    uint16_t v[H * W], back[H * W];
+    char sha[65], again[65], *path = write_masked("masks.h5", N, sha);
+    void *buf = NULL;
+    size_t cap = 0, len;
+    shard *s = shard_open(path, &e);
+    assert_non_null(s);
+    assert_true(shard_has_mask(s));
+    for (int i = N - 1; i >= 0; i--) {
+        fill_mask(want, i);
+        fill(v, i);
+        assert_true(shard_read_mask(s, i, &buf, &cap, &len, &e));
+        assert_true(shard_inflate_mask(buf, len, H, W, got, &e));
+        assert_memory_equal(got, want, sizeof want);
+        assert_true(shard_read_chunk(s, i, &buf, &cap, &len, &e));
+        assert_true(shard_inflate(buf, len, H, W, back, &e));
+        assert_memory_equal(back, v, sizeof v);
+    }
+    assert_false(shard_read_mask(s, N, &buf, &cap, &len, &e));
+    shard_close(s);
+    hid_t f = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT), d = H5Dopen2(f, "mask", H5P_DEFAULT);
+    assert_true(H5Dread(d, H5T_NATIVE_UINT8, H5S_ALL, H5S_ALL, H5P_DEFAULT, all) >= 0);
+    for (int i = 0; i < N; i++) {
+        fill_mask(want, i);
+        assert_memory_equal(all[i], want, sizeof want);
+    }
+    H5Dclose(d);
+    H5Fclose(f);
+    mem_free(path);
+    path = write_masked("again.h5", N, again);
+    assert_string_equal(sha, again);
+    mem_free(path);
+    path = in_dir("unmasked.h5");
+    write_shard(path, 3, 0, sha);
+    s = shard_open(path, &e);
+    assert_non_null(s);
+    assert_false(shard_has_mask(s));
+    assert_false(shard_read_mask(s, 0, &buf, &cap, &len, &e));
+    assert_non_null(strstr(e.msg, "no masks"));
+    shard_close(s);
+    /* a stack that does not fit the images */
+    hsize_t dims[3] = {2, H, W}, one[3] = {1, H, W};
+    f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    hid_t sp = H5Screate_simple(3, dims, NULL), pl = H5Pcreate(H5P_DATASET_CREATE);
+    H5Pset_chunk(pl, 3, one);
+    H5Pset_deflate(pl, 1);
+    d = H5Dcreate2(f, "mask", H5T_STD_U8LE, sp, H5P_DEFAULT, pl, H5P_DEFAULT);
+    assert_true(d >= 0);
+    H5Dclose(d);
+    H5Sclose(sp);
+    H5Pclose(pl);
+    H5Fclose(f);
+    assert_null(shard_open(path, &e));
+    assert_non_null(strstr(e.msg, "/mask is not u8"));
+    mem_free(buf);
+    mem_free(path);
+}
+
 static void test_refusals(void **state)
 {
     (void)state;
@@ -268,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_chunk),         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_stock_filters), cmocka_unit_test(test_bytes_repeat),
+        cmocka_unit_test(test_masks),         cmocka_unit_test(test_chunk_repeats),
         cmocka_unit_test(test_refusals),      cmocka_unit_test(test_discard),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
