@@ -441,6 +441,7 @@ static void chain_noise(chain *s, double spread)
     if (!n || spread <= 0)
         return;
     s->facts->breast_noise = 1.4826 * counted(count, n / 2) / spread;
+    s->out->noise = (float)s->facts->breast_noise;
 }
 
 static void chain_breast_facts(chain *s)

@@ -40,6 +40,7 @@ typedef struct prepared {
     float affine[PREPARE_SIZES][6]; /* stored pixel -> canvas pixel */
     int flip_h, flip_v;
     uint32_t proc_flags;                                     /* image.h IMAGE_* */
+    float noise;                                             /* of the breast; 0 unknown */
     uint32_t breast_pixels[PREPARE_SIZES];                   /* on the canvas */
     double sum_all[PREPARE_SIZES], sumsq_all[PREPARE_SIZES]; /* over [0,1] values */
     double sum_breast[PREPARE_SIZES], sumsq_breast[PREPARE_SIZES];

@@ -97,6 +97,7 @@ static void set_meta(const todo *t, const prepared *p, int i, shard_meta *m)
     m->mm_per_px = (float)p->mm_per_px[i];
     m->proc_flags = p->proc_flags;
     m->breast_pixels = p->breast_pixels[i];
+    m->noise = p->noise;
     m->sum_all = p->sum_all[i];
     m->sumsq_all = p->sumsq_all[i];
     m->sum_breast = p->sum_breast[i];

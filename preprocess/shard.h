@@ -22,6 +22,7 @@ typedef struct shard_meta { /* one image; no identifiers, pseudonyms only */
     float affine[6];
     float mm_per_px;
     uint32_t breast_pixels;
+    float noise; /* residual noise / contrast of the breast in stored pixels; 0 unknown */
     double sum_all, sumsq_all, sum_breast, sumsq_breast;
     uint32_t proc_flags; /* image.h IMAGE_*: what the pixel chain did */
     uint64_t reasons[2]; /* flags, reason_set bits; on disk as names */

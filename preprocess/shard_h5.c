@@ -72,13 +72,14 @@ hid_t shard_h5_string_type(size_t len)
 #field, kind, offsetof(shard_meta, field), width                                           \
     }
 const shard_column shard_columns[SHARD_COLUMNS] = {
-    COLUMN(image, COLUMN_CHARS, 32),   COLUMN(exam, COLUMN_CHARS, 32),
-    COLUMN(patient, COLUMN_CHARS, 32), COLUMN(pixel_hash, COLUMN_CHARS, 32),
-    COLUMN(side, COLUMN_CHARS, 1),     COLUMN(view, COLUMN_CHARS, 1),
-    COLUMN(affine, COLUMN_F32, 6),     COLUMN(mm_per_px, COLUMN_F32, 1),
-    COLUMN(proc_flags, COLUMN_U32, 1), COLUMN(breast_pixels, COLUMN_U32, 1),
-    COLUMN(sum_all, COLUMN_F64, 1),    COLUMN(sumsq_all, COLUMN_F64, 1),
-    COLUMN(sum_breast, COLUMN_F64, 1), COLUMN(sumsq_breast, COLUMN_F64, 1),
+    COLUMN(image, COLUMN_CHARS, 32),     COLUMN(exam, COLUMN_CHARS, 32),
+    COLUMN(patient, COLUMN_CHARS, 32),   COLUMN(pixel_hash, COLUMN_CHARS, 32),
+    COLUMN(side, COLUMN_CHARS, 1),       COLUMN(view, COLUMN_CHARS, 1),
+    COLUMN(affine, COLUMN_F32, 6),       COLUMN(mm_per_px, COLUMN_F32, 1),
+    COLUMN(proc_flags, COLUMN_U32, 1),   COLUMN(breast_pixels, COLUMN_U32, 1),
+    COLUMN(noise, COLUMN_F32, 1),        COLUMN(sum_all, COLUMN_F64, 1),
+    COLUMN(sumsq_all, COLUMN_F64, 1),    COLUMN(sum_breast, COLUMN_F64, 1),
+    COLUMN(sumsq_breast, COLUMN_F64, 1),
 };
 
 size_t shard_column_bytes(const shard_column *c)

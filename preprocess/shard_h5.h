@@ -37,7 +37,7 @@ typedef struct shard_column {
     size_t offset;
     int width; /* characters, or values per row */
 } shard_column;
-#define SHARD_COLUMNS 14
+#define SHARD_COLUMNS 15
 extern const shard_column shard_columns[SHARD_COLUMNS];
 size_t shard_column_bytes(const shard_column *c); /* of one row */
 hid_t shard_column_disk(const shard_column *c);

@@ -95,6 +95,7 @@ static bool take_facts(item *t, const shard *s, err *e)
                        "says; run 'mammovit verify'",
                        t->shard, t->row);
     t->breast_pixels = m->breast_pixels;
+    t->noise = m->noise;
     t->sums[0] = m->sum_all;
     t->sums[1] = m->sumsq_all;
     t->sums[2] = m->sum_breast;

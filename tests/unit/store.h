@@ -40,6 +40,7 @@ typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
     char sex; /* 0 = F */
     int time; /* of acquisition; 0 = unknown */
     bool processing, synthetic;
+    float noise;
     reason scanned, primary;
     bool unjudged;
 } shot;
@@ -160,7 +161,8 @@ static inline void store_append(shard_writer *w, const store_job *j, const shot 
     size_t len;
     shard_meta m = {.side = s->side ? s->side : 'L',
                     .view = s->view && s->view[0] == 'M' ? 'M' : 'C',
-                    .breast_pixels = (uint32_t)(s->breast ? s->breast : 100)};
+                    .breast_pixels = (uint32_t)(s->breast ? s->breast : 100),
+                    .noise = s->noise};
     text_copy(m.image, sizeof m.image, j->image[i]);
     text_copy(m.exam, sizeof m.exam, j->exam[i]);
     text_copy(m.patient, sizeof m.patient, j->patient[i]);

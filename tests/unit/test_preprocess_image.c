@@ -380,6 +380,7 @@ static void test_chain(void **state)
     double area = want * R * C * scale * scale;
     assert_true(fabs(left.p.breast_pixels[0] / area - 1) < 0.04);
     assert_true(left.p.sum_breast[0] < left.p.sum_all[0]);
+    assert_true(left.p.noise > 0 && left.p.noise < 1);
     assert_true(left.p.sum_breast[0] / left.p.breast_pixels[0] > 0.3);
     /* the mirrored right breast gives the same canvas but for its noise */
     r.side = 'R';

@@ -63,6 +63,7 @@ static shard_meta meta_of(int i)
         m.affine[k] = (float)(i + k * 0.25);
     m.mm_per_px = 0.07f + (float)i;
     m.breast_pixels = 11u * (unsigned)i;
+    m.noise = 0.25f * (float)i;
     m.proc_flags = (uint32_t)i;
     m.sum_all = i * 1.5;
     m.sumsq_all = i * 1.25 + 1;
@@ -190,6 +191,7 @@ static void test_round_trip(void **state)
         assert_memory_equal(m.affine, want.affine, sizeof m.affine);
         assert_memory_equal(m.reasons, want.reasons, sizeof m.reasons);
         assert_true(m.mm_per_px == want.mm_per_px && m.breast_pixels == want.breast_pixels);
+        assert_true(m.noise == want.noise);
         assert_true(m.proc_flags == want.proc_flags && m.sum_all == want.sum_all);
         assert_true(m.sumsq_all == want.sumsq_all && m.sum_breast == want.sum_breast);
         assert_true(m.sumsq_breast == want.sumsq_breast);

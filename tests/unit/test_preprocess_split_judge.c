@@ -516,6 +516,44 @@ static void test_impossible_days(void **state)
     trial_free(&t);
 }
 
+/* 120 images of GE and 99 of HOLOGIC: the noisy ones of GE are noisier than 0.95 of their kind,
+ * those of HOLOGIC have too few to be measured against. */
+static void test_noise(void **state)
+{
+    static shot s[CROWD];
+    text csv;
+    trial t;
+    int ge = 0, n = 0;
+    text_init(&csv);
+    text_add(&csv, "patient_id,y\n");
+    for (int i = 0; i < 219; i++) {
+        s[i] = crowd[i];
+        s[i].vendor = i < 120 ? "GE" : "HOLOGIC";
+        s[i].noise = (float)(i % 120) / 1000 + (i < 120 ? 0.01f : 0.5f);
+        text_addf(&csv, "%s,%d\n", crowd_name[i], i % 2);
+    }
+    s[118].noise = s[113].noise; /* as noisy as the quantile is not noisier */
+    trial_init(&t);
+    store_write(t.store, t.c, s, 219);
+    labels_are(&t, csv.s);
+    set(&t, "labels.label=y");
+    run_it(&t);
+    assert_int_equal(t.got.n, 219); /* off by default */
+    set(&t, "split.noise_quantile=0.95");
+    run_it(&t);
+    for (int i = 0; i < 219; i++) {
+        bool out = !strcmp(fate(&t, s[i].sop), "NOISE");
+        ge += out && i < 120;
+        n += out;
+    }
+    assert_int_equal(ge, 5); /* 114 to 117, and 119 */
+    assert_int_equal(n, 5);
+    assert_string_equal(fate(&t, s[119].sop), "NOISE");
+    assert_string_equal(fate(&t, s[113].sop), "");
+    text_release(&csv);
+    trial_free(&t);
+}
+
 static void test_weights(void **state)
 {
     static const shot s[] = {{.patient = "A", .sop = "a"}, {.patient = "B", .sop = "b"}};
@@ -554,6 +592,7 @@ int main(void)
         cmocka_unit_test(test_preference),
         cmocka_unit_test(test_preferred_images),
         cmocka_unit_test(test_impossible_days),
+        cmocka_unit_test(test_noise),
         cmocka_unit_test(test_weights),
     };
     return cmocka_run_group_tests(tests, setup, trial_teardown);
