@@ -40,6 +40,37 @@ static void add_columns(text *t, const char *prefix, const char *suffix)
         text_addf(t, ",%s\"%s\"%s", prefix, record_column_name(i), suffix);
 }
 
+/* A catalogue of an older version lacks columns: until scan has read its headers again (it does:
+ * scan's rules changed with the columns) they say that nothing is known. */
+static bool add_missing_columns(catalog *c, err *e)
+{
+    record nothing;
+    char value[RECORD_COLUMN_MAX];
+    text t;
+    bool ok = true;
+    text_init(&t);
+    record_clear(&nothing);
+    for (int i = 0; i < record_columns() && ok; i++) {
+        db_stmt *s = db_prepare(c->d, "SELECT 1 FROM pragma_table_info('file') WHERE name = ?1", e);
+        if (!s)
+            return false;
+        db_bind_text(s, 1, record_column_name(i));
+        int got = db_step(s, e);
+        if (got == 1)
+            got = db_step(s, e) < 0 ? -1 : 1;
+        if (got == 0) {
+            record_column_text(&nothing, i, value, sizeof(value));
+            text_clear(&t);
+            text_addf(&t, "ALTER TABLE file ADD COLUMN \"%s\" TEXT NOT NULL DEFAULT '%s'",
+                      record_column_name(i), value);
+            ok = db_exec(c->d, t.s, e);
+        }
+        ok = ok && got >= 0;
+    }
+    text_release(&t);
+    return ok;
+}
+
 static bool create_tables(catalog *c, err *e)
 {
     text t, note;
@@ -53,7 +84,8 @@ static bool create_tables(catalog *c, err *e)
     add_columns(&t, " ", " TEXT NOT NULL");
     text_add(&t, ", UNIQUE(root, path));");
     text_add(&t, schema);
-    bool ok = db_exec(c->d, t.s, e) && catalog_get_note(c, "format", &note, e);
+    bool ok = db_exec(c->d, t.s, e) && add_missing_columns(c, e) &&
+              catalog_get_note(c, "format", &note, e);
     if (ok && !note.len)
         ok = catalog_set_note(c, "format", CATALOG_FORMAT, e);
     text_release(&t);
@@ -379,7 +411,7 @@ static bool export_row(void *ctx, const catalog_row *row, err *e)
     for (int i = 0; i < record_columns(); i++) {
         if (record_column_is_identifier(i))
             continue;
-        record_column_text(r, i, value, sizeof(value));
+        record_column_public(r, i, value, sizeof(value));
         if (strcmp(record_column_name(i), "age") == 0 && r->age > AGE_POOLED)
             snprintf(value, sizeof(value), "%d", AGE_POOLED);
         if (text_utf8(value, strlen(value)) < strlen(value))

@@ -142,6 +142,25 @@ void pseudo_patient(const pseudo *p, const char *issuer, const char *patient_id,
     pseudo_name(p, "patient", who[0] ? both : "", out);
 }
 
+int pseudo_others(const pseudo *p, const char *other_ids, char (*out)[33], int cap)
+{
+    char entry[VALUE_MAX];
+    int n = 0;
+    for (const char *s = other_ids; *s && n < cap; s += *s == '\\') {
+        size_t len = strcspn(s, "\\");
+        snprintf(entry, sizeof(entry), "%.*s", (int)len, s);
+        s += len;
+        char *id = strchr(entry, '|');
+        if (!id)
+            continue;
+        *id++ = '\0';
+        pseudo_patient(p, entry, id, out[n]);
+        n += out[n][0] != '\0';
+    }
+    explicit_bzero(entry, sizeof(entry));
+    return n;
+}
+
 void pseudo_key_id(const pseudo *p, char out[17])
 {
     char name[33];

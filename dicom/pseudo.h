@@ -13,5 +13,9 @@ void pseudo_name(const pseudo *p, const char *domain, const char *value, char ou
 /* The value of the patient domain: issuer and identifier, trimmed and upper-cased, so that one
  * woman has one name however her number was typed. "" without a PatientID. */
 void pseudo_patient(const pseudo *p, const char *issuer, const char *patient_id, char out[33]);
+/* The same for record.other_ids, entry by entry ("ISSUER|ID" joined by '\\'): names of the patient
+ * domain, so that each equals the name of the images that carry this number as their PatientID.
+ * Returns how many of at most `cap` were written. */
+int pseudo_others(const pseudo *p, const char *other_ids, char (*out)[33], int cap);
 void pseudo_key_id(const pseudo *p, char out[17]); /* tells keys apart, reveals nothing */
 #endif

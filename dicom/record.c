@@ -3,7 +3,6 @@
 
 #include "core/text.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -63,6 +62,8 @@ static const column columns[] = {
     SECRET(patient_id, COL_TEXT),
     SECRET(issuer, COL_TEXT),
     SECRET(accession, COL_TEXT),
+    SECRET(study_id, COL_TEXT),
+    SECRET(other_ids, COL_TEXT),
     SECRET(exam_day, COL_DAY),
     PLAIN(date_source, COL_TEXT),
     SECRET(acquisition_time, COL_COUNT),
@@ -88,6 +89,10 @@ static const column columns[] = {
     NAMED(lossy, tri_words),
     NAMED(qc, tri_words),
     NAMED(aborted, tri_words),
+    NAMED(recognizable, tri_words),
+    PLAIN(partial_sections, COL_TEXT),
+    PLAIN(lossy_ratio, COL_REAL),
+    PLAIN(conversion_type, COL_TEXT),
     PLAIN(text_flags, COL_BITS),
     PLAIN(magnification, COL_REAL),
     PLAIN(kvp, COL_POSITIVE),
@@ -95,9 +100,20 @@ static const column columns[] = {
     PLAIN(thickness_mm, COL_POSITIVE),
     PLAIN(force_n, COL_POSITIVE),
     PLAIN(organ_dose, COL_POSITIVE),
+    PLAIN(relative_exposure, COL_POSITIVE),
+    PLAIN(filter, COL_TEXT),
+    PLAIN(anode, COL_TEXT),
     PLAIN(manufacturer, COL_TEXT),
     PLAIN(model, COL_TEXT),
     PLAIN(vendor, COL_TEXT),
+    SECRET(software, COL_TEXT),
+    SECRET(station, COL_TEXT),
+    SECRET(serial, COL_TEXT),
+    SECRET(detector_id, COL_TEXT),
+    SECRET(processing, COL_TEXT),
+    SECRET(processing_code, COL_TEXT),
+    SECRET(sc_manufacturer, COL_TEXT),
+    PLAIN(detector_type, COL_TEXT),
     PLAIN(transfer_syntax, COL_TEXT),
     PLAIN(rows, COL_INT),
     PLAIN(cols, COL_INT),
@@ -114,9 +130,15 @@ static const column columns[] = {
     PLAIN(spacing_source, COL_TEXT),
     PART("orientation_row", orientation[0], COL_TEXT),
     PART("orientation_col", orientation[1], COL_TEXT),
+    PLAIN(aspect, COL_REAL),
+    PLAIN(fov_rotation, COL_COUNT),
+    NAMED(fov_flip, tri_words),
+    PLAIN(fov_origin_row, COL_REAL),
+    PLAIN(fov_origin_col, COL_REAL),
     PLAIN(has_rescale, COL_INT),
     PLAIN(slope, COL_REAL),
     PLAIN(intercept, COL_REAL),
+    PLAIN(rescale_type, COL_TEXT),
     PLAIN(has_modality_lut, COL_INT),
     PLAIN(n_voi_luts, COL_INT),
     NAMED(voi, voi_words),
@@ -125,53 +147,16 @@ static const column columns[] = {
     PLAIN(has_padding_limit, COL_INT),
     PLAIN(padding, COL_I32),
     PLAIN(padding_limit, COL_I32),
+    PLAIN(quirks, COL_TEXT),
 };
 
 void record_clear(record *r)
 {
     memset(r, 0, sizeof(*r));
     r->exam_day = RECORD_UNKNOWN;
-    r->acquisition_time = r->age = -1;
-    r->kvp = r->exposure = r->thickness_mm = r->force_n = r->organ_dose = -1;
+    r->acquisition_time = r->age = r->fov_rotation = -1;
+    r->kvp = r->exposure = r->thickness_mm = r->force_n = r->organ_dose = r->relative_exposure = -1;
     r->slope = 1;
-}
-
-const char *record_vendor(const char *manufacturer)
-{
-    static const struct {
-        const char *prefix, *vendor;
-    } table[] = {
-        {"HOLOGIC", "HOLOGIC"},
-        {"LORAD", "HOLOGIC"},
-        {"GENERAL ELECTRIC", "GE"},
-        {"GE", "GE"},
-        {"SIEMENS", "SIEMENS"},
-        {"FUJI", "FUJI"},
-        {"PHILIPS", "PHILIPS"},
-        {"SECTRA", "PHILIPS"},
-        {"IMS", "IMS"},
-        {"I.M.S", "IMS"},
-        {"GIOTTO", "IMS"},
-        {"PLANMED", "PLANMED"},
-        {"KONICA", "KONICA"},
-        {"CARESTREAM", "CARESTREAM"},
-        {"KODAK", "CARESTREAM"},
-        {"EASTMAN KODAK", "CARESTREAM"},
-        {"AGFA", "AGFA"},
-    };
-    while (*manufacturer == ' ')
-        manufacturer++;
-    if (!*manufacturer)
-        return "";
-    for (size_t i = 0; i < COUNT_OF(table); i++) {
-        size_t n = strlen(table[i].prefix), k = 0;
-        while (k < n && toupper((unsigned char)manufacturer[k]) == table[i].prefix[k])
-            k++;
-        /* two and three letters must be a word of their own */
-        if (k == n && (n > 3 || !isalpha((unsigned char)manufacturer[n])))
-            return table[i].vendor;
-    }
-    return "OTHER";
 }
 
 int record_columns(void)
@@ -292,6 +277,33 @@ void record_column_text(const record *r, int i, char *out, size_t cap)
     case COL_WINDOWS:
         windows_text(r, out, cap);
         break;
+    }
+}
+
+void record_column_public(const record *r, int i, char *out, size_t cap)
+{
+    /* the names that DICOM devices give their windows; anything else may be a person's own word */
+    static const char *const names[] = {"NORMAL", "HARDER", "SOFTER", "USER", "WINDOW1", "WINDOW2"};
+    const column *c = column_at(i);
+    out[0] = '\0';
+    if (c->identifier)
+        return;
+    if (c->at == offsetof(record, model)) {
+        snprintf(out, cap, "%s", record_model_public(r));
+    } else if (c->at == offsetof(record, manufacturer)) {
+        snprintf(out, cap, "%s", r->vendor);
+    } else if (c->kind == COL_WINDOWS) {
+        record known = *r;
+        for (int k = 0; k < known.n_windows && k < RECORD_WINDOWS; k++) {
+            bool found = false;
+            for (size_t n = 0; n < COUNT_OF(names); n++)
+                found = found || strcmp(known.window_name[k], names[n]) == 0;
+            if (!found)
+                known.window_name[k][0] = '\0';
+        }
+        record_column_text(&known, i, out, cap);
+    } else {
+        record_column_text(r, i, out, cap);
     }
 }
 

@@ -25,11 +25,19 @@ typedef enum record_view { /* CC and MLO are the screening views */
                            VIEW_SPECIMEN,
                            VIEW_OTHER
 } record_view;
-enum { /* record.modifiers */
+enum { /* record.modifiers; OTHER is set with every one below it, and for those nobody knows */
        MODIFIER_IMPLANT_DISPLACED = 1,
        MODIFIER_MAGNIFICATION = 2,
        MODIFIER_SPOT = 4,
-       MODIFIER_OTHER = 8
+       MODIFIER_OTHER = 8,
+       MODIFIER_CLEAVAGE = 16,
+       MODIFIER_AXILLARY_TAIL = 32,
+       MODIFIER_AXILLARY_TISSUE = 64,
+       MODIFIER_TANGENTIAL = 128,
+       MODIFIER_ANTERIOR_COMPRESSION = 256,
+       MODIFIER_NIPPLE_IN_PROFILE = 512,
+       MODIFIER_INFRAMAMMARY_FOLD = 1024,
+       MODIFIER_ROLLED = 2048
 };
 typedef enum record_tri { TRI_UNKNOWN, TRI_NO, TRI_YES } record_tri;
 typedef enum record_intent { INTENT_UNKNOWN, INTENT_PRESENTATION, INTENT_PROCESSING } record_intent;
@@ -50,14 +58,21 @@ enum { /* record.text_flags: words found in descriptions (upper case, whole word
        TEXT_TOMO = 2048,
        TEXT_PRIVATE_VOLUME = 4096 /* a private volume in a secondary capture (7E01,xx10) */
 };
-#define RECORD_WINDOWS 8
+#define RECORD_WINDOWS   8
+#define RECORD_QUIRKS    385 /* all names together */
+#define RECORD_OTHER_IDS 257 /* bytes of other_ids */
+#define RECORD_VENDOR_TABLE                                                                        \
+    "vendor table" /* spacing_source of a pixel size known from the device */
 
 typedef struct record {
     /* identity: raw identifiers, "" = absent */
     char sop_uid[65], study_uid[65], series_uid[65], sop_class[65];
-    char patient_id[65], issuer[65], accession[65];
+    char patient_id[65], issuer[65], accession[65], study_id[17];
+    /* other numbers of the same person: "ISSUER|ID" joined by '\\', whole ones only; numbers of a
+     * clinical trial have the issuer "trial PROTOCOL" (pseudo_others) */
+    char other_ids[RECORD_OTHER_IDS];
     int32_t exam_day;     /* days since 1970-01-01, RECORD_UNKNOWN */
-    char date_source[24]; /* keyword of the attribute used */
+    char date_source[32]; /* keyword of the attribute used */
     int acquisition_time; /* seconds since midnight, -1 unknown */
     int age;              /* years at the exam, -1 unknown */
     char sex;             /* 'F', 'M', 'O', 0 */
@@ -71,26 +86,39 @@ typedef struct record {
     char side; /* 'L', 'R', 'B', 0 unknown */
     char side_source[24];
     record_tri side_conflict; /* TRI_YES: sources disagree */
-    record_tri implant, partial, burned_in, lossy, qc, aborted;
+    record_tri implant, partial, burned_in, lossy, qc, aborted, recognizable;
+    char partial_sections[65]; /* of PartialViewCodeSequence: "LATERAL INFERIOR" */
+    double lossy_ratio;        /* 0 = absent */
+    char conversion_type[17];  /* never a reason by itself */
     uint32_t text_flags;
-    double magnification; /* EstimatedRadiographicMagnificationFactor; 0 = absent */
+    double magnification; /* EstimatedRadiographicMagnificationFactor, up to 10; 0 = absent */
     double kvp, exposure; /* -1 = absent; 0 is a value */
-    double thickness_mm, force_n, organ_dose; /* -1 = absent */
-    /* device */
+    double thickness_mm, force_n, organ_dose, relative_exposure; /* -1 = absent */
+    char filter[33], anode[17];
+    /* device; the serial numbers and what people configure stay in the hospital */
     char manufacturer[65], model[65];
+    char software[65], station[17], serial[65], detector_id[17], processing[65],
+        processing_code[17], sc_manufacturer[65];
+    char detector_type[17];
     char vendor[17]; /* HOLOGIC GE SIEMENS FUJI PHILIPS IMS PLANMED KONICA CARESTREAM AGFA OTHER */
     /* pixels as the header describes them */
     char transfer_syntax[65];
-    int rows, cols;
-    int frames; /* 0: more than an int holds, which no decoder will believe */
+    int rows, cols; /* 0: absent or outside 1..65535 */
+    int frames;     /* 0: a number that cannot be true, which no decoder will believe */
     int samples, bits_allocated, bits_stored, high_bit, pixel_signed;
     char photometric[17];
     record_pls pls;
-    double row_mm, col_mm; /* 0 = unknown */
+    double row_mm, col_mm; /* at the object, as far as the magnification is known; 0 = unknown */
     char spacing_source[24];
+    double aspect;           /* height / width of a pixel; 0 = not told */
     char orientation[2][17]; /* PatientOrientation: row code, column code */
-    int has_rescale;         /* slope and intercept both present, slope not 0 */
+    /* what the device had done before it stored the pixels: information only, never done again */
+    int fov_rotation; /* degrees, -1 = absent */
+    record_tri fov_flip;
+    double fov_origin_row, fov_origin_col;
+    int has_rescale; /* slope and intercept both present, slope not 0 */
     double slope, intercept;
+    char rescale_type[17];
     int has_modality_lut, n_voi_luts;
     record_voi voi;
     int n_windows;
@@ -98,6 +126,7 @@ typedef struct record {
     char window_name[RECORD_WINDOWS][17];
     int has_padding, has_padding_limit;
     int32_t padding, padding_limit;
+    char quirks[RECORD_QUIRKS]; /* names of the rows of quirk.h that fired, joined by ' ' */
 } record;
 
 /* Read the header of a whole DICOM file (or a PNG or TIFF picture, dicom/raster.h) held in memory;
@@ -113,8 +142,13 @@ reason record_read_walk(const void *data, size_t len, record *out, struct walk *
 
 /* Everything unknown. */
 void record_clear(record *r);
+/* Manufacturer, or else model, to vendor; set wherever either of them changes. */
+void record_set_vendor(record *r);
 /* HOLOGIC, GE...; "" for an empty manufacturer, OTHER for an unknown one. */
 const char *record_vendor(const char *manufacturer);
+/* The product's name for the pseudonymous side: from a table of known products, never text of the
+ * file. "" for an empty model, OTHER for an unknown one. */
+const char *record_model_public(const record *r);
 
 /* The record as named columns: one table drives catalogue, CSV and `show`. */
 int record_columns(void);
@@ -122,6 +156,9 @@ const char *record_column_name(int i);
 bool record_column_is_identifier(int i); /* never leaves the hospital side */
 #define RECORD_COLUMN_MAX 1024           /* bytes that always suffice for one column's text */
 void record_column_text(const record *r, int i, char *out, size_t cap);
+/* The same for the pseudonymous side: device names and window names from tables only. Of a column
+ * that is an identifier: "". */
+void record_column_public(const record *r, int i, char *out, size_t cap);
 MUST_CHECK bool record_column_parse(record *r, int i, const char *text, err *e);
 const char *record_view_name(record_view v); /* "CC", "MLO"..., "" unknown */
 record_view record_view_find(const char *name);

@@ -4,6 +4,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include "dicom/quirk.h"
 #include "dicom/raster.h"
 
 #include <ctype.h>
@@ -243,8 +244,10 @@ static bool take_numbers(const sidecar *s, const row *r, record *rec, err *e)
         rec->age = (int)age;
     }
     if (r->value[F_ROW_MM] && text_f64(r->value[F_ROW_MM], &mm)) {
-        /* the resolution of a picture is often a default of the program that wrote it */
-        bool weak = rec->row_mm <= 0 || raster_is(rec);
+        /* the resolution of a picture is often a default of the program that wrote it, and what is
+         * known of the device only gives way to what is known of the file */
+        bool weak = rec->row_mm <= 0 || raster_is(rec) ||
+                    strcmp(rec->spacing_source, RECORD_VENDOR_TABLE) == 0;
         if (!weak && fabs(rec->row_mm / mm - 1) > SPACING_TOLERANCE)
             return refuse(s, r, F_ROW_MM, "contradicts the header of its file", e);
         if (weak) {
@@ -314,7 +317,7 @@ bool sidecar_apply(const sidecar *s, const char *relative, record *rec, err *e)
         return refuse(s, r, F_MANUFACTURER, "contradicts the header of its file", e);
     if (v && !rec->manufacturer[0]) {
         text_copy(rec->manufacturer, sizeof(rec->manufacturer), v);
-        text_copy(rec->vendor, sizeof(rec->vendor), record_vendor(v));
+        record_set_vendor(rec);
     }
     v = r->value[F_VIEW];
     if (v && rec->view != VIEW_UNKNOWN && rec->view != record_view_find(v))
@@ -330,5 +333,6 @@ bool sidecar_apply(const sidecar *s, const char *relative, record *rec, err *e)
         rec->side = side_of(v);
         text_copy(rec->side_source, sizeof(rec->side_source), "sidecar");
     }
+    quirk_apply(rec, NULL);
     return true;
 }

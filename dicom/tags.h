@@ -36,10 +36,13 @@ typedef enum tag_type {
     X(ContentTime, 0x0008, 0x0033, TIME, 0, 0, "which of two equal views is later, fallback")      \
     X(AccessionNumber, 0x0008, 0x0050, STRING, 0, 0, "join with outcome tables")                   \
     X(Modality, 0x0008, 0x0060, CODE, 0, 0, "MG or not")                                           \
+    X(ConversionType, 0x0008, 0x0064, CODE, 0, 0,                                                  \
+      "digitised film and screen shots; never a reason alone")                                     \
     X(PresentationIntentType, 0x0008, 0x0068, CODE, 0, 0, "for presentation or processing")        \
     X(Manufacturer, 0x0008, 0x0070, STRING, 0, 0, "vendor")                                        \
     X(CodeValue, 0x0008, 0x0100, STRING, 0, 0, "the code inside a code sequence")                  \
     X(CodeMeaning, 0x0008, 0x0104, STRING, 0, 0, "the code in words")                              \
+    X(StationName, 0x0008, 0x1010, STRING, 0, 0, "device; stays in the hospital")                  \
     X(StudyDescription, 0x0008, 0x1030, STRING, 0, 0, "biopsy, wire, specimen, quality control")   \
     X(SeriesDescription, 0x0008, 0x103E, STRING, 0, 0,                                             \
       "side, view and special exposures in words")                                                 \
@@ -50,24 +53,51 @@ typedef enum tag_type {
     X(PatientBirthDate, 0x0010, 0x0030, DATE, 0, 0, "age, fallback; never kept")                   \
     X(PatientSex, 0x0010, 0x0040, CODE, 0, 0, "screening is for women")                            \
     X(QualityControlSubject, 0x0010, 0x0200, CODE, 0, 0, "phantom")                                \
+    X(OtherPatientIDs, 0x0010, 0x1000, STRING, 0, 0, "the same person under another number")       \
+    X(OtherPatientIDsSequence, 0x0010, 0x1002, SEQ, 0, 0, "the same person under another number")  \
     X(PatientAge, 0x0010, 0x1010, CODE, 0, 0, "age")                                               \
+    X(ClinicalTrialProtocolID, 0x0012, 0x0020, STRING, 0, 0,                                       \
+      "the trial that numbers its subjects")                                                       \
+    X(ClinicalTrialSubjectID, 0x0012, 0x0040, STRING, 0, 0, "the same person in a trial")          \
     X(BodyPartExamined, 0x0018, 0x0015, CODE, 0, 0, "breast images of other modalities")           \
     X(KVP, 0x0018, 0x0060, NUMBER, 0, 0, "aborted exposures, contrast images")                     \
+    X(DeviceSerialNumber, 0x0018, 0x1000, STRING, 0, 0, "device; stays in the hospital")           \
+    X(SecondaryCaptureDeviceManufacturer, 0x0018, 0x1016, STRING, 0, 0,                            \
+      "screen shots; never a reason alone")                                                        \
+    X(SoftwareVersions, 0x0018, 0x1020, STRING, 0, 0, "device; stays in the hospital")             \
     X(ProtocolName, 0x0018, 0x1030, STRING, 0, 0, "view in words")                                 \
     X(EstimatedRadiographicMagnificationFactor, 0x0018, 0x1114, NUMBER, 0, 0, "magnification")     \
     X(Exposure, 0x0018, 0x1152, NUMBER, 0, 0, "aborted exposures")                                 \
     X(ExposureInuAs, 0x0018, 0x1153, NUMBER, 0, 0, "aborted exposures, fallback")                  \
     X(ImagerPixelSpacing, 0x0018, 0x1164, NUMBER, 0, 0, "size of a pixel at the detector")         \
+    X(AnodeTargetMaterial, 0x0018, 0x1191, CODE, 0, 0, "contrast images, quality control")         \
     X(BodyPartThickness, 0x0018, 0x11A0, NUMBER, 0, 0, "compressed thickness")                     \
     X(CompressionForce, 0x0018, 0x11A2, NUMBER, 0, 0, "compression force")                         \
     X(PaddleDescription, 0x0018, 0x11A4, STRING, 0, 0, "spot and magnification paddles")           \
+    X(AcquisitionDeviceProcessingDescription, 0x0018, 0x1400, STRING, 0, 0,                        \
+      "device; stays in the hospital")                                                             \
+    X(AcquisitionDeviceProcessingCode, 0x0018, 0x1401, STRING, 0, 0,                               \
+      "device; stays in the hospital")                                                             \
+    X(RelativeXRayExposure, 0x0018, 0x1405, NUMBER, 0, 0, "under- and overexposure")               \
     X(BiopsyTargetSequence, 0x0018, 0x2041, SEQ, 0, 0, "stereotactic biopsy")                      \
     X(ViewPosition, 0x0018, 0x5101, CODE, 0, 0, "view in words")                                   \
+    X(DetectorType, 0x0018, 0x7004, CODE, 0, 0, "cassettes or flat detectors")                     \
+    X(DetectorID, 0x0018, 0x700A, STRING, 0, 0, "device; stays in the hospital")                   \
     X(DetectorElementSpacing, 0x0018, 0x7022, NUMBER, 0, 0, "size of a pixel, last fallback")      \
+    X(FieldOfViewOrigin, 0x0018, 0x7030, NUMBER, 0, 0,                                             \
+      "what was cut before storing: information only")                                             \
+    X(FieldOfViewRotation, 0x0018, 0x7032, NUMBER, 0, 0,                                           \
+      "what was turned before storing: information only")                                          \
+    X(FieldOfViewHorizontalFlip, 0x0018, 0x7034, CODE, 0, 0,                                       \
+      "what was flipped before storing: information only")                                         \
+    X(FilterMaterial, 0x0018, 0x7050, CODE, 0, 0, "contrast images, quality control")              \
     X(ExposureStatus, 0x0018, 0x7064, CODE, 0, 0, "aborted exposures")                             \
     X(StudyInstanceUID, 0x0020, 0x000D, UID, 0, 0, "exam")                                         \
     X(SeriesInstanceUID, 0x0020, 0x000E, UID, 0, 0, "series")                                      \
+    X(StudyID, 0x0020, 0x0010, STRING, 0, 0, "exam, as a person reads it")                         \
     X(PatientOrientation, 0x0020, 0x0020, CODE, 0x0020, 0x9450, "which way the image hangs")       \
+    X(ImageOrientationPatient, 0x0020, 0x0037, NUMBER, 0x0020, 0x9116,                             \
+      "which way the image hangs, multi-frame fallback")                                           \
     X(Laterality, 0x0020, 0x0060, CODE, 0, 0, "side of the series")                                \
     X(ImageLaterality, 0x0020, 0x0062, CODE, 0, 0, "side")                                         \
     X(FrameLaterality, 0x0020, 0x9072, CODE, 0x0020, 0x9071, "side of a multi-frame image")        \
@@ -77,6 +107,7 @@ typedef enum tag_type {
     X(Rows, 0x0028, 0x0010, NUMBER, 0, 0, "size")                                                  \
     X(Columns, 0x0028, 0x0011, NUMBER, 0, 0, "size")                                               \
     X(PixelSpacing, 0x0028, 0x0030, NUMBER, 0x0028, 0x9110, "size of a pixel, fallback")           \
+    X(PixelAspectRatio, 0x0028, 0x0034, NUMBER, 0, 0, "pixels that are not square")                \
     X(BitsAllocated, 0x0028, 0x0100, NUMBER, 0, 0, "sample width")                                 \
     X(BitsStored, 0x0028, 0x0101, NUMBER, 0, 0, "sample width")                                    \
     X(HighBit, 0x0028, 0x0102, NUMBER, 0, 0, "sample position")                                    \
@@ -85,15 +116,21 @@ typedef enum tag_type {
     X(PixelPaddingRangeLimit, 0x0028, 0x0121, NUMBER, 0, 0, "pixels that are no image")            \
     X(QualityControlImage, 0x0028, 0x0300, CODE, 0, 0, "quality control")                          \
     X(BurnedInAnnotation, 0x0028, 0x0301, CODE, 0, 0, "text in the pixels")                        \
+    X(RecognizableVisualFeatures, 0x0028, 0x0302, CODE, 0, 0, "what could identify a person")      \
     X(WindowCenter, 0x0028, 0x1050, NUMBER, 0x0028, 0x9132, "display window")                      \
     X(WindowWidth, 0x0028, 0x1051, NUMBER, 0x0028, 0x9132, "display window")                       \
     X(RescaleIntercept, 0x0028, 0x1052, NUMBER, 0x0028, 0x9145, "stored value to modality value")  \
     X(RescaleSlope, 0x0028, 0x1053, NUMBER, 0x0028, 0x9145, "stored value to modality value")      \
+    X(RescaleType, 0x0028, 0x1054, CODE, 0, 0, "unit of the modality value")                       \
     X(WindowCenterWidthExplanation, 0x0028, 0x1055, CODE, 0x0028, 0x9132, "name of a window")      \
     X(VOILUTFunction, 0x0028, 0x1056, CODE, 0x0028, 0x9132, "shape of the window")                 \
     X(BreastImplantPresent, 0x0028, 0x1300, CODE, 0, 0, "implant")                                 \
     X(PartialView, 0x0028, 0x1350, CODE, 0, 0, "part of a breast")                                 \
+    X(PartialViewDescription, 0x0028, 0x1351, STRING, 0, 0,                                        \
+      "part of a breast; the words are not kept")                                                  \
+    X(PartialViewCodeSequence, 0x0028, 0x1352, SEQ, 0, 0, "which part of a breast")                \
     X(LossyImageCompression, 0x0028, 0x2110, CODE, 0, 0, "lossy compression")                      \
+    X(LossyImageCompressionRatio, 0x0028, 0x2112, NUMBER, 0, 0, "how much was lost")               \
     X(ModalityLUTSequence, 0x0028, 0x3000, SEQ, 0, 0, "stored value to modality value")            \
     X(LUTDescriptor, 0x0028, 0x3002, NUMBER, 0, 0, "size of a table")                              \
     X(LUTData, 0x0028, 0x3006, LUT, 0, 0, "a table")                                               \

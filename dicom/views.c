@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define WORDS_MAX 1024
+#define TOKEN_MAX 16 /* letters of a view word with its suffixes */
 
 typedef struct view_row {
     record_view view;
@@ -36,11 +37,23 @@ typedef struct modifier_row {
     const char *codes[2];
     const char *meaning;
 } modifier_row;
+#define OTHER(name) (MODIFIER_OTHER | MODIFIER_##name)
 static const modifier_row modifiers[] = {
     {MODIFIER_IMPLANT_DISPLACED, {"399209000", "R-102D5"}, "implantdisplaced"},
     {MODIFIER_MAGNIFICATION, {"399163009", "R-102D6"}, "magnification"},
     {MODIFIER_SPOT, {"399055006", "R-102D7"}, "spotcompression"},
     {MODIFIER_SPOT, {"399055006", "R-102D7"}, "spot"},
+    {OTHER(CLEAVAGE), {"399161006", "R-102D2"}, "cleavage"},
+    {OTHER(AXILLARY_TAIL), {"399011000", "R-102D1"}, "axillarytail"},
+    {OTHER(AXILLARY_TISSUE), {"442580003", "R-40AB2"}, "axillarytissue"},
+    {OTHER(TANGENTIAL), {"399110001", "R-102C2"}, "tangential"},
+    {OTHER(ANTERIOR_COMPRESSION), {"441752004", "P2-00161"}, "anteriorcompression"},
+    {OTHER(NIPPLE_IN_PROFILE), {"442581004", "R-40AB3"}, "nippleinprofile"},
+    {OTHER(INFRAMAMMARY_FOLD), {"442593008", "R-40ABE"}, "inframammaryfold"},
+    {OTHER(ROLLED), {"399197002", NULL}, "rolledlateral"},
+    {OTHER(ROLLED), {"399226006", NULL}, "rolledmedial"},
+    {OTHER(ROLLED), {"415670009", NULL}, "rolledsuperior"},
+    {OTHER(ROLLED), {"414493004", NULL}, "rolledinferior"},
 };
 
 /* Words that stand for a view; longer ones first, so that a prefix never wins. */
@@ -62,21 +75,20 @@ typedef struct suffix_word {
     bool alone; /* a word of its own in ViewPosition */
 } suffix_word;
 static const suffix_word suffixes[] = {
-    {"", 0, false},
     {"ID", MODIFIER_IMPLANT_DISPLACED, true},
     {"SPOT", MODIFIER_SPOT, true},
     {"SPT", MODIFIER_SPOT, true},
     {"MAG", MODIFIER_MAGNIFICATION, true},
-    {"TAN", MODIFIER_OTHER, true},
-    {"NP", MODIFIER_OTHER, true},
-    {"AC", MODIFIER_OTHER, true},
-    {"IMF", MODIFIER_OTHER, true},
-    {"AT", MODIFIER_OTHER, true},
-    {"CV", MODIFIER_OTHER, true},
-    {"RL", MODIFIER_OTHER, false},
-    {"RM", MODIFIER_OTHER, false},
-    {"RS", MODIFIER_OTHER, false},
-    {"RI", MODIFIER_OTHER, false},
+    {"TAN", OTHER(TANGENTIAL), true},
+    {"NP", OTHER(NIPPLE_IN_PROFILE), true},
+    {"AC", OTHER(ANTERIOR_COMPRESSION), true},
+    {"IMF", OTHER(INFRAMAMMARY_FOLD), true},
+    {"AT", OTHER(AXILLARY_TAIL), true},
+    {"CV", OTHER(CLEAVAGE), true},
+    {"RL", OTHER(ROLLED), false},
+    {"RM", OTHER(ROLLED), false},
+    {"RS", OTHER(ROLLED), false},
+    {"RI", OTHER(ROLLED), false},
 };
 
 typedef struct flag_row {
@@ -156,7 +168,8 @@ uint32_t views_modifier_of_code(const char *code, const char *meaning)
     char words[64];
     letters_only(meaning, words, sizeof(words));
     for (size_t i = 0; i < COUNT_OF(modifiers); i++)
-        if (strcmp(code, modifiers[i].codes[0]) == 0 || strcmp(code, modifiers[i].codes[1]) == 0)
+        if (strcmp(code, modifiers[i].codes[0]) == 0 ||
+            (modifiers[i].codes[1] && strcmp(code, modifiers[i].codes[1]) == 0))
             return modifiers[i].bit;
     for (size_t i = 0; i < COUNT_OF(modifiers); i++)
         if (strcmp(words, modifiers[i].meaning) == 0)
@@ -186,20 +199,38 @@ static bool all_digits(const char *s)
     return *s && s[strspn(s, "0123456789")] == '\0';
 }
 
-/* View word and suffix, such as "MLOID" or "CC2". */
+/* Nothing but suffixes, one after the other, or a counter: "", "ID", "SPOTMAG", "2". */
+static bool take_suffixes(const char *s, uint32_t *bits)
+{
+    *bits = 0;
+    if (!*s || all_digits(s))
+        return true;
+    for (size_t k = 0; k < COUNT_OF(suffixes); k++) {
+        size_t n = strlen(suffixes[k].word);
+        uint32_t more;
+        if (strncmp(s, suffixes[k].word, n) == 0 && take_suffixes(s + n, &more)) {
+            *bits = suffixes[k].bit | more;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* View word and suffixes, such as "MLOID" or "CC2". */
 static bool view_token(const char *token, bool position, views_words *out)
 {
+    uint32_t bits;
+    if (strlen(token) > TOKEN_MAX)
+        return false;
     for (size_t i = 0; i < COUNT_OF(view_words); i++) {
         const view_word *v = &view_words[i];
         size_t n = strlen(v->word);
-        if (strncmp(token, v->word, n) != 0 || (!position && !v->anywhere))
+        if (strncmp(token, v->word, n) != 0 || (!position && !v->anywhere) ||
+            !take_suffixes(token + n, &bits))
             continue;
-        for (size_t k = 0; k < COUNT_OF(suffixes); k++)
-            if (strcmp(token + n, suffixes[k].word) == 0 || (k == 0 && all_digits(token + n))) {
-                out->view = v->view;
-                out->modifiers = suffixes[k].bit;
-                return true;
-            }
+        out->view = v->view;
+        out->modifiers = bits;
+        return true;
     }
     if (!position)
         return false;

@@ -33,11 +33,21 @@ typedef enum kind {
     KIND_ISSUER,
     KIND_DATE,
     KIND_FILE,
+    KIND_OTHER,
+    KIND_SERIAL,
     KINDS
 } kind;
-static const char *const kind_names[KINDS] = {"",           "sop_uid",    "study_uid",
-                                              "series_uid", "patient_id", "accession",
-                                              "issuer",     "exam date",  "name of an image file"};
+static const char *const kind_names[KINDS] = {"",
+                                              "sop_uid",
+                                              "study_uid",
+                                              "series_uid",
+                                              "patient_id",
+                                              "accession",
+                                              "issuer",
+                                              "exam date",
+                                              "name of an image file",
+                                              "other patient id",
+                                              "serial number"};
 
 typedef struct entry {
     uint64_t hash[2];
@@ -150,6 +160,16 @@ static bool learn_row(void *ctx, const catalog_row *row, err *e)
     learn(s, KIND_PATIENT, r->patient_id);
     learn(s, KIND_ACCESSION, r->accession);
     learn(s, KIND_ISSUER, r->issuer);
+    learn(s, KIND_STUDY, r->study_id);
+    learn(s, KIND_SERIAL, r->serial);
+    learn(s, KIND_SERIAL, r->detector_id);
+    for (const char *p = r->other_ids; *p; p += *p == '\\') {
+        char id[RECORD_OTHER_IDS];
+        size_t n = strcspn(p, "\\"), by = strcspn(p, "|");
+        snprintf(id, sizeof id, "%.*s", by < n ? (int)(n - by - 1) : 0, p + by + 1);
+        learn(s, KIND_OTHER, id);
+        p += n;
+    }
     if (r->exam_day != RECORD_UNKNOWN) {
         char day[16];
         struct tm t;

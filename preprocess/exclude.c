@@ -12,6 +12,13 @@ static bool sop_is(const record *r, const char *tail)
     return strncmp(r->sop_class, UID_IMAGE, n) == 0 && strcmp(r->sop_class + n, tail) == 0;
 }
 
+static bool sop_starts(const record *r, const char *tail)
+{
+    size_t n = strlen(UID_IMAGE);
+    return strncmp(r->sop_class, UID_IMAGE, n) == 0 &&
+           strncmp(r->sop_class + n, tail, strlen(tail)) == 0;
+}
+
 static bool sop_is_mammo(const record *r)
 {
     return sop_is(r, "1.2") || sop_is(r, "1.2.1") || sop_is(r, "13.1.3") || sop_is(r, "13.1.4") ||
@@ -33,7 +40,15 @@ static bool type_starts(const record *r, int value, const char *word)
 
 HEADER_HIT(NOT_MG)
 {
-    return r->modality[0] ? strcmp(r->modality, "MG") != 0 : !sop_is_mammo(r);
+    bool xray = sop_is_mammo(r) || sop_is(r, "1.1") || sop_is(r, "1.1.1") || sop_is(r, "1");
+    bool capture = sop_is(r, "7") || sop_starts(r, "7."); /* has a reason of its own */
+    if (!r->modality[0])
+        return !sop_is_mammo(r);
+    if (r->sop_class[0] && !xray && !capture)
+        return true;
+    if (strcmp(r->modality, "DX") == 0 || strcmp(r->modality, "CR") == 0)
+        return strcmp(r->body_part, "BREAST") != 0;
+    return strcmp(r->modality, "MG") != 0;
 }
 HEADER_HIT(FOR_PROCESSING)
 {
@@ -41,8 +56,7 @@ HEADER_HIT(FOR_PROCESSING)
 }
 HEADER_HIT(SC_CAPTURE)
 {
-    return sop_is(r, "7") || strncmp(r->sop_class, UID_IMAGE "7.", strlen(UID_IMAGE) + 2) == 0 ||
-           type_is(r, 2, "SECONDARY");
+    return sop_is(r, "7") || sop_starts(r, "7.") || type_is(r, 2, "SECONDARY");
 }
 HEADER_HIT(SCO_PRIVATE)
 {
@@ -67,9 +81,7 @@ HEADER_HIT(MF_TOMO)
 }
 HEADER_HIT(SYN_2D)
 {
-    bool fuji = strcmp(r->model, "FDR-3000AWS") == 0 && type_is(r, 1, "DERIVED") &&
-                type_is(r, 2, "PRIMARY") && !type_is(r, 3, "POST_CONTRAST");
-    return type_is(r, 4, "GENERATED_2D") || (r->text_flags & TEXT_SYNTHETIC) || fuji;
+    return type_is(r, 4, "GENERATED_2D") || (r->text_flags & TEXT_SYNTHETIC);
 }
 HEADER_HIT(CESM)
 {
@@ -111,7 +123,8 @@ HEADER_HIT(EXPOSURE_ABORTED)
 }
 HEADER_HIT(IMPLANT)
 {
-    return r->implant == TRI_YES;
+    /* views with the implant pushed back are judged by a row of their own */
+    return r->implant == TRI_YES && !(r->modifiers & MODIFIER_IMPLANT_DISPLACED);
 }
 HEADER_HIT(IMPLANT_DISPLACED)
 {

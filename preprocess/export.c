@@ -302,7 +302,7 @@ static bool put_stored(void *ctx, const catalog_row *r, err *e)
     csv_put(j->table, side);
     csv_put(j->table, record_view_name(r->rec.view));
     csv_put(j->table, r->rec.vendor);
-    csv_put(j->table, r->rec.model);
+    csv_put(j->table, record_model_public(&r->rec));
     end_row(j, t);
     return true;
 }

@@ -4,6 +4,7 @@
 
 #include "core/fs.h"
 #include "dicom/pixels.h"
+#include "dicom/quirk.h"
 #include "dicom/raster.h"
 #include "preprocess/image.h"
 #include "preprocess/opencv_shim.h"
@@ -240,6 +241,8 @@ static void override_apply(record *r, const record *o)
     TAKE(row_mm);
     TAKE(col_mm);
     TAKE(spacing_source);
+    quirk_apply(r, NULL); /* of a vendor that the header did not tell */
+    TAKE(quirks);
     if (!raster_is(r)) /* a picture does not say what its samples mean */
         return;
     TAKE(bits_stored);

@@ -27,7 +27,7 @@ static void fill_item(split_job *j, item *t, const catalog_row *r)
     t->exam = split_ids_add(&j->exams, &exam);
     t->patient = split_ids_add(&j->patients, &patient);
     t->vendor = split_word(j, f->vendor);
-    t->model = split_word(j, f->model);
+    t->model = split_word(j, record_model_public(f));
     t->side = f->side;
     t->sex = f->sex;
     t->view = (uint8_t)f->view;

@@ -30,6 +30,9 @@ tick='`'
     done | sort -u)
     lacks shared_options docs/commands.md $("$mammovit" --help | grep -oE '\-\-[a-z-]+' |
         grep -v -- '--help' | sort -u)
+    lacks attributes docs/dicom.md $(sed -nE 's/^ +X\(([A-Za-z]+), 0x.*/\1/p' dicom/tags.h |
+        grep -vE '^(Shared|PerFrame)Functional')
+    lacks quirks docs/dicom.md $(sed -nE "s/^ +(ROW|ACTS)\(([a-z0-9_]+),.*/$tick\2$tick/p" dicom/quirk.c)
     lacks crash_points docs/formats.md $(grep -rohE --include='*.c' 'kill_point\("[a-z_]+"' preprocess train |
         cut -d'"' -f2 | sed "s/^/$tick/" | sort -u)
 }

@@ -57,6 +57,28 @@ static void names(void **state)
     mem_free(key);
 }
 
+/* A further number has the name that it would have as a PatientID. */
+static void other_numbers(void **state)
+{
+    err e = {0};
+    char got[3][33], want[33];
+    pseudo *p = pseudo_open(dir, true, &e);
+    assert_non_null(p);
+    assert_int_equal(pseudo_others(p, "", got, 3), 0);
+    assert_int_equal(pseudo_others(p, "|w-0002\\Site B|X 9\\|\\junk\\trial P|12\\|5", got, 3), 3);
+    pseudo_patient(p, "", "W-0002", want);
+    assert_string_equal(got[0], want);
+    pseudo_patient(p, "Site B", "X 9", want);
+    assert_string_equal(got[1], want);
+    pseudo_patient(p, "", "12", want);
+    assert_string_not_equal(got[2],
+                            want); /* a trial's twelfth subject is nobody's twelfth patient */
+    pseudo_patient(p, "trial P", "12", want);
+    assert_string_equal(got[2], want);
+    assert_int_equal(pseudo_others(p, "|A\\|B", got, 1), 1);
+    pseudo_free(p);
+}
+
 static void refused(void **state)
 {
     err e = {0};
@@ -88,6 +110,7 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(names), cmocka_unit_test(other_numbers),
+                                       cmocka_unit_test(refused)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,36 +1,8 @@
 /* Header facts: precedence, side and view, dates, numbers as people write them, vendors, text
  * columns, and files that are cut, nested too deep or no DICOM at all. */
-#include "tests/unit/dicom_bytes.h"
-#include "dicom/pixels.h"
-#include "dicom/record.h"
+#include "tests/unit/dicom_record_case.h"
 #include "dicom/views.h"
 #include "core/mem.h"
-#include "core/text.h"
-
-static record r;
-
-static reason read_and_free(bytes *b)
-{
-    reason why = record_read(b->p, b->n, &r);
-    free(b->p);
-    memset(b, 0, sizeof(*b));
-    return why;
-}
-
-static bytes begin(const char *ts)
-{
-    bytes b = {0};
-    preamble(&b, ts);
-    return b;
-}
-
-/* The image module and pixel data that end every file of this test. */
-static void finish(bytes *b)
-{
-    image m = IMAGE(.ts = TS_EXPLICIT);
-    image_module(b, m);
-    native_pixels(b, &m);
-}
 
 static void plain_facts(void **state)
 {
@@ -496,15 +468,188 @@ static void hostile_lengths(void **state)
     assert_int_equal(read_and_free(&b), REASON_NONE); /* judged when its pixels are asked for */
 }
 
-static int setup(void **state)
+/* Every number that names the person: once each, with who gave it, as long as whole ones fit. */
+static void other_numbers(void **state)
 {
-    pixels_init();
-    err e = {0};
-    if (!pixels_ready(&e)) {
-        print_message("%s\n", e.msg);
-        return -1;
+    bytes b = begin(TS_EXPLICIT), items = {0}, one = {0};
+    str(&b, 0x0010, 0x0020, "LO", "W-1");
+    str(&b, 0x0010, 0x0021, "LO", "HOUSE|A");
+    str(&b, 0x0010, 0x1000, "LO", "W-2\\ W-1 \\\\W-2");
+    str(&one, 0x0010, 0x0020, "LO", "X-9");
+    str(&one, 0x0010, 0x0021, "LO", "NORTH");
+    item_head(&items, (uint32_t)one.n);
+    put(&items, one.p, one.n);
+    one.n = 0;
+    str(&one, 0x0010, 0x0020, "LO", "W-3");
+    item_head(&items, (uint32_t)one.n);
+    put(&items, one.p, one.n);
+    head(&b, 0x0010, 0x1002, "SQ", (uint32_t)items.n);
+    put(&b, items.p, items.n);
+    str(&b, 0x0012, 0x0020, "LO", "P7");
+    str(&b, 0x0012, 0x0040, "LO", "12");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_string_equal(r.patient_id, "W-1");
+    assert_string_equal(r.other_ids, "HOUSE A|W-2\\NORTH|X-9\\HOUSE A|W-3\\trial P7|12");
+    free(items.p);
+    free(one.p);
+    b = begin(TS_EXPLICIT);
+    char many[700] = "";
+    for (int i = 0; i < 12; i++) /* 40 letters each */
+        snprintf(many + strlen(many), sizeof(many) - strlen(many), "%s%040d", i ? "\\" : "", i);
+    str(&b, 0x0010, 0x1000, "LO", many);
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(strlen(r.other_ids), 6 * 41 + 5);
+}
+
+static void exposure_and_quality(void **state)
+{
+    bytes b = begin(TS_EXPLICIT);
+    str(&b, 0x0008, 0x0064, "CS", "WSD");
+    str(&b, 0x0018, 0x1016, "LO", "Screen grabber");
+    str(&b, 0x0018, 0x1114, "DS", "1.073");
+    str(&b, 0x0018, 0x1191, "CS", "tungsten");
+    str(&b, 0x0018, 0x1405, "IS", "350");
+    str(&b, 0x0018, 0x7004, "CS", "DIRECT");
+    str(&b, 0x0018, 0x7050, "CS", "RHODIUM\\SILVER");
+    str(&b, 0x0028, 0x0302, "CS", "NO");
+    str(&b, 0x0028, 0x2110, "CS", "01");
+    str(&b, 0x0028, 0x2112, "DS", "4\\2.5");
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_string_equal(r.conversion_type, "WSD");
+    assert_string_equal(r.sc_manufacturer, "Screen grabber");
+    assert_float_equal(r.magnification, 1.073, 0);
+    assert_string_equal(r.anode, "TUNGSTEN");
+    assert_string_equal(r.filter, "RHODIUM\\SILVER");
+    assert_float_equal(r.relative_exposure, 350, 0);
+    assert_string_equal(r.detector_type, "DIRECT");
+    assert_int_equal(r.recognizable, TRI_NO);
+    assert_int_equal(r.lossy, TRI_YES);
+    assert_float_equal(r.lossy_ratio, 10, 0);
+    const struct {
+        unsigned g, e;
+        const char *value;
+        record_tri want;
+    } qc[] = {{0x0028, 0x0300, "YES", TRI_YES},    {0x0028, 0x0300, "BOTH", TRI_YES},
+              {0x0028, 0x0300, "NO", TRI_NO},      {0x0050, 0x0004, "YES", TRI_YES},
+              {0x0050, 0x0004, "NO", TRI_UNKNOWN}, {0x0010, 0x0200, "YES", TRI_YES}};
+    for (size_t i = 0; i < COUNT_OF(qc); i++) {
+        read_one(qc[i].g, qc[i].e, "CS", qc[i].value);
+        assert_int_equal(r.qc, qc[i].want);
     }
-    return 0;
+    const char *status[] = {"ABORTED", "NORMAL", ""};
+    const record_tri aborted[] = {TRI_YES, TRI_NO, TRI_UNKNOWN};
+    for (size_t i = 0; i < COUNT_OF(status); i++) {
+        read_one(0x0018, 0x7064, "CS", status[i]);
+        assert_int_equal(r.aborted, aborted[i]);
+    }
+    const char *lossy[] = {"01", "1", "00", "", "YES"};
+    const record_tri lost[] = {TRI_YES, TRI_YES, TRI_NO, TRI_UNKNOWN, TRI_UNKNOWN};
+    for (size_t i = 0; i < COUNT_OF(lossy); i++) {
+        read_one(0x0028, 0x2110, "CS", lossy[i]);
+        assert_int_equal(r.lossy, lost[i]);
+    }
+}
+
+/* The order of the days, each one dropped in turn; the clock beside them. */
+static void order_of_days(void **state)
+{
+    const char *const source[] = {
+        "AcquisitionDate", "AcquisitionDateTime", "FrameAcquisitionDateTime",
+        "ContentDate",     "StudyDate",           "SeriesDate"};
+    for (int from = 0; from < 6; from++) {
+        bytes b = begin(TS_EXPLICIT), inner = {0};
+#define DAY(i) (from <= (i) ? "2020020" #i : "19000101")
+        str(&b, 0x0008, 0x0020, "DA", DAY(4));
+        str(&b, 0x0008, 0x0021, "DA", DAY(5));
+        str(&b, 0x0008, 0x0022, "DA", DAY(0)[7] == '0' ? "20200210" : "20990909");
+        str(&b, 0x0008, 0x0023, "DA", DAY(3));
+        if (from <= 1)
+            str(&b, 0x0008, 0x002A, "DT", "20200201123456.5");
+        if (from <= 2) {
+            str(&inner, 0x0018, 0x9074, "DT", "20200202070809");
+            in_group(&b, 0, 0x0020, 0x9111, &inner);
+        }
+#undef DAY
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        char day[11];
+        text_from_days(r.exam_day, day);
+        assert_string_equal(r.date_source, source[from]);
+        assert_int_equal(day[9], '0' + from);
+        assert_int_equal(r.acquisition_time, from <= 1   ? 12 * 3600 + 34 * 60 + 56
+                                             : from == 2 ? 7 * 3600 + 8 * 60 + 9
+                                                         : -1);
+    }
+    read_one(0x0008, 0x0032, "TM", "12:34:56");
+    assert_int_equal(r.acquisition_time, 12 * 3600 + 34 * 60 + 56);
+    read_one(0x0008, 0x0032, "TM", "126156");
+    assert_int_equal(r.acquisition_time, -1);
+    const struct {
+        const char *as, *birth;
+        int want;
+    } ages[] = {{"400W", "", 7},        {"004D", "", -1},      {"131Y", "", -1},
+                {"", "1950.02.11", 69}, {"", "19000101", -1},  {"", "00010101", -1},
+                {"", "19300210", 90},   {"Y", "19500210", 70}, {"053y", "", 53}};
+    for (size_t i = 0; i < COUNT_OF(ages); i++) {
+        bytes b = begin(TS_EXPLICIT);
+        str(&b, 0x0008, 0x0020, "DA", "20200210");
+        str(&b, 0x0010, 0x0030, "DA", ages[i].birth);
+        str(&b, 0x0010, 0x1010, "AS", ages[i].as);
+        finish(&b);
+        assert_int_equal(read_and_free(&b), REASON_NONE);
+        assert_int_equal(r.age, ages[i].want);
+    }
+    const char *sexes[] = {"F", "f", "M", "O", "X", ""};
+    const char sex[] = {'F', 'F', 'M', 'O', 0, 0};
+    for (size_t i = 0; i < COUNT_OF(sexes); i++) {
+        read_one(0x0010, 0x0040, "CS", sexes[i]);
+        assert_int_equal(r.sex, sex[i]);
+    }
+}
+
+/* Words that make an image special, where they count and where they do not. */
+static void special_words(void **state)
+{
+    const struct {
+        unsigned g, e;
+        const char *value;
+        uint32_t want;
+    } t[] = {
+        {0x0008, 0x1030, "Stereo guided", TEXT_STEREO},
+        {0x0008, 0x1030, "Mamma BIOPSY rechts", TEXT_BIOPSY},
+        {0x0008, 0x1030, "needle", TEXT_BIOPSY},
+        {0x0040, 0x0254, "wire", TEXT_WIRE},
+        {0x0040, 0x0254, "Needle Loc", TEXT_WIRE},
+        {0x0008, 0x103E, "post CLIP", TEXT_CLIP},
+        {0x0008, 0x103E, "CAD", TEXT_CAD},
+        {0x0008, 0x103E, "R CC C-View", TEXT_SYNTHETIC},
+        {0x0008, 0x103E, "L MLO S-View", TEXT_SYNTHETIC},
+        {0x0008, 0x103E, "V-Preview", TEXT_SYNTHETIC},
+        {0x0008, 0x103E, "Insight 2D", TEXT_SYNTHETIC},
+        {0x0008, 0x103E, "Intelligent 2D", TEXT_SYNTHETIC},
+        {0x0008, 0x103E, "Synthetic", TEXT_SYNTHETIC},
+        {0x0008, 0x1030, "C-View", 0}, /* of the study: not of every image in it */
+        {0x0010, 0x0020, "PHANTOM-1", TEXT_PHANTOM},
+        {0x0010, 0x0010, "Flat^Field^Test", TEXT_QC},
+        {0x0010, 0x0020, "QA20", 0},
+        {0x0008, 0x1030, "daily QC", TEXT_QC},
+        {0x0008, 0x1030, "ACR", TEXT_QC},
+    };
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        read_one(t[i].g, t[i].e, "LO", t[i].value);
+        if (r.text_flags != t[i].want)
+            fail_msg("'%s': %u", t[i].value, (unsigned)r.text_flags);
+    }
+    bytes b = begin(TS_EXPLICIT), target = {0};
+    str(&target, 0x0018, 0x2042, "UI", "1.2");
+    seq1(&b, 0x0018, 0x2041, &target, 1);
+    free(target.p);
+    finish(&b);
+    assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.text_flags, TEXT_BIOPSY);
 }
 
 int main(void)
@@ -528,6 +673,10 @@ int main(void)
         cmocka_unit_test(old_characters),
         cmocka_unit_test(nesting),
         cmocka_unit_test(hostile_lengths),
+        cmocka_unit_test(other_numbers),
+        cmocka_unit_test(exposure_and_quality),
+        cmocka_unit_test(order_of_days),
+        cmocka_unit_test(special_words),
     };
-    return cmocka_run_group_tests(tests, setup, NULL);
+    return cmocka_run_group_tests(tests, dictionary, NULL);
 }

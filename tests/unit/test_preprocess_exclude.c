@@ -82,6 +82,10 @@ typedef struct change { /* of a good record; hits: the code must be in the set *
 #define MG            "1.2.840.10008.5.1.4.1.1."
 MAKE(m_ct, SET(modality, "CT"))
 MAKE(m_none_mg, SET(modality, ""))
+MAKE(m_dx_breast, SET(modality, "DX"); SET(sop_class, MG "1.1"); SET(body_part, "BREAST"))
+MAKE(m_dx_chest, SET(modality, "DX"); SET(sop_class, MG "1.1"); SET(body_part, "CHEST"))
+MAKE(m_cr_unknown, SET(modality, "CR"); SET(sop_class, MG "1"))
+MAKE(m_ultrasound, SET(sop_class, MG "6.1"))
 MAKE(m_none_other, SET(modality, ""); SET(sop_class, MG "2"))
 MAKE(m_proc, r->intent = INTENT_PROCESSING)
 MAKE(m_intent_unknown, r->intent = INTENT_UNKNOWN)
@@ -100,8 +104,7 @@ MAKE(m_proj_class, SET(sop_class, MG "13.1.4"))
 MAKE(m_syn, SET(image_type[3], "GENERATED_2D"))
 MAKE(m_syn_of_volume, SET(image_type[2], "TOMOSYNTHESIS"); SET(image_type[3], "GENERATED_2D"))
 MAKE(m_syn_text, r->text_flags = TEXT_SYNTHETIC)
-MAKE(m_fuji, SET(model, "FDR-3000AWS"); SET(image_type[0], "DERIVED"))
-MAKE(m_fuji_original, SET(model, "FDR-3000AWS"))
+MAKE(m_derived, SET(image_type[0], "DERIVED"))
 MAKE(m_contrast, SET(image_type[2], "POST_CONTRAST"))
 MAKE(m_low, SET(image_type[4], "LOW_ENERGY"))
 MAKE(m_v3_other, SET(image_type[2], "NONE"))
@@ -122,6 +125,7 @@ MAKE(m_kvp28, r->kvp = 28)
 MAKE(m_exposure0, r->exposure = 0)
 MAKE(m_implant, r->implant = TRI_YES)
 MAKE(m_implant_unknown, r->implant = TRI_UNKNOWN)
+MAKE(m_implant_displaced, r->implant = TRI_YES; r->modifiers = MODIFIER_IMPLANT_DISPLACED)
 MAKE(m_displaced, r->modifiers = MODIFIER_IMPLANT_DISPLACED)
 MAKE(m_mag, r->modifiers = MODIFIER_MAGNIFICATION)
 MAKE(m_mag_factor, r->magnification = 1.21)
@@ -148,6 +152,11 @@ MAKE(m_day0, r->exam_day = 0)
 static const change header[] = {
     {REASON_NOT_MG, true, m_ct},
     {REASON_NOT_MG, false, m_none_mg},
+    {REASON_NOT_MG, false, m_dx_breast},
+    {REASON_NOT_MG, true, m_dx_chest},
+    {REASON_NOT_MG, true, m_cr_unknown},
+    {REASON_NOT_MG, true, m_ultrasound},
+    {REASON_NOT_MG, false, m_sc},
     {REASON_NOT_MG, true, m_none_other},
     {REASON_FOR_PROCESSING, true, m_proc},
     {REASON_FOR_PROCESSING, false, m_intent_unknown},
@@ -170,8 +179,7 @@ static const change header[] = {
     {REASON_MF_PROJ, false, m_bto},
     {REASON_SYN_2D, true, m_syn},
     {REASON_SYN_2D, true, m_syn_text},
-    {REASON_SYN_2D, true, m_fuji},
-    {REASON_SYN_2D, false, m_fuji_original},
+    {REASON_SYN_2D, false, m_derived},
     {REASON_CESM, true, m_contrast},
     {REASON_CESM, true, m_low},
     {REASON_CESM, false, m_v3_other},
@@ -197,6 +205,8 @@ static const change header[] = {
     {REASON_EXPOSURE_ABORTED, false, m_kvp28},
     {REASON_IMPLANT, true, m_implant},
     {REASON_IMPLANT, false, m_implant_unknown},
+    {REASON_IMPLANT, false, m_implant_displaced},
+    {REASON_IMPLANT_DISPLACED, true, m_implant_displaced},
     {REASON_IMPLANT_DISPLACED, true, m_displaced},
     {REASON_IMPLANT_DISPLACED, false, m_implant},
     {REASON_MAGNIFICATION, true, m_mag},
