@@ -1,5 +1,5 @@
 /* Stored pixels of one file: decides by the bytes which decoder runs, checks every size in 64 bit
- * before memory is taken, and reads the tables that map stored values. dicom.md 2 and 3. */
+ * before memory is taken. dicom.md 2 and 3. */
 #include "dicom/pixels.h"
 
 #include "core/fs.h"
@@ -7,8 +7,8 @@
 #include "dicom/codec.h"
 #include "dicom/dcmtk_shim.h"
 #include "dicom/deflated.h"
+#include "dicom/lut.h"
 #include "dicom/raster.h"
-#include "dicom/tags.h"
 #include "dicom/walk.h"
 
 #include <stdio.h>
@@ -66,7 +66,7 @@ static coding declared_coding(const char *ts)
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (!strncmp(ts, "1.2.840.10008.1.2", 17) && !strcmp(ts + 17, known[i].tail))
             return known[i].how;
-    return CODING_OTHER;
+    return strcmp(ts, "1.2.840.113619.5.2") == 0 ? CODING_NATIVE : CODING_OTHER;
 }
 
 /* What the first bytes of compressed pixel data are. */
@@ -128,13 +128,12 @@ static reason choose(job *j, pixels *out)
     size_t whole = j->frame_size * (size_t)j->r->frames; /* both were bounded: no overflow */
     bool fits_native =
         !j->w.pixel_items && j->w.pixel_len >= whole && j->w.pixel_len - whole < j->frame_size;
-    if (declared == CODING_NATIVE && j->w.pixel_items)
-        return REASON_TS_LIES; /* the very grammar of the file contradicts its syntax */
     list_fragments(j);
     if (j->n_fragments == 0)
         return REASON_DEC_FAILED;
     coding seen = sniff(j->fragments[0].p, j->fragments[0].len);
-    if (declared == CODING_NATIVE && (fits_native || seen == CODING_UNKNOWN || seen == CODING_RLE))
+    if (declared == CODING_NATIVE && !j->w.pixel_items &&
+        (fits_native || seen == CODING_UNKNOWN || seen == CODING_RLE))
         seen = CODING_NATIVE;
     else if (declared != CODING_NATIVE && seen == CODING_UNKNOWN && fits_native)
         seen = CODING_NATIVE;
@@ -148,16 +147,23 @@ static reason choose(job *j, pixels *out)
                                   : REASON_NONE;
 }
 
-/* The offset table gives the start of each frame, counted from the first fragment. */
-static bool frame_starts_by_table(const job *j, size_t *start)
+static uint64_t little_endian(const uint8_t *p, size_t n)
+{
+    uint64_t v = 0;
+    while (n-- > 0)
+        v = v << 8 | p[n];
+    return v;
+}
+
+/* An offset table gives the start of each frame, counted from the first fragment, in entries of
+ * `width` bytes. Valid when every entry is the start of a fragment, in order. */
+static bool frame_starts_by_table(const job *j, slice table, size_t width, size_t *start)
 {
     size_t frames = (size_t)j->r->frames, frame = 0, offset = 0;
-    if (j->table.len != 4 * frames)
+    if (table.len / width != frames || table.len % width)
         return false;
     for (size_t i = 0; i < j->n_fragments; i++) {
-        const uint8_t *t = j->table.p + 4 * frame;
-        if (frame < frames &&
-            ((size_t)t[0] | (size_t)t[1] << 8 | (size_t)t[2] << 16 | (size_t)t[3] << 24) == offset)
+        if (frame < frames && little_endian(table.p + width * frame, width) == offset)
             start[frame++] = i;
         offset += 8 + j->fragments[i].len;
     }
@@ -189,7 +195,9 @@ static bool frame_starts(job *j, size_t **out)
         start[0] = 0;
         return true;
     }
-    if (frame_starts_by_table(j, start))
+    slice extended = {j->data + j->w.offsets_at, j->w.offsets_len};
+    if (frame_starts_by_table(j, extended, 8, start) ||
+        frame_starts_by_table(j, j->table, 4, start))
         return true;
     if (frames == j->n_fragments) {
         for (size_t i = 0; i < frames; i++)
@@ -243,7 +251,7 @@ static bool enough_bytes(const job *j, size_t len)
 static const uint16_t *in_place(const job *j, slice s)
 {
     const uint16_t one = 1;
-    bool usable = j->how == CODING_NATIVE && j->r->bits_allocated == 16 && !j->w.big_endian &&
+    bool usable = j->how == CODING_NATIVE && j->r->bits_allocated == 16 && !j->w.pixel_big &&
                   !j->inflated && *(const uint8_t *)&one == 1 && (uintptr_t)s.p % sizeof one == 0;
     return usable ? (const uint16_t *)(const void *)s.p : NULL;
 }
@@ -252,7 +260,7 @@ static const uint16_t *in_place(const job *j, slice s)
  * samples of 8 bit (PS3.5 8.1.1, OW). */
 static void copy_native(const job *j, slice s, uint16_t *dst)
 {
-    if (j->r->bits_allocated == 16 && !j->w.big_endian) {
+    if (j->r->bits_allocated == 16 && !j->w.pixel_big) {
         memcpy(dst, s.p, j->frame_size);
     } else if (j->r->bits_allocated == 16) {
         for (size_t i = 0; i < j->n; i++)
@@ -260,7 +268,7 @@ static void copy_native(const job *j, slice s, uint16_t *dst)
     } else {
         /* pairs count from the start of the pixel data, whatever the size of a frame */
         const uint8_t *all = j->data + j->w.pixel_at;
-        size_t at = (size_t)(s.p - all), flip = j->w.big_endian && j->w.pixel_words ? 1 : 0;
+        size_t at = (size_t)(s.p - all), flip = j->w.pixel_big && j->w.pixel_words ? 1 : 0;
         for (size_t i = 0; i < j->n; i++) {
             size_t k = (at + i) ^ flip;
             dst[i] = all[k < j->w.pixel_len ? k : at + i]; /* a missing byte of padding */
@@ -391,17 +399,18 @@ static bool has_embedded_overlay(const dcm_item *root)
     return false;
 }
 
-/* All bits that occur. In lanes, which a processor takes at once. */
-static unsigned union_of(const uint16_t *v, size_t n)
+/* All bits that occur in words other than `but` (-1: in any). In lanes, which a processor takes at
+ * once. */
+static unsigned union_of(const uint16_t *v, size_t n, int but)
 {
     enum { LANES = 32 };
     uint16_t lane[LANES] = {0}, all = 0;
     size_t i = 0;
-    for (; n - i >= LANES; i += LANES)
+    for (; but < 0 && n - i >= LANES; i += LANES)
         for (int k = 0; k < LANES; k++)
             lane[k] |= v[i + (size_t)k];
     for (; i < n; i++)
-        all |= v[i];
+        all |= v[i] == but ? 0 : v[i];
     for (int k = 0; k < LANES; k++)
         all |= lane[k];
     return all;
@@ -419,14 +428,17 @@ static void settle_bits(job *j, const dcm_item *root, pixels *out)
         out->bits_stored = j->precision;
         out->high_bit = j->precision - 1;
     }
-    unsigned all = union_of(out->stored, j->n);
+    unsigned all = union_of(out->stored, j->n, -1);
+    if (r->has_padding && all >> (out->high_bit + 1)) /* padding may lie outside of the bits */
+        all = union_of(out->stored, j->n, r->padding & 0xFFFF);
     unsigned above = all >> (out->high_bit + 1);
     if (out->is_signed && above) { /* copies of the sign are no data */
+        const int shift = 31 - out->high_bit;
+        const uint32_t width = (1u << (j->precision ? j->precision : r->bits_allocated)) - 1;
         above = 0;
-        int shift = 31 - out->high_bit;
         for (size_t i = 0; i < j->n && !above; i++) {
             int32_t v = (int32_t)((uint32_t)out->stored[i] << shift) >> shift;
-            above = ((uint32_t)v & 0xFFFFu) != out->stored[i] && r->bits_allocated == 16;
+            above = (((uint32_t)v ^ out->stored[i]) & width) != 0;
         }
     }
     if (!above || has_embedded_overlay(root))
@@ -439,46 +451,6 @@ static void settle_bits(job *j, const dcm_item *root, pixels *out)
                        : out->is_signed                ? r->bits_allocated
                                                        : top;
     out->high_bit = out->bits_stored - 1;
-}
-
-/* One item of a LUT sequence; left empty (n == 0) when its parts do not fit together. */
-static void read_lut(const dcm_item *root, tag_id seq_id, bool pixels_signed, arena *a,
-                     pixels_lut *out)
-{
-    const tag *seq = tag_of(seq_id), *descr = tag_of(TAG_LUTDescriptor),
-              *data = tag_of(TAG_LUTData);
-    const dcm_item *item = dcm_child(root, seq->group, seq->element, 0);
-    char line[64];
-    int n, first, bits;
-    const uint16_t *words;
-    size_t bytes;
-    memset(out, 0, sizeof(*out));
-    if (!item || !dcm_text(item, descr->group, descr->element, line, sizeof(line)) ||
-        sscanf(line, "%d\\%d\\%d", &n, &first, &bits) != 3 ||
-        !dcm_words(item, data->group, data->element, &words, &bytes))
-        return;
-    n = n == 0 ? 65536 : n < 0 ? n + 65536 : n; /* n is unsigned, whatever its VR says */
-    if (n < 1 || n > 65536 || bits < 1 || bits > 16 || first < INT16_MIN || first > UINT16_MAX)
-        return;
-    if (pixels_signed && first > INT16_MAX)
-        first -= 65536;
-    else if (!pixels_signed && first < 0)
-        first += 65536;
-    if (bytes < (size_t)n)
-        return;
-    bool packed = bytes < 2 * (size_t)n; /* 8-bit entries, two in a word, the first one low */
-    out->data = arena_alloc(a, (size_t)n * sizeof(uint16_t));
-    unsigned max = 0;
-    for (int i = 0; i < n; i++) {
-        unsigned v = packed ? words[i / 2] >> (i % 2 ? 8 : 0) & 0xFFu : words[i];
-        out->data[i] = (uint16_t)v;
-        max = v > max ? v : max;
-    }
-    while (bits < 16 && max >> bits)
-        bits++; /* entries larger than declared */
-    out->n = n;
-    out->first = first;
-    out->bits = bits;
 }
 
 /* j->w is set. */
@@ -514,8 +486,7 @@ static reason decode(job *j, bool want_sha256, pixels *out)
         return REASON_IO_UNREADABLE;
     }
     settle_bits(j, dcm_root(f), out);
-    read_lut(dcm_root(f), TAG_ModalityLUTSequence, r->pixel_signed, j->a, &out->modality);
-    read_lut(dcm_root(f), TAG_VOILUTSequence, r->pixel_signed, j->a, &out->voi);
+    lut_read(dcm_root(f), r, j->a, out);
     dcm_close(f);
     return REASON_NONE;
 }

@@ -6,9 +6,16 @@
 #include "core/mem.h"
 #include "dicom/record.h"
 
-typedef struct pixels_lut { /* a LUT sequence item */
-    int n, first, bits;     /* entries, first mapped value, output bits as declared */
+#include <stdbool.h>
+
+#define PIXELS_VOI_LUTS 8
+
+typedef struct pixels_lut { /* a LUT sequence item; n == 0: none, or its parts do not fit together
+                             */
+    int n, first, bits;     /* entries, first mapped value, output bits that the entries fill */
     uint16_t *data;         /* arena */
+    char name[17];          /* LUTExplanation (0028,3003), upper case, cut */
+    bool odd;               /* the descriptor does not fit the data and was corrected */
 } pixels_lut;
 
 typedef struct pixels {
@@ -17,11 +24,13 @@ typedef struct pixels {
      * from the file's bytes where these can be read as they are */
     const uint16_t *stored;
     int bits_stored, high_bit, is_signed; /* after the codestream's own precision was believed */
-    pixels_lut modality;                  /* n == 0: none */
-    pixels_lut voi;                       /* item 0 */
-    char hash[33];    /* XXH3-128 of the stored samples, little-endian, C order */
-    char sha256[65];  /* the same bytes; only if asked for */
-    reason_set notes; /* TS_LIES, BITS_LIE, LOSSY... */
+    pixels_lut modality;
+    pixels_lut voi[PIXELS_VOI_LUTS]; /* in the order of the header */
+    int n_voi;
+    bool odd_function; /* VOILUTFunction (0028,1056) holds a word that the standard does not know */
+    char hash[33];     /* XXH3-128 of the stored samples, little-endian, C order */
+    char sha256[65];   /* the same bytes; only if asked for */
+    reason_set notes;  /* TS_LIES, BITS_LIE, LOSSY... */
 } pixels;
 
 /* REASON_NONE on success, else why it failed (TS_UNSUPPORTED, DEC_FAILED, DEC_WARNED,

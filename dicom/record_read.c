@@ -391,6 +391,10 @@ reason record_read_walk(const void *data, size_t len, record *out, walk *w)
     size_t n;
     void *known = extract_known(data, len, w, &n), *plain;
     text_copy(out->transfer_syntax, sizeof(out->transfer_syntax), w->transfer_syntax);
+    if (walk_is_reference(w->transfer_syntax)) {
+        mem_free(known);
+        return REASON_TS_UNSUPPORTED;
+    }
     if (w->status == WALK_DEFLATED) {
         reason why = deflated_expand(data, len, w, &plain, &n);
         if (why != REASON_NONE)

@@ -131,10 +131,11 @@ typedef enum tag_type {
     X(PartialViewCodeSequence, 0x0028, 0x1352, SEQ, 0, 0, "which part of a breast")                \
     X(LossyImageCompression, 0x0028, 0x2110, CODE, 0, 0, "lossy compression")                      \
     X(LossyImageCompressionRatio, 0x0028, 0x2112, NUMBER, 0, 0, "how much was lost")               \
-    X(ModalityLUTSequence, 0x0028, 0x3000, SEQ, 0, 0, "stored value to modality value")            \
+    X(ModalityLUTSequence, 0x0028, 0x3000, SEQ, 0x0028, 0x9145, "stored value to modality value")  \
     X(LUTDescriptor, 0x0028, 0x3002, NUMBER, 0, 0, "size of a table")                              \
+    X(LUTExplanation, 0x0028, 0x3003, STRING, 0, 0, "name of a table")                             \
     X(LUTData, 0x0028, 0x3006, LUT, 0, 0, "a table")                                               \
-    X(VOILUTSequence, 0x0028, 0x3010, SEQ, 0, 0, "display table")                                  \
+    X(VOILUTSequence, 0x0028, 0x3010, SEQ, 0x0028, 0x9132, "display table")                        \
     X(OrganDose, 0x0040, 0x0316, NUMBER, 0, 0, "dose")                                             \
     X(PerformedProcedureStepDescription, 0x0040, 0x0254, STRING, 0, 0, "biopsy, wire, specimen")   \
     X(CalibrationImage, 0x0050, 0x0004, CODE, 0, 0, "quality control")                             \

@@ -12,10 +12,12 @@
 #define ITEM_END    TAG(0xFFFE, 0xE00D)
 #define SEQ_END     TAG(0xFFFE, 0xE0DD)
 #define PIXEL_DATA  TAG(0x7FE0, 0x0010)
+#define OFFSETS     TAG(0x7FE0, 0x0001)
 #define SYNTAX_TAG  TAG(0x0002, 0x0010)
 #define META_AT     132
 #define HEADER_MIN  8 /* bytes of the shortest element header */
 #define SYNTAX_DEFL "1.2.840.10008.1.2.1.99"
+#define SYNTAX_GE   "1.2.840.113619.5.2" /* implicit little endian, but for the pixel data */
 
 typedef struct frame {
     size_t end; /* NO_END = closed by a delimiter */
@@ -205,7 +207,7 @@ static walk_status enter_value(reader *r, const element *e)
         return push(r, NO_END, true, e->vr_known && vr_is(e->vr, "SQ") && r->explicit_vr);
     }
     size_t limit = r->len;
-    bool bounded = false;
+    bool bounded = false, table = e->tag == OFFSETS && r->depth == 0;
     for (int i = r->depth - 1; i >= 0 && !bounded; i--)
         if (r->open[i].end != NO_END) {
             limit = r->open[i].end;
@@ -215,6 +217,8 @@ static walk_status enter_value(reader *r, const element *e)
         return bounded ? recover(r) : WALK_CUT;
     if (sequence && starts_with_item(r, r->at, e->length))
         return push(r, r->at + e->length, true, r->explicit_vr);
+    r->w->offsets_at = table ? r->at : r->w->offsets_at;
+    r->w->offsets_len = table ? e->length : r->w->offsets_len;
     r->at += e->length;
     return WALK_OK;
 }
@@ -372,14 +376,26 @@ void walk_elements(const void *data, size_t len, walk *out, walk_visit *visit, v
     }
     if (ts[0]) {
         r.big = strcmp(ts, "1.2.840.10008.1.2.2") == 0;
-        r.explicit_vr = strcmp(ts, "1.2.840.10008.1.2") != 0;
+        r.explicit_vr = strcmp(ts, "1.2.840.10008.1.2") != 0 && strcmp(ts, SYNTAX_GE) != 0;
     } else {
         r.big = r.big || get16(&r, r.at) >= 0x0100;
         r.explicit_vr = vr_letters(r.d + r.at + 4);
     }
     out->explicit_vr = r.explicit_vr;
     out->big_endian = r.big;
+    out->pixel_big = r.big || strcmp(ts, SYNTAX_GE) == 0;
     out->status = walk_dataset(&r);
+}
+
+bool walk_is_reference(const char *transfer_syntax)
+{
+    static const char *const tails[] = {"94", "95", "204", "205"};
+    if (strncmp(transfer_syntax, "1.2.840.10008.1.2.4.", 20) != 0)
+        return false;
+    for (size_t i = 0; i < sizeof(tails) / sizeof(tails[0]); i++)
+        if (strcmp(transfer_syntax + 20, tails[i]) == 0)
+            return true;
+    return false;
 }
 
 bool walk_fragment(const void *data, const walk *w, size_t *cursor, const uint8_t **item,

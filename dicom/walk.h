@@ -24,6 +24,7 @@ typedef struct walk {
     walk_status status;
     char transfer_syntax[65]; /* (0002,0010), "" = absent */
     bool explicit_vr, big_endian;
+    bool pixel_big; /* words of the pixel data are big-endian: also in GE's private syntax */
     size_t dataset_at;
     size_t data_len;   /* bytes without the zeros that pad the file behind its last element */
     bool has_pixels;   /* (7FE0,0010) at top level; the fields below are set */
@@ -33,7 +34,8 @@ typedef struct walk {
     bool pixel_words;  /* its value representation is OW, or implicit */
     bool pixel_items;  /* the value is a sequence of items */
     bool pixel_cut;    /* the pixel data itself goes on beyond the last byte */
-    size_t pixel_fragments; /* items after the offset table */
+    size_t pixel_fragments;         /* items after the offset table */
+    size_t offsets_at, offsets_len; /* Extended Offset Table (7FE0,0001) at top level; 0 = none */
 } walk;
 
 void walk_file(const void *data, size_t len, walk *out);
@@ -41,6 +43,8 @@ void walk_file(const void *data, size_t len, walk *out);
  * order and without the pixel data: bytes at..end-1 of the file, its header first. */
 typedef void walk_visit(void *ctx, uint32_t tag, size_t at, size_t end);
 void walk_elements(const void *data, size_t len, walk *out, walk_visit *visit, void *ctx);
+/* A syntax whose pixels are not in the file but at an address (JPIP). */
+bool walk_is_reference(const char *transfer_syntax);
 /* Visit the items of encapsulated pixel data in order, the offset table first. *cursor starts at 0;
  * returns false after the last one. */
 bool walk_fragment(const void *data, const walk *w, size_t *cursor, const uint8_t **item,

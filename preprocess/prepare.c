@@ -18,6 +18,7 @@
 typedef struct bound { /* what cfg_bind fills */
     prepare_cfg pod;
     cfg_texts sizes;
+    const char *voi_item;
 } bound;
 
 #define AT(field) offsetof(bound, pod.field)
@@ -33,10 +34,15 @@ static const cfg_option options[] = {
      "how stored values become grey levels"},
     {"prepare.voi_prefer", CFG_ENUM, AT(voi_prefer), "lut", 0, 0, "lut|window", "",
      "which one to use where a header holds both a VOI LUT and a window"},
-    {"prepare.window_center", CFG_REAL, AT(window_center), "2048", -1e6, 1e6, NULL, "stored units",
-     "centre when prepare.voi is window"},
-    {"prepare.window_width", CFG_REAL, AT(window_width), "4096", 2, 1e6, NULL, "stored units",
-     "width when prepare.voi is window"},
+    {"prepare.voi_item", CFG_TEXT, offsetof(bound, voi_item), "", 0, 0, NULL, "",
+     "which VOI LUT item or window of a header: its explanation (HARDER) or its number from 1; "
+     "empty, or not in the header: the one called NORMAL, else the first"},
+    {"prepare.window_function", CFG_ENUM, AT(window_function), "linear", 0, 0,
+     "linear|linear_exact|sigmoid", "", "shape of the curve when prepare.voi is window"},
+    {"prepare.window_center", CFG_REAL, AT(window_center), "2048", -1e6, 1e6, NULL,
+     "modality units", "centre when prepare.voi is window; after the header's rescale"},
+    {"prepare.window_width", CFG_REAL, AT(window_width), "4096", 1e-6, 1e6, NULL, "modality units",
+     "width when prepare.voi is window; at least 1 where the function is linear"},
     {"prepare.percentile_low", CFG_REAL, AT(percentile_low), "1", 0, 100, NULL, "percent",
      "black point in the breast when prepare.voi is percentile"},
     {"prepare.percentile_high", CFG_REAL, AT(percentile_high), "99.5", 0, 100, NULL, "percent",
@@ -103,6 +109,15 @@ bool prepare_bind(const cfg *c, prepare_cfg *out, err *e)
     if (b.pod.percentile_low >= b.pod.percentile_high)
         return err_set(e, ERR_CONFIG, "prepare.percentile_low %g is not below percentile_high %g",
                        b.pod.percentile_low, b.pod.percentile_high);
+    if (strlen(b.voi_item) >= sizeof b.pod.voi_item)
+        return err_set(e, ERR_CONFIG, "prepare.voi_item '%s' is longer than %zu letters",
+                       b.voi_item, sizeof b.pod.voi_item - 1);
+    memcpy(b.pod.voi_item, b.voi_item, strlen(b.voi_item) + 1);
+    if (b.pod.window_function == VOI_LINEAR && b.pod.window_width < 1)
+        return err_set(e, ERR_CONFIG,
+                       "prepare.window_width %g is below 1, which prepare.window_function linear "
+                       "does not know",
+                       b.pod.window_width);
     *out = b.pod;
     return true;
 }

@@ -1,5 +1,5 @@
-/* The flattened configuration of prepare: a POD that travels to the isolated worker. Numbers and
- * enums only; bound from prepare_options and exclude_options by prepare_bind. */
+/* The flattened configuration of prepare: a POD that travels to the isolated worker. No pointers;
+ * bound from prepare_options and exclude_options by prepare_bind. */
 #ifndef PREPROCESS_PREPARE_CFG_H
 #define PREPROCESS_PREPARE_CFG_H
 
@@ -8,7 +8,7 @@
 
 /* The order of the values is the order of the choices in prepare_options. */
 typedef enum prepare_voi {
-    PREPARE_VOI_HEADER, /* VOI LUT item 0, else window, else full range */
+    PREPARE_VOI_HEADER, /* a VOI LUT item, else a window, else full range */
     PREPARE_VOI_MINMAX,
     PREPARE_VOI_WINDOW,
     PREPARE_VOI_PERCENTILE,
@@ -23,8 +23,13 @@ typedef enum prepare_fit {
     PREPARE_FIT_MM
 } prepare_fit;
 
+#define PREPARE_ITEM_MAX 17 /* bytes of a VOI item's name: what record and pixels keep of it */
+
 struct prepare_cfg {
     int voi, voi_prefer, polarity, fit;
+    char voi_item[PREPARE_ITEM_MAX]; /* name or number of the VOI item; "" = NORMAL, else the first
+                                      */
+    int window_function;             /* record_voi */
     double window_center, window_width;
     double percentile_low, percentile_high; /* percent */
     double mm;                              /* fit mm: canvas pixel size */

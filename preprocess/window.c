@@ -2,6 +2,8 @@
  * steps 2-6). Order: unpack, padding, modality, VOI, polarity; rounded half up once at the end. */
 #include "preprocess/window.h"
 
+#include "core/text.h"
+
 #include <math.h>
 
 int32_t window_stored(const pixels *p, uint16_t raw)
@@ -40,6 +42,20 @@ static bool is_padding(const record *r, int32_t v)
     return a <= b ? v >= a && v <= b : v >= b && v <= a;
 }
 
+/* Words that are padding. A padding value that does not fit into the stored bits stands in the raw
+ * word, where the bits above them are not masked away. */
+static void mark_padding(const record *r, const pixels *p, uint8_t *pad)
+{
+    int32_t low = p->is_signed ? -(1 << (p->bits_stored - 1)) : 0;
+    bool outside =
+        r->has_padding && (r->padding < low || r->padding > low + (1 << p->bits_stored) - 1);
+    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+        int32_t word = p->is_signed ? (int16_t)(uint16_t)raw : raw;
+        pad[raw] =
+            is_padding(r, window_stored(p, (uint16_t)raw)) || (outside && word == r->padding);
+    }
+}
+
 static double lut_index(const pixels_lut *l, double x)
 {
     double i = floor(x + 0.5) - l->first;
@@ -49,7 +65,7 @@ static double lut_index(const pixels_lut *l, double x)
 /* Modality value of every raw word. */
 static void modality(const record *r, const pixels *p, double *m, uint32_t *flags)
 {
-    bool lut = p->modality.n >= 1 && p->modality.data;
+    bool lut = p->modality.n >= 1;
     for (int raw = 0; raw < WINDOW_WORDS; raw++) {
         double v = window_stored(p, (uint16_t)raw);
         if (lut)
@@ -58,7 +74,7 @@ static void modality(const record *r, const pixels *p, double *m, uint32_t *flag
             m[raw] = r->has_rescale ? r->slope * v + r->intercept : v;
     }
     if (lut)
-        *flags |= IMAGE_MODALITY_LUT;
+        *flags |= IMAGE_MODALITY_LUT | (p->modality.odd ? IMAGE_LUT_ODD : 0);
     else if (r->has_rescale)
         *flags |= IMAGE_RESCALED;
 }
@@ -94,36 +110,60 @@ static double voi_value(const voi *v, double x)
     }
 }
 
-static bool voi_from_lut(const pixels *p, voi *out)
+/* ---- items of the header: tables and windows, each with a name and a number ------------------ */
+
+static bool lut_usable(const record *r, const pixels *p, int i)
 {
-    const pixels_lut *l = &p->voi;
-    if (l->n < 2 || !l->data)
-        return false;
-    int most = 0;
-    for (int i = 0; i < l->n; i++)
-        most = l->data[i] > most ? l->data[i] : most;
-    if (most == 0)
-        return false;
-    int bits = l->bits >= 1 && l->bits <= 16 ? l->bits : 1;
-    while (bits < 16 && most > (1 << bits) - 1)
-        bits++;
-    *out = (voi){.lut = l, .lut_max = (1 << bits) - 1};
-    return true;
+    const pixels_lut *l = &p->voi[i];
+    for (int k = 0; k < l->n; k++)
+        if (l->data[k])
+            return l->n > 1;
+    return false;
 }
 
-static bool voi_from_window(const record *r, voi *out)
+static bool window_usable(const record *r, const pixels *p, int i)
 {
-    int pick = 0;
-    for (int i = r->n_windows - 1; i >= 0; i--)
-        if (text_ieq(r->window_name[i], "NORMAL"))
-            pick = i;
-    if (r->n_windows < 1)
-        return false;
-    double c = r->window_center[pick], w = r->window_width[pick];
-    if (!isfinite(c) || !isfinite(w) || w < (r->voi == VOI_LINEAR ? 1 : 1e-6))
-        return false;
-    *out = (voi){.fn = r->voi, .c = c, .w = w};
-    return true;
+    double c = r->window_center[i], w = r->window_width[i];
+    return isfinite(c) && isfinite(w) && (r->voi == VOI_LINEAR ? w >= 1 : w > 0);
+}
+
+typedef struct items {
+    int n;
+    bool (*usable)(const record *r, const pixels *p, int i);
+} items;
+
+static items items_of(const record *r, const pixels *p, bool luts)
+{
+    return luts ? (items){p->n_voi, lut_usable} : (items){r->n_windows, window_usable};
+}
+
+static const char *item_name(const record *r, const pixels *p, bool luts, int i)
+{
+    return luts ? p->voi[i].name : r->window_name[i];
+}
+
+/* The item with this name or number, "" for the first; -1: not there, or it makes no sense. */
+static int find_item(const record *r, const pixels *p, bool luts, const char *wanted)
+{
+    items all = items_of(r, p, luts);
+    int64_t number;
+    if (text_i64(wanted, &number))
+        return number >= 1 && number <= all.n && all.usable(r, p, (int)number - 1) ? (int)number - 1
+                                                                                   : -1;
+    for (int i = 0; i < all.n; i++)
+        if (all.usable(r, p, i) && (!wanted[0] || text_ieq(item_name(r, p, luts, i), wanted)))
+            return i;
+    return -1;
+}
+
+static uint32_t voi_item(const record *r, const pixels *p, bool luts, int i, voi *out)
+{
+    if (!luts) {
+        *out = (voi){.fn = r->voi, .c = r->window_center[i], .w = r->window_width[i]};
+        return IMAGE_VOI_WINDOW | (p->odd_function ? IMAGE_VOI_ODD_FUNCTION : 0);
+    }
+    *out = (voi){.lut = &p->voi[i], .lut_max = (1 << p->voi[i].bits) - 1};
+    return IMAGE_VOI_LUT | (p->voi[i].odd ? IMAGE_LUT_ODD : 0);
 }
 
 static void voi_full(const record *r, const pixels *p, const double *m, voi *out)
@@ -200,18 +240,29 @@ static void voi_percentile(const prepare_cfg *c, const double *m, const uint8_t 
     }
 }
 
+/* Kinds in the preferred order, first for the item that the configuration asks for, then for the
+ * one called NORMAL, else the first. */
 static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *p, const double *m,
                            voi *out)
 {
     bool lut_first = c->voi_prefer == PREPARE_PREFER_LUT;
-    if (lut_first && voi_from_lut(p, out))
-        return IMAGE_VOI_LUT;
-    if (voi_from_window(r, out))
-        return IMAGE_VOI_WINDOW;
-    if (!lut_first && voi_from_lut(p, out))
-        return IMAGE_VOI_LUT;
+    uint32_t flags = 0;
+    for (int k = 0; k < 2 && c->voi_item[0]; k++) {
+        bool luts = lut_first == (k == 0);
+        int i = find_item(r, p, luts, c->voi_item);
+        if (i >= 0)
+            return voi_item(r, p, luts, i, out);
+        flags = IMAGE_VOI_OTHER_ITEM;
+    }
+    for (int k = 0; k < 2; k++) {
+        bool luts = lut_first == (k == 0);
+        int i = find_item(r, p, luts, "NORMAL");
+        i = i >= 0 ? i : find_item(r, p, luts, "");
+        if (i >= 0)
+            return flags | voi_item(r, p, luts, i, out);
+    }
     voi_full(r, p, m, out);
-    return IMAGE_VOI_FULL;
+    return flags | IMAGE_VOI_FULL;
 }
 
 void window_build(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
@@ -221,8 +272,7 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
     voi v = {0};
     out->flags = invert ? IMAGE_INVERTED : 0;
     modality(r, p, m, &out->flags);
-    for (int raw = 0; raw < WINDOW_WORDS; raw++)
-        out->pad[raw] = is_padding(r, window_stored(p, (uint16_t)raw));
+    mark_padding(r, p, out->pad);
     if (r->has_padding)
         out->flags |= IMAGE_PADDING;
     switch (c->voi) {
@@ -233,7 +283,8 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
         voi_minmax(m, out->pad, hist, &v);
         break;
     case PREPARE_VOI_WINDOW:
-        v = (voi){.fn = VOI_LINEAR, .c = c->window_center, .w = c->window_width};
+        v = (voi){
+            .fn = (record_voi)c->window_function, .c = c->window_center, .w = c->window_width};
         out->flags |= IMAGE_VOI_WINDOW;
         break;
     case PREPARE_VOI_PERCENTILE:

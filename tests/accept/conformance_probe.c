@@ -354,9 +354,9 @@ static bool luts_came_through(subject *s)
                                           s->r.intercept == -100 && s->r.n_windows == 1
                                     : !s->r.has_rescale;
     snprintf(s->why, sizeof s->why, "tables of the header: rescale %d, modality LUT %d, VOI LUT %d",
-             s->r.has_rescale, s->px.modality.n, s->px.voi.n);
+             s->r.has_rescale, s->px.modality.n, s->px.voi[0].n);
     return rescale && lut_is(&s->px.modality, c == LUT_MODALITY, s->p.is_signed ? -10 : 10) &&
-           lut_is(&s->px.voi, c == LUT_VOI, 10);
+           lut_is(&s->px.voi[0], c == LUT_VOI, 10);
 }
 
 static bool header_is(subject *s, bool as_made, bool lossy)

@@ -59,7 +59,7 @@ $4 ~ /^model\/(cpu|cuda)\// && $1 !~ /^tests\// {
 }
 $4 ~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_jpeg\\.cpp$", "dicom/dcmtk_jpeg.cpp") }
 $4 ~ /^dcmtk\// && $4 !~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_(shim|jpeg)\\.cpp$", "dicom/dcmtk_shim.cpp") }
-$4 ~ /^openjpeg/ { only("^dicom/(j2k|synth_codec)\\.c$", "dicom/j2k.c") }
+$4 ~ /^openjpeg/ { only("^(dicom/(j2k|synth_codec)\\.c$|tests/)", "dicom/j2k.c") }
 $4 ~ /^charls\// { only("^dicom/(jls|synth_codec)\\.c$", "dicom/jls.c") }
 $4 ~ /^png\.h$/ { only("^(dicom/raster_png\\.c$|preprocess/raster_out\\.c$|train/pages\\.c$|tests/)", "dicom/raster_png.c, preprocess/raster_out.c and train/pages.c") }
 $4 ~ /^tiff/ { only("^(dicom/raster_tiff\\.c$|preprocess/raster_out\\.c$|tests/)", "dicom/raster_tiff.c and preprocess/raster_out.c") }

@@ -107,8 +107,12 @@ static void lies(void **state)
     expect(&b, &m);
     assert_true(reason_has(&px.notes, REASON_TS_LIES));
     free(b.p);
-    /* items in a syntax that has none */
+    /* items in a syntax that has none: the bytes are believed, unless they say nothing */
     b = with_item(TS_EXPLICIT, m, code.p, code.n);
+    expect(&b, &m);
+    assert_true(reason_has(&px.notes, REASON_TS_LIES));
+    free(b.p);
+    b = with_item(TS_EXPLICIT, m, (const uint8_t *)"no image at all, only words", 27);
     assert_int_equal(decode(&b), REASON_TS_LIES);
     free(b.p);
     /* a baseline header before a lossless scan, which says lossless */
@@ -127,6 +131,69 @@ static void lies(void **state)
     assert_int_equal(decode(&b), REASON_TS_LIES);
     free(b.p);
     free(code.p);
+}
+
+/* Baseline JPEG of 8 x 8 pixels under a lossless syntax, worked by hand: quantisers of 8, a table
+ * with 0 for category 0 and 10 for category 7, one with 0 for the end of a block. The first
+ * coefficient is 100: every sample is 128 + 100 * 8 / 8 = 228. */
+static void baseline_under_lossless(void **state)
+{
+    bytes code = {0};
+    put(&code, "\xFF\xD8\xFF\xDB\x00\x43\x00", 7);
+    for (int i = 0; i < 64; i++)
+        put8(&code, 8);
+    put(&code, "\xFF\xC0\x00\x0B\x08\x00\x08\x00\x08\x01\x01\x11\x00", 13);
+    put(&code, "\xFF\xC4\x00\x15\x00\1\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x00\x07", 23);
+    put(&code, "\xFF\xC4\x00\x14\x10\1\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x00", 22);
+    put(&code, "\xFF\xDA\x00\x08\x01\x01\x00\x00\x3F\x00", 10);
+    put(&code, "\xB2\x3F\xFF\xD9", 4); /* 10 1100100 0, then ones */
+    image m = IMAGE(.ts = TS_JLL, .allocated = 8, .rows = 8, .cols = 8);
+    bytes b = with_item(TS_JLL, m, code.p, code.n);
+    assert_int_equal(decode(&b), REASON_NONE);
+    assert_true(reason_has(&px.notes, REASON_TS_LIES));
+    for (int i = 0; i < 64; i++)
+        assert_int_equal(px.stored[i], 228);
+    free(b.p);
+    free(code.p);
+}
+
+/* GE's private syntax: a little-endian implicit header, words of pixels in big-endian order. */
+static void private_ge(void **state)
+{
+    image m = IMAGE(.rows = 5, .cols = 7);
+    bytes b = {0};
+    preamble(&b, "1.2.840.113619.5.2");
+    b.implicit = 1;
+    identity(&b);
+    image_module(&b, m);
+    head(&b, 0x7FE0, 0x0010, "OW", 70);
+    for (int i = 0; i < 35; i++) {
+        put8(&b, sample(i, 12) >> 8);
+        put8(&b, sample(i, 12) & 255);
+    }
+    expect(&b, &m);
+    assert_int_equal(px.notes.bits[0] | px.notes.bits[1], 0);
+    free(b.p);
+}
+
+/* Pixels behind an address: no decoder is asked. */
+static void by_reference(void **state)
+{
+    static const char *const ts[] = {"1.2.840.10008.1.2.4.94", "1.2.840.10008.1.2.4.95",
+                                     "1.2.840.10008.1.2.4.204", "1.2.840.10008.1.2.4.205"};
+    for (size_t i = 0; i < COUNT_OF(ts); i++) {
+        bytes b = {0};
+        preamble(&b, ts[i]);
+        if (i % 2) { /* deflated: bytes that make no data set */
+            put(&b, "\x8b\x48\x2d\x2a\xce\xcc\xcf\x53\x30", 9);
+        } else {
+            identity(&b);
+            image_module(&b, IMAGE(.ts = ts[i]));
+            str(&b, 0x0028, 0x7FE0, "UT", "https://example.org/jpip");
+        }
+        assert_int_equal(decode(&b), REASON_TS_UNSUPPORTED);
+        free(b.p);
+    }
 }
 
 /* Pixel data with an explicit length in a compressed syntax: raw samples, or a bare stream. */
@@ -188,6 +255,65 @@ static void fragments(void **state)
         expect(&b, &m);
     }
     free(b.p);
+    free(code[0].p);
+    free(code[1].p);
+}
+
+static void put64(bytes *b, uint64_t v)
+{
+    put32(b, (uint32_t)v);
+    put32(b, (uint32_t)(v >> 32));
+}
+
+/* RLE has no sign of a beginning: only a table tells which of three fragments start a frame. The
+ * extended one comes first; one that does not fit the fragments is no table. */
+static void offset_tables(void **state)
+{
+    image m = IMAGE(.ts = TS_RLE, .frames = 2, .rows = 20, .cols = 20);
+    bytes code[2] = {{0}, {0}};
+    uint16_t v[400];
+    for (int f = 0; f < 2; f++) {
+        for (int i = 0; i < 400; i++)
+            v[i] = (uint16_t)sample(i + 1000 * f, 12);
+        rle_encode(&code[f], v, 400, 16);
+    }
+    static const struct {
+        int extended, wrong_extended, basic, wrong_basic;
+        reason why;
+    } c[] = {{1, 0, 0, 0, REASON_NONE},       {0, 0, 1, 0, REASON_NONE},
+             {1, 1, 1, 0, REASON_NONE},       {1, 0, 1, 1, REASON_NONE},
+             {1, 1, 0, 0, REASON_DEC_FAILED}, {0, 0, 1, 1, REASON_DEC_FAILED},
+             {0, 0, 0, 0, REASON_DEC_FAILED}};
+    for (size_t k = 0; k < COUNT_OF(c); k++) {
+        bytes b = {0};
+        const uint32_t second = 8 + 100 + 8 + (uint32_t)code[0].n - 100;
+        preamble(&b, TS_RLE);
+        identity(&b);
+        image_module(&b, m);
+        if (c[k].extended) {
+            put16(&b, 0x7FE0);
+            put16(&b, 0x0001);
+            put(&b, "OV\0", 4);
+            put32(&b, 16);
+            put64(&b, 0);
+            put64(&b, second + (c[k].wrong_extended ? 2 : 0));
+        }
+        head(&b, 0x7FE0, 0x0010, "OB", UINT32_MAX);
+        item_head(&b, c[k].basic ? 8 : 0);
+        if (c[k].basic) {
+            put32(&b, 0);
+            put32(&b, second + (c[k].wrong_basic ? 2 : 0));
+        }
+        item(&b, code[0].p, 100);
+        item(&b, code[0].p + 100, code[0].n - 100);
+        item(&b, code[1].p, code[1].n);
+        sequence_end(&b);
+        if (c[k].why == REASON_NONE)
+            expect(&b, &m);
+        else
+            assert_int_equal(decode(&b), c[k].why);
+        free(b.p);
+    }
     free(code[0].p);
     free(code[1].p);
 }
@@ -292,54 +418,45 @@ static void sign_extension_is_no_lie(void **state)
     free(b.p);
 }
 
-static void add_lut(bytes *b, unsigned element, unsigned n, unsigned first, unsigned bits,
-                    const char *vr, int packed, unsigned entries)
+/* A stream of 12 bits carries copies of the sign up to its own width only: no lie. Zeros there are
+ * one: the samples are no small negative numbers. */
+static void sign_within_the_stream(void **state)
 {
-    bytes in = {0};
-    head(&in, 0x0028, 0x3002, "US", 6);
-    put16(&in, n);
-    put16(&in, first);
-    put16(&in, bits);
-    head(&in, 0x0028, 0x3006, vr, packed ? entries : 2 * entries);
-    for (unsigned i = 0; i < entries; i++)
-        packed ? put8(&in, 3 * i & 255) : put16(&in, 5 * i);
-    seq1(b, 0x0028, element, &in, 1);
-    free(in.p);
+    image m = IMAGE(.ts = TS_JLL, .stored = 10, .is_signed = 1);
+    for (int lie = 0; lie < 2; lie++) {
+        uint16_t v[48];
+        bytes code = {0};
+        for (int i = 0; i < 48; i++)
+            v[i] = (uint16_t)((i - 20) & 0xFFF);
+        v[7] = lie ? 0x3F0 : v[7];
+        jpeg_encode(&code, v, 8, 6, 12, 1, 0, 0);
+        bytes b = with_item(TS_JLL, m, code.p, code.n);
+        assert_int_equal(decode(&b), REASON_NONE);
+        assert_int_equal(reason_has(&px.notes, REASON_BITS_LIE), lie);
+        assert_int_equal(px.bits_stored, lie ? 12 : 10);
+        free(b.p);
+        free(code.p);
+    }
 }
 
-static void tables(void **state)
+/* Words of padding above BitsStored do not make the header a liar; other words do. */
+static void padding_above_the_bits(void **state)
 {
-    image m = IMAGE(.ts = TS_EXPLICIT);
-    bytes b = {0};
-    preamble(&b, TS_EXPLICIT);
-    identity(&b);
-    image_module(&b, m);
-    add_lut(&b, 0x3000, 100, 37, 12, "US", 0, 100);
-    add_lut(&b, 0x3010, 64, 5, 8, "OW", 1, 64);
-    native_pixels(&b, &m);
-    assert_int_equal(decode(&b), REASON_NONE);
-    assert_int_equal(r.has_modality_lut, 1);
-    assert_int_equal(px.modality.n, 100);
-    assert_int_equal(px.modality.first, 37);
-    assert_int_equal(px.modality.bits, 12);
-    assert_int_equal(px.modality.data[99], 495);
-    assert_int_equal(px.voi.n, 64);
-    assert_int_equal(px.voi.data[63], 189);
-    assert_int_equal(px.voi.data[1], 3);
-    free(b.p);
-    /* too short: no table; entries larger than declared: more bits */
-    b = (bytes){0};
-    preamble(&b, TS_EXPLICIT);
-    identity(&b);
-    image_module(&b, m);
-    add_lut(&b, 0x3000, 100, 0, 12, "US", 0, 40);
-    add_lut(&b, 0x3010, 1000, 0, 10, "OW", 0, 1000);
-    native_pixels(&b, &m);
-    assert_int_equal(decode(&b), REASON_NONE);
-    assert_int_equal(px.modality.n, 0);
-    assert_int_equal(px.voi.n, 1000);
-    assert_int_equal(px.voi.bits, 13);
-    free(b.p);
+    for (int other = 0; other < 2; other++) {
+        image m = IMAGE(.stored = 12);
+        bytes b = {0};
+        preamble(&b, TS_EXPLICIT);
+        identity(&b);
+        image_module(&b, m);
+        us(&b, 0x0028, 0x0120, 0xFFFF);
+        head(&b, 0x7FE0, 0x0010, "OW", 96);
+        for (int i = 0; i < 48; i++)
+            put16(&b, i < 30 ? 0xFFFF : i == 40 && other ? 0x1FFF : (unsigned)i);
+        assert_int_equal(decode(&b), REASON_NONE);
+        assert_int_equal(reason_has(&px.notes, REASON_BITS_LIE), other);
+        assert_int_equal(px.bits_stored, other ? 13 : 12);
+        free(b.p);
+    }
 }
 
 /* Cut at every byte, and every byte damaged: other pixels are never returned without a word. RLE
@@ -402,11 +519,21 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(every_syntax), cmocka_unit_test(unsupported),
-        cmocka_unit_test(lies),         cmocka_unit_test(explicit_length),
-        cmocka_unit_test(fragments),    cmocka_unit_test(geometry),
-        cmocka_unit_test(precision),    cmocka_unit_test(sign_extension_is_no_lie),
-        cmocka_unit_test(tables),       cmocka_unit_test(corrupt),
+        cmocka_unit_test(every_syntax),
+        cmocka_unit_test(unsupported),
+        cmocka_unit_test(lies),
+        cmocka_unit_test(explicit_length),
+        cmocka_unit_test(fragments),
+        cmocka_unit_test(geometry),
+        cmocka_unit_test(precision),
+        cmocka_unit_test(sign_extension_is_no_lie),
+        cmocka_unit_test(corrupt),
+        cmocka_unit_test(baseline_under_lossless),
+        cmocka_unit_test(private_ge),
+        cmocka_unit_test(by_reference),
+        cmocka_unit_test(offset_tables),
+        cmocka_unit_test(sign_within_the_stream),
+        cmocka_unit_test(padding_above_the_bits),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -1,5 +1,5 @@
-/* The pixel chain: window formulas against hand-worked values, resize against a brute-force twin,
- * orientation, polarity, segmentation and canvases on drawn breasts. */
+/* The pixel chain: resize against a brute-force twin, orientation, polarity, segmentation and
+ * canvases on drawn breasts. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -39,164 +39,6 @@ static record facts(void)
     r.side = 'L';
     r.view = VIEW_CC;
     return r;
-}
-
-/* ---- window ---------------------------------------------------------------------------------- */
-
-static uint16_t share(double y)
-{
-    return (uint16_t)floor(y * 65535 + 0.5);
-}
-
-static void build(const char *mode, const record *r, const pixels *p, window_lut *out)
-{
-    const char *set[] = {mode};
-    prepare_cfg c = config(set, 1);
-    static uint32_t hist[WINDOW_WORDS];
-    bool conflict;
-    window_histogram(p, 1, hist);
-    window_build(&c, r, p, hist, NULL, window_inverse(r, &conflict), mem, out);
-}
-
-static void test_window_formulas(void **state)
-{
-    (void)state;
-    static window_lut l;
-    uint16_t stored[4] = {0, 100, 2000, 4000};
-    pixels p = {.rows = 2, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 11};
-    record r = facts();
-    r.n_windows = 2;
-    r.window_center[0] = 2048;
-    r.window_width[0] = 4096;
-    r.window_center[1] = 100;
-    r.window_width[1] = 11;
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[0], 0);
-    assert_int_equal(l.y[4095], 65535);
-    assert_int_equal(l.y[1000], share((1000 - 2047.5) / 4095 + 0.5));
-    assert_true(l.flags & IMAGE_VOI_WINDOW);
-    snprintf(r.window_name[1], 17, "NORMAL"); /* LINEAR, c 100 w 11: 94.5 .. 104.5 */
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[94], 0);
-    assert_int_equal(l.y[95], share(0.05));
-    assert_int_equal(l.y[100], share(0.55));
-    assert_int_equal(l.y[104], share(0.95));
-    assert_int_equal(l.y[105], 65535);
-    r.window_width[1] = 1; /* a threshold, no division by zero */
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[99], 0);
-    assert_int_equal(l.y[100], 65535);
-    r.voi = VOI_LINEAR_EXACT;
-    r.window_width[1] = 10;
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[95], 0);
-    assert_int_equal(l.y[97], share(0.2));
-    assert_int_equal(l.y[105], 65535);
-    r.voi = VOI_SIGMOID;
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[100], share(0.5));
-    assert_int_equal(l.y[103], share(1 / (1 + exp(-1.2))));
-    r.window_width[1] = 0; /* invalid: full range */
-    build("prepare.voi=header", &r, &p, &l);
-    assert_true(l.flags & IMAGE_VOI_FULL);
-    assert_int_equal(l.y[1000], share(1000 / 4095.0));
-    build("prepare.voi=minmax", &r, &p, &l); /* 0..4000 */
-    assert_int_equal(l.y[4000], 65535);
-    assert_int_equal(l.y[1000], share((1000 - 2000.0) / 4000 + 0.5));
-}
-
-static void test_window_lut_and_modality(void **state)
-{
-    (void)state;
-    static window_lut l;
-    uint16_t stored[2] = {0, 1}, entry[4] = {0, 100, 200, 1023};
-    pixels p = {.rows = 1, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 11};
-    record r = facts();
-    r.n_windows = 1;
-    r.window_center[0] = 2048;
-    r.window_width[0] = 4096;
-    p.voi = (pixels_lut){4, 142, 10, entry};
-    build("prepare.voi=header", &r, &p, &l);
-    assert_true(l.flags & IMAGE_VOI_LUT);
-    assert_int_equal(l.y[0], 0);
-    assert_int_equal(l.y[143], share(100 / 1023.0));
-    assert_int_equal(l.y[145], 65535);
-    assert_int_equal(l.y[4000], 65535);
-    p.voi.bits = 8; /* the descriptor lies: entries need 10 bits */
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[143], share(100 / 1023.0));
-    build("prepare.voi_prefer=window", &r, &p, &l);
-    assert_true(l.flags & IMAGE_VOI_WINDOW);
-    p.voi.n = 0;
-    r.has_rescale = 1; /* negative slope reverses the order: modality comes before VOI */
-    r.slope = -10;
-    r.intercept = 3000;
-    r.window_center[0] = 1500;
-    r.window_width[0] = 1001;
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[0], 65535);
-    assert_int_equal(l.y[150], share((1500 - 1499.5) / 1000 + 0.5));
-    assert_int_equal(l.y[300], 0);
-    build("prepare.voi=raw", &r, &p, &l); /* -37950 .. 3000 */
-    assert_int_equal(l.y[0], 65535);
-    assert_int_equal(l.y[4095], 0);
-    p.modality = (pixels_lut){4, 0, 10, entry}; /* a LUT wins over rescale */
-    r.window_center[0] = 512;
-    r.window_width[0] = 1024;
-    build("prepare.voi=header", &r, &p, &l);
-    assert_int_equal(l.y[2], share((200 - 511.5) / 1023 + 0.5));
-    assert_true(l.flags & IMAGE_MODALITY_LUT);
-}
-
-static void test_window_bits_and_padding(void **state)
-{
-    (void)state;
-    static window_lut l;
-    uint16_t stored[2] = {0, 1};
-    pixels p = {.rows = 1, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 15};
-    assert_int_equal(window_stored(&p, 0x1230), 0x123); /* value in the high bits */
-    p.high_bit = 11;
-    assert_int_equal(window_stored(&p, 0xf123), 0x123); /* overlay bits above are dropped */
-    p.is_signed = 1;
-    assert_int_equal(window_stored(&p, 0x0fff), -1);
-    assert_int_equal(window_stored(&p, 0x0800), -2048);
-    record r = facts();
-    r.has_padding = r.has_padding_limit = 1;
-    r.padding = 5;
-    r.padding_limit = -3; /* either order */
-    build("prepare.voi=raw", &r, &p, &l);
-    assert_true(l.pad[5] && l.pad[0] && l.pad[0xffd] && !l.pad[6] && !l.pad[0xffc]);
-    p.is_signed = 0;
-    r.padding = 0;
-    r.padding_limit = 658;
-    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME1");
-    build("prepare.voi=raw", &r, &p, &l);
-    assert_int_equal(l.y[0], 0); /* padding is black after the inversion too */
-    assert_int_equal(l.y[658], 0);
-    assert_int_equal(l.y[659], 65535 - share(659 / 4095.0));
-    assert_int_equal(l.y[4095], 0);
-}
-
-static void test_inverse(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *pi;
-        record_pls pls;
-        bool inverse, conflict;
-    } c[] = {
-        {"MONOCHROME2", PLS_ABSENT, false, false},   {"MONOCHROME1", PLS_ABSENT, true, false},
-        {"MONOCHROME2", PLS_IDENTITY, false, false}, {"MONOCHROME1", PLS_INVERSE, true, false},
-        {"MONOCHROME1", PLS_IDENTITY, false, true},  {"MONOCHROME2", PLS_INVERSE, true, true},
-    };
-    for (size_t i = 0; i < COUNT_OF(c); i++) {
-        record r = facts();
-        bool conflict;
-        snprintf(r.photometric, sizeof r.photometric, "%s", c[i].pi);
-        r.pls = c[i].pls;
-        assert_int_equal(window_inverse(&r, &conflict), c[i].inverse);
-        assert_int_equal(conflict, c[i].conflict);
-    }
 }
 
 /* ---- resize ---------------------------------------------------------------------------------- */
@@ -719,20 +561,11 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_window_formulas),
-        cmocka_unit_test(test_window_lut_and_modality),
-        cmocka_unit_test(test_window_bits_and_padding),
-        cmocka_unit_test(test_inverse),
-        cmocka_unit_test(test_resize_twin),
-        cmocka_unit_test(test_canvas_brute_force),
-        cmocka_unit_test(test_sizes_and_mask),
-        cmocka_unit_test(test_orient_copy),
-        cmocka_unit_test(test_orientation_codes),
-        cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_chain_polarity),
-        cmocka_unit_test(test_chain_marker_and_crop),
-        cmocka_unit_test(test_chain_rotated),
-        cmocka_unit_test(test_chain_no_breast),
+        cmocka_unit_test(test_resize_twin),       cmocka_unit_test(test_canvas_brute_force),
+        cmocka_unit_test(test_sizes_and_mask),    cmocka_unit_test(test_orient_copy),
+        cmocka_unit_test(test_orientation_codes), cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_chain_polarity),    cmocka_unit_test(test_chain_marker_and_crop),
+        cmocka_unit_test(test_chain_rotated),     cmocka_unit_test(test_chain_no_breast),
         cmocka_unit_test(test_percentile),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
