@@ -85,7 +85,8 @@
     X(M, PACEMAKER, "a large metal object in the breast")                                          \
     X(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")            \
     X(P, GREY_AS_COLOUR, "a grey image stored as colour with three equal channels")                \
-    X(L, NO_SPLIT, "the label table names no split for this patient")
+    X(L, NO_SPLIT, "the label table names no split for this patient")                              \
+    X(L, LABEL_COARSE, "the time to the cancer is known too coarsely for the horizon")
 
 typedef enum reason {
     REASON_NONE = 0,

@@ -462,6 +462,8 @@ static double paint_flow(draw *d, const json_t *tree)
                !strcmp(str(json_array_get(flow, end), "stage"), str(first, "stage")) &&
                !strcmp(str(json_array_get(flow, end), "unit"), str(first, "unit")))
             end++;
+        if (!strcmp(str(first, "unit"), "rows")) /* of tables: no images pass through them */
+            continue;
         text_clear(&title);
         text_clear(&body);
         with_unit(&title, json_integer_value(json_object_get(first, "n_in")), str(first, "unit"));

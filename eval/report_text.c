@@ -120,6 +120,7 @@ static const struct entry {
     {"stage.scan", "found in the archive"},
     {"stage.prepare", "in the preparation of images"},
     {"stage.split", "in the cohort"},
+    {"stage.labels", "in the label tables"},
     {"stage.train", "in training"},
     {"stage.predict", "in prediction"},
     {"stage.report", "in this evaluation"},

@@ -318,6 +318,14 @@ void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
     }
 }
 
+bool exclude_drops(const exclude_cfg *c, reason r)
+{
+    for (int i = 0; i < EXCLUDE_ROWS; i++)
+        if (exclude_code(i) == r)
+            return c->action[i] == 0;
+    return true;
+}
+
 reason exclude_code(int row)
 {
     return criteria[row].code;

@@ -99,6 +99,9 @@ typedef struct pixel_facts { /* what the pixel chain measured; shares are 0..1 *
  * unless it is set already. px is NULL in the header phase. */
 void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
                    const pixel_facts *px, reason_set *set, reason *primary);
+/* Is an image with this code left out, wherever the code comes from? A code without a row always.
+ */
+bool exclude_drops(const exclude_cfg *c, reason r);
 /* The row's code and phase; its source is part of the key's help. */
 reason exclude_code(int row);
 exclude_phase exclude_row_phase(int row);

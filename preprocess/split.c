@@ -189,12 +189,26 @@ static bool check_folder(const split_opts *o, err *e)
                                 other);
 }
 
+static void tell_matches(const labels_matches *m)
+{
+    if (m->rows_matched < m->rows)
+        log_info("labels_unmatched", "rows=%lld of=%lld why=no_image",
+                 (long long)(m->rows - m->rows_matched), (long long)m->rows);
+    if (m->images_matched < m->images)
+        log_info("images_unmatched", "images=%lld of=%lld why=no_row",
+                 (long long)(m->images - m->images_matched), (long long)m->images);
+    if (m->would)
+        log_warn("ids_differ", "would_match=%lld try=labels.normalise=%s", (long long)m->would,
+                 m->how);
+}
+
 bool split_run(const split_opts *o, split_result *out, err *e)
 {
     split_job j = {.o = o};
     bool ok = false;
     cfg_bind(o->config, &split_options, &j.c);
     cfg_bind(o->config, &labels_options, &j.lc);
+    cfg_bind(o->config, &exclude_options, &j.ec);
     if (!check_cfg(&j.c, e) || (!o->force && !check_folder(o, e)))
         return false;
     j.threads = pool_new(o->threads);
@@ -208,9 +222,8 @@ bool split_run(const split_opts *o, split_result *out, err *e)
     if (!split_write(&j, out, e))
         goto done;
     ok = true;
-    if (labels_unused(j.lab))
-        log_info("labels_unmatched", "rows=%lld of=%lld why=no_image",
-                 (long long)labels_unused(j.lab), (long long)labels_count(j.lab));
+    out->matches = j.matches;
+    tell_matches(&j.matches);
 done:
     if (j.excluded)
         csv_discard(j.excluded);

@@ -34,6 +34,7 @@ typedef struct split_result {
     int64_t images, exams, patients, positives; /* exams positive at the first horizon */
     int64_t fold_patients[COHORT_FOLDS], fold_images[COHORT_FOLDS];
     int64_t fold_exams[COHORT_FOLDS], fold_positives[COHORT_FOLDS];
+    labels_matches matches;
 } split_result;
 MUST_CHECK bool split_run(const split_opts *o, split_result *out, err *e);
 #endif

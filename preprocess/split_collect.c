@@ -16,6 +16,16 @@ static split_id or_else(const char *hex, const split_id *other)
     return split_id_none(&id) ? *other : id;
 }
 
+/* What the header does not say and the label table does. */
+static void fill_gaps(item *t)
+{
+    const label *l = t->lab;
+    if (l && t->day == RECORD_UNKNOWN)
+        t->day = l->exam_day;
+    if (l && t->age < 0 && l->age_lo == l->age_hi && l->age_lo >= 0)
+        t->age = (int16_t)l->age_lo;
+}
+
 static void fill_item(split_job *j, item *t, const catalog_row *r)
 {
     const record *f = &r->rec;
@@ -40,6 +50,7 @@ static void fill_item(split_job *j, item *t, const catalog_row *r)
     t->shard = r->shard;
     t->row = r->shard_row;
     t->lab = labels_find(j->lab, r);
+    fill_gaps(t);
     t->said = -1;
     if (t->lab && t->lab->person[0]) { /* kept as a number: equal words have equal hashes */
         split_id said = split_id_hash(t->lab->person);

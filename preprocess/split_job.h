@@ -10,6 +10,7 @@
 #include "dicom/catalog.h"
 #include "dicom/pseudo.h"
 #include "preprocess/cohort.h"
+#include "preprocess/exclude.h"
 #include "preprocess/labels.h"
 #include "preprocess/prepare.h"
 #include "preprocess/split.h"
@@ -118,7 +119,9 @@ typedef struct split_job {
     const split_opts *o;
     split_cfg c;
     labels_cfg lc;
+    exclude_cfg ec; /* for reasons that the label table gives */
     labels *lab;
+    labels_matches matches;
     catalog *cat;
     pseudo *ps;
     pool *threads;

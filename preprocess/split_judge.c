@@ -236,7 +236,7 @@ static bool beyond(const split_cfg *c, const label *l)
 static reason judge_label(const split_job *j, item *t)
 {
     bool ready = labels_ready(j->lab), dated = t->day != RECORD_UNKNOWN;
-    if (!t->lab || (ready && t->lab->cls < 0))
+    if (!t->lab || (ready ? t->lab->cls < 0 : labels_silent(t->lab)))
         return REASON_NO_LABEL;
     if (t->lab->conflict || beyond(&j->c, t->lab))
         return REASON_LABEL_CONFLICT;
@@ -252,8 +252,20 @@ static reason judge_label(const split_job *j, item *t)
     else
         classify(j, &when, t->y);
     if (t->y[0] < 0)
-        return REASON_SHORT_FOLLOWUP;
-    return j->lc.level == 1 ? judge_breast(j, t) : REASON_NONE;
+        return when.cancer_lo >= 0 ? REASON_LABEL_COARSE : REASON_SHORT_FOLLOWUP;
+    return j->lc.level == 1 && !labels_knows_breast(j->lab) ? judge_breast(j, t) : REASON_NONE;
+}
+
+/* What the table says against the image, in the order of the codes; the exclude.* keys hold. An age
+ * band counts as outside when all of it is. */
+static reason judge_flags(const split_job *j, const label *l)
+{
+    for (int r = 1; r < REASON_COUNT; r++)
+        if (reason_has(&l->flags, (reason)r) && exclude_drops(&j->ec, (reason)r))
+            return (reason)r;
+    if (l->age_lo >= 0 && (l->age_hi < j->c.age_min || l->age_lo > j->c.age_max))
+        return REASON_AGE_RANGE;
+    return REASON_NONE;
 }
 
 static reason judge(const split_job *j, item *t)
@@ -265,7 +277,8 @@ static reason judge(const split_job *j, item *t)
         return REASON_NOT_FEMALE;
     if (t->age >= 0 && (t->age < c->age_min || t->age > c->age_max))
         return REASON_AGE_RANGE;
-    return judge_label(j, t);
+    reason r = t->lab ? judge_flags(j, t->lab) : REASON_NONE;
+    return r != REASON_NONE ? r : judge_label(j, t);
 }
 
 /* Whether two images must have one label: what the table speaks of decides. */

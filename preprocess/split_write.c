@@ -71,6 +71,8 @@ static void make_flow(split_job *j)
               (long long)j->shared[3]);
     flow_row(j, "split", proof.s, "", n, n, "files");
     text_release(&proof);
+    flow_row(j, "labels", "rows of the label tables that an image has", "NO_IMAGE", j->matches.rows,
+             j->matches.rows_matched, "rows");
 }
 
 /* ---- rows ------------------------------------------------------------------------------------ */
@@ -327,8 +329,10 @@ static bool write_tables(split_job *j, const rows *r, const cohort *c, split_res
     char *csv = split_beside(j->o->out, "split.csv");
     char *merges = split_beside(j->o->out, "split_merges.csv");
     char *summary = split_beside(j->o->out, "split_summary.csv");
+    char *unmatched = split_beside(j->o->out, "split_unmatched.csv");
     bool ok = write_csv(r, c, csv, e) && split_merges(j, merges, e) &&
-              split_summary(j, r->p, r->n, summary, out, e);
+              split_summary(j, r->p, r->n, summary, out, e) &&
+              labels_write_unmatched(j->lab, j->o->store, unmatched, e);
     if (ok) {
         ok = csv_commit(j->excluded, e);
         j->excluded = NULL;
@@ -336,6 +340,7 @@ static bool write_tables(split_job *j, const rows *r, const cohort *c, split_res
     mem_free(csv);
     mem_free(merges);
     mem_free(summary);
+    mem_free(unmatched);
     return ok;
 }
 
@@ -352,6 +357,7 @@ bool split_write(split_job *j, split_result *out, err *e)
     c.fill = fill_row;
     c.fill_ctx = &r;
     split_disjoint(j, r.p, r.n);
+    labels_count(j->lab, &j->matches);
     make_flow(j);
     describe(j, &c);
     bool ok = normalise(&r, &c, e) && add_shards(j, &r, &c, e) && write_tables(j, &r, &c, out, e) &&

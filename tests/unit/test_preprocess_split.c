@@ -176,11 +176,15 @@ static void test_flow(void **state)
     trial t;
     trial_init(&t);
     store_write(t.store, t.c, s, COUNT_OF(s));
-    labels_are(&t, "patient_id,diagnosis_date,last_negative_date\nA,,2018-01-01\n");
+    labels_are(&t, "patient_id,diagnosis_date,last_negative_date\nA,,2018-01-01\nZ,,\n");
     run_it(&t);
     json_int_t left = 6, implants = -1;
     size_t n = json_array_size(t.got.flow);
-    assert_int_equal(n, 6); /* found, IO_UNREADABLE, BLANK, IMPLANT, NO_LABEL, the proof */
+    assert_int_equal(n--, 7); /* found, IO_UNREADABLE, BLANK, IMPLANT, NO_LABEL, the proof; rows */
+    int64_t rows, matched;
+    OK(json_get_i64(json_array_get(t.got.flow, n), "n_in", &rows, e));
+    OK(json_get_i64(json_array_get(t.got.flow, n), "n_out", &matched, e));
+    assert_true(rows == 2 && matched == 1);
     for (size_t i = 0; i < n; i++) {
         const json_t *f = json_array_get(t.got.flow, i);
         int64_t in, out;
