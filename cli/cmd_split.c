@@ -99,7 +99,10 @@ static bool split(cmd_args *a, err *e)
     cmd_result(a,
                json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:o}", "images", (json_int_t)r.images,
                          "exams", (json_int_t)r.exams, "patients", (json_int_t)r.patients,
-                         "positives", (json_int_t)r.positives, "folds", folds),
+                         "positives", (json_int_t)r.positives, "images_unmatched",
+                         (json_int_t)(r.matches.images - r.matches.images_matched),
+                         "rows_unmatched", (json_int_t)(r.matches.rows - r.matches.rows_matched),
+                         "folds", folds),
                "%" PRId64 " images of %" PRId64 " exams of %" PRId64 " patients, %" PRId64
                " exams with cancer within the first horizon\n%s"
                "  %" PRId64 " of %" PRId64 " prepared images have a row, %" PRId64 " of %" PRId64

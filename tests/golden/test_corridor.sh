@@ -39,7 +39,7 @@ cp "$work/a/store/key" "$work/b/store/key"
 corridor "$work/b" 4
 
 for what in catalog.csv store/prep store/flow.json store/exclusions.csv cohort.h5 split.csv \
-    split_exclusions.csv split_merges.csv split_summary.csv run pred-test pred-val pred-all report; do
+    split_exclusions.csv split_unmatched.csv split_merges.csv split_summary.csv run pred-test pred-val pred-all report; do
     same "threads_$what" "$work/a/$what" "$work/b/$what"
 done
 must demo-archive "$work/demo2" --patients 30 --seed 5 -j 1 -q
@@ -93,7 +93,7 @@ if [ "$twice" -eq 0 ]; then ok one_fold_each; else bad one_fold_each "$twice pat
 # ---- no identifier crosses to the pseudonymous side ----------------------------------------------
 # (ids that begin with zeros are the digits of small numbers, too)
 cut -d, -f1 "$demo/clinical.csv" | tail -n +2 | grep -v '^00' | sort -u >"$work/ids"
-leaks=$(grep -rlaF -f "$work/ids" "$a/store/prep" "$a/cohort.h5" "$a/split.csv" "$a/run" "$a"/pred-* \
+leaks=$(grep -rlaF -f "$work/ids" "$a/store/prep" "$a/cohort.h5" "$a/split.csv" "$a/split_unmatched.csv" "$a/run" "$a"/pred-* \
     "$a/report" "$a/catalog.csv" "$a/store/flow.json" "$a/store/exclusions.csv" 2>/dev/null | xargs)
 if [ -s "$work/ids" ] && [ -z "$leaks" ]; then ok no_identifiers; else
     bad no_identifiers "raw patient ids in: ${leaks:-nothing to look for}"
@@ -216,6 +216,19 @@ if "$mammovit" split "$a/store" --labels "$work/more.csv" -c "$yaml" -o "$work/x
     grep -q 'labels_unmatched rows='; then
     ok label_without_image
 else bad label_without_image "not mentioned"; fi
+sed -E 's/^0+([0-9])/\1/' "$csv" >"$work/short.csv" # ids that lost their leading zeros
+tree_sum "$a" >"$work/before"
+if "$mammovit" split "$a/store" --labels "$work/short.csv" --dry-run -q >"$work/out" 2>&1 &&
+    grep -q 'diagnosis_date *diagnosis_date (patient); in' "$work/out" &&
+    grep -q 'would match with labels.normalise=zeros' "$work/out" &&
+    ! grep -qF -f "$work/ids" "$work/out"; then
+    ok split_dry_run
+else bad split_dry_run "$(tail -n 3 "$work/out")"; fi
+tree_sum "$a" >"$work/after"
+same split_dry_run_writes_nothing "$work/before" "$work/after"
+all=$("$mammovit" split "$a/store" --labels "$work/short.csv" --dry-run -q --set labels.normalise=zeros |
+    sed -nE 's/.*, ([0-9]+) of \1 rows have an image$/\1/p')
+if [ "${all:-0}" -gt 0 ]; then ok split_normalise; else bad split_normalise "not every row found its images"; fi
 awk -F, -v OFS=, 'NR == 1 {for (i = 1; i <= NF; i++) if ($i == "last_negative_date") col = i}
     NR == 2 {$col = "2020-13-45"} {print}' "$csv" >"$work/date.csv"
 expect bad_date 3 "holds no date" split "$a/store" --labels "$work/date.csv" -c "$yaml" -o "$work/x.h5" --force
