@@ -216,7 +216,7 @@ static void test_every_file_ends_as_the_table_says(void **state)
     read_tables(&w);
     cfg *c = config();
     char *archive = below("archive"), *store = below("store"), *clinical = below("clinical.csv"),
-         *cohort = below("COHORT.h5");
+         *cohort_file = below("COHORT.h5");
     const char *const roots[] = {archive};
     scan_opts sc = {
         .archive = roots, .n_archives = 1, .store = store, .config = c, .threads = 2, .shard_n = 1};
@@ -226,7 +226,7 @@ static void test_every_file_ends_as_the_table_says(void **state)
     prepare_result ready = {0};
     MUST(prepare_run(&po, &ready, &e));
     split_opts sp = {
-        .store = store, .labels_csv = clinical, .out = cohort, .config = c, .threads = 2};
+        .store = store, .labels_csv = clinical, .out = cohort_file, .config = c, .threads = 2};
     split_result divided = {0};
     MUST(split_run(&sp, &divided, &e));
 
@@ -256,7 +256,7 @@ static void test_every_file_ends_as_the_table_says(void **state)
     mem_free(archive);
     mem_free(store);
     mem_free(clinical);
-    mem_free(cohort);
+    mem_free(cohort_file);
     cfg_free(c);
 }
 
