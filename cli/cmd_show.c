@@ -1,12 +1,11 @@
 /* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
-#include "cli/exam.h"
+#include "cli/show_dicom.h"
 
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "dicom/catalog.h"
-#include "dicom/scan.h"
 #include "preprocess/cohort.h"
 #include "preprocess/prepare.h"
 #include "preprocess/shard.h"
@@ -20,69 +19,6 @@
 #include <string.h>
 
 #define SHOW_SIDE 2048
-
-/* ---- a DICOM file ---------------------------------------------------------------------------- */
-
-static void print_record(const cmd_args *a, const prepared *p)
-{
-    json_t *o = json_object();
-    char value[512];
-    text lines;
-    text_init(&lines);
-    bool all = cmd_value(a, "--identifiers") != NULL;
-    for (int i = 0; i < record_columns(); i++) {
-        if (record_column_is_identifier(i) && !all)
-            continue;
-        record_column_text(&p->rec, i, value, sizeof value);
-        json_object_set_new(o, record_column_name(i), json_words(value));
-        if (value[0])
-            text_addf(&lines, "%-24s %s\n", record_column_name(i), value);
-    }
-    json_t *reasons = json_array();
-    for (int r = 1; r < REASON_COUNT; r++)
-        if (reason_has(&p->reasons, (reason)r)) {
-            json_array_append_new(reasons, json_string(reason_name((reason)r)));
-            text_addf(&lines, "%-24s %s: %s\n", r == (int)p->primary ? "left out" : "noticed",
-                      reason_name((reason)r), reason_sentence((reason)r));
-        }
-    json_object_set_new(o, "reasons", reasons);
-    json_object_set_new(o, "primary", json_string(reason_name(p->primary)));
-    if (p->primary == REASON_NONE) {
-        const char *wall = p->flip_h ? "right" : "left";
-        json_object_set_new(o, "chest_wall", json_string(wall));
-        text_addf(&lines, "%-24s %d x %d px, %u breast pixels, chest wall stored on the %s\n",
-                  "prepared image", p->h[0], p->w[0], p->breast_pixels[0], wall);
-    }
-    cmd_result(a, o, "%s", lines.s);
-    text_release(&lines);
-}
-
-static bool show_dicom(cmd_args *a, const char *path, err *e)
-{
-    const char *image = cmd_value(a, "--image");
-    prepared p;
-    uint16_t *canvas = NULL;
-    scan_cfg sc;
-    cfg_bind(a->config, &scan_options, &sc);
-    sidecar *side = sc.sidecar[0] ? sidecar_open(sc.sidecar, e) : NULL;
-    if (sc.sidecar[0] && !side)
-        return false;
-    size_t cap = prepare_reply_cap(a->config) + sizeof(scan_reply);
-    worker *w = worker_new(&(worker_limits){60, (size_t)2 << 30, cap});
-    bool ok = exam_prepare(w, a->config, side, path, fs_base(path), &p, &canvas, e);
-    worker_free(w);
-    sidecar_free(side);
-    if (!ok)
-        return false;
-    print_record(a, &p);
-    if (image && !canvas)
-        ok =
-            err_set(e, ERR_INPUT, "no picture: the image is left out (%s)", reason_name(p.primary));
-    else if (image)
-        ok = pages_png(image, canvas, p.h[0], p.w[0], SHOW_SIDE, e);
-    mem_free(canvas);
-    return ok;
-}
 
 /* ---- our own files --------------------------------------------------------------------------- */
 
@@ -147,11 +83,11 @@ static bool show_shard(cmd_args *a, const char *path, err *e)
     if (ok && image) {
         void *chunk = NULL;
         size_t cap = 0, len;
-        uint16_t *pixels = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
+        uint16_t *canvas = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
         ok = shard_read_chunk(s, (int)row, &chunk, &cap, &len, e) &&
-             shard_inflate(chunk, len, h, w, pixels, e) &&
-             pages_png(image, pixels, h, w, SHOW_SIDE, e);
-        mem_free(pixels);
+             shard_inflate(chunk, len, h, w, canvas, e) &&
+             pages_png(image, canvas, h, w, SHOW_SIDE, e);
+        mem_free(canvas);
         mem_free(chunk);
     }
     shard_close(s);
@@ -339,6 +275,8 @@ static bool show(cmd_args *a, err *e)
     const char *path = a->word[0];
     if (!strcmp(path, "config") && !fs_exists(path))
         return show_config(a);
+    if (!strcmp(path, "reasons") && !fs_exists(path))
+        return show_dicom_reasons(a);
     switch (cmd_kind_of(path)) {
     case CMD_NOTHING:
         return cmd_not_ours(path, e);
@@ -360,7 +298,8 @@ static bool show(cmd_args *a, err *e)
 }
 
 static const cmd_opt opts[] = {
-    {"--image", "OUT.png", "also write the prepared image (DICOM file) or a shard's row"},
+    {"--image", "OUT.png", "also write a picture: of a DICOM file or of a shard's row"},
+    {"--stage", "S", "of a DICOM file: stored, modality, display or final instead of two panels"},
     {"--row", "N", "row of a shard, from 0"},
     {"--identifiers", NULL, "also print what names a person (hospital side only)"},
     {"--export", "CSV", "of a store: every file's facts and outcome, pseudonyms only"},
@@ -369,11 +308,14 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_show = {
     .verb = "show",
-    .usage = "show FILE|STORE|RUN|config [--image OUT.png] [--json]",
+    .usage = "show FILE|STORE|RUN|config|reasons [--image OUT.png [--stage S]] [--json]",
     .summary = "what is in a DICOM file, store, shard, cohort or checkpoint",
-    .help = "A DICOM file: its facts, every reason that would leave it out under the config, and "
-            "the picture the\nnetwork would see. Identifiers are printed only on request. The word "
-            "config prints the resolved\nconfig with the help of every key.",
+    .help =
+        "A DICOM file: its facts, every decision of prepare and every reason that would leave it "
+        "out under the\nconfig. --image: left the image with the outline of the breast and the "
+        "crop, right what the network\nwould see; also for an image that is left out. "
+        "Identifiers are printed only on request.\nThe word config prints the resolved config "
+        "with the help of every key, the word reasons every\nreason code.",
     .fn = show,
     .opts = opts,
     .foreign_bytes = true,

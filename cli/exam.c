@@ -37,27 +37,42 @@ typedef struct exam_job {
     int n;
 } exam_job;
 
+/* The header's facts completed by a sidecar; *facts is NULL without one. */
+static bool complete_facts(worker *w, const sidecar *side, const char *path, const char *relative,
+                           record *room, record **facts, err *e)
+{
+    const void *reply;
+    size_t len = 0;
+    *facts = NULL;
+    if (!side || worker_call(w, SCAN_TASK, path, NULL, 0, NULL, 0, &reply, &len) != WORKER_OK)
+        return true;
+    *room = ((const scan_reply *)reply)->rec;
+    *facts = room;
+    return sidecar_apply(side, relative, room, e);
+}
+
+static reason worker_reason(worker_result r)
+{
+    return r == WORKER_CRASH   ? REASON_DECODER_CRASH
+           : r == WORKER_LIMIT ? REASON_DECODER_LIMIT
+                               : REASON_IO_UNREADABLE;
+}
+
 bool exam_prepare(worker *w, const cfg *prep, const sidecar *side, const char *path,
                   const char *relative, prepared *p, uint16_t **canvas, err *e)
 {
     const void *reply;
     size_t len = 0, arg_len;
-    record override, *facts = NULL;
+    record room, *facts;
     *canvas = NULL;
     memset(p, 0, sizeof *p);
-    if (side && worker_call(w, SCAN_TASK, path, NULL, 0, NULL, 0, &reply, &len) == WORKER_OK) {
-        override = ((const scan_reply *)reply)->rec;
-        facts = &override;
-        if (!sidecar_apply(side, relative, facts, e))
-            return false;
-    }
+    if (!complete_facts(w, side, path, relative, &room, &facts, e))
+        return false;
     void *arg = prepare_request(prep, facts, &arg_len);
     worker_result r = worker_call(w, PREPARE_TASK, path, NULL, 0, arg, arg_len, &reply, &len);
     mem_free(arg);
     if (r != WORKER_OK) {
-        p->primary = r == WORKER_CRASH   ? REASON_DECODER_CRASH
-                     : r == WORKER_LIMIT ? REASON_DECODER_LIMIT
-                                         : REASON_IO_UNREADABLE;
+        p->primary = worker_reason(r);
         reason_add(&p->reasons, p->primary);
         return true;
     }
@@ -68,6 +83,26 @@ bool exam_prepare(worker *w, const cfg *prep, const sidecar *side, const char *p
         size_t bytes = (size_t)p->h[0] * (size_t)p->w[0] * sizeof(uint16_t);
         *canvas = mem_alloc(bytes);
         memcpy(*canvas, (const char *)reply + p->image_at[0], bytes);
+    }
+    return true;
+}
+
+bool exam_preview(worker *w, const cfg *prep, const sidecar *side, const char *path,
+                  preview_stage stage, const preview **out, err *e)
+{
+    static preview failed;
+    const void *reply;
+    size_t len = 0, arg_len;
+    record room, *facts;
+    if (!complete_facts(w, side, path, fs_base(path), &room, &facts, e))
+        return false;
+    void *arg = preview_request(prep, facts, stage, &arg_len);
+    worker_result r = worker_call(w, PREVIEW_TASK, path, NULL, 0, arg, arg_len, &reply, &len);
+    mem_free(arg);
+    *out = reply;
+    if (r != WORKER_OK || !preview_ok(prep, reply, len)) {
+        preview_failed(&failed, r == WORKER_OK ? REASON_DECODER_CRASH : worker_reason(r));
+        *out = &failed;
     }
     return true;
 }

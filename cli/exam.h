@@ -4,12 +4,16 @@
 
 #include "cli/cmd.h"
 #include "core/worker.h"
-#include "preprocess/prepare.h"
+#include "preprocess/preview.h"
 
 /* Prepare one file in the worker; side may be NULL. A worker that dies is a reason in out->primary,
  * not a failure. *canvas: [h[0], w[0]], owned by the caller (mem_free), NULL when left out. */
 MUST_CHECK bool exam_prepare(worker *w, const cfg *prep, const sidecar *side, const char *path,
                              const char *relative, prepared *out, uint16_t **canvas, err *e);
+
+/* The same with its pictures; the reply is borrowed from the worker until its next call. */
+MUST_CHECK bool exam_preview(worker *w, const cfg *prep, const sidecar *side, const char *path,
+                             preview_stage stage, const preview **out, err *e);
 
 /* Score the DICOM files below `dir` with one checkpoint; writes OUT/predictions.csv (one row per
  * usable image, pseudonyms by a throw-away key) and OUT/excluded.csv, prints the exam's score.

@@ -8,7 +8,7 @@
 #include "core/worker.h"
 #include "dicom/pixels.h"
 #include "dicom/scan.h"
-#include "preprocess/prepare.h"
+#include "preprocess/preview.h"
 
 #include <locale.h>
 #include <stdio.h>
@@ -111,6 +111,7 @@ static bool start_workers(err *e)
     static const worker_task tasks[] = {
         [SCAN_TASK] = {"scan", scan_header_task, pixels_init},
         [PREPARE_TASK] = {"prepare", prepare_image_task, prepare_init},
+        [PREVIEW_TASK] = {"preview", preview_task, prepare_init},
     };
     return worker_start(tasks, COUNT_OF(tasks), e);
 }

@@ -6,87 +6,87 @@
 
 #include <stdint.h>
 
-#define REASON_LIST(X)                                                                             \
+#define REASON_LIST(ROW)                                                                           \
     /* F: the file */                                                                              \
-    X(F, IO_UNREADABLE, "the file cannot be read, or it is no DICOM file")                         \
-    X(F, IO_TRUNCATED, "the file ends before its data does")                                       \
-    X(F, NOT_IMAGE, "the file holds no pixel data")                                                \
-    X(S, DECODER_CRASH, "the decoder process died on this file")                                   \
-    X(S, DECODER_LIMIT, "the decoder hit its time or memory limit on this file")                   \
+    ROW(F, IO_UNREADABLE, "the file cannot be read, or it is no DICOM file")                       \
+    ROW(F, IO_TRUNCATED, "the file ends before its data does")                                     \
+    ROW(F, NOT_IMAGE, "the file holds no pixel data")                                              \
+    ROW(S, DECODER_CRASH, "the decoder process died on this file")                                 \
+    ROW(S, DECODER_LIMIT, "the decoder hit its time or memory limit on this file")                 \
     /* X: transfer syntax; P: pixels */                                                            \
-    X(X, TS_UNSUPPORTED, "the transfer syntax is not supported")                                   \
-    X(X, TS_LIES, "transfer syntax and byte stream disagree")                                      \
-    X(P, DEC_FAILED, "the pixel data cannot be decoded")                                           \
-    X(P, DEC_WARNED, "the decoder reported damaged pixel data")                                    \
-    X(P, PIX_GEOMETRY, "samples, bits or sizes do not describe a grey image")                      \
-    X(P, BITS_LIE, "pixel values exceed BitsStored")                                               \
-    X(P, POLARITY_CONFLICT, "PhotometricInterpretation and PresentationLUTShape disagree")         \
-    X(P, POLARITY_FIXED, "the pixels show inverted contrast; it was corrected")                    \
-    X(P, POLARITY_UNCERTAIN, "the pixels do not show which contrast is meant")                     \
-    X(P, BLANK, "the image is blank")                                                              \
+    ROW(X, TS_UNSUPPORTED, "the transfer syntax is not supported")                                 \
+    ROW(X, TS_LIES, "transfer syntax and byte stream disagree")                                    \
+    ROW(P, DEC_FAILED, "the pixel data cannot be decoded")                                         \
+    ROW(P, DEC_WARNED, "the decoder reported damaged pixel data")                                  \
+    ROW(P, PIX_GEOMETRY, "samples, bits or sizes do not describe a grey image")                    \
+    ROW(P, BITS_LIE, "pixel values exceed BitsStored")                                             \
+    ROW(P, POLARITY_CONFLICT, "PhotometricInterpretation and PresentationLUTShape disagree")       \
+    ROW(P, POLARITY_FIXED, "the pixels show inverted contrast; it was corrected")                  \
+    ROW(P, POLARITY_UNCERTAIN, "the pixels do not show which contrast is meant")                   \
+    ROW(P, BLANK, "the image is blank")                                                            \
     /* M: modality and content */                                                                  \
-    X(M, NOT_MG, "the image is not a mammogram")                                                   \
-    X(M, FOR_PROCESSING, "the image is meant for processing, not for presentation")                \
-    X(M, SC_CAPTURE, "secondary capture or screen shot")                                           \
-    X(M, SCO_PRIVATE, "tomosynthesis in a private secondary capture")                              \
-    X(M, CAD_OVERLAY, "computer-aided detection marks")                                            \
-    X(M, MF_TOMO, "tomosynthesis volume or slice")                                                 \
-    X(M, MF_PROJ, "tomosynthesis projections")                                                     \
-    X(M, SYN_2D, "synthetic two-dimensional image")                                                \
-    X(M, CESM, "contrast-enhanced image")                                                          \
-    X(M, QC_IMAGE, "quality control image")                                                        \
-    X(M, PHANTOM, "phantom")                                                                       \
-    X(M, SPECIMEN, "specimen")                                                                     \
-    X(M, BIOPSY_STEREO, "biopsy or stereotactic view")                                             \
-    X(M, WIRE_LOC, "wire localisation")                                                            \
-    X(M, POST_CLIP, "after clip placement")                                                        \
-    X(M, EXPOSURE_ABORTED, "aborted exposure")                                                     \
-    X(M, IMPLANT, "breast implant")                                                                \
-    X(M, IMPLANT_DISPLACED, "implant-displaced view")                                              \
-    X(M, MAGNIFICATION, "magnification view")                                                      \
-    X(M, SPOT_COMPRESSION, "spot compression view")                                                \
+    ROW(M, NOT_MG, "the image is not a mammogram")                                                 \
+    ROW(M, FOR_PROCESSING, "the image is meant for processing, not for presentation")              \
+    ROW(M, SC_CAPTURE, "secondary capture or screen shot")                                         \
+    ROW(M, SCO_PRIVATE, "tomosynthesis in a private secondary capture")                            \
+    ROW(M, CAD_OVERLAY, "computer-aided detection marks")                                          \
+    ROW(M, MF_TOMO, "tomosynthesis volume or slice")                                               \
+    ROW(M, MF_PROJ, "tomosynthesis projections")                                                   \
+    ROW(M, SYN_2D, "synthetic two-dimensional image")                                              \
+    ROW(M, CESM, "contrast-enhanced image")                                                        \
+    ROW(M, QC_IMAGE, "quality control image")                                                      \
+    ROW(M, PHANTOM, "phantom")                                                                     \
+    ROW(M, SPECIMEN, "specimen")                                                                   \
+    ROW(M, BIOPSY_STEREO, "biopsy or stereotactic view")                                           \
+    ROW(M, WIRE_LOC, "wire localisation")                                                          \
+    ROW(M, POST_CLIP, "after clip placement")                                                      \
+    ROW(M, EXPOSURE_ABORTED, "aborted exposure")                                                   \
+    ROW(M, IMPLANT, "breast implant")                                                              \
+    ROW(M, IMPLANT_DISPLACED, "implant-displaced view")                                            \
+    ROW(M, MAGNIFICATION, "magnification view")                                                    \
+    ROW(M, SPOT_COMPRESSION, "spot compression view")                                              \
     /* V: view */                                                                                  \
-    X(V, VIEW_MODIFIER, "another view modifier is set")                                            \
-    X(V, VIEW_NONSTANDARD, "the view is neither CC nor MLO")                                       \
-    X(V, VIEW_UNKNOWN, "the view is not recorded")                                                 \
-    X(V, LAT_UNKNOWN, "the side is not recorded")                                                  \
-    X(V, LAT_BOTH, "both sides in one image")                                                      \
-    X(V, LAT_CONFLICT, "the sources of the side disagree")                                         \
-    X(V, PARTIAL_VIEW, "partial view")                                                             \
-    X(V, BURNED_IN, "burned-in annotation")                                                        \
-    X(V, ORIENT_CONFLICT, "orientation codes and pixels disagree")                                 \
-    X(V, SEG_FAILED, "no breast was found")                                                        \
-    X(V, LOW_BREAST_AREA, "the breast fills too little of the image")                              \
-    X(V, HIGH_BREAST_AREA, "the breast fills too much of the image")                               \
-    X(P, UNDEREXPOSED, "the image is underexposed")                                                \
-    X(P, OVEREXPOSED, "the image is overexposed")                                                  \
-    X(P, NOISE, "the image is too noisy")                                                          \
-    X(P, LOSSY, "lossy compression")                                                               \
+    ROW(V, VIEW_MODIFIER, "another view modifier is set")                                          \
+    ROW(V, VIEW_NONSTANDARD, "the view is neither CC nor MLO")                                     \
+    ROW(V, VIEW_UNKNOWN, "the view is not recorded")                                               \
+    ROW(V, LAT_UNKNOWN, "the side is not recorded")                                                \
+    ROW(V, LAT_BOTH, "both sides in one image")                                                    \
+    ROW(V, LAT_CONFLICT, "the sources of the side disagree")                                       \
+    ROW(V, PARTIAL_VIEW, "partial view")                                                           \
+    ROW(V, BURNED_IN, "burned-in annotation")                                                      \
+    ROW(V, ORIENT_CONFLICT, "orientation codes and pixels disagree")                               \
+    ROW(V, SEG_FAILED, "no breast was found")                                                      \
+    ROW(V, LOW_BREAST_AREA, "the breast fills too little of the image")                            \
+    ROW(V, HIGH_BREAST_AREA, "the breast fills too much of the image")                             \
+    ROW(P, UNDEREXPOSED, "the image is underexposed")                                              \
+    ROW(P, OVEREXPOSED, "the image is overexposed")                                                \
+    ROW(P, NOISE, "the image is too noisy")                                                        \
+    ROW(P, LOSSY, "lossy compression")                                                             \
     /* L: identity, labels, clinical rules */                                                      \
-    X(L, NO_PATIENT_ID, "no patient identifier")                                                   \
-    X(L, NO_STUDY, "no study identifier")                                                          \
-    X(L, NO_DATE, "no usable examination date")                                                    \
-    X(L, NO_LABEL, "no outcome is known for this patient or exam")                                 \
-    X(L, LABEL_CONFLICT, "two outcomes contradict each other")                                     \
-    X(L, DUP_SOP, "the same image was seen before")                                                \
-    X(L, DUP_PIXEL, "an image with the same pixels was seen before")                               \
-    X(L, DUP_VIEW, "a better image of the same view exists in the exam")                           \
-    X(L, AGE_RANGE, "age outside the configured range")                                            \
-    X(L, NOT_FEMALE, "not recorded as female")                                                     \
-    X(L, PRIOR_CANCER, "breast cancer before the exam")                                            \
-    X(L, WITHIN_DETECTION, "cancer found within the detection window of the exam")                 \
-    X(L, SHORT_FOLLOWUP, "cancer-free follow-up is too short")                                     \
-    X(L, INCOMPLETE_EXAM, "the exam lacks required views")                                         \
-    X(L, VENDOR_FILTER, "the vendor is not in the configured list")                                \
-    X(L, SPLIT_CONFLICT, "the patient was assigned to two splits")                                 \
-    X(V, NO_SPACING, "the pixel size is not recorded, and the canvas is in millimetres")           \
-    X(V, CANVAS_CUT, "the breast is larger than the canvas")                                       \
-    X(M, METAL_CLIP, "a small metal clip or marker in the breast")                                 \
-    X(M, PACEMAKER, "a large metal object in the breast")                                          \
-    X(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")            \
-    X(P, GREY_AS_COLOUR, "a grey image stored as colour with three equal channels")                \
-    X(L, NO_SPLIT, "the label table names no split for this patient")                              \
-    X(L, LABEL_COARSE, "the time to the cancer is known too coarsely for the horizon")
+    ROW(L, NO_PATIENT_ID, "no patient identifier")                                                 \
+    ROW(L, NO_STUDY, "no study identifier")                                                        \
+    ROW(L, NO_DATE, "no usable examination date")                                                  \
+    ROW(L, NO_LABEL, "no outcome is known for this patient or exam")                               \
+    ROW(L, LABEL_CONFLICT, "two outcomes contradict each other")                                   \
+    ROW(L, DUP_SOP, "the same image was seen before")                                              \
+    ROW(L, DUP_PIXEL, "an image with the same pixels was seen before")                             \
+    ROW(L, DUP_VIEW, "a better image of the same view exists in the exam")                         \
+    ROW(L, AGE_RANGE, "age outside the configured range")                                          \
+    ROW(L, NOT_FEMALE, "not recorded as female")                                                   \
+    ROW(L, PRIOR_CANCER, "breast cancer before the exam")                                          \
+    ROW(L, WITHIN_DETECTION, "cancer found within the detection window of the exam")               \
+    ROW(L, SHORT_FOLLOWUP, "cancer-free follow-up is too short")                                   \
+    ROW(L, INCOMPLETE_EXAM, "the exam lacks required views")                                       \
+    ROW(L, VENDOR_FILTER, "the vendor is not in the configured list")                              \
+    ROW(L, SPLIT_CONFLICT, "the patient was assigned to two splits")                               \
+    ROW(V, NO_SPACING, "the pixel size is not recorded, and the canvas is in millimetres")         \
+    ROW(V, CANVAS_CUT, "the breast is larger than the canvas")                                     \
+    ROW(M, METAL_CLIP, "a small metal clip or marker in the breast")                               \
+    ROW(M, PACEMAKER, "a large metal object in the breast")                                        \
+    ROW(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")          \
+    ROW(P, GREY_AS_COLOUR, "a grey image stored as colour with three equal channels")              \
+    ROW(L, NO_SPLIT, "the label table names no split for this patient")                            \
+    ROW(L, LABEL_COARSE, "the time to the cancer is known too coarsely for the horizon")
 
 typedef enum reason {
     REASON_NONE = 0,

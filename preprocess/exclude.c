@@ -35,8 +35,8 @@ static bool type_starts(const record *r, int value, const char *word)
     return strncmp(r->image_type[value - 1], word, strlen(word)) == 0;
 }
 
-#define HEADER_HIT(code)                                                                           \
-    static bool hit_##code(const exclude_cfg *c, const record *r, const pixel_facts *p UNUSED)
+#define HEADER_HIT(row)                                                                            \
+    static bool hit_##row(const exclude_cfg *c, const record *r, const pixel_facts *p UNUSED)
 
 HEADER_HIT(NOT_MG)
 {
@@ -47,7 +47,7 @@ HEADER_HIT(NOT_MG)
     if (r->sop_class[0] && !xray && !capture)
         return true;
     if (strcmp(r->modality, "DX") == 0 || strcmp(r->modality, "CR") == 0)
-        return strcmp(r->body_part, "BREAST") != 0;
+        return !c->admit_dx_breast || strcmp(r->body_part, "BREAST") != 0;
     return strcmp(r->modality, "MG") != 0;
 }
 HEADER_HIT(FOR_PROCESSING)
@@ -190,8 +190,8 @@ HEADER_HIT(NO_DATE)
 
 /* ---- pixel criteria -------------------------------------------------------------------------- */
 
-#define PIXELS_HIT(code)                                                                           \
-    static bool hit_##code(const exclude_cfg *c, const record *r UNUSED, const pixel_facts *p)
+#define PIXELS_HIT(row)                                                                            \
+    static bool hit_##row(const exclude_cfg *c, const record *r UNUSED, const pixel_facts *p)
 
 PIXELS_HIT(TS_LIES)
 {
@@ -235,11 +235,13 @@ PIXELS_HIT(ORIENT_CONFLICT)
 }
 PIXELS_HIT(LOW_BREAST_AREA)
 {
-    return p->breast_found && p->breast_area < c->min_breast_area;
+    bool small = p->breast_mm2 > 0 && p->breast_mm2 < c->min_breast_mm2;
+    return p->breast_found && (p->breast_area < c->min_breast_area || small);
 }
 PIXELS_HIT(HIGH_BREAST_AREA)
 {
-    return p->breast_found && p->breast_area > c->max_breast_area;
+    bool large = p->breast_mm2 > c->max_breast_mm2;
+    return p->breast_found && (p->breast_area > c->max_breast_area || large);
 }
 PIXELS_HIT(UNDEREXPOSED)
 {
@@ -251,7 +253,55 @@ PIXELS_HIT(OVEREXPOSED)
 }
 PIXELS_HIT(NOISE)
 {
-    return p->breast_found && p->breast_noise > c->max_noise;
+    return p->breast_found && (p->breast_noise > c->max_noise || p->air_noise > c->max_air_noise);
+}
+PIXELS_HIT(EXPOSURE_ABORTED_PIXELS)
+{
+    return p->range < c->aborted_range && p->noise > c->aborted_noise;
+}
+PIXELS_HIT(PHANTOM_PIXELS)
+{
+    return !p->breast_found && p->object_extent > c->phantom_extent &&
+           p->object_flat > c->phantom_flat && p->object_spread < c->phantom_spread &&
+           p->object_area < c->qc_area;
+}
+PIXELS_HIT(QC_IMAGE_PIXELS)
+{
+    return !p->breast_found && p->object_area >= c->qc_area && p->object_flat > c->qc_flat;
+}
+PIXELS_HIT(SPECIMEN_PIXELS)
+{
+    return !p->breast_found && p->object_free && p->object_area < c->specimen_area &&
+           p->object_level > c->specimen_level;
+}
+PIXELS_HIT(LAT_CONFLICT_PIXELS)
+{
+    return p->side_conflict;
+}
+PIXELS_HIT(PARTIAL_VIEW_PIXELS)
+{
+    double other = p->border_top > p->border_bottom ? p->border_top : p->border_bottom;
+    return p->breast_found && p->border_front > c->partial_border && other > c->partial_border;
+}
+static bool is_implant(const exclude_cfg *c, const pixel_facts *p)
+{
+    return p->blob_share > c->implant_share && p->blob_solidity > c->implant_solidity;
+}
+PIXELS_HIT(IMPLANT_PIXELS)
+{
+    return p->breast_found && is_implant(c, p);
+}
+PIXELS_HIT(METAL_CLIP)
+{
+    return p->metal_least_mm2 > 0 && p->metal_least_mm2 < c->metal_mm2;
+}
+PIXELS_HIT(PACEMAKER)
+{
+    return p->metal_most_mm2 >= c->metal_mm2 && !is_implant(c, p);
+}
+PIXELS_HIT(BURNED_IN_PIXELS)
+{
+    return c->letters && p->letters >= c->letters;
 }
 PIXELS_HIT(CANVAS_CUT)
 {
@@ -262,10 +312,12 @@ PIXELS_HIT(CANVAS_CUT)
 
 static const struct {
     reason code;
+    const char *key, *action, *source;
     exclude_phase phase;
     bool (*hit)(const exclude_cfg *c, const record *r, const pixel_facts *p);
 } criteria[EXCLUDE_ROWS] = {
-#define EXCLUDE_ROW(code, key, phase, action, source) {REASON_##code, EXCLUDE_##phase, hit_##code},
+#define EXCLUDE_ROW(row, code, key, phase, action, source)                                         \
+    {REASON_##code, #key, #action, source, EXCLUDE_##phase, hit_##row},
     EXCLUDE_LIST(EXCLUDE_ROW)
 #undef EXCLUDE_ROW
 };
@@ -276,10 +328,10 @@ static const struct {
         "exclude." #field, CFG_REAL, offsetof(exclude_cfg, field), def, lo, hi, NULL, unit, help   \
     }
 static const cfg_option options[] = {
-#define EXCLUDE_OPTION(code, key, phase, act, source)                                              \
+#define EXCLUDE_OPTION(row, code, key, phase, act, source)                                         \
     {"exclude." #key,                                                                              \
      CFG_ENUM,                                                                                     \
-     offsetof(exclude_cfg, action[EXCLUDE_##code]),                                                \
+     offsetof(exclude_cfg, action[EXCLUDE_##row]),                                                 \
      #act,                                                                                         \
      0,                                                                                            \
      0,                                                                                            \
@@ -290,15 +342,48 @@ static const cfg_option options[] = {
 #undef EXCLUDE_OPTION
         {"exclude.keep_low_energy", CFG_BOOL, offsetof(exclude_cfg, keep_low_energy), "false", 0, 0,
          NULL, "", "treat low-energy images of contrast-enhanced exams as ordinary mammograms"},
+    {"exclude.admit_dx_breast", CFG_BOOL, offsetof(exclude_cfg, admit_dx_breast), "false", 0, 0,
+     NULL, "", "NOT_MG: admit modality DX and CR where BodyPartExamined is BREAST"},
     NUMBER(max_magnification, "1.2", 1, 10, "",
            "magnification factor above which MAGNIFICATION hits"),
     NUMBER(blank_range, "0.02", 0, 1, "full scale", "BLANK: smallest spread of the display values"),
     NUMBER(blank_share, "0.995", 0, 1, "share", "BLANK: largest share of one display value"),
+    NUMBER(aborted_range, "0.1", 0, 1, "full scale",
+           "EXPOSURE_ABORTED by pixels: spread below which an image is judged by its noise"),
+    NUMBER(aborted_noise, "0.1", 0, 10, "", "EXPOSURE_ABORTED by pixels: noise / spread, above"),
     NUMBER(min_breast_area, "0.04", 0, 1, "share", "LOW_BREAST_AREA: smallest breast / image"),
     NUMBER(max_breast_area, "0.9", 0, 1, "share", "HIGH_BREAST_AREA: largest breast / image"),
+    NUMBER(min_breast_mm2, "1500", 0, 1e6, "mm2",
+           "LOW_BREAST_AREA: smallest breast where the pixel size is known"),
+    NUMBER(max_breast_mm2, "60000", 0, 1e6, "mm2",
+           "HIGH_BREAST_AREA: largest breast where the pixel size is known"),
     NUMBER(min_median, "0.03", 0, 1, "full scale", "UNDEREXPOSED: smallest median of the breast"),
     NUMBER(max_saturated, "0.2", 0, 1, "share", "OVEREXPOSED: largest share of full-scale pixels"),
     NUMBER(max_noise, "0.05", 0, 10, "", "NOISE: largest residual noise / contrast of the breast"),
+    NUMBER(max_air_noise, "0.02", 0, 1, "full scale", "NOISE: largest noise of the air"),
+    NUMBER(implant_share, "0.15", 0, 1, "share",
+           "IMPLANT by pixels: bright smooth part / breast, above"),
+    NUMBER(implant_solidity, "0.9", 0, 1, "share",
+           "IMPLANT by pixels: bright smooth part / its convex hull, above"),
+    NUMBER(metal_contrast, "0.4", 0, 1, "full scale",
+           "METAL_CLIP, PACEMAKER: smallest step at the edge of a saturated part"),
+    NUMBER(metal_mm2, "100", 1, 1e6, "mm2",
+           "saturated parts below are METAL_CLIP, others PACEMAKER"),
+    NUMBER(partial_border, "0.05", 0, 1, "share",
+           "PARTIAL_VIEW by pixels: reached share of the front and of the top or bottom border, "
+           "above"),
+    NUMBER(phantom_extent, "0.9", 0, 1, "share",
+           "PHANTOM by pixels: object / its bounding box, above"),
+    NUMBER(phantom_flat, "0.5", 0, 1, "share", "PHANTOM by pixels: smooth share, above"),
+    NUMBER(phantom_spread, "0.35", 0, 1, "full scale",
+           "PHANTOM by pixels: spread of its levels, below"),
+    NUMBER(qc_area, "0.8", 0, 1, "share", "QC_IMAGE by pixels: smallest uniform field / image"),
+    NUMBER(qc_flat, "0.9", 0, 1, "share", "QC_IMAGE by pixels: smooth share of the field, above"),
+    NUMBER(specimen_area, "0.15", 0, 1, "share", "SPECIMEN by pixels: object / image, below"),
+    NUMBER(specimen_level, "0.3", 0, 1, "full scale",
+           "SPECIMEN by pixels: median of the object, above"),
+    {"exclude.letters", CFG_INT, offsetof(exclude_cfg, letters), "3", 0, 100, NULL, "letters",
+     "BURNED_IN by pixels: shortest row of letters beside the breast; 0: off"},
 };
 const cfg_group exclude_options = {"Technical exclusion", options, COUNT_OF(options)};
 
@@ -331,7 +416,22 @@ reason exclude_code(int row)
     return criteria[row].code;
 }
 
+const char *exclude_key(int row)
+{
+    return criteria[row].key;
+}
+
 exclude_phase exclude_row_phase(int row)
 {
     return criteria[row].phase;
+}
+
+const char *exclude_default(int row)
+{
+    return criteria[row].action;
+}
+
+const char *exclude_source(int row)
+{
+    return criteria[row].source;
 }

@@ -1,16 +1,14 @@
-/* The pixel chain (image.h): orientation, crop, canvases, and what is measured on the way.
+/* The pixel chain (image.h): orientation, crop, canvases; facts.c measures on the way.
  * All sums are integers or run in a fixed order. */
 #include "preprocess/image.h"
 
 #include <math.h>
 
+#include "preprocess/facts.h"
 #include "preprocess/mask.h"
 #include "preprocess/opencv_shim.h"
-#include "preprocess/segment.h"
 
-#define NOISE_STEP 16 /* grid of the noise estimate, stored pixels */
-#define THUMB_ROWS 4  /* source rows per thumbnail row that are looked at, if there are more */
-#define SATURATED  0.999
+#define THUMB_ROWS 4    /* source rows per thumbnail row that are looked at, if there are more */
 #define ERASE_GROW 0.01 /* of the thumbnail's long side: room around the mask that is kept */
 #define CROP_MIN   8    /* smallest crop side, pixels */
 
@@ -27,23 +25,6 @@ void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16
 }
 
 /* ---- the chain ------------------------------------------------------------------------------- */
-
-typedef struct chain {
-    const prepare_cfg *c;
-    const pixels *p;
-    arena *a;
-    prepared *out;
-    pixel_facts *facts;
-    uint32_t *hist;
-    window_lut *lut;
-    image_orient orient;
-    segment_thumb thumb; /* oriented */
-    segment_found found;
-    uint8_t *keep; /* mask grown by the erase margin, oriented thumbnail */
-    bool invert;
-    int ow, oh;         /* oriented full size */
-    int cx, cy, cw, ch; /* crop in oriented full pixels */
-} chain;
 
 static void chain_thumb(chain *s)
 {
@@ -115,35 +96,45 @@ static void chain_invert(chain *s)
 
 /* Polarity, then the side of the chest wall, then the mask; each with one retry where the pixels
  * may contradict the metadata. */
-static void chain_find(chain *s, bool side_known)
+static void chain_find(chain *s)
 {
-    segment_polarity pol = segment_polarity_test(&s->thumb, side_known, s->a);
+    bool side_known = s->hung_by != SEGMENT_BY_NOTHING;
+    s->contrast = segment_polarity_test(&s->thumb, side_known, s->a);
     bool fix = s->c->polarity == PREPARE_POLARITY_FIX;
-    s->facts->polarity_uncertain = pol == SEGMENT_UNCERTAIN;
-    if (pol == SEGMENT_BRIGHT_BACKGROUND && fix)
+    s->facts->polarity_uncertain = s->contrast == SEGMENT_UNCERTAIN;
+    if (s->contrast == SEGMENT_BRIGHT_BACKGROUND && fix)
         chain_invert(s);
-    else if (pol == SEGMENT_BRIGHT_BACKGROUND)
+    else if (s->contrast == SEGMENT_BRIGHT_BACKGROUND)
         s->facts->polarity_conflict = true;
-    int chest = segment_chest(&s->thumb, s->a);
-    if (chest < 0) {
+    s->chest = segment_chest(&s->thumb, s->a);
+    if (s->chest < 0)
         chain_flip(s);
-        s->facts->orient_conflict = side_known;
-    }
-    bool ok = segment_find(&s->thumb, s->a, &s->found);
-    if (!ok && pol == SEGMENT_UNCERTAIN && fix) {
+    bool wrong = s->chest < 0, ok = segment_find(&s->thumb, s->a, &s->found);
+    if (!ok && s->contrast == SEGMENT_UNCERTAIN && fix) {
         chain_invert(s);
         ok = segment_find(&s->thumb, s->a, &s->found);
         if (!ok)
             chain_invert(s);
     }
-    if (!ok && chest == 0) {
+    if (!ok && s->chest == 0) {
         chain_flip(s);
-        ok = segment_find(&s->thumb, s->a, &s->found);
-        s->facts->orient_conflict = ok && side_known;
+        wrong = ok = segment_find(&s->thumb, s->a, &s->found);
         if (!ok)
             chain_flip(s);
     }
+    s->facts->orient_conflict = wrong && side_known;
+    s->facts->side_conflict = wrong && s->hung_by == SEGMENT_BY_SIDE;
     s->facts->breast_found = ok;
+}
+
+size_t chain_thumb_at(const chain *s, int x, int y)
+{
+    int u = s->orient.transpose ? y : x, v = s->orient.transpose ? x : y;
+    u = s->orient.flip_h ? s->ow - 1 - u : u;
+    v = s->orient.flip_v ? s->oh - 1 - v : v;
+    int tx = (int)((int64_t)u * s->thumb.w / s->ow);
+    int ty = (int)((int64_t)v * s->thumb.h / s->oh);
+    return (size_t)ty * (size_t)s->thumb.w + (size_t)tx;
 }
 
 /* Raw words under the mask, for the percentile window. */
@@ -152,15 +143,9 @@ static const uint32_t *chain_breast_words(chain *s)
     uint32_t *hist = arena_calloc(s->a, WINDOW_WORDS * sizeof *hist);
     const pixels *p = s->p;
     for (int y = 0; y < p->rows; y++)
-        for (int x = 0; x < p->cols; x++) {
-            int u = s->orient.transpose ? y : x, v = s->orient.transpose ? x : y;
-            u = s->orient.flip_h ? s->ow - 1 - u : u;
-            v = s->orient.flip_v ? s->oh - 1 - v : v;
-            int tx = (int)((int64_t)u * s->thumb.w / s->ow);
-            int ty = (int)((int64_t)v * s->thumb.h / s->oh);
-            if (s->found.mask[(size_t)ty * (size_t)s->thumb.w + (size_t)tx])
+        for (int x = 0; x < p->cols; x++)
+            if (s->found.mask[chain_thumb_at(s, x, y)])
                 hist[p->stored[(size_t)y * (size_t)p->cols + (size_t)x]]++;
-        }
     return hist;
 }
 
@@ -191,8 +176,7 @@ static void chain_crop(chain *s)
     s->out->proc_flags |= IMAGE_CROPPED;
 }
 
-/* Where the crop lies in stored pixels. */
-static void chain_stored_rect(const chain *s, int cw, int ch, int rect[4])
+void chain_stored_rect(const chain *s, int cw, int ch, int rect[4])
 {
     int x = s->orient.flip_h ? s->ow - s->cx - cw : s->cx;
     int y = s->orient.flip_v ? s->oh - s->cy - ch : s->cy;
@@ -358,109 +342,6 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
     chain_sums(s, &q, i, canvas, mask);
 }
 
-/* Spread and dominance of the display values of the whole image. */
-static void chain_range(chain *s)
-{
-    uint64_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count), total = 0, seen = 0,
-             top = 0;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++)
-        if (!s->lut->pad[raw])
-            count[s->lut->y[raw]] += s->hist[raw];
-    for (int y = 0; y < WINDOW_WORDS; y++) {
-        total += count[y];
-        top = count[y] > top ? count[y] : top;
-    }
-    int lo = -1, hi = WINDOW_MAX;
-    for (int y = 0; y < WINDOW_WORDS; y++) {
-        seen += count[y];
-        if (lo < 0 && seen * 1000 > total * 5)
-            lo = y;
-        if (seen * 1000 >= total * 995) {
-            hi = y;
-            break;
-        }
-    }
-    s->facts->range = total && lo >= 0 ? (double)(hi - lo) / WINDOW_MAX : 0;
-    s->facts->top_share = total ? (double)top / (double)total : 1;
-}
-
-/* The value at `rank` (from 0) of a sorted list, from the count of each value [WINDOW_WORDS]. */
-static int counted(const uint32_t *count, uint64_t rank)
-{
-    uint64_t seen = 0;
-    int v = 0;
-    while (v < WINDOW_MAX && (seen += count[v]) <= rank)
-        v++;
-    return v;
-}
-
-static void sort3(uint16_t *a, uint16_t *b, uint16_t *c)
-{
-    uint16_t lo = *a < *b ? *a : *b, hi = *a < *b ? *b : *a, top = hi < *c ? *c : hi;
-    uint16_t mid = hi < *c ? hi : *c;
-    *a = lo < mid ? lo : mid;
-    *b = lo < mid ? mid : lo;
-    *c = top;
-}
-
-/* Of nine values in three sorted triples the median is that of the largest minimum, the middle
- * median and the smallest maximum. */
-static uint16_t median9(uint16_t v[9])
-{
-    for (int i = 0; i < 3; i++)
-        sort3(&v[3 * i], &v[3 * i + 1], &v[3 * i + 2]);
-    for (int i = 0; i < 3; i++)
-        sort3(&v[i], &v[i + 3], &v[i + 6]);
-    sort3(&v[6], &v[4], &v[2]);
-    return v[4];
-}
-
-/* Residual of the full-size image against its 3x3 median on a grid inside the breast. */
-static void chain_noise(chain *s, double spread)
-{
-    const pixels *p = s->p;
-    const uint16_t *y = s->lut->y;
-    uint32_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count), n = 0;
-    for (int r = NOISE_STEP / 2; r + 1 < p->rows; r += NOISE_STEP)
-        for (int c = NOISE_STEP / 2; c + 1 < p->cols; c += NOISE_STEP) {
-            int u = s->orient.transpose ? r : c, v = s->orient.transpose ? c : r;
-            u = s->orient.flip_h ? s->ow - 1 - u : u;
-            v = s->orient.flip_v ? s->oh - 1 - v : v;
-            int tx = (int)((int64_t)u * s->thumb.w / s->ow);
-            int ty = (int)((int64_t)v * s->thumb.h / s->oh);
-            if (!s->found.mask[(size_t)ty * (size_t)s->thumb.w + (size_t)tx])
-                continue;
-            uint16_t box[9];
-            for (int k = 0; k < 9; k++)
-                box[k] = y[p->stored[(size_t)(r + k / 3 - 1) * (size_t)p->cols +
-                                     (size_t)(c + k % 3 - 1)]];
-            int mid = box[4], med = median9(box);
-            count[mid > med ? mid - med : med - mid]++;
-            n++;
-        }
-    if (!n || spread <= 0)
-        return;
-    s->facts->breast_noise = 1.4826 * counted(count, n / 2) / spread;
-    s->out->noise = (float)s->facts->breast_noise;
-}
-
-static void chain_breast_facts(chain *s)
-{
-    const segment_thumb *t = &s->thumb;
-    size_t n = (size_t)t->h * (size_t)t->w, k = 0, full = 0;
-    uint32_t *count = arena_calloc(s->a, WINDOW_WORDS * sizeof *count);
-    for (size_t i = 0; i < n; i++)
-        if (s->found.mask[i]) {
-            full += t->v[i] >= WINDOW_MAX * SATURATED;
-            count[t->v[i]]++;
-            k++;
-        }
-    s->facts->breast_area = (double)s->found.area / (double)n;
-    s->facts->breast_median = (double)counted(count, k / 2) / WINDOW_MAX;
-    s->facts->breast_saturated = (double)full / (double)k;
-    chain_noise(s, counted(count, k * 95 / 100) - counted(count, k * 5 / 100));
-}
-
 static void chain_keep(chain *s)
 {
     const segment_thumb *t = &s->thumb;
@@ -471,49 +352,61 @@ static void chain_keep(chain *s)
     opencv_dilate(s->keep, t->h, t->w, grow < 1 ? 1 : grow);
 }
 
-void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
-                 void *reply)
+void chain_run(chain *s, void *reply)
 {
-    chain s = {.c = c, .p = p, .a = a, .out = out, .facts = facts};
-    const record *r = &out->rec;
-    bool side_known;
+    const prepare_cfg *c = s->c;
+    const pixels *p = s->p;
+    const record *r = &s->out->rec;
+    pixel_facts *facts = s->facts;
     memset(facts, 0, sizeof *facts);
     facts->notes = p->notes;
     facts->mm_wanted = c->fit == PREPARE_FIT_MM;
     facts->mm_known = r->row_mm > 0 && r->col_mm > 0;
-    s.hist = arena_alloc(a, WINDOW_WORDS * sizeof *s.hist);
-    s.lut = arena_alloc(a, sizeof *s.lut);
+    s->hist = arena_alloc(s->a, WINDOW_WORDS * sizeof *s->hist);
+    s->lut = arena_alloc(s->a, sizeof *s->lut);
     /* these two windows follow from the values; for the others the counts only judge the image */
     bool exact = c->voi == PREPARE_VOI_MINMAX || c->voi == PREPARE_VOI_PERCENTILE;
     int step = exact || p->rows < IMAGE_THUMB ? 1 : p->rows / IMAGE_THUMB;
-    window_histogram(p, step, s.hist);
-    s.invert = window_inverse(r, &facts->polarity_conflict);
-    window_build(c, r, p, s.hist, NULL, s.invert, a, s.lut);
-    chain_range(&s);
-    s.orient = segment_orient(r, &side_known);
-    s.ow = s.orient.transpose ? p->rows : p->cols;
-    s.oh = s.orient.transpose ? p->cols : p->rows;
-    chain_thumb(&s);
-    chain_find(&s, side_known);
+    window_histogram(p, step, s->hist);
+    s->invert = window_inverse(r, &facts->polarity_conflict);
+    window_build(c, r, p, s->hist, NULL, s->invert, s->a, s->lut);
+    facts_range(s);
+    s->orient = segment_orient(r, &s->hung_by);
+    s->ow = s->orient.transpose ? p->rows : p->cols;
+    s->oh = s->orient.transpose ? p->cols : p->rows;
+    chain_thumb(s);
+    chain_find(s);
     bool again = c->voi == PREPARE_VOI_PERCENTILE && facts->breast_found;
-    const uint32_t *words = again ? chain_breast_words(&s) : NULL;
+    const uint32_t *words = again ? chain_breast_words(s) : NULL;
     if (again || facts->polarity_fixed)
-        window_build(c, r, p, s.hist, words, s.invert, a, s.lut);
+        window_build(c, r, p, s->hist, words, s->invert, s->a, s->lut);
     if (again) { /* same mask, new display values */
-        chain_thumb(&s);
-        s.found.air = 0;
+        chain_thumb(s);
+        s->found.air = 0;
     }
-    out->proc_flags = s.lut->flags | (facts->polarity_fixed ? IMAGE_POLARITY_FIXED : 0) |
-                      (s.orient.transpose ? IMAGE_TRANSPOSED : 0) |
-                      (s.orient.flip_h ? IMAGE_FLIP_H : 0) | (s.orient.flip_v ? IMAGE_FLIP_V : 0);
-    out->flip_h = s.orient.flip_h;
-    out->flip_v = s.orient.flip_v;
-    chain_crop(&s);
+    s->out->proc_flags = s->lut->flags | (facts->polarity_fixed ? IMAGE_POLARITY_FIXED : 0) |
+                         (s->orient.transpose ? IMAGE_TRANSPOSED : 0) |
+                         (s->orient.flip_h ? IMAGE_FLIP_H : 0) |
+                         (s->orient.flip_v ? IMAGE_FLIP_V : 0);
+    s->out->flip_h = s->orient.flip_h;
+    s->out->flip_v = s->orient.flip_v;
+    chain_crop(s);
     if (facts->breast_found) {
-        chain_breast_facts(&s);
-        chain_keep(&s);
+        chain_keep(s);
+        facts_breast(s);
+        facts_letters(s);
+    } else {
+        facts_object(s);
     }
-    for (int i = 0; i < out->n_sizes; i++)
-        chain_canvas(&s, i, (uint16_t *)((char *)reply + out->image_at[i]),
-                     c->mask ? (uint8_t *)reply + out->mask_at[i] : NULL);
+    facts_noise(s);
+    for (int i = 0; i < s->out->n_sizes; i++)
+        chain_canvas(s, i, (uint16_t *)((char *)reply + s->out->image_at[i]),
+                     c->mask ? (uint8_t *)reply + s->out->mask_at[i] : NULL);
+}
+
+void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
+                 void *reply)
+{
+    chain s = {.c = c, .p = p, .a = a, .out = out, .facts = facts};
+    chain_run(&s, reply);
 }

@@ -6,9 +6,8 @@
 #include "dicom/pixels.h"
 #include "dicom/quirk.h"
 #include "dicom/raster.h"
-#include "preprocess/image.h"
 #include "preprocess/opencv_shim.h"
-#include "preprocess/prepare_cfg.h"
+#include "preprocess/prepare_steps.h"
 
 #define PREPARE_VERSION  2 /* of the pixel chain; a change that alters pixels raises it */
 #define PREPARE_MAX_SIDE 8192
@@ -185,26 +184,18 @@ void prepare_id(const cfg *c, char out[17])
 
 /* ---- one image ------------------------------------------------------------------------------- */
 
-typedef struct prepare_arg {
-    uint32_t magic;
-    int has_override;
-    prepare_cfg cfg;
-    record override;
-} prepare_arg;
-
 static size_t align_up(size_t n)
 {
     return (n + PREPARE_ALIGN - 1) / PREPARE_ALIGN * PREPARE_ALIGN;
 }
 
-/* Byte offsets of the canvases and masks in a reply; returns the end. */
-static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES], uint64_t mask[PREPARE_SIZES])
+size_t prepare_layout(const prepare_cfg *c, size_t head, prepared *out)
 {
-    size_t end = align_up(sizeof(prepared));
+    size_t end = align_up(head);
     for (int i = 0; i < c->n_sizes; i++) {
-        at[i] = end;
+        out->image_at[i] = end;
         end += align_up((size_t)c->h[i] * (size_t)c->w[i] * 2);
-        mask[i] = c->mask ? end : 0;
+        out->mask_at[i] = c->mask ? end : 0;
         end += c->mask ? align_up((size_t)c->h[i] * (size_t)c->w[i]) : 0;
     }
     return end;
@@ -213,8 +204,8 @@ static size_t layout(const prepare_cfg *c, uint64_t at[PREPARE_SIZES], uint64_t 
 size_t prepare_reply_cap(const cfg *c)
 {
     prepare_cfg p = must_bind(c);
-    uint64_t at[PREPARE_SIZES], mask[PREPARE_SIZES];
-    return layout(&p, at, mask);
+    prepared unused;
+    return prepare_layout(&p, sizeof(prepared), &unused);
 }
 
 void *prepare_request(const cfg *c, const record *override_or_null, size_t *len)
@@ -287,63 +278,74 @@ void prepare_init(void)
     opencv_init();
 }
 
-/* Header, verdict, pixels, verdict. True: usable, canvases written. */
-static bool judge(const prepare_arg *arg, const void *data, size_t len, arena *a, prepared *out,
-                  void *reply)
+static void judge_phase(prepare_steps *s, exclude_phase phase, reason_set *set)
 {
-    const exclude_cfg *x = &arg->cfg.exclude;
-    pixel_facts facts;
-    pixels px;
+    prepared *out = s->out;
+    exclude_judge(&s->q->cfg.exclude, phase, &out->rec, phase == EXCLUDE_PIXELS ? &s->facts : NULL,
+                  set, &out->primary);
+    notes_add(out, set);
+}
+
+/* Header, verdict, pixels, verdict. */
+bool prepare_judge(prepare_steps *s, const void *data, size_t len)
+{
+    prepared *out = s->out;
     reason why = record_read(data, len, &out->rec);
     if (why != REASON_NONE) {
+        reason_add(&s->by_decoder, why);
         give_up(out, why);
         return false;
     }
-    if (arg->has_override)
-        override_apply(&out->rec, &arg->override);
-    exclude_judge(x, EXCLUDE_HEADER, &out->rec, NULL, &out->reasons, &out->primary);
-    if (out->primary != REASON_NONE)
+    if (s->q->has_override)
+        override_apply(&out->rec, &s->q->override);
+    judge_phase(s, EXCLUDE_HEADER, &s->by_header);
+    if (out->primary != REASON_NONE && !s->look)
         return false;
-    memset(&px, 0, sizeof px);
-    why = pixels_decode(data, len, &out->rec, false, a, &px);
+    why = pixels_decode(data, len, &out->rec, false, s->a, &s->px);
     if (why != REASON_NONE) {
-        notes_add(out, &px.notes);
-        give_up(out, why);
+        s->by_decoder = s->px.notes;
+        reason_add(&s->by_decoder, why);
+        notes_add(out, &s->by_decoder);
+        if (out->primary == REASON_NONE)
+            out->primary = why;
         return false;
     }
-    memcpy(out->pixel_hash, px.hash, sizeof out->pixel_hash);
-    image_chain(&arg->cfg, &px, a, out, &facts, reply);
-    exclude_judge(x, EXCLUDE_PIXELS, &out->rec, &facts, &out->reasons, &out->primary);
+    s->decoded = true;
+    memcpy(out->pixel_hash, s->px.hash, sizeof out->pixel_hash);
+    s->chain = (chain){.c = &s->q->cfg, .p = &s->px, .a = s->a, .out = out, .facts = &s->facts};
+    chain_run(&s->chain, s->reply);
+    judge_phase(s, EXCLUDE_PIXELS, &s->by_pixels);
     return out->primary == REASON_NONE;
 }
 
-size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t arg_len,
-                          void *reply, size_t reply_cap)
+void prepare_open(const prepare_arg *q, size_t arg_len, const void *data, size_t len, prepared *out)
 {
-    const prepare_arg *q = arg;
-    prepared *out = reply;
-    uint64_t at[PREPARE_SIZES] = {0}, mask[PREPARE_SIZES] = {0};
     if (arg_len != sizeof *q || q->magic != PREPARE_MAGIC)
-        BUG("prepare_image_task: the request is not one of prepare_request");
-    size_t end = layout(&q->cfg, at, mask);
-    if (reply_cap < end)
-        BUG("prepare_image_task: reply of %zu bytes, needs %zu", reply_cap, end);
+        BUG("prepare: the request is not one of prepare_request");
     memset(out, 0, sizeof *out);
     fs_xxh128_of(data, len, out->file_hash);
     out->n_sizes = q->cfg.n_sizes;
     memcpy(out->h, q->cfg.h, sizeof out->h);
     memcpy(out->w, q->cfg.w, sizeof out->w);
-    memcpy(out->image_at, at, sizeof at);
-    memcpy(out->mask_at, mask, sizeof mask);
-    static arena *a; /* kept: a worker handles one image after the other */
-    if (!a)
-        a = arena_new((size_t)1 << 20);
-    arena_reset(a);
-    bool ok = judge(q, data, len, a, out, reply);
+}
+
+size_t prepare_image_task(const void *data, size_t len, const void *arg, size_t arg_len,
+                          void *reply, size_t reply_cap)
+{
+    static arena *kept; /* a worker handles one image after the other */
+    prepare_steps s = {.q = arg, .out = reply, .reply = reply};
+    prepare_open(s.q, arg_len, data, len, s.out);
+    size_t end = prepare_layout(&s.q->cfg, sizeof *s.out, s.out);
+    if (reply_cap < end)
+        BUG("prepare_image_task: reply of %zu bytes, needs %zu", reply_cap, end);
+    kept = kept ? kept : arena_new((size_t)1 << 20);
+    arena_reset(kept);
+    s.a = kept;
+    bool ok = prepare_judge(&s, data, len);
     if (ok)
         return end;
-    out->n_sizes = 0;
-    return sizeof *out;
+    s.out->n_sizes = 0;
+    return sizeof *s.out;
 }
 
 bool prepare_failed(reason r)

@@ -26,7 +26,7 @@
 /* ---- orientation by metadata ----------------------------------------------------------------- */
 
 /* PatientOrientation codes: A/P along rows is upright; along columns means a transposed image. */
-image_orient segment_orient(const record *r, bool *known)
+image_orient segment_orient(const record *r, segment_source *by)
 {
     image_orient o = {false, false, false};
     const char *row = r->orientation[0], *col = r->orientation[1];
@@ -38,7 +38,9 @@ image_orient segment_orient(const record *r, bool *known)
         col = t;
         row_ap = true;
     }
-    *known = row_ap || r->side == 'L' || r->side == 'R';
+    *by = row_ap                             ? SEGMENT_BY_CODES
+          : r->side == 'L' || r->side == 'R' ? SEGMENT_BY_SIDE
+                                             : SEGMENT_BY_NOTHING;
     o.flip_h = row_ap ? row[0] == 'P' : r->side == 'R';
     if (!row_ap)
         return o;
@@ -158,8 +160,7 @@ FAST_LOOPS static void sum_three(const segment_thumb *t, int y, uint32_t *sum, u
     }
 }
 
-/* Mark pixels whose 3x3 neighbourhood varies by less than 1 % of the full scale. */
-static void flat_mask(const segment_thumb *t, uint8_t *flat, arena *a)
+void segment_flat(const segment_thumb *t, uint8_t *flat, arena *a)
 {
     const double limit = 0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX * 81;
     uint32_t *sum = arena_alloc(a, (size_t)t->w * sizeof *sum);
@@ -214,7 +215,7 @@ segment_polarity segment_polarity_test(const segment_thumb *t, bool side_known, 
     int32_t *label = arena_alloc(a, n * sizeof *label);
     opencv_component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
     tally *ground = arena_calloc(a, sizeof *ground), *fore = arena_calloc(a, sizeof *fore);
-    flat_mask(t, flat, a);
+    segment_flat(t, flat, a);
     int parts = opencv_components(flat, t->h, t->w, label, part, MAX_PARTS), big = -1;
     parts = parts < MAX_PARTS ? parts : MAX_PARTS;
     for (int i = 0; i < parts; i++)

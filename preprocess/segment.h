@@ -12,8 +12,14 @@ typedef struct segment_thumb {
     uint8_t *pad; /* [h,w] 1: mostly padding */
 } segment_thumb;
 
-/* Orientation by metadata. *known: a code or the side decided the horizontal flip. */
-image_orient segment_orient(const record *r, bool *known);
+/* What decided the horizontal flip: PatientOrientation, else the side, else nothing. */
+typedef enum segment_source {
+    SEGMENT_BY_NOTHING,
+    SEGMENT_BY_SIDE,
+    SEGMENT_BY_CODES
+} segment_source;
+/* Orientation by metadata. */
+image_orient segment_orient(const record *r, segment_source *by);
 
 typedef enum segment_polarity {
     SEGMENT_DARK_BACKGROUND,
@@ -21,6 +27,9 @@ typedef enum segment_polarity {
     SEGMENT_UNCERTAIN
 } segment_polarity;
 segment_polarity segment_polarity_test(const segment_thumb *t, bool side_known, arena *a);
+
+/* flat[h,w]: 1 where the 3x3 neighbourhood varies by less than 1 % of full scale, padding apart. */
+void segment_flat(const segment_thumb *t, uint8_t *flat, arena *a);
 
 /* +1: the chest wall lies left, -1: right, 0: the pixels do not tell. */
 int segment_chest(const segment_thumb *t, arena *a);

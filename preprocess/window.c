@@ -85,6 +85,7 @@ typedef struct voi { /* one way from modality to 0..1 */
     const pixels_lut *lut;
     double lut_max;
     double lo, hi; /* plain ramp when lut is NULL and w is 0 */
+    int item;      /* 1: the first LUT or window of the header; 0: none of them */
 } voi;
 
 static double voi_value(const voi *v, double x)
@@ -159,10 +160,11 @@ static int find_item(const record *r, const pixels *p, bool luts, const char *wa
 static uint32_t voi_item(const record *r, const pixels *p, bool luts, int i, voi *out)
 {
     if (!luts) {
-        *out = (voi){.fn = r->voi, .c = r->window_center[i], .w = r->window_width[i]};
+        *out =
+            (voi){.fn = r->voi, .c = r->window_center[i], .w = r->window_width[i], .item = i + 1};
         return IMAGE_VOI_WINDOW | (p->odd_function ? IMAGE_VOI_ODD_FUNCTION : 0);
     }
-    *out = (voi){.lut = &p->voi[i], .lut_max = (1 << p->voi[i].bits) - 1};
+    *out = (voi){.lut = &p->voi[i], .lut_max = (1 << p->voi[i].bits) - 1, .item = i + 1};
     return IMAGE_VOI_LUT | (p->voi[i].odd ? IMAGE_LUT_ODD : 0);
 }
 
@@ -294,6 +296,7 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
         voi_full(r, p, m, &v);
         out->flags |= IMAGE_VOI_FULL;
     }
+    out->item = v.item - 1;
     for (int raw = 0; raw < WINDOW_WORDS; raw++) {
         double y = voi_value(&v, m[raw]);
         y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */

@@ -34,6 +34,7 @@ typedef struct window_lut {
     uint16_t y[WINDOW_WORDS];
     uint8_t pad[WINDOW_WORDS]; /* 1: the word is padding */
     uint32_t flags;            /* IMAGE_VOI_* .. IMAGE_INVERTED */
+    int item;                  /* of the header's LUTs or windows: the one used; -1 none */
 } window_lut;
 
 /* Stored value of a raw word: shifted by HighBit, masked to BitsStored, sign-extended. */

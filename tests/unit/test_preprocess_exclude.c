@@ -78,8 +78,9 @@ typedef struct change { /* of a good record; hits: the code must be in the set *
     {                                                                                              \
         code;                                                                                      \
     }
-#define SET(field, v) snprintf(r->field, sizeof r->field, "%s", v)
-#define MG            "1.2.840.10008.5.1.4.1.1."
+#define SET(field, v)    snprintf(r->field, sizeof r->field, "%s", v)
+#define SET_OF(field, v) snprintf(r.field, sizeof r.field, "%s", v)
+#define MG               "1.2.840.10008.5.1.4.1.1."
 MAKE(m_ct, SET(modality, "CT"))
 MAKE(m_none_mg, SET(modality, ""))
 MAKE(m_dx_breast, SET(modality, "DX"); SET(sop_class, MG "1.1"); SET(body_part, "BREAST"))
@@ -152,7 +153,7 @@ MAKE(m_day0, r->exam_day = 0)
 static const change header[] = {
     {REASON_NOT_MG, true, m_ct},
     {REASON_NOT_MG, false, m_none_mg},
-    {REASON_NOT_MG, false, m_dx_breast},
+    {REASON_NOT_MG, true, m_dx_breast},
     {REASON_NOT_MG, true, m_dx_chest},
     {REASON_NOT_MG, true, m_cr_unknown},
     {REASON_NOT_MG, true, m_ultrasound},
@@ -281,6 +282,10 @@ typedef struct pixel_case {
         .range = 0.5, .top_share = 0.6, .breast_found = true, .breast_area = 0.3,                  \
         .breast_median = 0.4, .breast_noise = 0.02, __VA_ARGS__                                    \
     }
+#define NONE(...)                                                                                  \
+    {                                                                                              \
+        .range = 0.5, .top_share = 0.6, .object_flat = 0.6, __VA_ARGS__                            \
+    }
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Woverride-init"
 static const pixel_case pixel[] = {
@@ -305,7 +310,50 @@ static const pixel_case pixel[] = {
     {REASON_OVEREXPOSED, false, PX(.breast_saturated = 0.2)},
     {REASON_NOISE, true, PX(.breast_noise = 0.051)},
     {REASON_NOISE, false, PX(.breast_noise = 0.05)},
+    {REASON_NOISE, true, PX(.air_noise = 0.021)},
+    {REASON_NOISE, false, PX(.air_noise = 0.02)},
     {REASON_CANVAS_CUT, true, PX(.canvas_cut = true)},
+    {REASON_LOW_BREAST_AREA, true, PX(.breast_mm2 = 1499)},
+    {REASON_LOW_BREAST_AREA, false, PX(.breast_mm2 = 1500)},
+    {REASON_HIGH_BREAST_AREA, true, PX(.breast_mm2 = 60001)},
+    {REASON_HIGH_BREAST_AREA, false, PX(.breast_mm2 = 60000)},
+    {REASON_EXPOSURE_ABORTED, true, PX(.range = 0.09, .noise = 0.11)},
+    {REASON_EXPOSURE_ABORTED, false, PX(.range = 0.1, .noise = 0.11)},
+    {REASON_EXPOSURE_ABORTED, false, PX(.range = 0.09, .noise = 0.1)},
+    {REASON_PHANTOM, true, NONE(.object_area = 0.3, .object_extent = 0.91)},
+    {REASON_PHANTOM, false, NONE(.object_area = 0.3, .object_extent = 0.9)},
+    {REASON_PHANTOM, false, NONE(.object_area = 0.8, .object_extent = 0.91)},
+    {REASON_PHANTOM, false, NONE(.object_area = 0.3, .object_extent = 1, .object_spread = 0.35)},
+    {REASON_PHANTOM, false, NONE(.object_area = 0.3, .object_extent = 1, .object_flat = 0.5)},
+    {REASON_PHANTOM, false, PX(.object_area = 0.3, .object_extent = 1, .object_flat = 1)},
+    {REASON_QC_IMAGE, true, NONE(.object_area = 0.8, .object_flat = 0.91)},
+    {REASON_QC_IMAGE, false, NONE(.object_area = 0.79, .object_flat = 0.91)},
+    {REASON_QC_IMAGE, false, NONE(.object_area = 0.8, .object_flat = 0.9)},
+    {REASON_QC_IMAGE, false, PX(.object_area = 0.8, .object_flat = 0.95)},
+    {REASON_SPECIMEN, true, NONE(.object_area = 0.14, .object_level = 0.31, .object_free = true)},
+    {REASON_SPECIMEN, false, NONE(.object_area = 0.15, .object_level = 0.31, .object_free = true)},
+    {REASON_SPECIMEN, false, NONE(.object_area = 0.14, .object_level = 0.3, .object_free = true)},
+    {REASON_SPECIMEN, false, NONE(.object_area = 0.14, .object_level = 0.31)},
+    {REASON_SPECIMEN, false, PX(.object_area = 0.1, .object_level = 0.5, .object_free = true)},
+    {REASON_LAT_CONFLICT, true, PX(.side_conflict = true)},
+    {REASON_LAT_CONFLICT, false, PX(.orient_conflict = true)},
+    {REASON_PARTIAL_VIEW, true, PX(.border_front = 0.06, .border_top = 0.06)},
+    {REASON_PARTIAL_VIEW, true, PX(.border_front = 0.06, .border_bottom = 0.06)},
+    {REASON_PARTIAL_VIEW, false, PX(.border_front = 0.06)},
+    {REASON_PARTIAL_VIEW, false, PX(.border_top = 0.06, .border_bottom = 0.06)},
+    {REASON_PARTIAL_VIEW, false, PX(.border_front = 0.05, .border_top = 0.06)},
+    {REASON_IMPLANT, true, PX(.blob_share = 0.16, .blob_solidity = 0.91)},
+    {REASON_IMPLANT, false, PX(.blob_share = 0.15, .blob_solidity = 0.91)},
+    {REASON_IMPLANT, false, PX(.blob_share = 0.16, .blob_solidity = 0.9)},
+    {REASON_METAL_CLIP, true, PX(.metal_least_mm2 = 99, .metal_most_mm2 = 99)},
+    {REASON_METAL_CLIP, false, PX(.metal_least_mm2 = 100, .metal_most_mm2 = 100)},
+    {REASON_METAL_CLIP, false, PX(.metal_least_mm2 = 0)},
+    {REASON_PACEMAKER, true, PX(.metal_least_mm2 = 3, .metal_most_mm2 = 100)},
+    {REASON_PACEMAKER, false, PX(.metal_least_mm2 = 3, .metal_most_mm2 = 99)},
+    {REASON_PACEMAKER, false,
+     PX(.metal_most_mm2 = 900, .blob_share = 0.2, .blob_solidity = 0.95)}, /* an implant */
+    {REASON_BURNED_IN, true, PX(.letters = 3)},
+    {REASON_BURNED_IN, false, PX(.letters = 2)},
 };
 #pragma GCC diagnostic pop
 
@@ -326,11 +374,93 @@ static void test_pixels(void **state)
     p = good_pixels();
     reason_add(&p.notes, REASON_TS_LIES);
     reason_add(&p.notes, REASON_BITS_LIE);
+    reason_add(&p.notes, REASON_GREY_AS_COLOUR);
+    const reason_set notes = p.notes; /* of the decoder: each is a code of its own */
     assert_int_equal(judge(&c, &r, &p, &set), REASON_NONE);
-    assert_true(reason_has(&set, REASON_TS_LIES) && reason_has(&set, REASON_BITS_LIE));
+    assert_memory_equal(&set, &notes, sizeof set);
     p = good_pixels();
     p.breast_found = false;
     assert_int_equal(judge(&c, &r, &p, &set), REASON_SEG_FAILED);
+    for (int row = 0; row < EXCLUDE_ROWS; row++) { /* no pixel criterion without a case */
+        bool seen =
+            exclude_row_phase(row) == EXCLUDE_HEADER || reason_has(&notes, exclude_code(row));
+        for (size_t i = 0; i < COUNT_OF(pixel); i++)
+            seen = seen || (pixel[i].hits && pixel[i].code == exclude_code(row));
+        if (!seen)
+            fail_msg("%s has no case", exclude_key(row));
+    }
+}
+
+/* A code with two rows: the header excludes, the pixels flag; each has its own key, and either way
+ * it is one code. */
+static void test_two_rows(void **state)
+{
+    (void)state;
+    int twice = 0;
+    reason_set set;
+    record r = good_record();
+    pixel_facts p = good_pixels();
+    p.blob_share = 0.5;
+    p.blob_solidity = 0.99;
+    exclude_cfg c = config(NULL);
+    assert_int_equal(judge(&c, &r, &p, &set), REASON_NONE);
+    assert_true(reason_has(&set, REASON_IMPLANT));
+    c = config("exclude.implant_pixels=exclude");
+    assert_int_equal(judge(&c, &r, &p, &set), REASON_IMPLANT);
+    c = config("exclude.implant_pixels=off");
+    assert_int_equal(judge(&c, &r, &p, &set), REASON_NONE);
+    assert_false(reason_has(&set, REASON_IMPLANT));
+    for (int row = 0; row < EXCLUDE_ROWS; row++) {
+        if (!strstr(exclude_key(row), "_pixels"))
+            continue;
+        twice++;
+        assert_int_equal(exclude_row_phase(row), EXCLUDE_PIXELS);
+        assert_string_equal(exclude_default(row), "flag");
+        int first = 0;
+        while (exclude_code(first) != exclude_code(row))
+            first++;
+        assert_int_equal(exclude_row_phase(first), EXCLUDE_HEADER);
+        size_t n = strlen(exclude_key(first));
+        assert_memory_equal(exclude_key(row), exclude_key(first), n);
+        assert_string_equal(exclude_key(row) + n, "_pixels");
+    }
+    assert_int_equal(twice, 8);
+}
+
+static void test_policies(void **state)
+{
+    (void)state;
+    reason_set set;
+    record r = good_record();
+    pixel_facts p = good_pixels();
+    SET_OF(modality, "DX");
+    SET_OF(body_part, "BREAST");
+    exclude_cfg c = config(NULL), admit = config("exclude.admit_dx_breast=true");
+    assert_int_equal(judge(&c, &r, NULL, &set), REASON_NOT_MG);
+    assert_int_equal(judge(&admit, &r, NULL, &set), REASON_NONE);
+    SET_OF(modality, "CR");
+    assert_int_equal(judge(&admit, &r, NULL, &set), REASON_NONE);
+    SET_OF(body_part, "CHEST");
+    assert_int_equal(judge(&admit, &r, NULL, &set), REASON_NOT_MG);
+    SET_OF(body_part, "BREAST");
+    SET_OF(modality, "CT");
+    assert_int_equal(judge(&admit, &r, NULL, &set), REASON_NOT_MG);
+    r = good_record(); /* an implant-displaced view of a woman with an implant */
+    r.implant = TRI_YES;
+    r.modifiers = MODIFIER_IMPLANT_DISPLACED;
+    assert_int_equal(judge(&c, &r, NULL, &set), REASON_IMPLANT_DISPLACED);
+    c = config("exclude.implant_displaced=flag");
+    assert_int_equal(judge(&c, &r, NULL, &set), REASON_NONE);
+    r.modifiers = 0;
+    assert_int_equal(judge(&c, &r, NULL, &set), REASON_IMPLANT);
+    r = good_record();
+    p.letters = 5;
+    c = config("exclude.letters=6");
+    judge(&c, &r, &p, &set);
+    assert_false(reason_has(&set, REASON_BURNED_IN));
+    c = config("exclude.letters=0");
+    judge(&c, &r, &p, &set);
+    assert_false(reason_has(&set, REASON_BURNED_IN));
 }
 
 static void test_order_and_actions(void **state)
@@ -375,6 +505,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_header),
         cmocka_unit_test(test_pixels),
+        cmocka_unit_test(test_two_rows),
+        cmocka_unit_test(test_policies),
         cmocka_unit_test(test_order_and_actions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -109,29 +109,29 @@ static void test_orientation_codes(void **state)
         const char *row, *col;
         char side;
         record_view view;
-        bool t, h, v, known;
+        bool t, h, v;
+        segment_source by;
     } c[] = {
-        {"A", "R", 'L', VIEW_CC, false, false, false, true},
-        {"P", "L", 'R', VIEW_CC, false, true, false, true},
-        {"P", "R", 'R', VIEW_CC, false, true, true, true},
-        {"A", "L", 'L', VIEW_CC, false, false, true, true},
-        {"P", "FL", 'R', VIEW_MLO, false, true, false, true},
-        {"A", "HR", 'L', VIEW_MLO, false, false, true, true},
-        {"R", "P", 'L', VIEW_CC, true, true, false, true},
-        {"", "", 'R', VIEW_CC, false, true, false, true},
-        {"", "", 0, VIEW_CC, false, false, false, false},
+        {"A", "R", 'L', VIEW_CC, false, false, false, SEGMENT_BY_CODES},
+        {"P", "L", 'R', VIEW_CC, false, true, false, SEGMENT_BY_CODES},
+        {"P", "R", 'R', VIEW_CC, false, true, true, SEGMENT_BY_CODES},
+        {"A", "L", 'L', VIEW_CC, false, false, true, SEGMENT_BY_CODES},
+        {"P", "FL", 'R', VIEW_MLO, false, true, false, SEGMENT_BY_CODES},
+        {"A", "HR", 'L', VIEW_MLO, false, false, true, SEGMENT_BY_CODES},
+        {"R", "P", 'L', VIEW_CC, true, true, false, SEGMENT_BY_CODES},
+        {"", "", 'R', VIEW_CC, false, true, false, SEGMENT_BY_SIDE},
+        {"", "", 0, VIEW_CC, false, false, false, SEGMENT_BY_NOTHING},
     };
     for (size_t i = 0; i < COUNT_OF(c); i++) {
         record r = facts();
-        bool known;
+        segment_source by;
         snprintf(r.orientation[0], 17, "%s", c[i].row);
         snprintf(r.orientation[1], 17, "%s", c[i].col);
         r.side = c[i].side;
         r.view = c[i].view;
-        image_orient o = segment_orient(&r, &known);
-        if (o.transpose != c[i].t || o.flip_h != c[i].h || o.flip_v != c[i].v ||
-            known != c[i].known)
-            fail_msg("case %zu: %d%d%d%d", i, o.transpose, o.flip_h, o.flip_v, known);
+        image_orient o = segment_orient(&r, &by);
+        if (o.transpose != c[i].t || o.flip_h != c[i].h || o.flip_v != c[i].v || by != c[i].by)
+            fail_msg("case %zu: %d%d%d%d", i, o.transpose, o.flip_h, o.flip_v, by);
     }
 }
 
