@@ -144,6 +144,17 @@ static reason read_frame(const format *f, const uint8_t *p, size_t len, const ra
     return REASON_NONE;
 }
 
+/* Samples of the first frame, 8-bit ones widened. 16-bit ones stay where they were decoded. */
+static uint16_t *widened(uint8_t *bytes, size_t n, size_t width, arena *a)
+{
+    if (width == 2)
+        return (uint16_t *)(void *)bytes; /* the arena aligns */
+    uint16_t *v = arena_alloc(a, n * sizeof(uint16_t));
+    for (size_t i = 0; i < n; i++)
+        v[i] = bytes[i];
+    return v;
+}
+
 reason raster_pixels(const void *data, size_t len, const record *r, bool want_sha256, arena *a,
                      pixels *out)
 {
@@ -157,31 +168,27 @@ reason raster_pixels(const void *data, size_t len, const record *r, bool want_sh
     if (!geometry(&h, code_len) || r->bits_stored < 1 || r->bits_stored > h.bits)
         return REASON_PIX_GEOMETRY;
     size_t n = (size_t)h.rows * (size_t)h.cols, width = (size_t)h.bits / 8;
-    uint8_t *bytes = arena_alloc(a, n * (size_t)h.samples * width);
+    size_t size = n * (size_t)h.samples * width;
+    uint8_t *first = arena_alloc(a, size), *other = NULL;
     fs_sha256 *sha = want_sha256 ? fs_sha256_new() : NULL;
     for (int k = 0; k < (want_sha256 ? h.frames : 1) && why == REASON_NONE; k++) {
+        if (k > 0 && !other)
+            other = arena_alloc(a, size);
+        uint8_t *bytes = k ? other : first;
         why = read_frame(f, data, len, &h, k, bytes, out);
         if (why == REASON_NONE && sha)
             fs_sha256_add(sha, bytes, n * width);
-        if (why != REASON_NONE || k > 0)
-            continue;
-        fs_xxh128_of(bytes, n * width, out->hash);
-        uint16_t *stored = arena_alloc(a, n * sizeof(uint16_t));
-        for (size_t i = 0; i < n && width == 1; i++)
-            stored[i] = bytes[i];
-        if (width == 2)
-            memcpy(stored, bytes, n * width);
-        out->stored = stored;
     }
     if (sha)
         fs_sha256_end(sha, out->sha256);
     out->rows = h.rows;
     out->cols = h.cols;
-    if (why == REASON_NONE)
-        settle_bits(r, n, out);
-    else
-        out->stored = NULL;
-    return why;
+    if (why != REASON_NONE)
+        return why;
+    fs_xxh128_of(first, n * width, out->hash);
+    out->stored = widened(first, n, width, a);
+    settle_bits(r, n, out);
+    return REASON_NONE;
 }
 
 const char *raster_libraries(void)
