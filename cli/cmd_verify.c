@@ -68,6 +68,8 @@ static bool check_row(void *ctx, const catalog_row *r, err *e)
     if (!shard_read_chunk(k->s, r->shard_row, &k->chunk, &k->cap, &len, e) ||
         !shard_inflate(k->chunk, len, k->h, k->w, k->image, e))
         return err_set(e, ERR_MISMATCH, "shard %d row %d is damaged", r->shard, r->shard_row);
+    if (!shard_check_mask(k->s, r->shard_row, e))
+        return err_wrap(e, "shard %d row %d", r->shard, r->shard_row);
     k->kept++;
     return true;
 }

@@ -270,6 +270,27 @@ bool shard_read_mask(shard *s, int row, void **buf, size_t *cap, size_t *len, er
            err_set(e, ERR_INPUT, "%s: mask %d cannot be read", s->name, row);
 }
 
+bool shard_check_mask(shard *s, int row, err *e)
+{
+    void *chunk = NULL;
+    size_t cap = 0, len, n = (size_t)s->h * (size_t)s->w;
+    uint32_t sum = 0;
+    if (s->masks < 0)
+        return true;
+    uint8_t *mask = mem_alloc(n), odd = 0;
+    bool ok = shard_read_mask(s, row, &chunk, &cap, &len, e) &&
+              shard_inflate_mask(chunk, len, s->h, s->w, mask, e);
+    for (size_t i = 0; ok && i < n; i++) {
+        sum += mask[i];
+        odd |= mask[i];
+    }
+    mem_free(chunk);
+    mem_free(mask);
+    return ok && ((odd <= 1 && sum == s->meta[row].breast_pixels) ||
+                  err_set(e, ERR_MISMATCH, "%s: mask %d does not mark the %u pixels of its row",
+                          s->name, row, (unsigned)s->meta[row].breast_pixels));
+}
+
 char *shard_provenance(shard *s, err *e)
 {
     char *out = NULL;
