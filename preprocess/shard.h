@@ -52,7 +52,8 @@ MUST_CHECK bool shard_read_chunk(shard *s, int row, void **buf, size_t *cap, siz
 /* The same for the mask of an image: ERR_INPUT where the shard has none (shard_has_mask). */
 bool shard_has_mask(const shard *s);
 MUST_CHECK bool shard_read_mask(shard *s, int row, void **buf, size_t *cap, size_t *len, err *e);
-/* Does the mask of a row, where there are masks, hold 0 and 1 only, and as many as breast_pixels? */
+/* Does the mask of a row, where there are masks, hold 0 and 1 only, and as many as breast_pixels?
+ */
 MUST_CHECK bool shard_check_mask(shard *s, int row, err *e);
 /* The provenance JSON given at commit; owned by the caller, mem_free. */
 char *shard_provenance(shard *s, err *e);
