@@ -56,7 +56,7 @@ static void fill_item(split_job *j, item *t, const catalog_row *r)
         split_id said = split_id_hash(t->lab->person);
         t->said = split_ids_add(&j->said, &said);
     }
-    split_aliases_note(j, t->patient, f);
+    split_ids_note(j, t->patient, f);
 }
 
 static bool collect(void *ctx, const catalog_row *r, err *e)

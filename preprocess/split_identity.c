@@ -13,6 +13,8 @@
 static const char *const why_name[] = {"SAME_EXAM",  "SAME_IMAGE", "SAME_PIXELS",
                                        "SAME_LABEL", "OTHER_ID",   "ALIAS"};
 
+#define OTHERS_MOST 32 /* further numbers of one header */
+
 static int32_t find_root(int32_t *up, int32_t i)
 {
     while (up[i] != i)
@@ -89,9 +91,11 @@ void split_aliases_free(struct split_aliases *a)
 
 static void add_link(split_job *j, int32_t a, int32_t b, split_why why)
 {
-    const split_link *last = j->n_link ? &j->link[j->n_link - 1] : NULL;
-    if (a == b || (last && last->a == a && last->b == b && last->why == (int)why))
-        return; /* rows of one patient follow each other */
+    if (a == b)
+        return;
+    for (int64_t i = j->n_link - 1; i >= 0 && i >= j->n_link - OTHERS_MOST; i--)
+        if (j->link[i].a == a && j->link[i].b == b && j->link[i].why == (int)why)
+            return; /* rows of one patient follow each other */
     if (j->n_link == j->cap_link) {
         int64_t cap = j->cap_link ? 2 * j->cap_link : 256;
         j->link = mem_realloc(j->link, (size_t)j->cap_link * sizeof *j->link,
@@ -101,10 +105,23 @@ static void add_link(split_job *j, int32_t a, int32_t b, split_why why)
     j->link[j->n_link++] = (split_link){a, b, (int)why};
 }
 
+/* Further numbers in the header are names of the same domain as PatientID: two persons who share
+ * one are one, whether or not an image carries it as its PatientID. */
+static void note_other_ids(split_job *j, int32_t patient, const record *r)
+{
+    char other[OTHERS_MOST][33];
+    int n = pseudo_others(j->ps, r->other_ids, other, OTHERS_MOST);
+    for (int i = 0; i < n; i++) {
+        split_id id = split_id_parse(other[i]);
+        add_link(j, patient, split_ids_add(&j->patients, &id), SPLIT_OTHER_ID);
+    }
+}
+
 /* An id of the alias table means every image with this PatientID, of whatever issuer, as in the
  * clinical table. */
-void split_aliases_note(split_job *j, int32_t patient, const record *r)
+void split_ids_note(split_job *j, int32_t patient, const record *r)
 {
+    note_other_ids(j, patient, r);
     struct split_aliases *a = j->alias;
     char hex[33];
     if (!a || !r->patient_id[0])
@@ -220,6 +237,7 @@ static void make_people(split_job *j, int32_t *up)
             j->who[*g] = (person){.id = *id, .first_day = t->day, .fold = -1, .cv = -1, .bin = -1};
         }
         person *p = &j->who[*g];
+        p->names += j->group[t->patient] < 0;
         j->group[t->patient] = *g;
         if (split_id_order(id, &p->id) < 0)
             p->id = *id;
@@ -245,9 +263,10 @@ bool split_merges(const split_job *j, const char *path, err *e)
     csv_end_row(w);
     for (int64_t i = 0; i < j->n_merge; i++) {
         const split_link *l = &j->merge[i];
-        if (j->group[l->a] < 0)
-            continue; /* ids of which no image was kept */
-        split_id_text(&j->who[j->group[l->a]].id, a);
+        int32_t g = j->group[l->a];
+        if (g < 0 || j->who[g].names < 2)
+            continue; /* further numbers that only one pseudonym with images has */
+        split_id_text(&j->who[g].id, a);
         csv_put(w, a);
         split_id_text(&j->patients.id[l->a], a);
         csv_put(w, a);
@@ -257,19 +276,6 @@ bool split_merges(const split_job *j, const char *path, err *e)
         csv_end_row(w);
     }
     return csv_commit(w, e);
-}
-
-/* Pseudonyms with images, less persons. */
-static int64_t joined_patients(const split_job *j)
-{
-    bool *has = mem_calloc((size_t)(j->patients.n ? j->patients.n : 1), 1);
-    int64_t n = 0;
-    for (int64_t i = 0; i < j->n; i++) {
-        n += !has[j->it[i].patient];
-        has[j->it[i].patient] = true;
-    }
-    mem_free(has);
-    return n - j->n_who;
 }
 
 static int by_person_day(const void *a, const void *b, void *ctx)
@@ -319,7 +325,9 @@ void split_identities(split_job *j)
     make_people(j, u.up);
     j->merge = u.event;
     j->n_merge = u.n;
-    int64_t across = joined_patients(j);
+    int64_t across = 0;
+    for (int32_t i = 0; i < j->n_who; i++)
+        across += j->who[i].names - 1;
     if (across)
         log_warn("identities_joined", "patients=%lld reasons=split_merges.csv", (long long)across);
     if (j->c.merge_same_day)

@@ -89,6 +89,7 @@ typedef struct item { /* one image that prepare kept */
 
 typedef struct person { /* an identity class */
     split_id id;        /* smallest pseudonym of the class among those with images */
+    int32_t names;      /* pseudonyms with images */
     int32_t first_day;  /* of all her exams */
     int32_t images;     /* still in */
     bool positive;      /* at the first horizon */
@@ -172,7 +173,7 @@ void split_collect_release(split_job *j);
 MUST_CHECK bool split_aliases_read(split_job *j, err *e);
 void split_aliases_free(struct split_aliases *a);
 /* The raw ids of an image's header: remember whom they name. */
-void split_aliases_note(split_job *j, int32_t patient, const record *r);
+void split_ids_note(split_job *j, int32_t patient, const record *r);
 void split_identities(split_job *j);
 /* One row per joining: enough to follow why two pseudonyms of a class are one person. */
 MUST_CHECK bool split_merges(const split_job *j, const char *path, err *e);

@@ -41,6 +41,7 @@ typedef struct shot { /* one file; NULL and 0 take the defaults of shot_fill */
     int time; /* of acquisition; 0 = unknown */
     bool processing, synthetic;
     float noise;
+    const char *other_ids; /* "ISSUER|ID" joined by '\\' */
     reason scanned, primary;
     bool unjudged;
 } shot;
@@ -98,6 +99,7 @@ static inline void shot_record(const shot *s, record *r)
     r->age = s->age ? s->age : 60;
     r->sex = s->sex ? s->sex : 'F';
     r->modifiers = s->modifiers;
+    text_copy(r->other_ids, sizeof r->other_ids, s->other_ids ? s->other_ids : "");
     r->acquisition_time = s->time ? s->time : -1;
     r->intent = s->processing ? INTENT_PROCESSING : INTENT_PRESENTATION;
     text_copy(r->image_type[3], sizeof r->image_type[3], s->synthetic ? "GENERATED_2D" : "");

@@ -81,6 +81,32 @@ static void test_reasons(void **state)
     trial_free(&t);
 }
 
+/* Numbers of the header: of an image's PatientID (A = B), of nobody's but shared (C = D), of
+ * another house (not E = F). */
+static void test_other_ids(void **state)
+{
+    static const shot s[] = {
+        {.patient = "A", .study = "a", .sop = "a", .issuer = "S", .other_ids = "x|9\\T|b"},
+        {.patient = "B", .study = "b", .sop = "b", .issuer = "T"},
+        {.patient = "C", .study = "c", .sop = "c", .other_ids = "R|77"},
+        {.patient = "D", .study = "d", .sop = "d", .other_ids = "R|77"},
+        {.patient = "E", .study = "e", .sop = "e", .issuer = "S", .other_ids = "S|F"},
+        {.patient = "F", .study = "f", .sop = "f", .issuer = "T"},
+    };
+    trial t;
+    trial_init(&t);
+    store_write(t.store, t.c, s, COUNT_OF(s));
+    labels_are(&t, "patient_id,y\nA,0\nB,0\nC,0\nD,0\nE,1\nF,0\n");
+    set(&t, "labels.label=y");
+    run_it(&t);
+    assert_int_equal(t.result.patients, 4);
+    assert_int_equal(merges("OTHER_ID"), 4); /* both of A's, one of C and of D; none of E's */
+    assert_string_equal(row(&t, "a")->patient, row(&t, "b")->patient);
+    assert_string_equal(row(&t, "c")->patient, row(&t, "d")->patient);
+    assert_string_not_equal(row(&t, "e")->patient, row(&t, "f")->patient);
+    trial_free(&t);
+}
+
 /* A chain of aliases, one of them an id without images; issuers do not matter to the table. */
 static void test_aliases(void **state)
 {
@@ -156,9 +182,8 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_identities),
-        cmocka_unit_test(test_reasons),
-        cmocka_unit_test(test_aliases),
+        cmocka_unit_test(test_identities), cmocka_unit_test(test_reasons),
+        cmocka_unit_test(test_other_ids),  cmocka_unit_test(test_aliases),
         cmocka_unit_test(test_same_day),
     };
     return cmocka_run_group_tests(tests, setup, trial_teardown);
