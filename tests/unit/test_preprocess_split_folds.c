@@ -161,6 +161,34 @@ static void test_match_relaxed(void **state)
     assert_int_equal(n[COHORT_VAL][1], 2);
     assert_int_equal(n[COHORT_VAL][0], 1);
     assert_int_equal(n[COHORT_TRAIN][0], 1);
+    /* no control is as old; those of the vendor and of her years come before the others */
+    static const shot near[] = {
+        {.patient = "P1", .sop = "p1", .age = 71},
+        {.patient = "P2", .sop = "p2", .age = 71},
+        {.patient = "N1", .sop = "n1", .age = 45, .vendor = "GE"},
+        {.patient = "N2", .sop = "n2", .age = 45, .day = "2005-01-01"},
+        {.patient = "N3", .sop = "n3", .age = 45},
+        {.patient = "N4", .sop = "n4", .age = 45, .vendor = "SIEMENS"},
+    };
+    store_write(t.store, t.c, near, COUNT_OF(near));
+    labels_are(&t, "patient_id,y\nP1,1\nP2,1\nN1,0\nN2,0\nN3,0\nN4,0\n");
+    for (int seed = 1; seed <= 4; seed++) {
+        char key[32];
+        snprintf(key, sizeof key, "split.seed=%d", seed);
+        set(&t, key);
+        run_it(&t);
+        assert_int_equal(row(&t, "n3")->fold, COHORT_VAL);
+        assert_int_equal(t.result.fold_images[COHORT_VAL], 2);
+    }
+    store_write(t.store, t.c, near, 4); /* without N3: the vendor */
+    labels_are(&t, "patient_id,y\nP1,1\nP2,1\nN1,0\nN2,0\n");
+    for (int seed = 1; seed <= 4; seed++) {
+        char key[32];
+        snprintf(key, sizeof key, "split.seed=%d", seed);
+        set(&t, key);
+        run_it(&t);
+        assert_int_equal(row(&t, "n2")->fold, COHORT_VAL);
+    }
     trial_free(&t);
 }
 
