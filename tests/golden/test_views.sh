@@ -16,7 +16,7 @@ trap 'rm -rf "$tmp"' EXIT
 fact() { sed -n "s/^$1  *//p" "$tmp/out" | head -n 1; }
 say() { if [ "$2" = "$3" ]; then echo "ok $1"; else echo "not ok $1: found '$2', a person sees '$3'"; fi; }
 show() { "$BUILD/mammovit" show "$DATA/$1" "${@:2}" > "$tmp/out" 2> "$tmp/err"; }
-outcome() { sed -n 's/^left out  *\([A-Z_0-9]*\):.*/\1/p' "$tmp/out" | head -n 1; }
+outcome() { sed -n 's/^left out  *\([A-Z_0-9]*\)[ :].*/\1/p' "$tmp/out" | head -n 1; }
 
 awk -F'\t' 'BEGIN { print "file,patient_id,study_uid,exam_date,modality,laterality,view" }
     $1 ~ /odm_|^png\// && $2 ~ /^screening/ {
