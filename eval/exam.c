@@ -267,6 +267,15 @@ static bool rule_applies(const scores *s, const struct rule *rule, err *e)
     return true;
 }
 
+/* Exams among n rows in the order of their exams. */
+static int64_t exams_in(const scores_row *const *p, int64_t n)
+{
+    int64_t count = 0;
+    for (int64_t i = 0; i < n; i++)
+        count += !i || strcmp(p[i]->exam, p[i - 1]->exam) != 0;
+    return count;
+}
+
 bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e)
 {
     memset(out, 0, sizeof *out);
@@ -277,7 +286,7 @@ bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e)
     for (int64_t i = 0; i < s->n; i++)
         p[i] = &s->row[i];
     qsort(p, (size_t)s->n, sizeof *p, cmp_row);
-    out->row = MEM_ARRAY(exam_row, s->n + 1);
+    out->row = MEM_ARRAY(exam_row, exams_in(p, s->n) + 1);
     bool ok = true;
     int members = 0;
     for (int64_t i = 0; ok && i < s->n;) {

@@ -12,11 +12,29 @@
 
 /* ---- interned strings ------------------------------------------------------------------------ */
 
+#define STRINGS_BLOCK ((size_t)1 << 18)
+
 typedef struct scores_strings {
     char **slot; /* open addressing, NULL = free */
     size_t cap, n;
-    arena *mem;
+    arena *mem;        /* of blocks: an arena's own alignment would double a table of names */
+    char *block;       /* the open one */
+    size_t block_left; /* bytes */
 } scores_strings;
+
+static char *strings_keep(scores_strings *t, const char *s, size_t len)
+{
+    if (len > STRINGS_BLOCK / 4)
+        return memcpy(arena_alloc(t->mem, len), s, len);
+    if (len > t->block_left) {
+        t->block = arena_alloc(t->mem, STRINGS_BLOCK);
+        t->block_left = STRINGS_BLOCK;
+    }
+    char *copy = memcpy(t->block, s, len);
+    t->block += len;
+    t->block_left -= len;
+    return copy;
+}
 
 static uint64_t hash_of(const char *s)
 {
@@ -38,7 +56,7 @@ static const char *intern(scores_strings *t, const char *s)
 {
     if (!s)
         s = "";
-    if (2 * (t->n + 1) > t->cap) {
+    if (4 * (t->n + 1) > 3 * t->cap) {
         size_t cap = t->cap ? 2 * t->cap : 1024;
         char **slot = MEM_ARRAY(char *, cap);
         for (size_t i = 0; i < t->cap; i++)
@@ -52,19 +70,15 @@ static const char *intern(scores_strings *t, const char *s)
     for (; t->slot[i]; i = (i + 1) & (t->cap - 1))
         if (!strcmp(t->slot[i], s))
             return t->slot[i];
-    size_t len = strlen(s) + 1;
-    char *copy = arena_alloc(t->mem, len);
-    memcpy(copy, s, len);
-    t->slot[i] = copy;
     t->n++;
-    return copy;
+    return t->slot[i] = strings_keep(t, s, strlen(s) + 1);
 }
 
 void scores_init(scores *s)
 {
     memset(s, 0, sizeof *s);
     s->strings = MEM_NEW(scores_strings);
-    s->strings->mem = arena_new(1 << 16);
+    s->strings->mem = arena_new(STRINGS_BLOCK);
 }
 
 void scores_release(scores *s)
@@ -83,7 +97,8 @@ void scores_release(scores *s)
 void scores_add(scores *s, const scores_row *r)
 {
     if (s->n == s->cap) {
-        int64_t cap = s->cap ? 2 * s->cap : 256;
+        /* by half: the old and the new table are there at once */
+        int64_t cap = s->cap ? s->cap + s->cap / 2 : 256;
         s->row = mem_realloc(s->row, (size_t)s->cap * sizeof *s->row, (size_t)cap * sizeof *s->row);
         s->cap = cap;
     }
@@ -138,6 +153,11 @@ static int cmp_row(const void *x, const void *y)
     c = c ? c : strcmp(a->image, b->image);
     c = c ? c : cmp_rest(a, b);
     return c ? c : (a->line > b->line) - (a->line < b->line);
+}
+
+static int cmp_row_at(const void *x, const void *y)
+{
+    return cmp_row(*(const scores_row *const *)x, *(const scores_row *const *)y);
 }
 
 static int cmp_by_image(const void *x, const void *y)
@@ -409,13 +429,13 @@ static void hash_number(fs_sha256 *h, double v)
 
 void scores_hash(const scores *s, char out[65])
 {
-    scores_row *row = MEM_ARRAY(scores_row, s->n + 1);
-    if (s->n)
-        memcpy(row, s->row, (size_t)s->n * sizeof *row);
-    qsort(row, (size_t)s->n, sizeof *row, cmp_row);
+    const scores_row **row = MEM_ARRAY(const scores_row *, s->n + 1);
+    for (int64_t i = 0; i < s->n; i++)
+        row[i] = &s->row[i];
+    qsort(row, (size_t)s->n, sizeof *row, cmp_row_at);
     fs_sha256 *h = fs_sha256_new();
     for (int64_t i = 0; i < s->n; i++) {
-        const scores_row *r = &row[i];
+        const scores_row *r = row[i];
         const char *words[] = {r->exam,   r->patient,      r->image, r->split,   r->vendor,
                                r->member, r->device_model, r->site,  r->density, NULL};
         for (int k = 0; words[k]; k++)

@@ -223,6 +223,48 @@ static void members_are_averaged_after_the_rule(void **state)
     scores_release(&s);
 }
 
+/* Many names over many blocks of text, among them one longer than a block: each is kept whole and
+ * once, and a table of exams has the room it needs. */
+static void many_names(void **state)
+{
+    enum { EXAMS = 9000 };
+    scores s;
+    exam_table t;
+    err e = {0};
+    char exam[64], image[64], *longest = mem_alloc(400000);
+    memset(longest, 'x', 399999);
+    longest[399999] = 0;
+    scores_init(&s);
+    for (int i = 0; i < 4 * EXAMS; i++) {
+        snprintf(exam, sizeof exam, "exam of a rather long name %06d", i / 4);
+        snprintf(image, sizeof image, "image of a rather long name %06d", i);
+        scores_row r = {.exam = exam, .patient = i / 4 == 7 ? longest : exam, .image = image};
+        r.score = i % 4 * 0.25;
+        r.y = i / 4 % 2;
+        r.side = '?';
+        r.view = '?';
+        r.weight = 1;
+        r.t_years = r.exam_day = NAN;
+        r.event = r.age = -1;
+        scores_add(&s, &r);
+    }
+    for (int i = 0; i < 4 * EXAMS; i++) {
+        snprintf(image, sizeof image, "image of a rather long name %06d", i);
+        assert_string_equal(s.row[i].image, image);
+        assert_ptr_equal(s.row[i].exam, s.row[i / 4 * 4].exam);
+    }
+    assert_string_equal(s.row[28].patient, longest);
+    assert_ptr_equal(s.row[28].patient, s.row[31].patient);
+    assert_true(exam_build(&s, EXAM_MEAN_IMAGES, &t, &e));
+    assert_int_equal(t.n, EXAMS);
+    assert_int_equal(t.n_patients, EXAMS);
+    for (int i = 0; i < EXAMS; i++)
+        assert_true(t.row[i].score == 0.375 && t.row[i].n_images == 4 && t.row[i].y == i % 2);
+    exam_release(&t);
+    scores_release(&s);
+    mem_free(longest);
+}
+
 static void unknown_label_makes_the_exam_unknown(void **state)
 {
     scores s;
@@ -248,6 +290,7 @@ int main(void)
         cmocka_unit_test(rules_on_the_worked_example),
         cmocka_unit_test(contradictions_in_an_exam),
         cmocka_unit_test(members_are_averaged_after_the_rule),
+        cmocka_unit_test(many_names),
         cmocka_unit_test(unknown_label_makes_the_exam_unknown),
     };
     snprintf(path, sizeof path, "/tmp/test_eval_scores.%d.csv", (int)getpid());
