@@ -224,7 +224,13 @@ void text_shortest(double v, char out[32])
         return;
     /* whole numbers, the most common ones, without the tries below */
     if (fabs(v) < 1e9 && v == floor(v) && !(v == 0 && signbit(v))) {
-        snprintf(out, 32, "%d", (int)v);
+        char digits[16], *at = digits + sizeof digits;
+        *--at = 0;
+        for (int left = (int)fabs(v), first = 1; left || first; left /= 10, first = 0)
+            *--at = (char)('0' + left % 10);
+        if (v < 0)
+            *--at = '-';
+        memcpy(out, at, (size_t)(digits + sizeof digits - at));
         return;
     }
     /* 15 digits always survive, except in the denormal range, where fewer may already be unique */

@@ -283,9 +283,13 @@ bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e)
     if (!rule_applies(s, &rules[rule], e))
         return false;
     const scores_row **p = MEM_ARRAY(const scores_row *, s->n + 1);
-    for (int64_t i = 0; i < s->n; i++)
+    bool sorted = true; /* as scores_read leaves them */
+    for (int64_t i = 0; i < s->n; i++) {
         p[i] = &s->row[i];
-    qsort(p, (size_t)s->n, sizeof *p, cmp_row);
+        sorted = sorted && (!i || cmp_row(&p[i - 1], &p[i]) <= 0);
+    }
+    if (!sorted)
+        qsort(p, (size_t)s->n, sizeof *p, cmp_row);
     out->row = MEM_ARRAY(exam_row, exams_in(p, s->n) + 1);
     bool ok = true;
     int members = 0;

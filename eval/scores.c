@@ -430,9 +430,13 @@ static void hash_number(fs_sha256 *h, double v)
 void scores_hash(const scores *s, char out[65])
 {
     const scores_row **row = MEM_ARRAY(const scores_row *, s->n + 1);
-    for (int64_t i = 0; i < s->n; i++)
+    bool sorted = true; /* as scores_read leaves them */
+    for (int64_t i = 0; i < s->n; i++) {
         row[i] = &s->row[i];
-    qsort(row, (size_t)s->n, sizeof *row, cmp_row_at);
+        sorted = sorted && (!i || cmp_row(row[i - 1], row[i]) <= 0);
+    }
+    if (!sorted)
+        qsort(row, (size_t)s->n, sizeof *row, cmp_row_at);
     fs_sha256 *h = fs_sha256_new();
     for (int64_t i = 0; i < s->n; i++) {
         const scores_row *r = row[i];
