@@ -139,6 +139,9 @@ static bool read_shards(split_job *j, err *e)
 
 bool split_collect(split_job *j, err *e)
 {
+    int64_t most = catalog_count(j->cat); /* growing in steps would hold two copies at times */
+    j->cap = most > 0 ? most : 1;
+    j->it = mem_alloc((size_t)j->cap * sizeof *j->it);
     if (!catalog_each(j->cat, j->prep_id, collect, j, e))
         return false;
     if (j->unjudged)
