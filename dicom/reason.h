@@ -86,7 +86,8 @@
     ROW(F, IO_LOST, "the prepared image was lost, and its file is no longer what it was")          \
     ROW(P, GREY_AS_COLOUR, "a grey image stored as colour with three equal channels")              \
     ROW(L, NO_SPLIT, "the label table names no split for this patient")                            \
-    ROW(L, LABEL_COARSE, "the time to the cancer is known too coarsely for the horizon")
+    ROW(L, LABEL_COARSE, "the time to the cancer is known too coarsely for the horizon")           \
+    ROW(M, FOR_PRESENTATION, "the image is not meant for processing, and such images are wanted")
 
 typedef enum reason {
     REASON_NONE = 0,

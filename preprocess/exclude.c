@@ -54,6 +54,10 @@ HEADER_HIT(FOR_PROCESSING)
 {
     return r->intent == INTENT_PROCESSING;
 }
+HEADER_HIT(FOR_PRESENTATION)
+{
+    return c->want_processing && r->intent != INTENT_PROCESSING;
+}
 HEADER_HIT(SC_CAPTURE)
 {
     return sop_is(r, "7") || sop_starts(r, "7.") || type_is(r, 2, "SECONDARY");

@@ -20,6 +20,8 @@ typedef enum exclude_action { EXCLUDE_DROP, EXCLUDE_FLAG, EXCLUDE_OFF } exclude_
     X(NOT_MG, NOT_MG, not_mg, HEADER, exclude, "Modality (0008,0060), SOP class")                  \
     X(FOR_PROCESSING, FOR_PROCESSING, for_processing, HEADER, exclude,                             \
       "PresentationIntentType (0008,0068)")                                                        \
+    X(FOR_PRESENTATION, FOR_PRESENTATION, for_presentation, HEADER, exclude,                       \
+      "PresentationIntentType while prepare.processing is not refuse")                             \
     X(SCO_PRIVATE, SCO_PRIVATE, sco_private, HEADER, exclude,                                      \
       "private group 7E01 of a secondary capture")                                                 \
     X(SC_CAPTURE, SC_CAPTURE, sc_capture, HEADER, exclude, "SOP class, ImageType value 2")         \
@@ -113,6 +115,7 @@ typedef enum exclude_row {
 typedef struct exclude_cfg { /* POD, bound from exclude_options */
     int action[EXCLUDE_ROWS];
     bool keep_low_energy, admit_dx_breast;
+    bool want_processing; /* of prepare.processing: images for processing and no others */
     double max_magnification;
     double blank_range, blank_share;
     double aborted_range, aborted_noise;

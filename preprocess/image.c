@@ -91,7 +91,13 @@ static void chain_invert(chain *s)
 {
     s->invert = !s->invert;
     s->facts->polarity_fixed = !s->facts->polarity_fixed;
-    thumb_invert(&s->thumb);
+    if (s->c->processing == PREPARE_PROCESSING_REFUSE) {
+        thumb_invert(&s->thumb);
+        return;
+    }
+    /* the recipe for processing turns round before it squares: no mirror image of the other */
+    window_build(s->c, &s->out->rec, s->p, s->hist, NULL, s->invert, s->a, s->lut);
+    chain_thumb(s);
 }
 
 /* Polarity, then the side of the chest wall, then the mask; each with one retry where the pixels
@@ -364,8 +370,9 @@ void chain_run(chain *s, void *reply)
     facts->mm_known = r->row_mm > 0 && r->col_mm > 0;
     s->hist = arena_alloc(s->a, WINDOW_WORDS * sizeof *s->hist);
     s->lut = arena_alloc(s->a, sizeof *s->lut);
-    /* these two windows follow from the values; for the others the counts only judge the image */
-    bool exact = c->voi == PREPARE_VOI_MINMAX || c->voi == PREPARE_VOI_PERCENTILE;
+    /* these windows follow from the values; for the others the counts only judge the image */
+    bool recipe = c->processing != PREPARE_PROCESSING_REFUSE;
+    bool exact = recipe || c->voi == PREPARE_VOI_MINMAX || c->voi == PREPARE_VOI_PERCENTILE;
     int step = exact || p->rows < IMAGE_THUMB ? 1 : p->rows / IMAGE_THUMB;
     window_histogram(p, step, s->hist);
     s->invert = window_inverse(r, &facts->polarity_conflict);
@@ -376,7 +383,7 @@ void chain_run(chain *s, void *reply)
     s->oh = s->orient.transpose ? p->cols : p->rows;
     chain_thumb(s);
     chain_find(s);
-    bool again = c->voi == PREPARE_VOI_PERCENTILE && facts->breast_found;
+    bool again = !recipe && c->voi == PREPARE_VOI_PERCENTILE && facts->breast_found;
     const uint32_t *words = again ? chain_breast_words(s) : NULL;
     if (again || facts->polarity_fixed)
         window_build(c, r, p, s->hist, words, s->invert, s->a, s->lut);

@@ -46,6 +46,9 @@ static const cfg_option options[] = {
      "black point in the breast when prepare.voi is percentile"},
     {"prepare.percentile_high", CFG_REAL, AT(percentile_high), "99.5", 0, 100, NULL, "percent",
      "white point in the breast when prepare.voi is percentile"},
+    {"prepare.processing", CFG_ENUM, AT(processing), "refuse", 0, 0, "refuse|deeplibra", "",
+     "images for processing: refuse, or deeplibra: prepare them and no others, by the recipe of "
+     "DeepLIBRA in place of prepare.voi; needs exclude.for_processing flag or off"},
     {"prepare.polarity", CFG_ENUM, AT(polarity), "fix", 0, 0, "fix|header", "",
      "fix: invert where the pixels prove the header wrong; header: believe it, flag the conflict"},
     {"prepare.crop", CFG_BOOL, AT(crop), "true", 0, 0, NULL, "", "crop to the breast"},
@@ -84,6 +87,26 @@ static bool size_parse(const char *s, int *h, int *w)
     return true;
 }
 
+/* Images for processing and for presentation live in different domains: never both in one store. */
+static bool check_processing(prepare_cfg *p, err *e)
+{
+    bool wanted = p->processing != PREPARE_PROCESSING_REFUSE;
+    bool dropped = p->exclude.action[EXCLUDE_FOR_PROCESSING] == EXCLUDE_DROP;
+    if (wanted && dropped)
+        return err_set(e, ERR_CONFIG,
+                       "prepare.processing asks for images that exclude.for_processing excludes; "
+                       "set it to flag or off");
+    if (!wanted && !dropped)
+        return err_set(e, ERR_CONFIG,
+                       "exclude.for_processing must be exclude while prepare.processing is refuse");
+    if (wanted && p->exclude.action[EXCLUDE_FOR_PRESENTATION] != EXCLUDE_DROP)
+        return err_set(e, ERR_CONFIG,
+                       "exclude.for_presentation must be exclude while prepare.processing asks for "
+                       "images for processing");
+    p->exclude.want_processing = wanted;
+    return true;
+}
+
 bool prepare_bind(const cfg *c, prepare_cfg *out, err *e)
 {
     bound b;
@@ -117,6 +140,8 @@ bool prepare_bind(const cfg *c, prepare_cfg *out, err *e)
                        "prepare.window_width %g is below 1, which prepare.window_function linear "
                        "does not know",
                        b.pod.window_width);
+    if (!check_processing(&b.pod, e))
+        return false;
     *out = b.pod;
     return true;
 }

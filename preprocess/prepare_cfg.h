@@ -16,6 +16,10 @@ typedef enum prepare_voi {
 } prepare_voi;
 typedef enum prepare_prefer { PREPARE_PREFER_LUT, PREPARE_PREFER_WINDOW } prepare_prefer;
 typedef enum prepare_polarity { PREPARE_POLARITY_FIX, PREPARE_POLARITY_HEADER } prepare_polarity;
+typedef enum prepare_processing {
+    PREPARE_PROCESSING_REFUSE,
+    PREPARE_PROCESSING_DEEPLIBRA
+} prepare_processing;
 typedef enum prepare_fit {
     PREPARE_FIT_SQUASH,
     PREPARE_FIT_LETTERBOX,
@@ -26,7 +30,7 @@ typedef enum prepare_fit {
 #define PREPARE_ITEM_MAX 17 /* bytes of a VOI item's name: what record and pixels keep of it */
 
 struct prepare_cfg {
-    int voi, voi_prefer, polarity, fit;
+    int voi, voi_prefer, polarity, fit, processing;
     char voi_item[PREPARE_ITEM_MAX]; /* name or number of the VOI item; "" = NORMAL, else the first
                                       */
     int window_function;             /* record_voi */

@@ -267,6 +267,33 @@ static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *
     return flags | IMAGE_VOI_FULL;
 }
 
+/* An image for processing: values from 1 on, their logarithm, turned round where low is bright, its
+ * square, stretched from the least to the greatest: m becomes 0..1. The recipe of DeepLIBRA,
+ * dicom.md 2 step 7. */
+static void processing_values(const uint8_t *pad, const uint32_t *hist, bool invert, double *m)
+{
+    double low = INFINITY, high = -INFINITY;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+        if (hist[raw] && !pad[raw]) {
+            low = m[raw] < low ? m[raw] : low;
+            high = m[raw] > high ? m[raw] : high;
+        }
+    if (low >= high) { /* nothing to stretch */
+        memset(m, 0, WINDOW_WORDS * sizeof *m);
+        return;
+    }
+    double shift = low < 1 ? 1 - low : 0;
+    double from = log(low + shift), to = log(high + shift);
+    /* turned round: the greatest minus each, so that the least is 0 */
+    double least = invert ? 0 : from * from;
+    double span = (invert ? (to - from) * (to - from) : to * to) - least;
+    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+        double x = m[raw] < low ? low : m[raw] > high ? high : m[raw];
+        double v = log(x + shift), u = invert ? to - v : v;
+        m[raw] = (u * u - least) / span;
+    }
+}
+
 void window_build(const prepare_cfg *c, const record *r, const pixels *p, const uint32_t *hist,
                   const uint32_t *breast, bool invert, arena *a, window_lut *out)
 {
@@ -277,7 +304,14 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
     mark_padding(r, p, out->pad);
     if (r->has_padding)
         out->flags |= IMAGE_PADDING;
-    switch (c->voi) {
+    bool recipe = c->processing == PREPARE_PROCESSING_DEEPLIBRA;
+    if (recipe) {
+        processing_values(out->pad, hist, invert, m);
+        out->flags |= IMAGE_PROCESSING;
+    }
+    switch (recipe ? -1 : c->voi) {
+    case -1:
+        break;
     case PREPARE_VOI_HEADER:
         out->flags |= voi_choose(c, r, p, m, &v);
         break;
@@ -298,9 +332,10 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
     }
     out->item = v.item - 1;
     for (int raw = 0; raw < WINDOW_WORDS; raw++) {
-        double y = voi_value(&v, m[raw]);
+        double y = recipe ? m[raw] : voi_value(&v, m[raw]);
+        bool turn = invert && !recipe; /* the recipe has done so */
         y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */
         int q = (int)floor(y * WINDOW_MAX + 0.5);
-        out->y[raw] = out->pad[raw] ? 0 : (uint16_t)(invert ? WINDOW_MAX - q : q);
+        out->y[raw] = out->pad[raw] ? 0 : (uint16_t)(turn ? WINDOW_MAX - q : q);
     }
 }

@@ -26,7 +26,8 @@ enum { /* proc_flags: what was done to an image; append only, stored in shards *
        IMAGE_CUT = 16384,
        IMAGE_VOI_OTHER_ITEM = 32768,   /* the item that prepare.voi_item names is not there */
        IMAGE_VOI_ODD_FUNCTION = 65536, /* an unknown VOILUTFunction, taken for LINEAR */
-       IMAGE_LUT_ODD = 131072          /* a table whose descriptor does not fit it was used */
+       IMAGE_LUT_ODD = 131072,         /* a table whose descriptor does not fit it was used */
+       IMAGE_PROCESSING = 262144       /* an image for processing, by prepare.processing */
 };
 
 /* One table from the raw decoded word to the display value, polarity included; padding gives 0. */

@@ -437,9 +437,10 @@ static bool check_file(char **field, arena *a, subject *s)
         step = "pixels_decode";
         why = pixels_decode(file.p, file.n, &s->r, false, a, &s->px);
     }
-    mem_free(file.p);
     snprintf(s->why, sizeof s->why, "%s: %s", step, reason_name(why));
-    return why == REASON_NONE && run_checks(s, field[4]);
+    bool good = why == REASON_NONE && run_checks(s, field[4]);
+    mem_free(file.p); /* samples may lie in it */
+    return good;
 }
 
 static void check_all(void)

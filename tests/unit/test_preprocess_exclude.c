@@ -161,6 +161,8 @@ static const change header[] = {
     {REASON_NOT_MG, true, m_none_other},
     {REASON_FOR_PROCESSING, true, m_proc},
     {REASON_FOR_PROCESSING, false, m_intent_unknown},
+    {REASON_FOR_PRESENTATION, false, m_proc},
+    {REASON_FOR_PRESENTATION, true, m_intent_unknown},
     {REASON_SC_CAPTURE, true, m_sc},
     {REASON_SC_CAPTURE, true, m_sc_multi},
     {REASON_SC_CAPTURE, false, m_sc_not},
@@ -250,6 +252,7 @@ static void test_header(void **state)
     for (size_t i = 0; i < COUNT_OF(header); i++) {
         r = good_record();
         header[i].make(&r);
+        c.want_processing = header[i].code == REASON_FOR_PRESENTATION;
         reason primary = judge(&c, &r, NULL, &set);
         if (!!reason_has(&set, header[i].code) != header[i].hits)
             fail_msg("row %zu: %s %s", i, reason_name(header[i].code),

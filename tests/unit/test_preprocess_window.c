@@ -392,6 +392,47 @@ static void test_padding_above_the_bits(void **state)
     assert_true(l.pad[0x8000] && !l.pad[0]);
 }
 
+/* DeepLIBRA's recipe on 10, 100 and 1000 with padding at 0: logarithms 1, 2 and 3 (of 10), squares
+ * 1, 4, 9; turned round 2, 1, 0 and 4, 1, 0. The square of the half is not the half of the square.
+ */
+static void test_images_for_processing(void **state)
+{
+    (void)state;
+    static window_lut l;
+    uint16_t stored[4] = {0, 10, 100, 1000};
+    pixels p = {.rows = 2, .cols = 2, .stored = stored, .bits_stored = 12, .high_bit = 11};
+    record r = facts();
+    const char *set[] = {"prepare.processing=deeplibra", "exclude.for_processing=off"};
+    r.has_padding = 1;
+    r.n_windows = 1; /* not looked at */
+    r.window_center[0] = 50;
+    r.window_width[0] = 10;
+    build_with(set, 2, &r, &p, &l);
+    assert_int_equal(l.y[10], 0);
+    assert_int_equal(l.y[100], 24576); /* 65535 * 3 / 8 = 24575.6 */
+    assert_int_equal(l.y[1000], 65535);
+    assert_int_equal(l.y[4095], 65535);
+    assert_int_equal(l.flags, IMAGE_PROCESSING | IMAGE_PADDING);
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME1");
+    build_with(set, 2, &r, &p, &l);
+    assert_int_equal(l.y[0], 0);
+    assert_int_equal(l.y[10], 65535);
+    assert_int_equal(l.y[100], 16384); /* 65535 / 4 = 16383.75 */
+    assert_int_equal(l.y[1000], 0);
+    /* the least value is 0: everything is shifted by 1, 9 -> 10, 99 -> 100 */
+    r.has_padding = 0;
+    stored[1] = 9;
+    stored[2] = stored[3] = 99;
+    snprintf(r.photometric, sizeof r.photometric, "MONOCHROME2");
+    build_with(set, 2, &r, &p, &l);
+    assert_int_equal(l.y[0], 0);
+    assert_int_equal(l.y[9], 16384); /* (1 / 2)^2 */
+    assert_int_equal(l.y[99], 65535);
+    memset(stored, 0, sizeof stored);
+    build_with(set, 2, &r, &p, &l);
+    assert_true(l.y[0] == 0 && l.y[4095] == 0);
+}
+
 static void refused(const char *const *set, int n, const char *why)
 {
     const cfg_group *groups[] = {&prepare_options, &exclude_options};
@@ -414,6 +455,29 @@ static void test_refused_configurations(void **state)
             "prepare.window_width 0.5 is below 1, which prepare.window_function linear does not "
             "know");
     config((const char *[]){"prepare.window_width=0.5", "prepare.window_function=sigmoid"}, 2);
+    /* the two domains are never mixed */
+    refused((const char *[]){"prepare.processing=deeplibra"}, 1,
+            "prepare.processing asks for images that exclude.for_processing excludes; set it to "
+            "flag or off");
+    refused((const char *[]){"exclude.for_processing=flag"}, 1,
+            "exclude.for_processing must be exclude while prepare.processing is refuse");
+    refused((const char *[]){"prepare.processing=deeplibra", "exclude.for_processing=flag",
+                             "exclude.for_presentation=flag"},
+            3,
+            "exclude.for_presentation must be exclude while prepare.processing asks for images for "
+            "processing");
+    prepare_cfg c =
+        config((const char *[]){"prepare.processing=deeplibra", "exclude.for_processing=flag"}, 2);
+    for (record_intent i = INTENT_UNKNOWN; i <= INTENT_PROCESSING; i++) {
+        record r = facts();
+        reason_set set = {{0}};
+        reason primary = REASON_NONE;
+        snprintf(r.modality, sizeof r.modality, "MG");
+        r.intent = i;
+        exclude_judge(&c.exclude, EXCLUDE_HEADER, &r, NULL, &set, &primary);
+        assert_int_equal(reason_has(&set, REASON_FOR_PRESENTATION), i != INTENT_PROCESSING);
+        assert_int_equal(primary == REASON_FOR_PRESENTATION, i != INTENT_PROCESSING);
+    }
 }
 
 static int setup(void **state)
@@ -443,6 +507,7 @@ int main(void)
         cmocka_unit_test(test_odd_function),
         cmocka_unit_test(test_measured_without_padding),
         cmocka_unit_test(test_padding_above_the_bits),
+        cmocka_unit_test(test_images_for_processing),
         cmocka_unit_test(test_refused_configurations),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
