@@ -427,16 +427,16 @@ static const char embed_files[] =
     "1,11,/mnt/a/11_lcc.dcm,2015-01-01 00:00:00,,,2D,L,CC,1,0,(),1\n"
     "2,20,/mnt/a/20_lcc.dcm,2013-01-01 00:00:00,,,cview,L,CC,,0,(),1\n"
     "2,20,/mnt/a/20_rcc.dcm,2013-01-01 00:00:00,,,ROI_SS,R,ML,,0,(),1\n"
-    "3,30,/mnt/a/30_lcc.dcm,2013-01-01 00:00:00,,,3D,L,CC,,0,(),1\n";
+    "3,30,/mnt/a/30_rcc.dcm,2013-01-01 00:00:00,,,3D,R,CC,,0,(),1\n";
 static const char embed_findings[] =
     "empi_anon,acc_anon,study_date_anon,desc,tissueden,asses,numfind,side,total_l_find,total_r_"
     "find,"
     "massshape,massmargin,massdens,calcfind,calcdistri,bside,procdate_anon,type,path1,path10,"
     "path_severity,RACE_DESC,ETHNIC_GROUP_DESC,implanfind,vtype,technique\n"
     "1,10,2013-01-01,,2,N,1,,0,0,,,,,,,,,,,,,,,,\n"
-    "1,11,2015-01-01,,3,M,1,L,0,0,,,,,,L,2015-02-01,,,,4,,,,,\n"
+    "1,11,2015-01-01,,3,M,1,L,0,0,,,,,,L,2014-12-30,,,,4,,,,,\n"
     "1,11,2015-01-01,,3,M,2,L,0,0,,,,,,L,2015-01-20,,,,0,,,,,\n"
-    "1,11,2015-01-01,,3,N,3,R,0,0,,,,,,,,,,,,,,,,\n"
+    "1,11,2015-01-01,,3,N,3,R,0,0,,,,,,R,2015-01-05,,,,3,,,,,\n"
     "2,20,2013-01-01,,1,N,1,L,0,0,,,,,,,,,,,,,,,,\n"
     "3,30,2013-01-01,,5,N,1,B,0,0,,,,,,,,,,,,,,1,,\n"
     "4,40,2013-01-01,,1,N,1,B,0,0,,,,,,,,,,,,,,,,\n";
@@ -462,7 +462,7 @@ static void test_embed(void **state)
     assert_false(reason_has(&early->flags, REASON_SPOT_COMPRESSION));
     label *two = accession(&w, "a/20_lcc.dcm", "20", 'L');
     label *ml = accession(&w, "a/20_rcc.dcm", "20", 'R');
-    label *man = accession(&w, "a/30_lcc.dcm", "30", 'L');
+    label *man = accession(&w, "a/30_rcc.dcm", "30", 'R');
     assert_true(reason_has(&two->flags, REASON_SYN_2D) && two->diagnosis == INT32_MIN);
     assert_true(reason_has(&ml->flags, REASON_SC_CAPTURE));
     assert_true(reason_has(&ml->flags, REASON_VIEW_NONSTANDARD));
@@ -507,18 +507,19 @@ static void test_findings_by_side(void **state)
 
 /* ---- the others ------------------------------------------------------------------------------ */
 
+static const char rsna[] =
+    "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,"
+    "density,machine_id,difficult_negative_case\n"
+    "2,10006,462822612,L,CC,61.0,0,0,0,,0,,29,False\n"
+    "2,10006,1459541791,L,MLO,61.0,0,0,0,,0,,29,False\n"
+    "2,10006,1864590858,R,MLO,61.0,1,1,1,,0,,29,False\n"
+    "1,10007,1864590858,R,AT,,0,0,0,1,1,B,29,False\n"
+    "1,10007,5,L,CC,,0,0,0,1,0,B,29,False\n";
+
 static void test_rsna(void **state)
 {
-    static const char csv[] =
-        "site_id,patient_id,image_id,laterality,view,age,cancer,biopsy,invasive,BIRADS,implant,"
-        "density,machine_id,difficult_negative_case\n"
-        "2,10006,462822612,L,CC,61.0,0,0,0,,0,,29,False\n"
-        "2,10006,1459541791,L,MLO,61.0,0,0,0,,0,,29,False\n"
-        "2,10006,1864590858,R,MLO,61.0,1,1,1,,0,,29,False\n"
-        "1,10007,1864590858,R,AT,,0,0,0,1,1,B,29,False\n"
-        "1,10007,5,L,CC,,0,0,0,1,0,B,29,False\n";
     world w;
-    tables(&w, "rsna", "labels.strict=true", csv, NULL);
+    tables(&w, "rsna", "labels.strict=true", rsna, NULL);
     label *l = image(&w, "train_images/10006/462822612.dcm", "x", 'L');
     label *r = image(&w, "train_images/10006/1864590858.dcm", "x", 'R');
     label *at = image(&w, "10007/1864590858.dcm", "y", 'R');
@@ -532,12 +533,41 @@ static void test_rsna(void **state)
     assert_string_equal(labels_word(w.l, cc->site), "1");
     assert_int_equal(labels_scope_of(w.l), LABELS_OF_EXAM);
     world_free(&w);
-    tables(&w, "rsna", "labels.level=breast", csv, NULL);
+    tables(&w, "rsna", "labels.level=breast", rsna, NULL);
     assert_int_equal(image(&w, "train_images/10006/462822612.dcm", "x", 'L')->cls, 0);
     assert_int_equal(image(&w, "train_images/10006/1864590858.dcm", "x", 'R')->cls, 1);
     assert_true(labels_knows_breast(w.l));
     assert_int_equal(labels_scope_of(w.l), LABELS_OF_BREAST);
     world_free(&w);
+}
+
+static const shot rsna_shots[] = {
+    {.patient = "10006", .study = "a", .sop = "L", .path = "x/10006/462822612.dcm"},
+    {.patient = "10006",
+     .study = "a",
+     .sop = "R",
+     .side = 'R',
+     .view = "MLO",
+     .path = "x/10006/1864590858.dcm"},
+    {.patient = "10007", .study = "b", .sop = "I", .path = "x/10007/5.dcm"},
+};
+
+/* Flags of the table act as the exclude.* keys say; a class of the breast stays on its side. */
+static void test_rsna_cohort(void **state)
+{
+    fates f;
+    split_it(&f, rsna_shots, COUNT_OF(rsna_shots), "rsna", rsna, NULL);
+    assert_string_equal(fate(&f, "L"), "in 1");
+    assert_string_equal(fate(&f, "R"), "in 1");
+    assert_string_equal(fate(&f, "I"), "IMPLANT");
+    fates_free(&f);
+    split_it(&f, rsna_shots, COUNT_OF(rsna_shots), "rsna", rsna, "exclude.implant=flag");
+    assert_string_equal(fate(&f, "I"), "in 0");
+    fates_free(&f);
+    split_it(&f, rsna_shots, COUNT_OF(rsna_shots), "rsna", rsna, "labels.level=breast");
+    assert_string_equal(fate(&f, "L"), "in 0");
+    assert_string_equal(fate(&f, "R"), "in 1");
+    fates_free(&f);
 }
 
 static void test_vindr(void **state)
@@ -930,13 +960,13 @@ int main(void)
         cmocka_unit_test(test_csaw_cc),        cmocka_unit_test(test_csaw_cc_cohort),
         cmocka_unit_test(test_unmatched_list), cmocka_unit_test(test_hint),
         cmocka_unit_test(test_embed),          cmocka_unit_test(test_findings_by_side),
-        cmocka_unit_test(test_rsna),           cmocka_unit_test(test_vindr),
-        cmocka_unit_test(test_mirai),          cmocka_unit_test(test_csaw_tables),
-        cmocka_unit_test(test_cbis),           cmocka_unit_test(test_dates),
-        cmocka_unit_test(test_coarse_dates),   cmocka_unit_test(test_cells),
-        cmocka_unit_test(test_paths),          cmocka_unit_test(test_real_mirai),
-        cmocka_unit_test(test_real_inbreast),  cmocka_unit_test(test_real_cmmd),
-        cmocka_unit_test(test_real_bmcd),
+        cmocka_unit_test(test_rsna),           cmocka_unit_test(test_rsna_cohort),
+        cmocka_unit_test(test_vindr),          cmocka_unit_test(test_mirai),
+        cmocka_unit_test(test_csaw_tables),    cmocka_unit_test(test_cbis),
+        cmocka_unit_test(test_dates),          cmocka_unit_test(test_coarse_dates),
+        cmocka_unit_test(test_cells),          cmocka_unit_test(test_paths),
+        cmocka_unit_test(test_real_mirai),     cmocka_unit_test(test_real_inbreast),
+        cmocka_unit_test(test_real_cmmd),      cmocka_unit_test(test_real_bmcd),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
