@@ -396,7 +396,7 @@ static void test_unmatched_list(void **state)
 
 static void test_hint(void **state)
 {
-    static const char csv[] = "patient_id,diagnosis_date,last_negative_date\n12,,\n7 7,,\nAb,,\n";
+    static const char csv[] = "patient_id,diagnosis_date,last_negative_date\n12,,\n7 7,,\nAb,,\n205,,\n";
     world w;
     tables(&w, "generic", NULL, csv, NULL);
     assert_null(image(&w, "x", "0012", 'L'));
@@ -408,6 +408,7 @@ static void test_hint(void **state)
     tables(&w, "generic", "labels.normalise=zeros", csv, NULL);
     assert_non_null(image(&w, "x", "0012", 'L'));
     assert_null(image(&w, "x", "77", 'L'));
+    assert_null(image(&w, "x", "25", 'L')); /* zeros inside count */
     assert_string_equal(matches(&w).how, "spaces");
     world_free(&w);
     tables(&w, "generic", "labels.normalise=all", csv, NULL);
