@@ -157,10 +157,11 @@ static mapping *mapping_of_keys(const labels_cfg *c, mapping_field key, err *e)
 static bool no_columns(const labels_cfg *c, err *e)
 {
     for (size_t i = 0; i < COUNT_OF(table); i++) {
-        const char *v = *(const char *const *)((const char *)c + table[i].offset);
         size_t at = table[i].offset;
-        if (table[i].type != CFG_TEXT || at == offsetof(labels_cfg, mapping) ||
-            !strcmp(v, table[i].def) || (at == offsetof(labels_cfg, id) && !strncmp(v, "map:", 4)))
+        if (table[i].type != CFG_TEXT || at == offsetof(labels_cfg, mapping))
+            continue;
+        const char *v = *(const char *const *)((const char *)c + at);
+        if (!strcmp(v, table[i].def) || (at == offsetof(labels_cfg, id) && !strncmp(v, "map:", 4)))
             continue;
         return err_set(e, ERR_CONFIG,
                        "%s does nothing beside labels.mapping; name the column there",
