@@ -174,6 +174,7 @@ struct Asked {
     const DcmItem *item = nullptr;
     std::vector<uint32_t> tags;
     std::vector<DcmElement *> elements;
+    bool in_order = false; // files exist whose elements are not in the order of their tags
 
     void forget()
     {
@@ -188,21 +189,24 @@ struct Asked {
             tags.push_back(tag_number(o->getGTag(), o->getETag()));
             elements.push_back(OFstatic_cast(DcmElement *, o));
         }
+        in_order = std::is_sorted(tags.begin(), tags.end());
         item = i;
     }
 };
 thread_local Asked asked;
 
-// The first element with this tag; files exist whose elements are not in the order of their tags.
+// The first element with this tag.
 DcmElement *find(const dcm_item *item, uint16_t group, uint16_t element)
 {
     if (!item)
         return nullptr;
     if (as_item(item) != asked.item)
         asked.learn(as_item(item));
-    const auto at = std::find(asked.tags.begin(), asked.tags.end(), tag_number(group, element));
-    return at == asked.tags.end() ? nullptr
-                                  : asked.elements[static_cast<size_t>(at - asked.tags.begin())];
+    const uint32_t wanted = tag_number(group, element);
+    const auto begin = asked.tags.begin(), end = asked.tags.end();
+    const auto at =
+        asked.in_order ? std::lower_bound(begin, end, wanted) : std::find(begin, end, wanted);
+    return at == end || *at != wanted ? nullptr : asked.elements[static_cast<size_t>(at - begin)];
 }
 
 DcmSequenceOfItems *find_sequence(const dcm_item *item, uint16_t group, uint16_t element)
