@@ -117,14 +117,24 @@ static void read_windows(const header *h, record *r, quirk_file *q)
     }
 }
 
+/* Items of the sequence in the first place that has any. */
+static int items_of(const header *h, tag_id id)
+{
+    const tag *t = tag_of(id);
+    const dcm_item *place[HEADER_PLACES];
+    int n = header_places(h, id, place), items = 0;
+    for (int i = 0; i < n && items == 0; i++)
+        items = dcm_items(place[i], t->group, t->element);
+    return items;
+}
+
 static void read_display(const header *h, record *r, quirk_file *q)
 {
-    const tag *lut = tag_of(TAG_ModalityLUTSequence), *voi = tag_of(TAG_VOILUTSequence);
     r->pls = header_is(h, TAG_PresentationLUTShape, "INVERSE")    ? PLS_INVERSE
              : header_is(h, TAG_PresentationLUTShape, "IDENTITY") ? PLS_IDENTITY
                                                                   : PLS_ABSENT;
-    r->has_modality_lut = h->root && dcm_items(h->root, lut->group, lut->element) > 0;
-    r->n_voi_luts = h->root ? dcm_items(h->root, voi->group, voi->element) : 0;
+    r->has_modality_lut = items_of(h, TAG_ModalityLUTSequence) > 0;
+    r->n_voi_luts = items_of(h, TAG_VOILUTSequence);
     read_rescale(h, r);
     read_windows(h, r, q);
 }

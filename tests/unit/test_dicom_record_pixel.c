@@ -113,6 +113,15 @@ static void windows(void **state)
     assert_int_equal(r.n_windows, 1);
     assert_float_equal(r.window_center[0], 512, 0);
     assert_int_equal(r.voi, VOI_LINEAR); /* the other place's function is not this window's */
+    bytes lut = {0};
+    b = begin(TS_EXPLICIT);
+    str(&lut, 0x0028, 0x3003, "LO", "NORMAL");
+    seq1(&inner, 0x0028, 0x3010, &lut, 1);
+    in_group(&b, 1, 0x0028, 0x9132, &inner);
+    free(lut.p);
+    read_case(&b);
+    assert_int_equal(r.n_voi_luts, 1);
+    assert_int_equal(r.has_modality_lut, 0);
     const char *functions[] = {"", "LINEAR", "LINEAR_EXACT", "SIGMOID", "QUADRATIC"};
     const record_voi want[] = {VOI_LINEAR, VOI_LINEAR, VOI_LINEAR_EXACT, VOI_SIGMOID, VOI_LINEAR};
     for (size_t i = 0; i < COUNT_OF(functions); i++) {
