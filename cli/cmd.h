@@ -83,6 +83,6 @@ MUST_CHECK bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err
 cfg *args_schema(void);
 
 extern const cmd cmd_scan, cmd_prepare, cmd_split, cmd_train, cmd_predict, cmd_report, cmd_run,
-    cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_export, cmd_deid_check,
+    cmd_show, cmd_flops, cmd_weights, cmd_bench, cmd_verify, cmd_repair, cmd_export, cmd_deid_check,
     cmd_demo_archive;
 #endif

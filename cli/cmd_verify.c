@@ -5,142 +5,138 @@
 #include "core/mem.h"
 #include "dicom/catalog.h"
 #include "preprocess/cohort.h"
-#include "preprocess/prepare.h"
-#include "preprocess/shard.h"
+#include "preprocess/store_check.h"
 #include "train/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One line per finding: the file, then why. */
+static void print_finding(const cmd_args *a, const char *name, const char *fault, const char *why)
+{
+    cmd_result(a,
+               json_pack("{s:o, s:s, s:o}", "file", json_words(name), "fault", fault, "why",
+                         json_words(why)),
+               "%s: %s\n", name, why);
+}
+
+static bool found(const char *what, int n, err *e)
+{
+    return n == 0 || err_set(e, ERR_MISMATCH, "%s: %d finding%s", what, n, n == 1 ? "" : "s");
+}
+
+/* NULL: as recorded. */
+static const char *cohort_fault(const cohort *c, const cohort_shard *s, char why[160])
+{
+    char *path = fs_join(c->dir, s->file), sum[65] = "";
+    struct stat st;
+    err e = {0};
+    const char *fault = "damaged";
+    if (stat(path, &st) != 0) {
+        snprintf(why, 160, "missing");
+        fault = "missing";
+    } else if (!fs_sha256_file(path, sum, &e)) {
+        snprintf(why, 160, "damaged: it cannot be read");
+    } else if (strcmp(sum, s->sha256) == 0) {
+        fault = NULL;
+    } else if (st.st_size < s->bytes) {
+        snprintf(why, 160, "truncated: %lld of %lld bytes", (long long)st.st_size,
+                 (long long)s->bytes);
+        fault = "truncated";
+    } else {
+        snprintf(why, 160, "damaged: its bytes are not those of the split (SHA-256)");
+    }
+    for (int i = 0; fault && sum[0] && i < c->n_shards; i++)
+        if (strcmp(sum, c->shard[i].sha256) == 0) {
+            snprintf(why, 160, "swapped: it holds the bytes of %.100s", c->shard[i].file);
+            fault = "swapped";
+        }
+    mem_free(path);
+    return fault;
+}
 
 static bool verify_cohort(const cmd_args *a, const char *path, err *e)
 {
     cohort c;
+    char why[160];
+    int n = 0;
     if (!cohort_read(&c, path, e))
         return false;
-    bool ok = cohort_check(&c, true, e);
-    if (ok)
+    for (int i = 0; i < c.n_shards; i++) {
+        const char *fault = cohort_fault(&c, &c.shard[i], why);
+        if (fault)
+            print_finding(a, c.shard[i].file, fault, why);
+        n += fault != NULL;
+    }
+    if (!n)
         cmd_result(a,
                    json_pack("{s:s, s:I, s:i}", "verified", "cohort", "images", (json_int_t)c.n,
                              "shards", c.n_shards),
                    "%s: %" PRId64 " images in %d shards, all present, all hashes agree\n",
                    fs_base(path), c.n, c.n_shards);
     cohort_release(&c);
-    return ok;
+    return found(fs_base(path), n, e);
 }
 
-typedef struct store_check {
-    const cmd_args *a;
-    const char *store;
-    catalog *c;
-    char id[17];
-    int preparations;
-    int h, w, open;
-    shard *s;
-    void *chunk;
-    size_t cap;
-    uint16_t *image;
-    int64_t rows, kept;
-} store_check;
-
-/* A kept image must lie where the catalogue says, and inflate. */
-static bool check_row(void *ctx, const catalog_row *r, err *e)
+static void print_store(const cmd_args *a, catalog *c, const store_check *k)
 {
-    store_check *k = ctx;
-    shard_meta m;
-    size_t len;
-    k->rows++;
-    if (!r->prepared || r->primary != REASON_NONE)
-        return true;
-    if (r->shard != k->open) {
-        char *path = prepare_shard_path(k->store, k->id, k->h, k->w, r->shard);
-        shard_close(k->s);
-        k->s = shard_open(path, e);
-        k->open = r->shard;
-        mem_free(path);
+    for (int i = 0; i < k->n; i++)
+        print_finding(a, k->finding[i].name, store_check_fault_name(k->finding[i].fault),
+                      k->finding[i].why);
+    for (int i = 0; i < k->n_sizes; i++) {
+        const store_check_size *z = &k->size[i];
+        cmd_result(a,
+                   json_pack("{s:s, s:s, s:i, s:i, s:I, s:I, s:I}", "verified", "store",
+                             "prepare_id", z->id, "h", z->h, "w", z->w, "files",
+                             (json_int_t)catalog_count(c), "images", (json_int_t)z->images,
+                             "shards", (json_int_t)z->shards),
+                   "prepare id %s, %dx%d: %" PRId64 " images in %" PRId64
+                   " shards where the catalogue says%s\n",
+                   z->id, z->h, z->w, z->images, z->shards, k->n ? "" : ", all readable");
     }
-    if (!k->s || r->shard_row >= shard_n(k->s) || !shard_read_meta(k->s, r->shard_row, &m, e))
-        return err_set(e, ERR_MISMATCH, "shard %d is missing or has no row %d", r->shard,
-                       r->shard_row);
-    if (strcmp(m.image, r->image) || strcmp(m.pixel_hash, r->pixel_hash))
-        return err_set(e, ERR_MISMATCH, "shard %d row %d holds another image", r->shard,
-                       r->shard_row);
-    if (!shard_read_chunk(k->s, r->shard_row, &k->chunk, &k->cap, &len, e) ||
-        !shard_inflate(k->chunk, len, k->h, k->w, k->image, e))
-        return err_set(e, ERR_MISMATCH, "shard %d row %d is damaged", r->shard, r->shard_row);
-    if (!shard_check_mask(k->s, r->shard_row, e))
-        return err_wrap(e, "shard %d row %d", r->shard, r->shard_row);
-    k->kept++;
-    return true;
-}
-
-/* One canvas size of one preparation. */
-static bool verify_size(store_check *k, int h, int w, err *e)
-{
-    k->h = h;
-    k->w = w;
-    k->open = -1;
-    k->rows = k->kept = 0;
-    k->image = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
-    bool ok = catalog_each(k->c, k->id, check_row, k, e);
-    mem_free(k->image);
-    shard_close(k->s);
-    k->s = NULL;
-    if (ok)
-        cmd_result(k->a,
-                   json_pack("{s:s, s:s, s:i, s:i, s:I, s:I}", "verified", "store", "prepare_id",
-                             k->id, "h", h, "w", w, "files", (json_int_t)k->rows, "images",
-                             (json_int_t)k->kept),
-                   "prepare id %s, %dx%d: %" PRId64 " files, %" PRId64 " images where the "
-                   "catalogue says, all readable\n",
-                   k->id, h, w, k->rows, k->kept);
-    return ok;
-}
-
-/* The folder of a preparation carries its own config: prep/<id>/prepare.yaml. */
-static bool verify_preparation(void *ctx, const fs_entry *f, err *e)
-{
-    store_check *k = ctx;
-    char *yaml = NULL, id[17];
-    size_t len;
-    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
-    if (strcmp(fs_base(f->path), "prepare.yaml") || f->bad)
-        return true;
-    cfg *own = args_schema();
-    bool ok = fs_read(f->path, 1 << 20, &yaml, &len, e) &&
-              cfg_load_text(own, yaml, len, f->relative, e) && prepare_sizes(own, &n, h, w, e);
-    if (ok)
-        prepare_id(own, id);
-    if (ok && (strncmp(f->relative, id, 16) || f->relative[16] != '/'))
-        ok = err_set(e, ERR_MISMATCH, "prep/%s is not the config of its folder", f->relative);
-    if (ok) {
-        text_copy(k->id, sizeof k->id, id);
-        k->preparations++;
-    }
-    for (int s = 0; ok && s < n; s++)
-        ok = verify_size(k, h[s], w[s], e);
-    mem_free(yaml);
-    cfg_free(own);
-    return ok;
-}
-
-/* Every preparation that the store holds. */
-static bool verify_store(const cmd_args *a, const char *store, err *e)
-{
-    store_check k = {.a = a, .store = store, .c = catalog_open(store, false, e)};
-    if (!k.c)
-        return false;
-    char *prep = fs_join(store, "prep");
-    bool ok = !fs_exists(prep) || fs_walk(prep, verify_preparation, &k, e);
-    if (ok && !k.preparations)
+    if (!k->n_sizes)
         cmd_result(a,
                    json_pack("{s:s, s:I, s:i}", "verified", "store", "files",
-                             (json_int_t)catalog_count(k.c), "preparations", 0),
+                             (json_int_t)catalog_count(c), "preparations", 0),
                    "%" PRId64 " files in the catalogue, nothing prepared yet: no image to verify\n",
-                   catalog_count(k.c));
-    mem_free(k.chunk);
-    mem_free(prep);
-    catalog_close(k.c);
+                   catalog_count(c));
+}
+
+/* A store from before shards were recorded: what was found sound is written down now. */
+static bool record_hashes(const cmd_args *a, const char *store, store_check *k, err *e)
+{
+    if (!k->n_unrecorded)
+        return true;
+    catalog *c = catalog_open(store, true, e);
+    bool ok = c && store_check_record(k, c, e);
+    catalog_close(c);
+    if (ok)
+        cmd_result(a, json_pack("{s:i}", "recorded", k->n_unrecorded),
+                   "notice: the catalogue held no hash of %d sound shard%s; recorded now\n",
+                   k->n_unrecorded, k->n_unrecorded == 1 ? "" : "s");
+    return ok;
+}
+
+/* Under the lock of the store: shards that a run has just written look like orphans. A store that
+ * may only be read has no such run. */
+static bool verify_store(const cmd_args *a, const char *store, err *e)
+{
+    bool writable = access(store, W_OK) == 0;
+    fs_lock *lock = writable ? fs_lock_take(store, e) : NULL;
+    if (writable && !lock)
+        return false;
+    store_check k = {0};
+    catalog *c = catalog_open(store, false, e);
+    bool ok = c && store_check_run(&k, c, store, NULL, e);
+    if (ok)
+        print_store(a, c, &k);
+    catalog_close(c);
+    ok = ok && (!writable || record_hashes(a, store, &k, e)) && found("store", k.n, e);
+    store_check_release(&k);
+    fs_lock_release(lock);
     return ok;
 }
 
@@ -184,9 +180,11 @@ const cmd cmd_verify = {
     .verb = "verify",
     .usage = "verify STORE|COHORT.h5|RUN",
     .summary = "compare what is on disk with what the books say",
-    .help = "A store: every kept image of every preparation lies where the catalogue says and can "
-            "be read. A\ncohort: every shard is there with its SHA-256. A run: the weights have "
-            "the hash that was saved.\nExit 6 on a difference.",
+    .help =
+        "A store: every shard has the SHA-256 that was recorded with it, every kept image lies "
+        "where the\ncatalogue says, and nothing else lies there. A cohort: every shard is there "
+        "with its SHA-256. A run:\nthe weights have the hash that was saved. One line per "
+        "finding; exit 6. mammovit repair mends a store.",
     .fn = verify,
     .min_words = 1,
     .max_words = 1,

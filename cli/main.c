@@ -18,9 +18,9 @@
 
 /* In the order of the corridor. */
 static const cmd *const verbs[] = {
-    &cmd_run,     &cmd_scan,   &cmd_prepare, &cmd_split,      &cmd_train,
-    &cmd_predict, &cmd_report, &cmd_verify,  &cmd_deid_check, &cmd_export,
-    &cmd_show,    &cmd_flops,  &cmd_weights, &cmd_bench,      &cmd_demo_archive,
+    &cmd_run,    &cmd_scan,    &cmd_prepare, &cmd_split,        &cmd_train,  &cmd_predict,
+    &cmd_report, &cmd_verify,  &cmd_repair,  &cmd_deid_check,   &cmd_export, &cmd_show,
+    &cmd_flops,  &cmd_weights, &cmd_bench,   &cmd_demo_archive,
 };
 
 static void print_help(void)

@@ -100,6 +100,8 @@ typedef struct catalog_shard {
 /* Insert or replace, inside the caller's transaction. */
 MUST_CHECK bool catalog_put_shard(catalog *c, const char *config_id, const catalog_shard *s,
                                   err *e);
+MUST_CHECK bool catalog_drop_shard(catalog *c, const char *config_id, const catalog_shard *s,
+                                   err *e);
 /* Those recorded for a config, by number, height, width; none in a catalogue of before. *out is
  * owned by the caller (mem_free). */
 MUST_CHECK bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int *n,
@@ -107,6 +109,8 @@ MUST_CHECK bool catalog_shards(catalog *c, const char *config_id, catalog_shard 
 /* Numbers of all shards that an outcome of the config names or that are recorded, ascending; *out
  * is owned by the caller (mem_free). */
 MUST_CHECK bool catalog_shard_numbers(catalog *c, const char *config_id, int **out, int *n, err *e);
+/* The config after `after` ("" = the first) that has outcomes; "" in `next` = there is none. */
+MUST_CHECK bool catalog_next_config(catalog *c, const char *after, text *next, err *e);
 /* The rows of one shard by place, gone files included. */
 typedef struct catalog_place {
     int64_t id;

@@ -40,6 +40,20 @@ bool catalog_put_shard(catalog *c, const char *config_id, const catalog_shard *s
     return db_step(q, e) >= 0;
 }
 
+bool catalog_drop_shard(catalog *c, const char *config_id, const catalog_shard *k, err *e)
+{
+    db_stmt *s = db_prepare(
+        catalog_db(c),
+        "DELETE FROM shard WHERE config_id = ?1 AND number = ?2 AND h = ?3 AND w = ?4", e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, config_id);
+    db_bind_i64(s, 2, k->number);
+    db_bind_i64(s, 3, k->h);
+    db_bind_i64(s, 4, k->w);
+    return db_step(s, e) >= 0;
+}
+
 /* A catalogue that no newer program has written to lacks the table. */
 static bool has_shards(catalog *c, bool *has, err *e)
 {
@@ -138,4 +152,18 @@ bool catalog_shard_rows(catalog *c, const char *config_id, int number, catalog_p
         text_copy(k->file_hash, sizeof k->file_hash, db_text(s, 4));
     }
     return got == 0;
+}
+
+bool catalog_next_config(catalog *c, const char *after, text *next, err *e)
+{
+    text_clear(next);
+    db_stmt *s =
+        db_prepare(catalog_db(c), "SELECT min(config_id) FROM prepared WHERE config_id > ?1", e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, after);
+    int got = db_step(s, e);
+    if (got == 1)
+        text_add(next, db_text(s, 0));
+    return got >= 0 && db_step(s, e) >= 0;
 }

@@ -3,8 +3,8 @@
 # shellcheck source-path=SCRIPTDIR
 . "$(dirname "$0")/lib.sh"
 
-verbs="run scan prepare split train predict report verify deid-check export show flops weights bench demo-archive"
-absent="sweep repair doctor"
+verbs="run scan prepare split train predict report verify repair deid-check export show flops weights bench demo-archive"
+absent="sweep doctor"
 
 expect version 0 "mammovit $(cat "$top/VERSION")" --version
 expect no_words 2 "usage: mammovit VERB"
