@@ -1,12 +1,15 @@
 /* prepare: catalogue -> HDF5 shards of training-ready images; its parts, their merge, its plan. */
 #include "cli/cmd.h"
 
+#include "core/log.h"
 #include "core/text.h"
 #include "preprocess/audit.h"
-#include "preprocess/prepare.h"
+#include "preprocess/prepare_plan.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+
+#define MIB (1024.0 * 1024.0)
 
 static void print_part(const cmd_args *a, const prepare_opts *o, const prepare_result *r)
 {
@@ -62,6 +65,63 @@ static bool audit_images(const cmd_args *a, int *out, err *e)
     return true;
 }
 
+static void print_group(void *ctx, const catalog_group *g)
+{
+    cmd_result(ctx,
+               json_pack("{s:o, s:I, s:I, s:I, s:I}", "transfer_syntax",
+                         json_words(g->transfer_syntax), "rows", (json_int_t)g->rows, "cols",
+                         (json_int_t)g->cols, "images", (json_int_t)g->n, "bytes",
+                         (json_int_t)g->bytes),
+               "%9" PRId64 " images of %" PRId64 "x%" PRId64 ", transfer syntax %s, %.1f MiB\n",
+               g->n, g->rows, g->cols, g->transfer_syntax, (double)g->bytes / MIB);
+}
+
+static json_t *plan_json(const prepare_plan *p)
+{
+    json_t *sizes = json_array();
+    for (int i = 0; i < p->n_sizes; i++)
+        json_array_append_new(
+            sizes, json_pack("{s:i, s:i, s:f, s:s, s:f}", "h", p->h[i], "w", p->w[i], "image_bytes",
+                             p->image_bytes[i], "from", p->bytes_from[i], "bytes",
+                             p->image_bytes[i] * p->kept_share * (double)p->todo));
+    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:f, s:s, s:o, s:f, s:f, s:i, s:o, s:o, s:o, s:i}",
+                     "prepare_id", p->config_id, "files", (json_int_t)p->files, "judged",
+                     (json_int_t)p->judged, "unreadable", (json_int_t)p->unreadable, "todo",
+                     (json_int_t)p->todo, "kept_share", p->kept_share, "kept_from", p->kept_from,
+                     "sizes", sizes, "bytes", p->bytes, "free_bytes", p->free_bytes, "sample",
+                     p->sample, "image_seconds", json_num(p->image_seconds), "cpu_hours",
+                     json_num(p->cpu_hours), "hours", json_num(p->hours), "threads", p->threads);
+}
+
+static bool plan(cmd_args *a, const prepare_opts *o, err *e)
+{
+    prepare_plan p;
+    text t;
+    if (!prepare_plan_make(&p, o, print_group, a, e))
+        return false;
+    text_init(&t);
+    text_addf(&t,
+              "%" PRId64 " files: %" PRId64 " judged before, %" PRId64
+              " without a readable image, %" PRId64 " images to decode; nothing was stored\n",
+              p.files, p.judged, p.unreadable, p.todo);
+    text_addf(&t, "expected to be kept: %.0f %% (%s)\n", 100 * p.kept_share, p.kept_from);
+    for (int i = 0; i < p.n_sizes; i++)
+        text_addf(&t, "%dx%d: %.1f MiB of shards, %.0f bytes per image (%s)\n", p.h[i], p.w[i],
+                  p.image_bytes[i] * p.kept_share * (double)p.todo / MIB, p.image_bytes[i],
+                  p.bytes_from[i]);
+    if (p.sample)
+        text_addf(&t,
+                  "time: %.2f s per image, from %d images decoded now but not stored: %.2f CPU "
+                  "hours, %.2f hours at -j %d\n",
+                  p.image_seconds, p.sample, p.cpu_hours, p.hours, p.threads);
+    text_addf(&t, "disk: %.1f MiB wanted, %.1f MiB free\n", p.bytes / MIB, p.free_bytes / MIB);
+    cmd_result(a, plan_json(&p), "%s", t.s);
+    text_release(&t);
+    if (p.bytes > p.free_bytes)
+        log_warn("disk_space", "wanted_mib=%.0f free_mib=%.0f", p.bytes / MIB, p.free_bytes / MIB);
+    return true;
+}
+
 static bool prepare(cmd_args *a, err *e)
 {
     prepare_result r = {0};
@@ -76,6 +136,8 @@ static bool prepare(cmd_args *a, err *e)
     };
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES], images = 0;
     audit_result q;
+    if (a->dry_run)
+        return plan(a, &o, e);
     if (!audit_images(a, &images, e) || !prepare_sizes(a->config, &n, h, w, e) ||
         !prepare_run(&o, &r, e))
         return false;
@@ -101,7 +163,7 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_prepare = {
     .verb = "prepare",
-    .usage = "prepare STORE -c CONFIG [--shard k/n] [--merge] [--audit N]",
+    .usage = "prepare STORE -c CONFIG [--shard k/n] [--merge] [--dry-run] [--audit N]",
     .summary = "decode, judge, window, orient, crop and resize the images",
     .help =
         "Takes every image of the catalogue through the technical exclusion table and the pixel "
@@ -109,7 +171,7 @@ const cmd cmd_prepare = {
         "gets an outcome.\nKilled at any moment, the same command again continues and ends with "
         "the same bytes. With --shard\nk/n (k from 0) many machines share the work, each on its "
         "own part; --merge then packs what they\nmade into the shards that one machine would "
-        "have written.",
+        "have written. --dry-run tells what is to do and what it takes.",
     .fn = prepare,
     .opts = opts,
     .foreign_bytes = true,

@@ -9,11 +9,13 @@
 #include "preprocess/cohort.h"
 #include "preprocess/prepare.h"
 #include "preprocess/shard.h"
+#include "preprocess/store_status.h"
 #include "train/checkpoint.h"
 #include "train/pages.h"
 #include "train/safetensors.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -167,6 +169,34 @@ static bool add_gallery(cmd_args *a, catalog *c, const char *store, const char *
     return ok;
 }
 
+static void print_task(void *ctx, const store_status *s)
+{
+    text t;
+    text_init(&t);
+    text_addf(&t, "%s%s%s", s->task, s->id[0] ? " " : "", s->id);
+    if (s->n > 1)
+        text_addf(&t, " part %d/%d", s->k, s->n);
+    if (!s->started)
+        text_add(&t, ": not started");
+    else
+        text_addf(&t, ": %" PRId64 " done, %" PRId64 " failed", s->done, s->failed);
+    if (s->left >= 0)
+        text_addf(&t, ", %" PRId64 " left", s->left);
+    if (s->started && !isnan(s->per_second))
+        text_addf(&t, ", %.1f images/s in the running or last session", s->per_second);
+    if (s->left > 0 && !isnan(s->eta_seconds))
+        text_addf(&t, ", %.0f s to go", s->eta_seconds);
+    cmd_result(
+        ctx,
+        json_pack("{s:s, s:s, s:i, s:i, s:b, s:I, s:I, s:o, s:o, s:o}", "task", s->task,
+                  "prepare_id", s->id, "part", s->k, "parts", s->n, "started", (int)s->started,
+                  "done", (json_int_t)s->done, "failed", (json_int_t)s->failed, "left",
+                  s->left >= 0 ? json_integer((json_int_t)s->left) : json_null(), "per_second",
+                  json_num(s->per_second), "eta_seconds", json_num(s->eta_seconds)),
+        "%s\n", t.s);
+    text_release(&t);
+}
+
 static bool show_store(cmd_args *a, const char *path, err *e)
 {
     const char *to = cmd_value(a, "--export");
@@ -179,7 +209,8 @@ static bool show_store(cmd_args *a, const char *path, err *e)
                "store: %" PRId64 " files in the catalogue; prepare id of this config: %s\n",
                catalog_count(c), id);
     const char *pred = cmd_value(a, "--pages");
-    bool ok = (!to || catalog_export(c, id, to, e)) && (!pred || add_gallery(a, c, path, pred, e));
+    bool ok = store_status_each(c, path, id, print_task, a, e) &&
+              (!to || catalog_export(c, id, to, e)) && (!pred || add_gallery(a, c, path, pred, e));
     catalog_close(c);
     return ok;
 }

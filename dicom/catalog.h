@@ -111,6 +111,18 @@ MUST_CHECK bool catalog_shards(catalog *c, const char *config_id, catalog_shard 
 MUST_CHECK bool catalog_shard_numbers(catalog *c, const char *config_id, int **out, int *n, err *e);
 /* The config after `after` ("" = the first) that has outcomes; "" in `next` = there is none. */
 MUST_CHECK bool catalog_next_config(catalog *c, const char *after, text *next, err *e);
+/* Rows by reason: of scan (config_id NULL), or the primary ones under a config; by_reason[0] = no
+ * reason. */
+MUST_CHECK bool catalog_tally(catalog *c, const char *config_id, int64_t by_reason[REASON_COUNT],
+                              err *e);
+/* Readable images that a config has not judged, by transfer syntax and size, in that order. */
+typedef struct catalog_group {
+    const char *transfer_syntax; /* valid for the call */
+    int64_t rows, cols, n, bytes;
+} catalog_group;
+typedef void catalog_group_visit(void *ctx, const catalog_group *g);
+MUST_CHECK bool catalog_todo(catalog *c, const char *config_id, catalog_group_visit *fn, void *ctx,
+                             err *e);
 /* The rows of one shard by place, gone files included. */
 typedef struct catalog_place {
     int64_t id;

@@ -167,3 +167,42 @@ bool catalog_next_config(catalog *c, const char *after, text *next, err *e)
         text_add(next, db_text(s, 0));
     return got >= 0 && db_step(s, e) >= 0;
 }
+
+bool catalog_tally(catalog *c, const char *config_id, int64_t by_reason[REASON_COUNT], err *e)
+{
+    static const char scan[] =
+        "SELECT scan_reason, count(*) FROM file WHERE gone = 0 GROUP BY scan_reason";
+    static const char prepare[] =
+        "SELECT p.primary_reason, count(*) FROM prepared p JOIN file f ON f.id = p.file"
+        " WHERE p.config_id = ?1 AND f.gone = 0 GROUP BY p.primary_reason";
+    memset(by_reason, 0, REASON_COUNT * sizeof *by_reason);
+    db_stmt *s = db_prepare(catalog_db(c), config_id ? prepare : scan, e);
+    if (!s)
+        return false;
+    if (config_id)
+        db_bind_text(s, 1, config_id);
+    int got;
+    while ((got = db_step(s, e)) == 1)
+        by_reason[reason_find(db_text(s, 0))] += db_i64(s, 1);
+    return got == 0;
+}
+
+bool catalog_todo(catalog *c, const char *config_id, catalog_group_visit *fn, void *ctx, err *e)
+{
+    db_stmt *s = db_prepare(
+        catalog_db(c),
+        "SELECT f.\"transfer_syntax\", CAST(f.\"rows\" AS INTEGER), CAST(f.\"cols\" AS INTEGER),"
+        " count(*), sum(f.size) FROM file f LEFT JOIN prepared p ON p.file = f.id AND"
+        " p.config_id = ?1 WHERE f.gone = 0 AND f.scan_reason = '' AND"
+        " (p.file IS NULL OR p.primary_reason = 'IO_LOST') GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        e);
+    if (!s)
+        return false;
+    db_bind_text(s, 1, config_id);
+    int got;
+    while ((got = db_step(s, e)) == 1) {
+        catalog_group g = {db_text(s, 0), db_i64(s, 1), db_i64(s, 2), db_i64(s, 3), db_i64(s, 4)};
+        fn(ctx, &g);
+    }
+    return got == 0;
+}
