@@ -173,10 +173,10 @@ static void letters_steps(void) /* no line */
     for (int i = 0; i < 3; i++)
         box(400 + 12 * i, 50 + 10 * i, 5, 12, 3900);
 }
-static void letters_inside(void)
+static void letters_inside(void) /* at the skin, where tissue is darker than letters may be */
 {
     for (int i = 0; i < 3; i++)
-        box(100 + 12 * i, 300, 5, 12, 3900);
+        box(324, 306 + 12 * i, 4, 5, 3900);
 }
 static void phantom(void)
 {
