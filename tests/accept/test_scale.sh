@@ -63,7 +63,7 @@ says() {
 }
 
 store=$place/store archive=$place/archive tables=$place/tables
-rm -rf "$store" "$archive" "$tables"
+rm -rf "$store" "$archive" "$tables" "$place/report" "$place/cohort.h5" "$place"/split*.csv
 mkdir -p "$archive/d0000" "$tables"
 echo "the rows of these files are made up" >"$archive/d0000/f0000000"
 must scan "$archive" -o "$store" -q
