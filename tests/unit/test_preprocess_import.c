@@ -396,7 +396,8 @@ static void test_unmatched_list(void **state)
 
 static void test_hint(void **state)
 {
-    static const char csv[] = "patient_id,diagnosis_date,last_negative_date\n12,,\n7 7,,\nAb,,\n205,,\n";
+    static const char csv[] =
+        "patient_id,diagnosis_date,last_negative_date\n12,,\n7 7,,\nAb,,\n205,,\n";
     world w;
     tables(&w, "generic", NULL, csv, NULL);
     assert_null(image(&w, "x", "0012", 'L'));
