@@ -312,7 +312,9 @@ cp "$work/second.h5" "$second"
 expect verify_repaired 0 "all hashes agree" verify "$a/cohort.h5"
 best=$(cat "$a/run/best")
 weights=$a/run/$best/model.safetensors
-printf '\001' | dd of="$weights" bs=1 seek=$(($(stat -c %s "$weights") - 3)) conv=notrunc status=none
+at=$(($(stat -c %s "$weights") - 3))
+was=$(od -An -tu1 -j "$at" -N 1 "$weights")
+printf "\\$(printf %o $((was ^ 1)))" | dd of="$weights" bs=1 seek="$at" conv=notrunc status=none
 expect verify_damaged_weights 6 "not those that were saved" verify "$a/run"
 
 exit $((n_bad > 0))

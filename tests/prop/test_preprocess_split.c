@@ -124,6 +124,8 @@ static void check_books(const cohort *c, int n, uint64_t seed)
     json_int_t left = n;
     for (size_t i = 0; i < json_array_size(c->flow); i++) {
         const json_t *f = json_array_get(c->flow, i);
+        if (strcmp(json_string_value(json_object_get(f, "unit")), "files"))
+            continue; /* rows of the clinical table have books of their own */
         if (json_integer_value(json_object_get(f, "n_in")) != left)
             fail_msg("seed %llu: the books do not balance", (unsigned long long)seed);
         left = json_integer_value(json_object_get(f, "n_out"));
