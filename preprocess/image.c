@@ -12,16 +12,27 @@
 #define ERASE_GROW 0.01 /* of the thumbnail's long side: room around the mask that is kept */
 #define CROP_MIN   8    /* smallest crop side, pixels */
 
-void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst)
+static void turn_row(const uint16_t *src, int n, bool flip, uint16_t *dst)
+{
+    if (!flip) {
+        memcpy(dst, src, (size_t)n * sizeof *dst);
+        return;
+    }
+    for (int x = 0; x < n; x++)
+        dst[x] = src[n - 1 - x];
+}
+
+void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst, int stride)
 {
     int dw = o.transpose ? h : w, dh = o.transpose ? w : h;
-    for (int y = 0; y < dh; y++)
-        for (int x = 0; x < dw; x++) {
-            int u = o.flip_h ? dw - 1 - x : x, v = o.flip_v ? dh - 1 - y : y;
-            size_t at =
-                o.transpose ? (size_t)u * (size_t)w + (size_t)v : (size_t)v * (size_t)w + (size_t)u;
-            dst[(size_t)y * (size_t)dw + (size_t)x] = src[at];
-        }
+    for (int y = 0; y < dh; y++) {
+        int v = o.flip_v ? dh - 1 - y : y;
+        uint16_t *out = dst + (size_t)y * (size_t)stride;
+        if (!o.transpose)
+            turn_row(src + (size_t)v * (size_t)w, w, o.flip_h, out);
+        for (int x = 0; o.transpose && x < dw; x++)
+            out[x] = src[(size_t)(o.flip_h ? dw - 1 - x : x) * (size_t)w + (size_t)v];
+    }
 }
 
 /* ---- the chain ------------------------------------------------------------------------------- */
@@ -47,7 +58,7 @@ static void chain_thumb(chain *s)
     t->w = s->orient.transpose ? h : w;
     t->v = arena_alloc(s->a, n * 2);
     t->pad = arena_calloc(s->a, n);
-    image_orient_copy(s->orient, v, h, w, t->v);
+    image_orient_copy(s->orient, v, h, w, t->v, t->w);
     if (!(s->lut->flags & IMAGE_PADDING))
         return;
     uint16_t *padded = arena_alloc(s->a, WINDOW_WORDS * 2), *o = arena_alloc(s->a, n * 2);
@@ -55,7 +66,7 @@ static void chain_thumb(chain *s)
         padded[i] = s->lut->pad[i] ? WINDOW_MAX : 0;
     j.lut = padded;
     resize_run(&j, s->a);
-    image_orient_copy(s->orient, v, h, w, o);
+    image_orient_copy(s->orient, v, h, w, o, t->w);
     for (size_t i = 0; i < n; i++)
         t->pad[i] = o[i] > WINDOW_MAX / 2;
 }
@@ -327,17 +338,15 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
     bool t = s->orient.transpose;
     int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
     uint16_t *small = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
-    uint16_t *turned = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
     resize j = {s->p->stored, s->p->cols, rect[0], rect[1], rect[2],
                 rect[3],      s->lut->y,  small,   dw,      dh};
     resize_run(&j, s->a);
-    image_orient_copy(s->orient, small, dh, dw, turned);
-    bool erase = s->facts->breast_found && s->c->erase_outside;
-    for (size_t k = 0; k < (size_t)q.H * (size_t)q.W; k++) /* the border is air, not an edge */
-        canvas[k] = erase ? s->found.air : 0;
-    for (int y = 0; y < q.th; y++)
-        memcpy(canvas + (size_t)y * (size_t)q.W, turned + (size_t)y * (size_t)q.tw,
-               (size_t)q.tw * 2);
+    image_orient_copy(s->orient, small, dh, dw, canvas, q.W);
+    uint16_t border = s->facts->breast_found && s->c->erase_outside ? s->found.air : 0;
+    for (int y = 0; y < q.H; y++) { /* the border is air, not an edge */
+        int from = y < q.th ? q.tw : 0;
+        fill(canvas + (size_t)y * (size_t)q.W + from, q.W - from, border);
+    }
     if (dw > rect[2] || dh > rect[3])
         s->out->proc_flags |= IMAGE_UPSCALED;
     chain_affine(s, &q, rect, s->out->affine[i]);

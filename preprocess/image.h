@@ -12,8 +12,10 @@
 typedef struct image_orient {
     bool transpose, flip_h, flip_v;
 } image_orient;
-/* Copy [h,w] into dst with the orientation applied; dst is [w,h] after a transpose. */
-void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst);
+/* Copy [h,w] into dst with the orientation applied; dst is [w,h] after a transpose, its rows
+ * `stride` pixels apart. */
+void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst,
+                       int stride);
 
 /* The chain: decoded pixels -> facts, canvases and geometry in out, canvases at
  * (uint8_t *)reply + out->image_at[i], masks of 0 and 1 at out->mask_at[i] where prepare.mask asks

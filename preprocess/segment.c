@@ -298,7 +298,7 @@ typedef struct levels { /* display values */
     uint16_t high; /* at least half of Otsu's: holds where the air is uneven */
 } levels;
 
-static levels find_levels(const segment_thumb *t, const box *b, arena *a)
+FAST_LOOPS static levels find_levels(const segment_thumb *t, const box *b, arena *a)
 {
     tally *all = arena_calloc(a, sizeof *all), *rim = arena_calloc(a, sizeof *rim);
     tally *dev = arena_calloc(a, sizeof *dev);
@@ -335,7 +335,7 @@ static levels find_levels(const segment_thumb *t, const box *b, arena *a)
 
 /* Fill everything the right, top and bottom border cannot reach, and holes at the chest wall
  * between its first and last row. */
-static void fill_holes(uint8_t *mask, int h, int w, int x0, arena *a)
+FAST_LOOPS static void fill_holes(uint8_t *mask, int h, int w, int x0, arena *a)
 {
     size_t n = (size_t)h * (size_t)w;
     int32_t *stack = arena_alloc(a, n * sizeof *stack);
@@ -387,8 +387,8 @@ static int chest_contact(const int32_t *label, int h, int w, int x0, int part)
 }
 
 /* The component with the largest area x chest contact that is no rectangle; -1 = none. */
-static int choose_part(const segment_thumb *t, const box *b, const uint8_t *mask, int32_t *label,
-                       arena *a)
+FAST_LOOPS static int choose_part(const segment_thumb *t, const box *b, const uint8_t *mask,
+                                  int32_t *label, arena *a)
 {
     opencv_component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
     int parts = opencv_components(mask, t->h, t->w, label, part, MAX_PARTS), best = -1;
@@ -419,8 +419,8 @@ static bool plausible(const segment_thumb *t, const segment_found *f)
     return n / opencv_hull_area(f->mask, t->h, t->w) >= MIN_SOLIDITY;
 }
 
-static bool find_at(const segment_thumb *t, const box *b, uint16_t cut, arena *a,
-                    segment_found *out)
+FAST_LOOPS static bool find_at(const segment_thumb *t, const box *b, uint16_t cut, arena *a,
+                               segment_found *out)
 {
     size_t n = (size_t)t->h * (size_t)t->w;
     int32_t *label = arena_alloc(a, n * sizeof *label);

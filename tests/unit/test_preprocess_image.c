@@ -97,7 +97,7 @@ static void test_orient_copy(void **state)
         {{true, true, false}, {4, 1, 5, 2, 6, 3}},
     };
     for (size_t i = 0; i < COUNT_OF(c); i++) {
-        image_orient_copy(c[i].o, src, 2, 3, d);
+        image_orient_copy(c[i].o, src, 2, 3, d, c[i].o.transpose ? 2 : 3);
         assert_memory_equal(d, c[i].want, sizeof d);
     }
 }
