@@ -14,6 +14,7 @@
 #include "train/pages.h"
 #include "train/safetensors.h"
 
+#include <dirent.h>
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
@@ -197,9 +198,35 @@ static void print_task(void *ctx, const store_status *s)
     text_release(&t);
 }
 
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && !strcmp(s + n - k, tail);
+}
+
+/* The table that leads back to persons must not lie where files lie that are to leave. */
+static bool write_reidentify(const cmd_args *a, catalog *c, const char *to, err *e)
+{
+    char *dir = mem_strdup(to);
+    *(char *)fs_base(dir) = 0;
+    DIR *d = opendir(dir[0] ? dir : ".");
+    bool ok = d || err_errno(e, "--reidentify: cannot open the folder");
+    for (struct dirent *f; ok && (f = readdir(d));)
+        if (ends_with(f->d_name, ".h5"))
+            ok = err_set(e, ERR_INPUT,
+                         "--reidentify: that folder holds images or a cohort that may leave the "
+                         "hospital; choose another one");
+    if (d)
+        closedir(d);
+    mem_free(dir);
+    if (ok && fs_exists(to) && !a->force)
+        ok = err_set(e, ERR_INPUT, "--reidentify: the file exists; --force writes it again");
+    return ok && catalog_identities(c, to, e);
+}
+
 static bool show_store(cmd_args *a, const char *path, err *e)
 {
-    const char *to = cmd_value(a, "--export");
+    const char *to = cmd_value(a, "--export"), *map = cmd_value(a, "--reidentify");
     char id[17];
     catalog *c = catalog_open(path, false, e);
     if (!c)
@@ -210,7 +237,8 @@ static bool show_store(cmd_args *a, const char *path, err *e)
                catalog_count(c), id);
     const char *pred = cmd_value(a, "--pages");
     bool ok = store_status_each(c, path, id, print_task, a, e) &&
-              (!to || catalog_export(c, id, to, e)) && (!pred || add_gallery(a, c, path, pred, e));
+              (!to || catalog_export(c, id, to, e)) && (!map || write_reidentify(a, c, map, e)) &&
+              (!pred || add_gallery(a, c, path, pred, e));
     catalog_close(c);
     return ok;
 }
@@ -281,12 +309,6 @@ static bool is_hdf5(const char *path)
     return found;
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), k = strlen(tail);
-    return n >= k && !strcmp(s + n - k, tail);
-}
-
 /* Every key with its help, as configs/default.yaml has it, with -c and --set applied. */
 static bool show_config(const cmd_args *a)
 {
@@ -334,6 +356,7 @@ static const cmd_opt opts[] = {
     {"--row", "N", "row of a shard, from 0"},
     {"--identifiers", NULL, "also print what names a person (hospital side only)"},
     {"--export", "CSV", "of a store: every file's facts and outcome, pseudonyms only"},
+    {"--reidentify", "CSV", "of a store: pseudonyms and raw identifiers (hospital side only)"},
     {"--pages", "PRED", "of a store: add its kept images to a prediction's image page"},
     {NULL, NULL, NULL},
 };

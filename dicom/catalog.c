@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define CATALOG_FORMAT "1"
 #define AGE_POOLED     90 /* older is exported as 90, dicom.md 8 */
@@ -454,5 +455,38 @@ bool catalog_export(catalog *c, const char *config_id, const char *path, err *e)
     if (catalog_each(c, config_id, export_row, &j, e))
         return csv_commit(j.w, e);
     csv_discard(j.w);
+    return false;
+}
+
+static bool identity_row(void *ctx, const catalog_row *row, err *e)
+{
+    csv_writer *w = ctx;
+    const record *r = &row->rec;
+    (void)e;
+    if (!row->patient[0] && !row->image[0])
+        return true;
+    const char *const cell[] = {row->patient, row->exam,    row->image, r->patient_id,
+                                r->issuer,    r->study_uid, r->sop_uid, r->accession};
+    for (size_t i = 0; i < COUNT_OF(cell); i++)
+        csv_put(w, cell[i]);
+    csv_end_row(w);
+    return true;
+}
+
+bool catalog_identities(catalog *c, const char *path, err *e)
+{
+    static const char *const head[] = {"patient", "exam",      "image",   "patient_id",
+                                       "issuer",  "study_uid", "sop_uid", "accession"};
+    mode_t before = umask(077); /* for the owner's eyes */
+    csv_writer *w = csv_create(path, e);
+    umask(before);
+    if (!w)
+        return false;
+    for (size_t i = 0; i < COUNT_OF(head); i++)
+        csv_put(w, head[i]);
+    csv_end_row(w);
+    if (catalog_each(c, NULL, identity_row, w, e))
+        return csv_commit(w, e);
+    csv_discard(w);
     return false;
 }

@@ -137,4 +137,7 @@ MUST_CHECK bool catalog_commit(catalog *c, err *e);
  * nobody, days counted from the patient's first exam; no path, time or raw identifier. config_id
  * may be NULL. */
 MUST_CHECK bool catalog_export(catalog *c, const char *config_id, const char *path, err *e);
+/* The way back, for the hospital side only: a CSV (0600) of every image's pseudonyms and raw
+ * identifiers. dicom.md 8. */
+MUST_CHECK bool catalog_identities(catalog *c, const char *path, err *e);
 #endif

@@ -10,6 +10,22 @@
 #include "core/mem.h"
 #include "dicom/pixels.h"
 #include "dicom/pseudo.h"
+#include "preprocess/prepare_cfg.h"
+
+/* What PS3.15 annex E calls what was done: the basic profile; descriptors cleaned; dates only as
+ * days from the first exam; age, sex and the device's kind retained; pixels cleaned where
+ * everything outside the breast is erased. */
+static json_t *deid_codes(const cfg *c)
+{
+    prepare_cfg p;
+    json_t *codes = json_pack("[s, s, s, s, s]", "113100", "113105", "113107", "113108", "113109");
+    err e = {0};
+    if (!codes || !prepare_bind(c, &p, &e))
+        BUG("prepare: provenance of an unchecked config");
+    if (p.erase_outside)
+        json_array_append_new(codes, json_string("113101"));
+    return codes;
+}
 
 char *prepare_provenance(const char *store, const cfg *c, err *e)
 {
@@ -24,8 +40,8 @@ char *prepare_provenance(const char *store, const cfg *c, err *e)
     text_init(&yaml);
     text_init(&t);
     prepare_yaml(c, &yaml);
-    json_t *j = json_pack("{s:s,s:s,s:s,s:s}", "prepare_id", id, "prepare", yaml.s, "key_id", key,
-                          "decoder", pixels_libraries());
+    json_t *j = json_pack("{s:s,s:s,s:s,s:s,s:o}", "prepare_id", id, "prepare", yaml.s, "key_id",
+                          key, "decoder", pixels_libraries(), "deid", deid_codes(c));
     if (!j)
         BUG("prepare: provenance");
     json_write_text(j, false, &t);

@@ -314,6 +314,7 @@ best=$(cat "$a/run/best")
 weights=$a/run/$best/model.safetensors
 at=$(($(stat -c %s "$weights") - 3))
 was=$(od -An -tu1 -j "$at" -N 1 "$weights")
+# shellcheck disable=SC2059 # the format is the byte
 printf "\\$(printf %o $((was ^ 1)))" | dd of="$weights" bs=1 seek="$at" conv=notrunc status=none
 expect verify_damaged_weights 6 "not those that were saved" verify "$a/run"
 

@@ -27,6 +27,17 @@ if [ -e "$work/parts/parts" ] && [ -n "$(ls "$work/parts/parts")" ]; then
     bad parts_removed "$(ls "$work/parts/parts")"
 else ok parts_removed; fi
 
+# ---- the way back ----------------------------------------------------------------------------------
+mkdir -p "$work/safe"
+expect reidentify 0 "" show "$work/one" --reidentify "$work/safe/map.csv"
+check reidentify_private "others can read it" test "$(stat -c %a "$work/safe/map.csv")" = 600
+images=$(tail -n +2 "$work/one.csv" | cut -d, -f3 | grep -c .)
+check reidentify_rows "not one row per image" \
+    test "$(tail -n +2 "$work/safe/map.csv" | cut -d, -f3 | grep -c .)" = "$images"
+expect reidentify_again 3 "--force" show "$work/one" --reidentify "$work/safe/map.csv"
+touch "$work/safe/cohort.h5"
+expect reidentify_beside 3 "may leave the hospital" show "$work/one" --reidentify "$work/safe/m2.csv"
+
 # ---- verify ----------------------------------------------------------------------------------------
 expect verify_sound 0 "all readable" verify "$work/one"
 prep=$(find "$work/one/prep" -mindepth 1 -maxdepth 1)
