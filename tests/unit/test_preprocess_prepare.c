@@ -3,6 +3,9 @@
  * point. The program runs itself for the stage: test_preprocess_prepare STORE THREADS HOW. */
 #include "tests/unit/archive.h"
 
+#include "dicom/pseudo.h"
+#include "preprocess/prepare_stage.h"
+
 /* ---- config ---------------------------------------------------------------------------------- */
 
 static void expect_config(const char *set, const char *message)
@@ -193,6 +196,27 @@ static void test_rows(void **state)
     cfg_free(c);
 }
 
+/* A shard names what was done for privacy; cleaned pixels only where they are cleaned. */
+static void test_provenance(void **state)
+{
+    (void)state;
+    err e = {0};
+    char store[] = "/tmp/mammovit_provenance_XXXXXX";
+    assert_non_null(mkdtemp(store));
+    pseudo_free(pseudo_open(store, true, &e));
+    cfg *c = config();
+    char *on = prepare_provenance(store, c, &e);
+    assert_true(cfg_set(c, "prepare.erase_outside=false", &e));
+    char *off = prepare_provenance(store, c, &e);
+    assert_non_null(
+        strstr(on, "\"deid\":[\"113100\",\"113105\",\"113107\",\"113108\",\"113109\",\"113101\"]"));
+    assert_non_null(strstr(off, "\"113109\"]"));
+    mem_free(on);
+    mem_free(off);
+    cfg_free(c);
+    assert_true(fs_remove_tree(store, &e));
+}
+
 static void test_kill(void **state)
 {
     (void)state;
@@ -363,11 +387,11 @@ int main(int argc, char **argv)
     log_set_level(LOG_ERROR);
     prepare_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_config),      cmocka_unit_test(test_task),
-        cmocka_unit_test(test_stage),       cmocka_unit_test(test_rows),
-        cmocka_unit_test(test_kill),        cmocka_unit_test(test_lost_shard),
-        cmocka_unit_test(test_parts),       cmocka_unit_test(test_parts_refused),
-        cmocka_unit_test(test_parts_stale),
+        cmocka_unit_test(test_config),        cmocka_unit_test(test_task),
+        cmocka_unit_test(test_stage),         cmocka_unit_test(test_rows),
+        cmocka_unit_test(test_provenance),    cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_lost_shard),    cmocka_unit_test(test_parts),
+        cmocka_unit_test(test_parts_refused), cmocka_unit_test(test_parts_stale),
     };
     return cmocka_run_group_tests(tests, archive_setup, archive_teardown);
 }
