@@ -83,6 +83,9 @@ static void say_decisions(lines *l, const preview *v)
         [SEGMENT_BY_SIDE] = "the side",
         [SEGMENT_BY_CODES] = "PatientOrientation",
     };
+    static const char *const wall[2][2] = {
+        {"chest wall stored on the left", "chest wall stored on the right"},
+        {"chest wall stored on the top", "chest wall stored on the bottom"}}; /* transposed */
     const pixel_facts *f = &v->facts;
     say_window(l, v);
     say_f(l, "decided polarity", "header: %s; pixels %s; used: %s",
@@ -94,8 +97,7 @@ static void say_decisions(lines *l, const preview *v)
           : v->chest < 0 ? "on the other side"
                          : "not clear",
           v->orient.transpose ? "transposed, " : "", v->orient.flip_h ? "mirrored, " : "",
-          v->orient.flip_v ? "upside down, " : "",
-          v->orient.flip_h ? "chest wall stored on the right" : "chest wall stored on the left");
+          v->orient.flip_v ? "upside down, " : "", wall[v->orient.transpose][v->orient.flip_h]);
     if (f->breast_found) {
         say_f(l, "decided breast", "%.1f %% of the image%s", 100 * f->breast_area,
               f->breast_mm2 > 0 ? "" : ", pixel size unknown");

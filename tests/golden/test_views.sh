@@ -16,6 +16,7 @@ trap 'rm -rf "$tmp"' EXIT
 fact() { sed -n "s/^$1  *//p" "$tmp/out" | head -n 1; }
 say() { if [ "$2" = "$3" ]; then echo "ok $1"; else echo "not ok $1: found '$2', a person sees '$3'"; fi; }
 show() { "$BUILD/mammovit" show "$DATA/$1" "${@:2}" > "$tmp/out" 2> "$tmp/err"; }
+wall_is() { say "$1 chest wall" "$(sed -n 's/.*chest wall stored on the //p' "$tmp/out")" "$2"; }
 outcome() { sed -n 's/^left out  *\([A-Z_0-9]*\)[ :].*/\1/p' "$tmp/out" | head -n 1; }
 
 awk -F'\t' 'BEGIN { print "file,patient_id,study_uid,exam_date,modality,laterality,view" }
@@ -39,6 +40,7 @@ while IFS=$'\t' read -r file content wall side view _; do
     *)
         if [ -n "$code" ]; then echo "ok $name left out ($code)"; else
             echo "not ok $name left out: it was accepted, a person sees '$content'"; fi
+        case $wall in left | right | top | bottom) wall_is "$name" "$wall" ;; esac
         continue
         ;;
     esac
@@ -54,7 +56,7 @@ while IFS=$'\t' read -r file content wall side view _; do
     if [ "$side:$wall" = R:left ]; then
         say "$name mirrored before" "$(grep -o ORIENT_CONFLICT "$tmp/out")" ORIENT_CONFLICT
     fi
-    say "$name chest wall" "$(sed -n 's/.*chest wall stored on the //p' "$tmp/out")" "$wall"
+    wall_is "$name" "$wall"
     # a breast that fills an 8-bit picture leaves no background to judge by: uncertain is the honest word
     pattern=POLARITY
     case $file in png/*) pattern='POLARITY_[FC]' ;; esac
