@@ -200,7 +200,7 @@ static void page_row(text *t, const job *j, int code)
               code ? reason_sentence((reason)code) : "kept", (long long)s->out,
               (long long)s->noticed, 100.0 * (double)(s->out + s->noticed) / (double)j->judged);
     if (s->shown)
-        text_addf(t, "<a href=\"%s.png\">%d images</a>", name, s->shown);
+        text_addf(t, "<a href=\"%s.png\">%d image%s</a>", name, s->shown, s->shown == 1 ? "" : "s");
     else
         text_add(t, "no picture");
     text_add(t, "</td></tr>\n");
@@ -210,16 +210,20 @@ static bool write_page(const job *j, err *e)
 {
     text t;
     text_init(&t);
-    text_addf(&t,
-              "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
-              "<title>Contact sheets %s</title>\n<style>body{font-family:sans-serif;margin:2em}"
-              "td,th{text-align:left;padding:.2em .8em;border-bottom:1px solid #ccc}</style>"
-              "</head><body>\n<h1>Contact sheets</h1>\n<p>Prepare id %s, %lld files judged. "
-              "Pictures of patients: for the hospital only.</p>\n<p>Left of each pair the image as "
-              "it was stored, with the outline of the breast and the crop; right what the network "
-              "would see.</p>\n<table><tr><th>code</th><th>what it says</th><th>primary</th>"
-              "<th>also noticed</th><th>share of files</th><th>sheet</th></tr>\n",
-              j->id, j->id, (long long)j->judged);
+    text_addf(
+        &t,
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">"
+        "<title>Contact sheets %s</title>\n<style>body{font-family:sans-serif;margin:2em}"
+        "td,th{text-align:left;padding:.2em .8em;border-bottom:1px solid #ccc}</style>"
+        "</head><body>\n<h1>Contact sheets</h1>\n<p>Prepare id %s, %lld files judged. "
+        "Pictures of patients: for the hospital only.</p>\n<p>Left of each pair the image as "
+        "it is displayed, turned as it was stored, with the outline of the breast (orange) "
+        "and the crop (blue); right what the network would see. Below it the first letters of "
+        "<i>image</i> in catalog.db and exclusions.csv, vendor, side and view, and every code "
+        "noticed. The images of a sheet are a random choice, the same on every run.</p>\n"
+        "<table><tr><th>code</th><th>what it says</th><th>primary</th>"
+        "<th>also noticed</th><th>share of files</th><th>sheet</th></tr>\n",
+        j->id, j->id, (long long)j->judged);
     for (int k = 0; k < REASON_COUNT; k++)
         page_row(&t, j, k);
     text_add(&t, "</table>\n</body></html>\n");

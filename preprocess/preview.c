@@ -306,14 +306,21 @@ preview_sheet *preview_sheet_new(int panels, int columns, int side, int lines)
     return s;
 }
 
-/* A picture at (x, y); returns drawn / source pixels. */
+/* A picture at (x, y), a small one enlarged in whole steps; returns drawn / source pixels. */
 static double draw_grey(preview_sheet *s, const uint16_t *v, int h, int w, double x, double y)
 {
     arena *a = arena_new((size_t)1 << 20);
     cairo_surface_t *g = grey_surface(v, h, w, s->side, a);
-    double scale = (double)cairo_image_surface_get_width(g) / w;
-    cairo_set_source_surface(s->cr, g, x, y);
+    int times = s->side / (h > w ? h : w);
+    times = times < 1 ? 1 : times;
+    double scale = (double)cairo_image_surface_get_width(g) / w * times;
+    cairo_save(s->cr);
+    cairo_translate(s->cr, x, y);
+    cairo_scale(s->cr, times, times);
+    cairo_set_source_surface(s->cr, g, 0, 0);
+    cairo_pattern_set_filter(cairo_get_source(s->cr), CAIRO_FILTER_NEAREST);
     cairo_paint(s->cr);
+    cairo_restore(s->cr);
     cairo_surface_destroy(g);
     arena_free(a);
     return scale;
@@ -324,12 +331,13 @@ static void draw_outline(preview_sheet *s, const preview *v, double x0, double y
 {
     const uint8_t *m = (const uint8_t *)v + v->mask;
     size_t w = (size_t)v->pw;
+    double dot = scale > 1 ? scale : 1;
     cairo_set_source_rgb(s->cr, 1, 0.75, 0.1);
     for (int y = 1; y + 1 < v->ph; y++)
         for (int x = 1; x + 1 < v->pw; x++) {
             size_t i = (size_t)y * w + (size_t)x;
             if (m[i] && !(m[i - 1] && m[i + 1] && m[i - w] && m[i + w]))
-                cairo_rectangle(s->cr, x0 + x * scale, y0 + y * scale, 1, 1);
+                cairo_rectangle(s->cr, x0 + x * scale, y0 + y * scale, dot, dot);
         }
     cairo_fill(s->cr);
 }

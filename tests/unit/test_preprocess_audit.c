@@ -137,7 +137,8 @@ static void test_sheets(void **state)
                                    "<td>40.00 %</td><td><a href=\"KEPT.png\">2 images</a>"));
     assert_non_null(strstr(page.s, "<tr><td>IMPLANT</td><td>breast implant</td><td>2</td>"));
     assert_non_null(strstr(page.s, "<td>BURNED_IN</td><td>burned-in annotation</td><td>0</td>"
-                                   "<td>1</td><td>20.00 %</td>"));
+                                   "<td>1</td><td>20.00 %</td>"
+                                   "<td><a href=\"BURNED_IN.png\">1 image</a>"));
     assert_non_null(strstr(page.s, "<td>IO_TRUNCATED</td><td>the file ends before its data does"
                                    "</td><td>1</td><td>0</td><td>20.00 %</td><td>no picture"));
     assert_null(strstr(page.s, "IDENTIFIER"));

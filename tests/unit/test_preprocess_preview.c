@@ -212,6 +212,14 @@ static void test_sheet(void **state)
     assert_true(blue > 300);
     uint32_t inside = pixel(png, 8 + 60, 8 + 160);
     assert_int_equal(inside >> 16, inside & 255); /* grey in the breast */
+    /* the canvas of 96 x 128 is drawn twice as large, in whole pixels, and no further */
+    for (int y = 8; y < 8 + 256; y += 2)
+        for (int x = 336; x < 336 + 192; x += 2) {
+            assert_int_equal(pixel(png, x, y), pixel(png, x + 1, y + 1));
+            assert_int_equal(pixel(png, x, y) >> 16, pixel(png, x, y) & 255);
+        }
+    assert_int_equal(pixel(png, 336 + 192, 8), pixel(png, 4, 4));
+    assert_int_equal(pixel(png, 336, 8 + 256), pixel(png, 4, 4));
     cairo_surface_destroy(png);
     char *one = fs_join(dir, "final.png");
     assert_true(preview_stage_png(a.v, PREVIEW_FINAL, one, &e));
