@@ -161,6 +161,21 @@ int pseudo_others(const pseudo *p, const char *other_ids, char (*out)[33], int c
     return n;
 }
 
+int64_t pseudo_key_at(const pseudo *p, const uint8_t *data, size_t n)
+{
+    char hex[2 * KEY_BYTES + 1];
+    text_hex(p->key, KEY_BYTES, hex);
+    const uint8_t *at = memmem(data, n, p->key, KEY_BYTES);
+    if (!at)
+        at = memmem(data, n, hex, 2 * KEY_BYTES);
+    for (char *c = hex; !at && *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    if (!at)
+        at = memmem(data, n, hex, 2 * KEY_BYTES);
+    explicit_bzero(hex, sizeof hex);
+    return at ? (int64_t)(at - data) : -1;
+}
+
 void pseudo_key_id(const pseudo *p, char out[17])
 {
     char name[33];

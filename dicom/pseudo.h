@@ -17,5 +17,7 @@ void pseudo_patient(const pseudo *p, const char *issuer, const char *patient_id,
  * domain, so that each equals the name of the images that carry this number as their PatientID.
  * Returns how many of at most `cap` were written. */
 int pseudo_others(const pseudo *p, const char *other_ids, char (*out)[33], int cap);
+/* Where the key itself begins in the bytes, as it is or in hex; -1 = nowhere. For deid-check. */
+int64_t pseudo_key_at(const pseudo *p, const uint8_t *data, size_t n);
 void pseudo_key_id(const pseudo *p, char out[17]); /* tells keys apart, reveals nothing */
 #endif

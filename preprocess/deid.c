@@ -6,6 +6,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "dicom/catalog.h"
+#include "dicom/pseudo.h"
 #include "preprocess/shard_h5.h"
 
 #include <ctype.h>
@@ -35,6 +36,7 @@ typedef enum kind {
     KIND_FILE,
     KIND_OTHER,
     KIND_SERIAL,
+    KIND_KEY,
     KINDS
 } kind;
 static const char *const kind_names[KINDS] = {"",
@@ -47,7 +49,8 @@ static const char *const kind_names[KINDS] = {"",
                                               "exam date",
                                               "name of an image file",
                                               "other patient id",
-                                              "serial number"};
+                                              "serial number",
+                                              "key of the pseudonyms"};
 
 typedef struct entry {
     uint64_t hash[2];
@@ -60,7 +63,8 @@ typedef struct search {
     bool length[LONGEST + 1]; /* some identifier is as long */
     uint8_t *begins;          /* bit set: some identifier begins like this */
     int64_t too_short;
-    bool pdf; /* the file being searched */
+    bool pdf;    /* the file being searched */
+    pseudo *key; /* NULL: it is kept elsewhere */
     int64_t count[KINDS], first[KINDS];
     deid_found *found;
     void *ctx;
@@ -226,9 +230,17 @@ static size_t match(const search *s, const uint8_t *p, size_t n, size_t i, kind 
     return 0;
 }
 
+static void look_for_key(search *s, const uint8_t *p, size_t n, int64_t offset)
+{
+    int64_t at = s->key ? pseudo_key_at(s->key, p, n) : -1;
+    if (at >= 0 && !s->count[KIND_KEY]++)
+        s->first[KIND_KEY] = offset < 0 ? -1 : offset + at;
+}
+
 /* `offset` of p in its file; -1 for a value inside a container. */
 static void look(search *s, const uint8_t *p, size_t n, int64_t offset)
 {
+    look_for_key(s, p, n, offset);
     uint32_t window = n >= PREFIX ? prefix_of(p) >> 8 : 0;
     size_t taken = 0;
     for (size_t i = 0; i + PREFIX <= n; i++) {
@@ -386,9 +398,12 @@ bool deid_check(const char *store, const char *const *paths, int n, deid_found *
     search s = {.found = found, .ctx = ctx, .out = out};
     memset(out, 0, sizeof *out);
     s.begins = mem_calloc((size_t)1 << PREFIX_BITS >> 3, 1);
-    catalog *c = catalog_open(store, false, e);
-    bool ok = c && catalog_each(c, NULL, learn_row, &s, e);
+    char *key = fs_join(store, "key");
+    bool ok = !fs_exists(key) || (s.key = pseudo_open(store, false, e));
+    catalog *c = ok ? catalog_open(store, false, e) : NULL;
+    ok = c && catalog_each(c, NULL, learn_row, &s, e);
     catalog_close(c);
+    mem_free(key);
     if (ok && !s.n)
         ok = err_set(e, ERR_INPUT, "the store knows no identifier to look for");
     for (int i = 0; i < n && ok; i++)
@@ -396,6 +411,8 @@ bool deid_check(const char *store, const char *const *paths, int n, deid_found *
                                  : err_set(e, ERR_INPUT, "'%s' does not exist", paths[i]);
     out->identifiers = (int64_t)s.n;
     out->too_short = s.too_short;
+    out->key_known = s.key != NULL;
+    pseudo_free(s.key);
     mem_free(s.begins);
     mem_free(s.set);
     return ok;

@@ -2,8 +2,10 @@
  * HDF5 values and attributes, as whole words only; what the corridor writes holds none. */
 #include "store.h"
 
+#include <ctype.h>
 #include <hdf5.h>
 
+#include "core/text.h"
 #include "preprocess/deid.h"
 
 static char dir[64], where[200];
@@ -179,6 +181,26 @@ static void our_own(void **state)
     assert_non_null(strstr(search(in("store"), &s), "study_uid:"));
 }
 
+/* Whoever has the key can name the pseudonyms: it must not leave, in whatever form. */
+static void the_key(void **state)
+{
+    seen s;
+    char *key, hex[80];
+    size_t len;
+    OK(fs_read(in("store/key"), 100, &key, &len, e));
+    assert_int_equal(len, 32);
+    assert_string_equal(search(in("store/key"), &s), "key of the pseudonyms:1 ");
+    snprintf(hex, sizeof hex, "key: ");
+    text_hex(key, len, hex + 5);
+    assert_string_equal(search_text(hex, strlen(hex), &s), "key of the pseudonyms:1 ");
+    assert_int_equal(s.at, 5);
+    for (char *c = hex; *c; c++)
+        *c = (char)toupper((unsigned char)*c);
+    assert_string_equal(search_text(hex, strlen(hex), &s), "key of the pseudonyms:1 ");
+    assert_string_equal(search_text(key, len - 1, &s), "");
+    mem_free(key);
+}
+
 static int setup(void **state)
 {
     char store[128];
@@ -200,10 +222,8 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest all[] = {
-        cmocka_unit_test(words),
-        cmocka_unit_test(names_of_files),
-        cmocka_unit_test(hdf5),
-        cmocka_unit_test(our_own),
+        cmocka_unit_test(words),   cmocka_unit_test(names_of_files), cmocka_unit_test(hdf5),
+        cmocka_unit_test(our_own), cmocka_unit_test(the_key),
     };
     return cmocka_run_group_tests(all, setup, teardown);
 }
