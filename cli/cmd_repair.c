@@ -1,6 +1,7 @@
 /* repair: make again what verify finds broken in a store. */
 #include "cli/cmd.h"
 
+#include "preprocess/prepare.h"
 #include "preprocess/repair.h"
 
 static void print_done(void *ctx, const char *what, const char *done, const char *why)
@@ -14,6 +15,7 @@ static void print_done(void *ctx, const char *what, const char *done, const char
 static bool repair(cmd_args *a, err *e)
 {
     repair_result r = {0};
+    char id[17];
     repair_opts o = {.store = a->word[0],
                      .config = a->config,
                      .threads = a->threads,
@@ -23,12 +25,14 @@ static bool repair(cmd_args *a, err *e)
         return err_set(e, ERR_INPUT, "'%s' is no store", o.store);
     if (!repair_run(&o, &r, e))
         return false;
+    prepare_id(a->config, id);
     cmd_result(a,
-               json_pack("{s:i, s:i, s:i, s:i, s:i}", "rebuilt", r.rebuilt, "changed", r.changed,
-                         "removed", r.removed, "mended", r.mended, "lost", r.lost),
-               "%d shards rebuilt (%d with other bytes), %d files removed, %d rows mended, %d rows "
-               "lost\n",
-               r.rebuilt, r.changed, r.removed, r.mended, r.lost);
+               json_pack("{s:s, s:i, s:i, s:i, s:i, s:i}", "prepare_id", id, "rebuilt", r.rebuilt,
+                         "changed", r.changed, "removed", r.removed, "mended", r.mended, "lost",
+                         r.lost),
+               "prepare id %s: %d shards rebuilt (%d with other bytes), %d files removed, %d rows "
+               "mended, %d rows lost\n",
+               id, r.rebuilt, r.changed, r.removed, r.mended, r.lost);
     if (r.lost || r.changed)
         return err_set(
             e, ERR_MISMATCH, "%d rows are lost, %d shards have other bytes than before%s", r.lost,

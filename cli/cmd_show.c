@@ -184,16 +184,20 @@ static void print_task(void *ctx, const store_status *s)
     if (s->left >= 0)
         text_addf(&t, ", %" PRId64 " left", s->left);
     if (s->started && !isnan(s->per_second))
-        text_addf(&t, ", %.1f images/s in the running or last session", s->per_second);
+        text_addf(&t,
+                  ", %" PRId64 " of %" PRId64
+                  " gone through in the running or last session at %.1f images/s",
+                  s->session_done, s->session_total, s->per_second);
     if (s->left > 0 && !isnan(s->eta_seconds))
         text_addf(&t, ", %.0f s to go", s->eta_seconds);
     cmd_result(
         ctx,
-        json_pack("{s:s, s:s, s:i, s:i, s:b, s:I, s:I, s:o, s:o, s:o}", "task", s->task,
+        json_pack("{s:s, s:s, s:i, s:i, s:b, s:I, s:I, s:o, s:I, s:I, s:o, s:o}", "task", s->task,
                   "prepare_id", s->id, "part", s->k, "parts", s->n, "started", (int)s->started,
                   "done", (json_int_t)s->done, "failed", (json_int_t)s->failed, "left",
-                  s->left >= 0 ? json_integer((json_int_t)s->left) : json_null(), "per_second",
-                  json_num(s->per_second), "eta_seconds", json_num(s->eta_seconds)),
+                  s->left >= 0 ? json_integer((json_int_t)s->left) : json_null(), "session_done",
+                  (json_int_t)s->session_done, "session_total", (json_int_t)s->session_total,
+                  "per_second", json_num(s->per_second), "eta_seconds", json_num(s->eta_seconds)),
         "%s\n", t.s);
     text_release(&t);
 }

@@ -29,9 +29,16 @@ static void add_rate(const status *s, store_status *t)
         text_copy(task, sizeof task, t->id);
     if (!progress_read(s->store, task, &p) || p.done == 0)
         return;
+    /* rows are recorded with their shard: those of an open one are work done, not yet on the books
+     */
+    t->started = true;
+    t->session_done = p.done;
+    t->session_total = p.total;
     t->per_second = p.per_second;
-    if (t->left >= 0 && p.per_second > 0)
-        t->eta_seconds = (double)t->left / p.per_second;
+    if (t->left >= 0 && p.per_second > 0) {
+        int64_t left = p.ended || p.total - p.done > t->left ? t->left : p.total - p.done;
+        t->eta_seconds = (double)left / p.per_second;
+    }
 }
 
 static void add_counts(store_status *t, const int64_t by_reason[REASON_COUNT])

@@ -10,10 +10,11 @@ typedef struct store_status {
     char id[17];      /* prepare id, "" for scan */
     int k, n;         /* part k of n; 0, 1 = the whole */
     bool started;
-    int64_t done, failed; /* rows recorded; of these broken */
-    int64_t left;         /* -1 = not known */
-    double per_second;    /* of the running or last session, NaN = not known */
-    double eta_seconds;   /* NaN = not known */
+    int64_t done, failed;                /* rows recorded; of these broken */
+    int64_t left;                        /* -1 = not known */
+    int64_t session_done, session_total; /* of the running or last session; 0, 0 = not known */
+    double per_second;                   /* of the running or last session, NaN = not known */
+    double eta_seconds;                  /* NaN = not known */
 } store_status;
 typedef void store_status_visit(void *ctx, const store_status *s);
 /* `id`: a preparation to name even where nothing was done for it yet. */

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "preprocess/prepare_plan.h"
+#include "preprocess/progress.h"
 #include "preprocess/store_status.h"
 
 enum { FILES = COUNT_OF(kinds) + 1, TO_DO = FILES - FAILED };
@@ -132,6 +133,24 @@ static void test_status(void **state)
     look(store, &t, 2);
     assert_true(!t.at[1].started && t.at[1].done == 0 && t.at[1].left == FILES);
     assert_true(isnan(t.at[1].per_second) && isnan(t.at[1].eta_seconds));
+    /* a run whose first shard is still open has nothing on the books, but works */
+    progress at_work;
+    progress_begin(&at_work, store, id, FILES);
+    for (int i = 0; i < FILES / 2; i++) {
+        at_work.last = -1e9; /* long ago: each step is written */
+        progress_step(&at_work, false);
+    }
+    look(store, &t, 2);
+    assert_true(t.at[1].started && t.at[1].done == 0 && t.at[1].left == FILES);
+    assert_true(t.at[1].session_done == FILES / 2 && t.at[1].session_total == FILES);
+    assert_true(fabs(t.at[1].eta_seconds * t.at[1].per_second - (FILES - FILES / 2)) < 1e-6);
+    progress_end(&at_work); /* stopped: the open shard is lost */
+    look(store, &t, 2);
+    assert_true(fabs(t.at[1].eta_seconds * t.at[1].per_second - FILES) < 1e-6);
+    err e = {0};
+    char *of_it = fs_join(store, "progress");
+    assert_true(fs_remove_tree(of_it, &e));
+    mem_free(of_it);
     /* part 0 of 3 is done, part 2 died after its first transaction, part 1 was never started */
     assert_int_equal(stage_how(store, 1, "0/3", NULL), 0);
     must_die(stage_how(store, 1, "2/3", "prepare_after_db:1"), "2/3");
