@@ -9,6 +9,7 @@ enum { SMALL_R = 320, SMALL_C = 240 };
 typedef struct small { /* NULL and 0: an ordinary left CC view */
     int number;        /* of instance and exam */
     const char *side, *view, *implant, *burned, *photometric;
+    const char *slope, *intercept;
 } small;
 
 static inline unsigned small_sample(int x, int y)
@@ -42,6 +43,10 @@ static inline bytes small_file(const small *m)
     image_module(&b, IMAGE(.rows = SMALL_R, .cols = SMALL_C,
                            .photometric = m->photometric ? m->photometric : "MONOCHROME2"));
     str(&b, 0x28, 0x301, "CS", m->burned ? m->burned : "NO");
+    if (m->slope) {
+        str(&b, 0x28, 0x1052, "DS", m->intercept);
+        str(&b, 0x28, 0x1053, "DS", m->slope);
+    }
     if (m->implant)
         str(&b, 0x28, 0x1300, "CS", m->implant);
     head(&b, 0x7FE0, 0x10, "OW", SMALL_R * SMALL_C * 2);

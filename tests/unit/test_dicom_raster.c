@@ -42,7 +42,7 @@ typedef struct png_kind {
     uint32_t claim_w, claim_h;        /* other than the data; 0 = honest */
     uint32_t per_metre;               /* pHYs; 0 = none */
     bool transparent;                 /* tRNS */
-    bool unequal;                     /* RGB whose channels differ in the last pixel */
+    int unequal;                      /* RGB: the channel that differs in the last pixel */
     bool text;                        /* zTXt, iCCP: nothing we read */
 } png_kind;
 
@@ -56,7 +56,7 @@ static void pixel(bytes *b, const png_kind *k, int x, int y)
 {
     bool last = x == k->w - 1 && y == k->h - 1;
     for (int c = 0; c < channels(k->type); c++) {
-        unsigned v = level[y * k->w + x] + (unsigned)(k->unequal && last && c == 2);
+        unsigned v = level[y * k->w + x] + (unsigned)(k->unequal && last && c == k->unequal);
         if (k->depth == 16)
             put8(b, v >> 8 & 255);
         put8(b, v & 255);
@@ -411,8 +411,9 @@ static void test_refused(void **state)
     for (int depth = 1; depth < 8; depth *= 2)
         expect("few bits", png_file((png_kind){.w = W, .h = H, .depth = depth, .type = 0}),
                REASON_PIX_GEOMETRY);
-    expect("colour", png_file((png_kind){.w = W, .h = H, .depth = 16, .type = 2, .unequal = true}),
-           REASON_PIX_GEOMETRY);
+    for (int c = 1; c < 3; c++)
+        expect("colour", png_file((png_kind){.w = W, .h = H, .depth = 16, .type = 2, .unequal = c}),
+               REASON_PIX_GEOMETRY);
     expect("tiff alpha", tiff_file((tiff_kind){.bits = 8, .samples = 2}), REASON_PIX_GEOMETRY);
     expect("4 channels", tiff_file((tiff_kind){.bits = 8, .samples = 4, .photometric = 2}),
            REASON_PIX_GEOMETRY);

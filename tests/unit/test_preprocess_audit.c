@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <cairo.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,7 @@
 #include "core/log.h"
 #include "core/worker.h"
 #include "dicom/catalog.h"
+#include "dicom/pseudo.h"
 #include "dicom/scan.h"
 #include "preprocess/audit.h"
 #include "preprocess/preview.h"
@@ -24,6 +26,7 @@
 static char dir[] = "/tmp/mammovit-audit-XXXXXX";
 static char *store, *archive, *folder;
 static cfg *config;
+enum { KEY = 3 }; /* every byte of the store's key */
 
 #define MUST(call)                                                                                 \
     do {                                                                                           \
@@ -52,6 +55,12 @@ static void make_store(void)
         {"d.dcm", {.number = 4, .implant = "YES"}},
     };
     MUST(fs_mkdirs(archive, &e));
+    /* a key under which the choice is not the first in the catalogue: test_choice */
+    char key[32], *key_path = fs_join(store, "key");
+    memset(key, KEY, sizeof key);
+    MUST(fs_mkdirs(store, &e) && fs_write(key_path, key, sizeof key, &e));
+    assert_int_equal(chmod(key_path, 0600), 0);
+    mem_free(key_path);
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         bytes b = small_file(&files[i].m);
         write_file(files[i].name, &b);
@@ -169,6 +178,90 @@ static void test_deterministic(void **state)
     }
 }
 
+typedef struct choice { /* of the kept images: who comes first by the keyed name */
+    pseudo *key;
+    char order[33], first[33]; /* the least so far, and the first in the catalogue */
+    int64_t least;
+} choice;
+
+static bool weigh(void *ctx, const catalog_row *r, err *e)
+{
+    choice *c = ctx;
+    char value[80], order[33];
+    if (!r->prepared || r->primary != REASON_NONE)
+        return true;
+    snprintf(value, sizeof value, "KEPT|%s", r->image);
+    pseudo_name(c->key, "audit", value, order);
+    if (!c->first[0])
+        memcpy(c->first, order, sizeof c->first);
+    if (!c->order[0] || strcmp(order, c->order) < 0) {
+        memcpy(c->order, order, sizeof c->order);
+        c->least = r->id;
+    }
+    return true;
+}
+
+static void kept_as(int64_t but, const char *primary)
+{
+    err e = {0};
+    text t;
+    text_init(&t);
+    text_addf(&t, "UPDATE prepared SET primary_reason = '%s' WHERE shard >= 0 AND file <> %lld",
+              primary, (long long)but);
+    catalog *c = catalog_open(store, true, &e);
+    MUST(c && db_exec(catalog_db(c), t.s, &e));
+    catalog_close(c);
+    text_release(&t);
+}
+
+static cairo_surface_t *picture(const char *name)
+{
+    char *path = fs_join(folder, name);
+    cairo_surface_t *s = cairo_image_surface_create_from_png(path);
+    assert_int_equal(cairo_surface_status(s), CAIRO_STATUS_SUCCESS);
+    mem_free(path);
+    return s;
+}
+
+/* The keyed name of an image decides, not its place in the catalogue: whether it is shown, and
+ * where. */
+static void test_choice(void **state)
+{
+    (void)state;
+    err e = {0};
+    choice k = {.key = pseudo_open(store, false, &e)};
+    catalog *c = catalog_open(store, false, &e);
+    char id[17];
+    prepare_id(config, id);
+    assert_true(k.key && c && catalog_each(c, id, weigh, &k, &e));
+    catalog_close(c);
+    pseudo_free(k.key);
+    assert_true(strcmp(k.order, k.first) < 0); /* or this would prove nothing */
+    kept_as(k.least, "LOSSY");
+    run(1, 1);
+    cairo_surface_t *alone = picture("KEPT.png");
+    kept_as(k.least, "");
+    run(1, 1);
+    cairo_surface_t *one = picture("KEPT.png");
+    run(5, 1);
+    cairo_surface_t *both = picture("KEPT.png");
+    int h = cairo_image_surface_get_height(alone), w = cairo_image_surface_get_width(alone);
+    assert_int_equal(cairo_image_surface_get_width(both), 2 * w);
+    for (int y = 0; y < h; y++) {
+        const uint8_t *a = cairo_image_surface_get_data(alone),
+                      *o = cairo_image_surface_get_data(one),
+                      *b = cairo_image_surface_get_data(both);
+        a += y * cairo_image_surface_get_stride(alone);
+        o += y * cairo_image_surface_get_stride(one);
+        b += y * cairo_image_surface_get_stride(both);
+        assert_memory_equal(a, o, (size_t)w * 4);
+        assert_memory_equal(a, b, (size_t)w * 4); /* the left one of two */
+    }
+    cairo_surface_destroy(alone);
+    cairo_surface_destroy(one);
+    cairo_surface_destroy(both);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -241,9 +334,8 @@ int main(void)
         [PREVIEW_TASK] = {"preview", preview_task, prepare_init},
     };
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reason_rows),
-        cmocka_unit_test(test_sheets),
-        cmocka_unit_test(test_deterministic),
+        cmocka_unit_test(test_reason_rows),   cmocka_unit_test(test_sheets),
+        cmocka_unit_test(test_deterministic), cmocka_unit_test(test_choice),
         cmocka_unit_test(test_refused),
     };
     static const cfg_group *const groups[] = {&scan_options, &prepare_options, &exclude_options};

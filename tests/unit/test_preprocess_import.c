@@ -505,6 +505,22 @@ static void test_findings_by_side(void **state)
         world_free(&w);
     }
     mem_free(file);
+    /* findings that must agree and do not: the label of their breast is a contradiction, too */
+    static const char max[] = "      merge: max\n";
+    const char *merge = strstr(yaml, max);
+    world w;
+    text agree;
+    text_init(&agree);
+    text_addn(&agree, yaml, (size_t)(merge - yaml));
+    text_add(&agree, merge + strlen(max));
+    file = put("agree.yaml", agree.s);
+    tables(&w, file, "labels.level=breast", "acc,side,path\nA,L,l.dcm\nA,R,r.dcm\n",
+           "acc,side,sev\nA,L,0\nA,L,4\nA,R,4\n");
+    assert_true(accession(&w, "l.dcm", "A", 'L')->conflict);
+    assert_false(accession(&w, "r.dcm", "A", 'R')->conflict);
+    world_free(&w);
+    text_release(&agree);
+    mem_free(file);
 }
 
 /* ---- the others ------------------------------------------------------------------------------ */

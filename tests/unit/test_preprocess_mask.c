@@ -86,6 +86,11 @@ static void test_same_size(void **state)
     assert_int_equal(run[0].x0, 3);
     assert_int_equal(run[0].x1, 4);
     assert_int_equal(mask_row(mask, &ax, &ay, 2, run), 0);
+    /* between two mask pixels: one half is inside */
+    mask_axis_make(&ax, MW, MW, 0.5, 1, a);
+    assert_int_equal(mask_row(mask, &ax, &ay, 0, run), 2);
+    assert_true(run[0].x0 == 0 && run[0].x1 == 2);
+    assert_true(run[1].x0 == MW - 2 && run[1].x1 == MW);
     arena_free(a);
 }
 

@@ -258,11 +258,23 @@ static void test_lost_shard(void **state)
     assert_int_equal(e.code, ERR_MISMATCH);
     assert_string_equal(e.msg, "shard 512x416/00001.h5 is in the catalogue but not in the store; "
                                "mammovit repair makes it again");
+    /* --force forgets every shard of before, also one that is not made again */
+    catalog *cat = catalog_open(store, true, &e);
+    catalog_shard old = {.number = 77, .h = 128, .w = 96}, *k;
+    int n;
+    assert_true(cat && catalog_begin(cat, &e) && catalog_put_shard(cat, id, &old, &e) &&
+                catalog_commit(cat, &e));
+    catalog_close(cat);
     o.force = true;
     e.code = ERR_NONE;
     if (!prepare_run(&o, &r, &e))
         fail_msg("%s", e.msg);
     assert_int_equal(r.kept, KEPT);
+    cat = catalog_open(store, false, &e);
+    assert_true(cat && catalog_shards(cat, id, &k, &n, &e));
+    assert_int_equal(n, KEPT); /* two images to a shard, two canvases */
+    mem_free(k);
+    catalog_close(cat);
     assert_true(fs_exists(path));
     expect_same(store);
     mem_free(path);
@@ -354,6 +366,44 @@ static void test_parts_refused(void **state)
     cfg_free(c);
 }
 
+static void part_sql(const char *path, const char *statement)
+{
+    err e = {0};
+    db *d = db_open(path, true, &e);
+    if (!d || !db_exec(d, statement, &e))
+        fail_msg("%s", e.msg);
+    db_close(d);
+}
+
+/* A part whose books and shards disagree gives no image: neither under another name nor with other
+ * pixels than were judged. */
+static void test_parts_rows(void **state)
+{
+    (void)state;
+    char *store = fresh("rows"), id[17], path[PATH_MAX];
+    cfg *c = config();
+    prepare_id(c, id);
+    prepare_opts merge = {store, c, 1, 0, 1, false, true};
+    assert_int_equal(stage_how(store, 1, "0/2", NULL), 0);
+    assert_int_equal(stage_how(store, 1, "1/2", NULL), 0);
+    snprintf(path, sizeof path, "%s/parts/%s/0-of-2/outcomes.db", store, id);
+    /* two rows change places, and their pixels with them */
+    static const char swap[] =
+        "CREATE TEMP TABLE was AS SELECT * FROM outcome;"
+        "UPDATE outcome SET (pixel_hash, shard_row) = (SELECT w.pixel_hash, w.shard_row FROM was w"
+        " WHERE w.shard = 0 AND w.shard_row = 1 - outcome.shard_row) WHERE shard = 0";
+    part_sql(path, swap);
+    expect_fail(&merge, ERR_MISMATCH, "part 0/2: shard 0 row 1 holds another image");
+    part_sql(path, swap);
+    part_sql(path, "UPDATE outcome SET pixel_hash = 'x' || pixel_hash WHERE shard = 0");
+    expect_fail(&merge, ERR_MISMATCH, "part 0/2: shard 0 row 0 holds another image");
+    part_sql(path, "UPDATE outcome SET pixel_hash = substr(pixel_hash, 2) WHERE shard = 0");
+    assert_int_equal(stage_how(store, 1, "merge", NULL), 0);
+    expect_same(store);
+    mem_free(store);
+    cfg_free(c);
+}
+
 /* A row whose facts a later scan changed is not taken from a part that judged it before. */
 static void test_parts_stale(void **state)
 {
@@ -391,7 +441,10 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_stage),         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_provenance),    cmocka_unit_test(test_kill),
         cmocka_unit_test(test_lost_shard),    cmocka_unit_test(test_parts),
-        cmocka_unit_test(test_parts_refused), cmocka_unit_test(test_parts_stale),
+        cmocka_unit_test(test_parts_refused), cmocka_unit_test(test_parts_rows),
+        cmocka_unit_test(test_parts_stale),
     };
+    if (argc == 2)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, archive_setup, archive_teardown);
 }

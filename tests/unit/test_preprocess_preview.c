@@ -131,6 +131,16 @@ static void test_stages(void **state)
             }
         mem_free(a.v);
     }
+    free(b.p);
+    /* the rescale of the header turns the values round, and is not part of what is stored */
+    b = small_file(&(small){.slope = "-1", .intercept = "4095"});
+    for (int i = 0; i < 2; i++) {
+        answer a = look(&b, i ? PREVIEW_MODALITY : PREVIEW_STORED);
+        const uint16_t *pic = (const uint16_t *)((const char *)a.v + a.v->pic);
+        unsigned v = i ? 4095 - small_sample(9, 160) : small_sample(9, 160);
+        assert_in_range(pic[160 * SMALL_C + 9] + 1, v * 65535 / 4095, v * 65535 / 4095 + 2);
+        mem_free(a.v);
+    }
     preview_stage s;
     err e = {0};
     assert_true(preview_stage_find("final", &s, &e) && s == PREVIEW_FINAL);
