@@ -281,6 +281,23 @@ static double lossy_ratio_of(const header *h)
     return all;
 }
 
+/* Names and numbers of persons. A phantom is called so anywhere; QC, TEST and the like count only
+ * where a part begins with them: public archives number women "Mass-Test_P_00016". */
+static uint32_t identity_flags(const char *line)
+{
+    char starts[HEADER_VALUE_MAX];
+    size_t n = 0;
+    bool keep = true;
+    for (; *line && n + 1 < sizeof(starts); line++) {
+        bool between = *line == ' ' || *line == '^';
+        keep = between || (keep && *line != '-' && *line != '_');
+        if (keep)
+            starts[n++] = *line;
+    }
+    starts[n] = '\0';
+    return views_text_flags(starts, TEXT_QC);
+}
+
 static void read_special(const header *h, record *r)
 {
     static const struct {
@@ -294,8 +311,8 @@ static void read_special(const header *h, record *r)
          TEXT_STEREO | TEXT_BIOPSY | TEXT_WIRE | TEXT_CLIP | TEXT_SPECIMEN | TEXT_PHANTOM},
         {TAG_SeriesDescription, ~(uint32_t)0},
         {TAG_PaddleDescription, TEXT_SPOT | TEXT_MAG},
-        {TAG_PatientID, TEXT_PHANTOM | TEXT_QC},
-        {TAG_PatientName, TEXT_PHANTOM | TEXT_QC},
+        {TAG_PatientID, TEXT_PHANTOM},
+        {TAG_PatientName, TEXT_PHANTOM},
     };
     char line[HEADER_VALUE_MAX];
     for (size_t i = 0; i < COUNT_OF(sources); i++)
@@ -305,6 +322,8 @@ static void read_special(const header *h, record *r)
             if (strcmp(r->modality, "MG") == 0 && r->intent == INTENT_PRESENTATION &&
                 strncmp(r->image_type[0], "ORIGINAL", 8) == 0)
                 flags &= ~(uint32_t)TEXT_CAD;
+            if (sources[i].id == TAG_PatientID || sources[i].id == TAG_PatientName)
+                flags |= identity_flags(line);
             r->text_flags |= flags;
             if (sources[i].id == TAG_PaddleDescription)
                 r->modifiers |= (flags & TEXT_SPOT ? MODIFIER_SPOT : 0u) |

@@ -404,6 +404,8 @@ void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
         reason_add(set, criteria[i].code);
         if (c->action[i] == EXCLUDE_DROP && *primary == REASON_NONE)
             *primary = criteria[i].code;
+        if (criteria[i].code == REASON_BLANK)
+            return; /* what the rows below look at is not there */
     }
 }
 

@@ -635,6 +635,10 @@ static void special_words(void **state)
         {0x0010, 0x0020, "PHANTOM-1", TEXT_PHANTOM},
         {0x0010, 0x0010, "Flat^Field^Test", TEXT_QC},
         {0x0010, 0x0020, "QA20", 0},
+        {0x0010, 0x0020, "Mass-Test_P_00016_LEFT_CC", 0}, /* a woman of a public archive */
+        {0x0010, 0x0020, "TEST-0001", TEXT_QC},
+        {0x0010, 0x0010, "Acceptance Test_2", TEXT_QC},
+        {0x0010, 0x0010, "MAMMO_PHANTOM", TEXT_PHANTOM},
         {0x0008, 0x1030, "daily QC", TEXT_QC},
         {0x0008, 0x1030, "ACR", TEXT_QC},
     };

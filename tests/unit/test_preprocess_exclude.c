@@ -430,6 +430,23 @@ static void test_two_rows(void **state)
     assert_int_equal(twice, 8);
 }
 
+/* A blank image says nothing else: no row behind BLANK is judged, unless BLANK is off. */
+static void test_blank_is_last(void **state)
+{
+    (void)state;
+    reason_set set;
+    record r = good_record();
+    pixel_facts p = good_pixels();
+    p.range = 0;
+    p.breast_found = false;
+    exclude_cfg c = config("exclude.blank=flag");
+    assert_int_equal(judge(&c, &r, &p, &set), REASON_NONE);
+    assert_true(reason_has(&set, REASON_BLANK));
+    assert_false(reason_has(&set, REASON_SEG_FAILED));
+    c = config("exclude.blank=off");
+    assert_int_equal(judge(&c, &r, &p, &set), REASON_SEG_FAILED);
+}
+
 static void test_policies(void **state)
 {
     (void)state;
@@ -506,11 +523,9 @@ static void test_order_and_actions(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_header),
-        cmocka_unit_test(test_pixels),
-        cmocka_unit_test(test_two_rows),
-        cmocka_unit_test(test_policies),
-        cmocka_unit_test(test_order_and_actions),
+        cmocka_unit_test(test_header),   cmocka_unit_test(test_pixels),
+        cmocka_unit_test(test_two_rows), cmocka_unit_test(test_blank_is_last),
+        cmocka_unit_test(test_policies), cmocka_unit_test(test_order_and_actions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
