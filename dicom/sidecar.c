@@ -2,6 +2,7 @@
  * first, then by base name; messages name the line, never a value. */
 #include "core/csv.h"
 #include "core/fs.h"
+#include "core/log.h"
 #include "core/mem.h"
 #include "core/text.h"
 #include "dicom/quirk.h"
@@ -137,6 +138,24 @@ static int by_file(const void *a, const void *b)
     return strcmp(((const row *)a)->file, ((const row *)b)->file);
 }
 
+/* A misspelt name would leave its facts out in silence. */
+static void tell_ignored(const csv_reader *r, int file, const int col[F_COUNT])
+{
+    text list;
+    int n = 0;
+    text_init(&list);
+    for (int c = 0; c < csv_columns(r); c++) {
+        bool known = c == file;
+        for (int f = 0; f < F_COUNT; f++)
+            known = known || col[f] == c;
+        if (!known)
+            text_addf(&list, "%s%s", n++ ? ", " : "", csv_column_name(r, c));
+    }
+    if (n)
+        log_warn("columns_ignored", "table=sidecar n=%d columns=\"%.500s\"", n, list.s);
+    text_release(&list);
+}
+
 static bool read_rows(sidecar *s, csv_reader *r, err *e)
 {
     int file, col[F_COUNT], got;
@@ -144,6 +163,7 @@ static bool read_rows(sidecar *s, csv_reader *r, err *e)
         return false;
     for (int f = 0; f < F_COUNT; f++)
         col[f] = csv_find(r, field_names[f]);
+    tell_ignored(r, file, col);
     while ((got = csv_next(r, e)) == 1) {
         if (s->n == s->cap) {
             size_t cap = s->cap ? 2 * s->cap : 64;

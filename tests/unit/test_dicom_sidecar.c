@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/fs.h"
+#include "core/mem.h"
 #include "core/text.h"
 #include "dicom/record.h"
 
@@ -172,6 +173,27 @@ static void refused(void **state)
     }
 }
 
+/* A misspelt column is named, a known one is not. */
+static void ignored_columns(void **state)
+{
+    char said[64] = "/tmp/mammovit-sidecar-log-XXXXXX", *line;
+    size_t n;
+    err e = {0}, w = {0};
+    int fd = mkstemp(said), old = dup(STDERR_FILENO);
+    assert_true(fd >= 0 && old >= 0 && dup2(fd, STDERR_FILENO) >= 0);
+    sidecar *s = open_text("file,side,VIEW,hint\na.png,L,CC,x\n", &e);
+    dup2(old, STDERR_FILENO);
+    close(old);
+    close(fd);
+    assert_non_null(s);
+    sidecar_free(s);
+    assert_true(fs_read(said, 1000, &line, &n, &w));
+    assert_non_null(strstr(line, "columns_ignored"));
+    assert_non_null(strstr(line, "n=2 columns=\"side, hint\""));
+    mem_free(line);
+    unlink(said);
+}
+
 static int setup(void **state)
 {
     memcpy(path, "/tmp/mammovit-sidecar-XXXXXX", 29);
@@ -189,6 +211,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(fills), cmocka_unit_test(contradictions),
-                                       cmocka_unit_test(pictures), cmocka_unit_test(refused)};
+                                       cmocka_unit_test(pictures), cmocka_unit_test(refused),
+                                       cmocka_unit_test(ignored_columns)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
