@@ -105,11 +105,13 @@ static bool split(cmd_args *a, err *e)
                          "folds", folds),
                "%" PRId64 " images of %" PRId64 " exams of %" PRId64 " patients, %" PRId64
                " exams with cancer within the first horizon\n%s"
+               "  %" PRId64 " of %" PRId64 " prepared images left out (split_exclusions.csv)\n"
                "  %" PRId64 " of %" PRId64 " prepared images have a row, %" PRId64 " of %" PRId64
                " rows have an image (split_unmatched.csv)\n"
                "next: mammovit train -c CONFIG --set run.cohort=%s -o RUN\n",
-               r.images, r.exams, r.patients, r.positives, table.s, r.matches.images_matched,
-               r.matches.images, r.matches.rows_matched, r.matches.rows, a->out);
+               r.images, r.exams, r.patients, r.positives, table.s, r.matches.images - r.images,
+               r.matches.images, r.matches.images_matched, r.matches.images, r.matches.rows_matched,
+               r.matches.rows, a->out);
     text_release(&table);
     return true;
 }

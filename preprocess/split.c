@@ -75,8 +75,11 @@ static bool open_exclusions(split_job *j, err *e)
 {
     static const char *const head[] = {"file",       "image_id", "exam_id",
                                        "patient_id", "reason",   "sentence"};
-    char *path = split_beside(j->o->out, "split_exclusions.csv");
-    j->excluded = csv_create(path, e);
+    char *path = split_beside(j->o->out, "split_exclusions.csv"),
+         *dir = split_beside(j->o->out, "");
+    if (!dir[0] || fs_mkdirs(dir, e))
+        j->excluded = csv_create(path, e);
+    mem_free(dir);
     mem_free(path);
     for (size_t i = 0; i < COUNT_OF(head) && j->excluded; i++)
         csv_put(j->excluded, head[i]);
@@ -219,11 +222,12 @@ bool split_run(const split_opts *o, split_result *out, err *e)
     if (!split_modes(&j, e))
         goto done;
     split_folds(&j);
+    labels_count(j.lab, &j.matches);
+    tell_matches(&j.matches); /* also where too few match to go on */
     if (!split_write(&j, out, e))
         goto done;
     ok = true;
     out->matches = j.matches;
-    tell_matches(&j.matches);
 done:
     if (j.excluded)
         csv_discard(j.excluded);

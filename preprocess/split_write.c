@@ -256,6 +256,24 @@ static bool add_shards(split_job *j, rows *r, cohort *c, err *e)
     return ok;
 }
 
+/* Nothing is written then, so the message says what the lists would. */
+static bool nothing_left(const split_job *j, err *e)
+{
+    int64_t count[REASON_COUNT] = {0};
+    reason most = REASON_NONE;
+    for (int64_t i = 0; i < j->n; i++)
+        count[j->it[i].out]++;
+    for (int r = REASON_NONE + 1; r < REASON_COUNT; r++)
+        if (most == REASON_NONE || count[r] > count[most])
+            most = (reason)r;
+    return err_set(e, ERR_INPUT,
+                   "no training image is left: %lld of %lld prepared images have a row in the "
+                   "table; most were left out as %s (%lld); split --dry-run tells what the table "
+                   "is taken for",
+                   (long long)j->matches.images_matched, (long long)j->matches.images,
+                   reason_name(most), (long long)count[most]);
+}
+
 /* Mean and standard deviation over the training images, size 0, on [0,1]. */
 static bool normalise(const rows *r, cohort *c, err *e)
 {
@@ -271,7 +289,7 @@ static bool normalise(const rows *r, cohort *c, err *e)
         n_breast += t->breast_pixels;
     }
     if (n_all == 0 || n_breast == 0)
-        return err_set(e, ERR_INPUT, "no training image is left; see the exclusion list");
+        return nothing_left(r->j, e);
     c->mean_all = s[0] / n_all;
     c->sd_all = sqrt(fmax(s[1] / n_all - c->mean_all * c->mean_all, 0));
     c->mean_breast = s[2] / n_breast;
@@ -357,7 +375,6 @@ bool split_write(split_job *j, split_result *out, err *e)
     c.fill = fill_row;
     c.fill_ctx = &r;
     split_disjoint(j, r.p, r.n);
-    labels_count(j->lab, &j->matches);
     make_flow(j);
     describe(j, &c);
     bool ok = normalise(&r, &c, e) && add_shards(j, &r, &c, e) && write_tables(j, &r, &c, out, e) &&

@@ -256,7 +256,8 @@ static void test_joins(void **state)
     set(&t, "labels.id=name");
     fails(&t, ERR_CONFIG, "labels.id is 'name'; wanted patient, accession, sop, file or map:FILE");
     set(&t, "labels.id=patient");
-    fails(&t, ERR_INPUT, "no training image is left");
+    fails(&t, ERR_INPUT, "no training image is left: 0 of");
+    fails(&t, ERR_INPUT, "left out as NO_LABEL (");
     trial_free(&t);
 }
 
