@@ -147,6 +147,10 @@ static bool prepare(cmd_args *a, err *e)
     text_init(&sizes);
     for (int i = 0; i < n; i++)
         text_addf(&sizes, "%s%dx%d", i ? ", " : "", h[i], w[i]);
+    if (r.seen && !r.kept && o.shard_n <= 1)
+        log_warn("nothing_kept",
+                 "every image was left out; exclusions.csv says why (NO_SPACING: the "
+                 "sidecar's row_mm, or another prepare.fit)");
     if (o.shard_n > 1)
         print_part(a, &o, &r);
     else

@@ -1,6 +1,7 @@
 /* split: prepared images + outcomes -> COHORT.h5 and split.csv. */
 #include "cli/cmd.h"
 
+#include "core/log.h"
 #include "preprocess/cohort.h"
 #include "preprocess/split.h"
 
@@ -113,6 +114,9 @@ static bool split(cmd_args *a, err *e)
                r.matches.images, r.matches.images_matched, r.matches.images, r.matches.rows_matched,
                r.matches.rows, a->out);
     text_release(&table);
+    if (!r.fold_positives[COHORT_TRAIN])
+        log_warn("nothing_to_learn", "no exam of the training fold has a cancer within the first "
+                                     "horizon; see split_exclusions.csv and labels.horizons");
     return true;
 }
 

@@ -386,7 +386,7 @@ static const cfg_option options[] = {
     NUMBER(specimen_area, "0.15", 0, 1, "share", "SPECIMEN by pixels: object / image, below"),
     NUMBER(specimen_level, "0.3", 0, 1, "full scale",
            "SPECIMEN by pixels: median of the object, above"),
-    {"exclude.letters", CFG_INT, offsetof(exclude_cfg, letters), "3", 0, 100, NULL, "letters",
+    {"exclude.letters", CFG_INT, offsetof(exclude_cfg, letters), "6", 0, 100, NULL, "letters",
      "BURNED_IN by pixels: shortest row of letters beside the breast; 0: off"},
 };
 const cfg_group exclude_options = {"Technical exclusion", options, COUNT_OF(options)};

@@ -355,8 +355,8 @@ static const pixel_case pixel[] = {
     {REASON_PACEMAKER, false, PX(.metal_least_mm2 = 3, .metal_most_mm2 = 99)},
     {REASON_PACEMAKER, false,
      PX(.metal_most_mm2 = 900, .blob_share = 0.2, .blob_solidity = 0.95)}, /* an implant */
-    {REASON_BURNED_IN, true, PX(.letters = 3)},
-    {REASON_BURNED_IN, false, PX(.letters = 2)},
+    {REASON_BURNED_IN, true, PX(.letters = 6)},
+    {REASON_BURNED_IN, false, PX(.letters = 5)},
 };
 #pragma GCC diagnostic pop
 
@@ -474,8 +474,8 @@ static void test_policies(void **state)
     r.modifiers = 0;
     assert_int_equal(judge(&c, &r, NULL, &set), REASON_IMPLANT);
     r = good_record();
-    p.letters = 5;
-    c = config("exclude.letters=6");
+    p.letters = 6;
+    c = config("exclude.letters=7");
     judge(&c, &r, &p, &set);
     assert_false(reason_has(&set, REASON_BURNED_IN));
     c = config("exclude.letters=0");
