@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <tiffio.h>
+#include <zlib.h>
 
 #define PAGES_MAX  4096
 #define TILE_MAX   ((tmsize_t)64 << 20)  /* bytes of one tile */
@@ -224,27 +225,72 @@ static bool compression_known(TIFF *t)
     }
 }
 
+/* Do the bytes of a table of the current page say what libtiff says? It replaces lengths that it
+ * finds odd by its own, and ignores those that are too many. A table that is not there is the
+ * business of the caller. */
+static bool table_is(TIFF *t, const source *s, unsigned tag, const uint64_t *v, uint32_t n)
+{
+    bool big = number(s, 2, 2) == 43;
+    int count = big ? 8 : 2, entry = big ? 20 : 12, offset = big ? 8 : 4;
+    size_t dir = (size_t)TIFFCurrentDirOffset(t); /* walked before */
+    for (uint64_t i = 0; i < number(s, dir, count); i++) {
+        size_t e = dir + (size_t)count + i * (size_t)entry, at = e + 4 + (size_t)offset;
+        if (number(s, e, 2) != tag)
+            continue;
+        uint64_t type = number(s, e + 2, 2), items = number(s, e + 4, offset);
+        int each = type == TIFF_SHORT ? 2 : type == TIFF_LONG ? 4 : type == TIFF_LONG8 ? 8 : 0;
+        if (!each || items != n)
+            return false;
+        if (n * (uint64_t)each > (uint64_t)offset)
+            at = (size_t)number(s, at, offset);
+        for (uint32_t k = 0; k < n; k++)
+            if (number(s, at + k * (size_t)each, each) != v[k])
+                return false;
+        return true;
+    }
+    return true;
+}
+
+/* Bytes of strip or tile k when it is decoded; the last strip may be as long as the others. */
+static bool piece_size_is(TIFF *t, const raster_head *h, uint32_t k, uint64_t bytes)
+{
+    uint32_t per = 0, rows = (uint32_t)h->rows;
+    if (TIFFIsTiled(t))
+        return bytes == TIFFTileSize64(t);
+    TIFFGetFieldDefaulted(t, TIFFTAG_ROWSPERSTRIP, &per);
+    per = per > rows ? rows : per;
+    uint64_t first = (uint64_t)k * per, left = first < rows ? rows - first : 0;
+    return bytes == TIFFVStripSize64(t, per) ||
+           (left < per && bytes >= TIFFVStripSize64(t, (uint32_t)left) &&
+            bytes < TIFFVStripSize64(t, per));
+}
+
 /* Strips or tiles of the current page. */
-static reason check_pieces(TIFF *t, size_t len, size_t *code_len)
+static reason check_pieces(TIFF *t, const source *s, const raster_head *h, size_t *code_len)
 {
     uint64_t *at = NULL, *bytes = NULL;
-    bool tiled = TIFFIsTiled(t);
+    bool tiled = TIFFIsTiled(t), plain = word(t, TIFFTAG_COMPRESSION) == COMPRESSION_NONE;
+    unsigned places = tiled ? TIFFTAG_TILEOFFSETS : TIFFTAG_STRIPOFFSETS;
+    unsigned lengths = tiled ? TIFFTAG_TILEBYTECOUNTS : TIFFTAG_STRIPBYTECOUNTS;
     uint32_t n = tiled ? TIFFNumberOfTiles(t) : TIFFNumberOfStrips(t);
     *code_len = 0;
-    if (!TIFFGetField(t, tiled ? TIFFTAG_TILEOFFSETS : TIFFTAG_STRIPOFFSETS, &at) ||
-        !TIFFGetField(t, tiled ? TIFFTAG_TILEBYTECOUNTS : TIFFTAG_STRIPBYTECOUNTS, &bytes) || !at ||
-        !bytes)
+    if (!TIFFGetField(t, places, &at) || !TIFFGetField(t, lengths, &bytes) || !at || !bytes)
         return REASON_IO_UNREADABLE;
     for (uint32_t i = 0; i < n; i++) {
-        if (at[i] > len || bytes[i] > len - at[i])
+        if (at[i] > s->len || bytes[i] > s->len - at[i])
             return REASON_IO_TRUNCATED;
         *code_len += (size_t)bytes[i];
     }
+    if (!table_is(t, s, places, at, n) || !table_is(t, s, lengths, bytes, n))
+        return REASON_PIX_GEOMETRY;
+    for (uint32_t i = 0; i < n && plain && h->samples == 1; i++)
+        if (!piece_size_is(t, h, i, bytes[i]))
+            return REASON_PIX_GEOMETRY;
     return REASON_NONE;
 }
 
 /* The current page into h; frames are counted by the caller. */
-static reason read_page(TIFF *t, size_t len, raster_head *h, size_t *code_len)
+static reason read_page(TIFF *t, const source *s, raster_head *h, size_t *code_len)
 {
     fill_head(t, h);
     if (!compression_known(t))
@@ -252,7 +298,7 @@ static reason read_page(TIFF *t, size_t len, raster_head *h, size_t *code_len)
     /* a size that nobody will read need not have its strips counted */
     if (h->rows > 65535 || h->cols > 65535)
         return REASON_NONE;
-    return check_pieces(t, len, code_len);
+    return check_pieces(t, s, h, code_len);
 }
 
 reason raster_tiff_head(const uint8_t *p, size_t len, raster_head *out, size_t *code_len)
@@ -268,7 +314,7 @@ reason raster_tiff_head(const uint8_t *p, size_t len, raster_head *out, size_t *
         why = REASON_IO_UNREADABLE;
     for (bool more = t != NULL; more && why == REASON_NONE;) {
         if (is_frame(t)) {
-            why = read_page(t, len, &h, &code);
+            why = read_page(t, &s, &h, &code);
             if (!frames++) {
                 *out = h;
                 *code_len = code;
@@ -291,6 +337,38 @@ reason raster_tiff_head(const uint8_t *p, size_t len, raster_head *out, size_t *
 
 /* ---- pixels ------------------------------------------------------------------------------------
  */
+
+/* libtiff stops inflating when a piece is full: neither the check sum behind it nor samples that
+ * are too many would be seen. */
+static bool deflate_is_whole(TIFF *t, const source *s, const raster_head *h, uint32_t k)
+{
+    uint8_t scrap[1 << 14];
+    z_stream z = {.next_in = (Bytef *)(uintptr_t)(s->p + TIFFGetStrileOffset(t, k))};
+    uint64_t left = TIFFGetStrileByteCount(t, k);
+    int rc = left > UINT32_MAX || inflateInit(&z) != Z_OK ? Z_MEM_ERROR : Z_OK;
+    if (rc != Z_OK)
+        return false;
+    z.avail_in = (uInt)left;
+    while (rc == Z_OK) {
+        z.next_out = scrap;
+        z.avail_out = sizeof scrap;
+        rc = inflate(&z, Z_NO_FLUSH);
+    }
+    inflateEnd(&z);
+    return rc == Z_STREAM_END && piece_size_is(t, h, k, z.total_out);
+}
+
+static bool deflate_ok(TIFF *t, const source *s, const raster_head *h)
+{
+    unsigned how = word(t, TIFFTAG_COMPRESSION);
+    bool ok = true;
+    if (how != COMPRESSION_DEFLATE && how != COMPRESSION_ADOBE_DEFLATE)
+        return true;
+    uint32_t n = TIFFIsTiled(t) ? TIFFNumberOfTiles(t) : TIFFNumberOfStrips(t);
+    for (uint32_t k = 0; k < n && ok; k++)
+        ok = deflate_is_whole(t, s, h, k);
+    return ok;
+}
 
 static bool read_strips(TIFF *t, const raster_head *h, uint8_t *out)
 {
@@ -349,7 +427,8 @@ reason raster_tiff_frame(const uint8_t *p, size_t len, const raster_head *h, int
     TIFF *t = open_tiff(&s);
     bool ok = t && go_to(t, frame);
     s.complaints = 0; /* of tags that are unknown or odd */
-    ok = ok && (TIFFIsTiled(t) ? read_tiles(t, h, out) : read_strips(t, h, out));
+    ok = ok && deflate_ok(t, &s, h) &&
+         (TIFFIsTiled(t) ? read_tiles(t, h, out) : read_strips(t, h, out));
     if (t)
         TIFFClose(t);
     return !ok ? REASON_DEC_FAILED : s.complaints ? REASON_DEC_WARNED : REASON_NONE;

@@ -5,7 +5,9 @@
  *
  * damage rows CATALOG: prints what the catalogue says of each file, tab-separated: path, reason of
  * scan, reason of prepare, hash of the stored samples, all codes, row id.
- * damage OUT SEED demo|real FILE...: of the files, the smallest of each transfer syntax is damaged.
+ * damage OUT SEED demo|real|wrap FILE...: of the files, the smallest of each transfer syntax is
+ * damaged; `wrap` makes only what surrounds a code stream (tables of frames, JP2 boxes), which
+ * needs a configuration that keeps several frames.
  * Rows: file, source, class, detectable, accept, rule. accept:
  *   refused  the bytes prove the damage: the image must be left out
  *   noticed  left out, or the same stored samples as the whole file and the note TS_LIES
@@ -27,6 +29,8 @@
 #define ITEM_END    0xFFFEE00Du
 #define SEQ_END     0xFFFEE0DDu
 #define PIXELS      0x7FE00010u
+#define OFFSETS     0x7FE00001u
+#define LENGTHS     0x7FE00002u
 #define ROWS        0x00280010u
 #define COLS        0x00280011u
 #define SYNTAX      0x00020010u
@@ -80,7 +84,7 @@ static const struct {
 
 static const char *folder;
 static FILE *list;
-static bool real;
+static bool real, wrap;
 static int made;
 static uint64_t state;
 
@@ -432,7 +436,7 @@ static bytes head_bytes(const source *s, uint32_t tag, const char *vr, uint32_t 
         return b;
     }
     memcpy(b.p + 4, vr, 2);
-    if (one_of((const uint8_t *)vr, "OBOWOFSQUNUT")) {
+    if (one_of((const uint8_t *)vr, "OBOWOFOVSQUNUT")) {
         b.n = 12;
         store(b.p + 8, len, 4, big);
     } else {
@@ -823,6 +827,185 @@ static void code_heads(const source *s)
         size_t n = wavelet ? sizeof j2k / sizeof *j2k : sizeof jpeg / sizeof *jpeg;
         for (size_t i = 0; i < n; i++)
             lie_in_code(s, &code, at, &t[i], true);
+    }
+    free(code.p);
+}
+
+/* ---- what surrounds a code stream -------------------------------------------------------------
+ */
+
+/* Two frames of five fragments each, the same image twice, with an extended offset table of n
+ * bytes and, where `basic`, a basic one of both entries. PS3.5 A.4, PS3.3 C.7.6.3.1.8. */
+static bytes two_frames(const source *s, const bytes *code, const uint64_t *at, size_t n,
+                        const uint32_t *basic)
+{
+    uint8_t table[64], small[8];
+    bytes none = {small, basic ? 8 : 0};
+    for (int i = 0; i < 8; i++)
+        store(table + 8 * i, i < 2 ? at[i] : at[1] + (uint64_t)i, 8, false);
+    for (int i = 0; basic && i < 2; i++)
+        store(small + 4 * i, basic[i], 4, false);
+    bytes b = pieces(s, &none, code, "0123401234");
+    source two = *s; /* its tree is read anew by put */
+    put(&two, &b, OFFSETS, "OV", table, n);
+    for (int i = 0; i < 2; i++)
+        store(table + 8 * i, code->n, 8, false);
+    put(&two, &b, LENGTHS, "OV", table, 16);
+    put_text(&two, &b, 0x00280008u, "IS", "2");
+    return b;
+}
+
+static void frame_tables(const source *s)
+{
+    bytes code = code_of(s), none = {NULL, 0}, b;
+    const uint64_t step = code.n / PIECES & ~(uint64_t)1, last = code.n - (PIECES - 1) * step;
+    const uint64_t next = code.n + PIECES * 8;
+    const struct {
+        uint64_t at[2];
+        size_t n;
+        verdict v;
+    } t[] = {{{0, next}, 16, KEPT},
+             {{0, next - last - 8}, 16, REFUSED}, /* without its last fragment */
+             {{0, step + 8}, 16, REFUSED},
+             {{0, next + step + 8}, 16, SAME},
+             {{0, next + 2}, 16, SAME},
+             {{0, 0}, 16, SAME},
+             {{next, 0}, 16, SAME},
+             {{next, next}, 16, SAME},
+             {{8, next}, 16, SAME},
+             {{0, UINT64_MAX}, 16, SAME},
+             {{0, INT64_MAX}, 16, SAME},
+             {{0, next | (uint64_t)1 << 32}, 16, SAME}, /* right in its low half */
+             {{UINT64_MAX, UINT64_MAX - 7}, 16, SAME},
+             {{0, next}, 0, SAME},
+             {{0, next}, 7, SAME},
+             {{0, next}, 8, SAME},
+             {{0, next}, 15, SAME},
+             {{0, next}, 17, SAME},
+             {{0, next}, 24, SAME},
+             {{0, next}, 64, SAME}};
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        const uint32_t good[] = {0, (uint32_t)next}, bad[] = {4, 2};
+        const char *rule = t[i].v == REFUSED ? "samples are missing" : SAME_RULE;
+        emit_set(s, "frames_table", t[i].v, rule, two_frames(s, &code, t[i].at, t[i].n, NULL));
+        /* the extended table wins where it is legal, whatever the basic one says */
+        emit_set(s, "frames_table", t[i].v, rule, two_frames(s, &code, t[i].at, t[i].n, bad));
+        verdict v = t[i].v == SAME ? SAME : t[i].v;
+        emit_set(s, "frames_table", v, rule, two_frames(s, &code, t[i].at, t[i].n, good));
+        b = pieces(s, &none, &code, "01234"); /* one frame needs no table */
+        uint8_t table[16];
+        for (int k = 0; k < 2; k++)
+            store(table + 8 * k, t[i].at[k], 8, false);
+        put(s, &b, OFFSETS, "OV", table, t[i].n < 16 ? t[i].n : 16);
+        emit_set(s, "frame_table", SAME, SAME_RULE, b);
+    }
+    static const uint32_t len[] = {UNDEFINED, 0x7FFFFFFF, 0x80000000u, 0xFFFFFFF8u, 8, 24, 1 << 20};
+    for (size_t i = 0; i < sizeof len / sizeof *len; i++) {
+        b = two_frames(s, &code, t[0].at, 16, NULL);
+        tree x = {.big = s->t.big, .explicit_vr = s->t.explicit_vr};
+        parse(&x, b.p, b.n);
+        store(b.p + find(&x, OFFSETS)->len_at, len[i], 4, false);
+        free(x.e);
+        verdict v = impossible(s, &b) ? REFUSED : SAME;
+        emit_set(s, "frames_table_length", v,
+                 v == REFUSED ? "no reading ends with the file" : SAME_RULE, b);
+    }
+    free(code.p);
+}
+
+/* A JP2 file around the code: signature, ftyp, jp2h with ihdr and colr, jp2c. T.800 annex I. */
+enum { BOX_TYPE = 12, BOX_HEAD = 32, BOX_IMAGE = 40, BOX_COLOUR = 62, BOX_CODE = 77, CODE_AT = 85 };
+static bytes boxed(const source *s, const bytes *code)
+{
+    static const char before[] = "\0\0\0\x0CjP  \r\n\x87\n"
+                                 "\0\0\0\x14"
+                                 "ftypjp2 \0\0\0\0jp2 "
+                                 "\0\0\0\x2Djp2h\0\0\0\x16ihdr\0\0\0\0\0\0\0\0\0\1\0\7\1\0"
+                                 "\0\0\0\x0F"
+                                 "colr\1\0\0\0\0\0\x11\0\0\0\0jp2c";
+    bytes b = copy_of(before, sizeof before - 1);
+    if (b.n != CODE_AT)
+        die("the boxes take %zu bytes", b.n);
+    store(b.p + BOX_IMAGE + 8, number_of(s, ROWS), 4, true);
+    store(b.p + BOX_IMAGE + 12, number_of(s, COLS), 4, true);
+    store(b.p + BOX_IMAGE + 18, number_of(s, 0x00280101u) - 1, 1, true);
+    store(b.p + BOX_CODE, code->n + 8, 4, true);
+    append(&b, code->p, code->n);
+    return b;
+}
+
+/* Takes the file in boxes. */
+static void emit_boxed(const source *s, verdict v, const char *rule, bytes file)
+{
+    bytes none = {NULL, 0};
+    if (file.n & 1)
+        append(&file, "", 1);
+    emit_set(s, v == KEPT ? "boxes" : "boxes_lie", v, rule, pieces(s, &none, &file, "w"));
+    free(file.p);
+}
+
+static void boxes(const source *s)
+{
+    static const char lost[] = "no whole code stream lies in the boxes";
+    static const struct {
+        head_lie lie;
+        verdict v;
+    } t[] = {{{BOX_CODE, 4, 0, false}, KEPT}, /* up to the end */
+             {{BOX_CODE, 4, 1, false}, REFUSED},
+             {{BOX_CODE, 4, 7, false}, REFUSED},
+             {{BOX_CODE, 4, 8, false}, REFUSED},
+             {{BOX_CODE, 4, -64, true}, REFUSED},
+             {{BOX_CODE, 4, 2, true}, REFUSED},
+             {{BOX_CODE, 4, 0x7FFFFFFF, false}, REFUSED},
+             {{BOX_CODE, 4, 0xFFFFFFFF, false}, REFUSED},
+             {{BOX_CODE + 4, 4, 0x6A703278, false}, REFUSED},
+             {{BOX_HEAD, 4, 0, false}, REFUSED},
+             {{BOX_HEAD, 4, 7, false}, REFUSED},
+             {{BOX_HEAD, 4, 1, true}, REFUSED},
+             {{BOX_HEAD, 4, -1, true}, REFUSED},
+             {{BOX_HEAD, 4, 0xFFFFFFFF, false}, REFUSED},
+             {{BOX_TYPE, 4, 0, false}, REFUSED},
+             {{BOX_TYPE, 4, 4, true}, REFUSED},
+             {{BOX_TYPE, 4, 0x80000000, false}, REFUSED},
+             {{0, 4, 13, false}, REFUSED},
+             {{8, 4, 0, false}, REFUSED},
+             {{BOX_COLOUR + 4, 4, 0x70636C72, false}, REFUSED}, /* a palette */
+             {{BOX_COLOUR, 4, 0xFFFF, false}, SAME},
+             {{BOX_IMAGE, 4, 0xFFFF, false}, SAME},
+             {{BOX_IMAGE + 8, 4, 1, true}, SAME},
+             {{BOX_IMAGE + 12, 4, 0, false}, SAME}};
+    bytes code = code_of(s);
+    if (code.n < 4 || memcmp(code.p, "\xFF\x4F\xFF\x51", 4)) {
+        free(code.p);
+        return;
+    }
+    emit_boxed(s, KEPT, "a file of one code stream", boxed(s, &code));
+    for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
+        const head_lie *l = &t[i].lie;
+        bytes b = boxed(s, &code);
+        uint32_t old = load(b.p + l->at, l->n, true);
+        store(b.p + l->at, l->relative ? old + (uint32_t)l->v : (uint32_t)l->v, l->n, true);
+        emit_boxed(s, t[i].v, t[i].v == REFUSED ? lost : SAME_RULE, b);
+    }
+    static const uint64_t wide[] = {0, 15, 16, 17, 1ull << 32, 1ull << 63, UINT64_MAX};
+    for (size_t i = 0; i < sizeof wide / sizeof *wide; i++) { /* lengths of 64 bit */
+        bytes b = boxed(s, &code);
+        uint8_t n[8];
+        store(n, i ? wide[i] : code.n + 16, 8, true);
+        store(b.p + BOX_CODE, 1, 4, true);
+        splice(&b, CODE_AT, 0, n, 8);
+        emit_boxed(s, i ? REFUSED : KEPT, i ? lost : "a length of 64 bit", b);
+    }
+    static const size_t cut[] = {12, 20, 31, 32, 40, 60, 76, 80, 84, 85, 86, 90};
+    for (size_t i = 0; i < sizeof cut / sizeof *cut; i++) {
+        bytes b = boxed(s, &code);
+        b.n = cut[i];
+        emit_boxed(s, REFUSED, lost, b);
+    }
+    for (int i = 0; i < 40; i++) {
+        bytes b = boxed(s, &code);
+        flip(&b, draw(CODE_AT));
+        emit_boxed(s, SAME, SAME_RULE, b);
     }
     free(code.p);
 }
@@ -1427,6 +1610,12 @@ static void damage(const source *s, int number)
 {
     state ^= (uint64_t)(number + 1) * 0xD1342543DE82EF95u;
     emit(s, "whole", KEPT, "not damaged", copy_of(s->file.p, s->file.n));
+    if (s->t.items && (real || wrap)) {
+        frame_tables(s);
+        boxes(s);
+    }
+    if (wrap)
+        return;
     cuts(s);
     flips(s);
     header_lies(s);
@@ -1474,10 +1663,11 @@ int main(int argc, char **argv)
     if (argc == 3 && strcmp(argv[1], "rows") == 0)
         return print_rows(argv[2]);
     if (argc < 5)
-        die("usage: damage OUT SEED demo|real FILE...");
+        die("usage: damage OUT SEED demo|real|wrap FILE...");
     folder = argv[1];
     state = strtoull(argv[2], NULL, 10) * 0x9E3779B97F4A7C15u + 1;
     real = strcmp(argv[3], "real") == 0;
+    wrap = strcmp(argv[3], "wrap") == 0;
     for (int i = 4; i < argc; i++) {
         source s;
         int k = 0;
@@ -1504,7 +1694,8 @@ int main(int argc, char **argv)
     fputs("file,source,class,detectable,accept,rule\n", list);
     for (int i = 0; i < n; i++)
         damage(&chosen[i], i);
-    noise(&chosen[0]);
+    if (!wrap)
+        noise(&chosen[0]);
     if (fclose(list))
         die("cannot write the list");
     printf("%d files from %d sources:", made, n);

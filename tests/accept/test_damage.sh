@@ -1,22 +1,26 @@
 #!/bin/bash
-# Some thousand damaged files through scan and prepare. Every file becomes one row; what the bytes
-# prove broken is left out with a reason; what is a legal variant is kept; nothing that is kept has
-# other stored samples than the whole file, but where no decoder could know (a flipped sample, a
-# code that still decodes): those are counted. No decoder crashes, none reaches a limit but on a
-# bomb, and no process stays behind. What each file is stands in damage.csv, see damage.c.
+# Some thousand damaged files (DICOM, PNG, TIFF) through scan and prepare. Every file becomes one
+# row; what the bytes prove broken is left out with a reason; what is a legal variant is kept;
+# nothing that is kept has other stored samples than the whole file, but where no decoder could know
+# (a flipped sample, a code that still decodes): those are counted. No decoder crashes, none reaches
+# a limit but on a bomb, and no process stays behind. What each file is stands in damage.csv, see
+# damage.c and damage_picture.c.
 # SEED=1 THREADS=0 LIMIT=1500 (seconds of one stage) RSS_MIB=2560 WORK=DIR (kept).
-# DATA=DIR adds the real files of the encodings that the demo archive lacks.
+# PARTS="demo wrap picture real": only these parts. DATA=DIR is where the files of `real` are, which
+# have the encodings that the demo archive lacks.
 # shellcheck source-path=SCRIPTDIR/../golden
 . "$(dirname "$0")/../golden/lib.sh"
 seed=${SEED:-1}
 threads=${THREADS:-0}
 limit=${LIMIT:-1500}
 rss_mib=${RSS_MIB:-2560}
+parts=${PARTS:-demo wrap picture real}
 place=${WORK:-$work}
 damage=$BUILD/tests/accept/damage
+pictures=${damage}_picture
 least=2000
 
-if ! make -s -C "$top" BUILD="$BUILD" "$damage" >"$work/make" 2>&1; then
+if ! make -s -C "$top" BUILD="$BUILD" "$damage" "$pictures" >"$work/make" 2>&1; then
     tail -n 20 "$work/make"
     bad damage "does not build"
     exit 1
@@ -135,50 +139,93 @@ check_verdicts() {
                     "%d kept with others\n", name, k, n[k], out[k], same[k], other[k]
             for (k in class) print name ": kept with other samples: " k ": " class[k]
         }' "$work/joined" | sort
+    # a kept file has a note when a code stands beside it; blind: other samples, and nothing shows it
+    awk -F'\t' -v name="$name" '
+        $8 != "" {out++}
+        $8 == "" && $11 != "" {noted++}
+        $8 == "" && $9 != $10 {blind++}
+        $8 == "DECODER_CRASH" || $7 == "DECODER_CRASH" {crashed++}
+        $8 == "DECODER_LIMIT" || $7 == "DECODER_LIMIT" {hung++; if ($3 ~ /^bomb_/) bombs++}
+        END {
+            printf "%s: %d files made, %d refused, %d kept with a note, %d payload changes no decoder " \
+                "can detect, %d crashes, %d hangs (and %d bombs stopped at a limit)\n",
+                name, NR, out, noted, blind, crashed, hung - bombs, bombs
+        }' "$work/joined"
     awk -F'\t' '{print $8 == "" ? "kept" : $8}' "$work/joined" | sort | uniq -c | sort -rn |
         sed "s/^/$name: /"
 }
 
-# campaign NAME KIND FILE...: damage the files, run both stages over them, judge
+# campaign NAME PROGRAM WORDS...: make the files, run both stages over them, judge
 campaign() {
-    local name=$1 kind=$2 dir=$place/$1
+    local name=$1 program=$2 dir=$place/$1 sidecar=()
     shift 2
     rm -rf "$dir"
     mkdir -p "$dir/files"
-    if ! "$damage" "$dir" "$seed" "$kind" "$@" >"$work/out" 2>&1; then
+    if ! "$program" "$dir" "$seed" "$@" >"$work/out" 2>&1; then
         bad "${name}_made" "$(tail -n 1 "$work/out")"
         return
     fi
     sed "s/^/$name: /" "$work/out"
-    stage "${name}_scan" scan "$dir/files" -o "$dir/store" || return
+    [ -f "$dir/sidecar.csv" ] && sidecar=(--set scan.sidecar="$dir/sidecar.csv")
+    stage "${name}_scan" scan "$dir/files" -o "$dir/store" "${sidecar[@]}" || return
     stage "${name}_prepare" prepare "$dir/store" -c "$yaml" "${words[@]}" || return
     "$damage" rows "$dir/store/catalog.db" >"$dir/rows.tsv"
     check_rows "$name" "$dir"
     check_verdicts "$name" "$dir"
 }
 
-yaml=$top/configs/demo.yaml
-words=()
-must demo-archive "$work/whole" --patients 12 --seed "$seed" -q
-mapfile -t files < <(awk -F, -v dir="$work/whole/archive" '
-    $2 == "ordinary" || $2 ~ /^(syntax_.*|big_endian|deflated|jpeg_ls|jpeg2000)$/ {
-        print dir "/" $1}' "$work/whole/kinds.csv")
-campaign demo demo "${files[@]}"
-made=$(($(wc -l <"$place/demo/damage.csv") - 1))
-if [ "$made" -ge $least ]; then ok files; else bad files "$made, wanted $least"; fi
-sources=$(tail -n +2 "$place/demo/damage.csv" | cut -d, -f2 | sort -u | grep -vc none)
-if [ "$sources" -ge 8 ]; then ok syntaxes; else bad syntaxes "$sources, wanted 8"; fi
+part_demo() {
+    local files made sources
+    must demo-archive "$work/whole" --patients 12 --seed "$seed" -q
+    mapfile -t files < <(awk -F, -v dir="$work/whole/archive" '
+        $2 == "ordinary" || $2 ~ /^(syntax_.*|big_endian|deflated|jpeg_ls|jpeg2000)$/ {
+            print dir "/" $1}' "$work/whole/kinds.csv")
+    campaign demo "$damage" demo "${files[@]}"
+    made=$(($(wc -l <"$place/demo/damage.csv") - 1))
+    if [ "$made" -ge $least ]; then ok files; else bad files "$made, wanted $least"; fi
+    sources=$(tail -n +2 "$place/demo/damage.csv" | cut -d, -f2 | sort -u | grep -vc none)
+    if [ "$sources" -ge 8 ]; then ok syntaxes; else bad syntaxes "$sources, wanted 8"; fi
+}
 
-if [ -z "${DATA:-}" ]; then
-    skip real "needs the real images: DATA=DIR"
-else
-    # what kind of image it is does not matter here: only what cannot be decoded is left out
-    mapfile -t words < <(sed -n '/^exclude:/,/^[a-z]/s/^  \([a-z_0-9]*\): \(exclude\|flag\)$/\1/p' \
-        "$top/configs/default.yaml" | sed 's/.*/--set\nexclude.&=flag/')
-    words+=(--set prepare.fit=letterbox)
+part_wrap() {
+    local files
+    anything_goes
+    must demo-archive "$work/wrap" --patients 12 --seed "$seed" -q
+    mapfile -t files < <(awk -F, -v dir="$work/wrap/archive" '
+        $2 == "ordinary" || $2 ~ /^(syntax_.*|jpeg_ls|jpeg2000)$/ {print dir "/" $1}' \
+        "$work/wrap/kinds.csv")
+    campaign wrap "$damage" wrap "${files[@]}"
+}
+
+part_picture() {
+    anything_goes
+    campaign picture "$pictures"
+}
+
+part_real() {
+    local files
+    if [ -z "${DATA:-}" ]; then
+        skip real "needs the real images: DATA=DIR"
+        return
+    fi
+    anything_goes
     # one file there is nonsense by design: its code stream begins inside an item's length
     mapfile -t files < <(find "$DATA/mg_dicom" "$DATA/conformance" -type f -name '*.dcm' \
         ! -name '*embedded-sequence-delimiter*' | sort)
-    campaign real real "${files[@]}"
-fi
+    campaign real "$damage" real "${files[@]}"
+}
+
+# What kind of image it is does not matter: only what cannot be decoded is left out. Images for
+# processing are another domain, which a store has alone.
+anything_goes() {
+    mapfile -t words < <(sed -n '/^exclude:/,/^[a-z]/s/^  \([a-z_0-9]*\): \(exclude\|flag\)$/\1/p' \
+        "$top/configs/default.yaml" | grep -v '^for_processing$' | sed 's/.*/--set\nexclude.&=flag/')
+    words+=(--set prepare.fit=letterbox)
+}
+
+yaml=$top/configs/demo.yaml
+for part in $parts; do
+    words=()
+    "part_$part"
+done
 [ "$n_bad" -eq 0 ]

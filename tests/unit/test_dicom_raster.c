@@ -644,6 +644,31 @@ static void test_strip_outside(void **state)
     }
 }
 
+/* What libtiff puts right in silence, and what it does not read: lengths that contradict the size,
+ * the check sum behind a deflate stream. */
+static void test_tiff_claims(void **state)
+{
+    (void)state;
+    static const int by[] = {-W * H, -2, 2};
+    for (size_t i = 0; i < COUNT_OF(by); i++) {
+        bytes b = plain_tiff(false, false, 1, 0);
+        size_t at = b.n - 4 - 12 + 8; /* the value of the last entry, StripByteCounts */
+        uint32_t n = (uint32_t)(W * H + by[i]);
+        memcpy(b.p + at, &n, 4);
+        expect("length of a strip", b, REASON_PIX_GEOMETRY);
+    }
+    bytes b = tiff_file((tiff_kind){
+        .w = 16, .h = 16, .bits = 16, .compression = COMPRESSION_ADOBE_DEFLATE, .strip = 16});
+    size_t dir = b.p[4] | (size_t)b.p[5] << 8;
+    for (size_t at = 8; at + 1 < dir; at++) { /* a byte may follow, so that the directory is even */
+        bytes bad = {0};
+        put(&bad, b.p, b.n);
+        bad.p[at] ^= 1;
+        expect("byte of a deflate stream", bad, REASON_DEC_FAILED);
+    }
+    free(b.p);
+}
+
 static void test_worker(void **state)
 {
     (void)state;
@@ -709,6 +734,7 @@ int main(void)
                                        cmocka_unit_test(test_damage),
                                        cmocka_unit_test(test_bombs),
                                        cmocka_unit_test(test_strip_outside),
+                                       cmocka_unit_test(test_tiff_claims),
                                        cmocka_unit_test(test_worker)};
     err e = {0};
     rng g;
