@@ -198,6 +198,11 @@ void db_bind_text(db_stmt *s, int col, const char *v)
             : sqlite3_bind_null(s->s, col));
 }
 
+void db_bind_lent(db_stmt *s, int col, const char *v, size_t len)
+{
+    bound(s, col, sqlite3_bind_text64(s->s, col, v, len, SQLITE_STATIC, SQLITE_UTF8));
+}
+
 void db_bind_blob(db_stmt *s, int col, const void *v, size_t len)
 {
     if (!v && len)

@@ -15,6 +15,8 @@ db_stmt *db_prepare(db *d, const char *sql, err *e);
 void db_bind_i64(db_stmt *s, int col, int64_t v);      /* col is 1-based, as in SQLite */
 void db_bind_f64(db_stmt *s, int col, double v);       /* NaN binds NULL */
 void db_bind_text(db_stmt *s, int col, const char *v); /* copied; NULL binds NULL */
+/* The same without a copy: v must live until the statement has been stepped. */
+void db_bind_lent(db_stmt *s, int col, const char *v, size_t len);
 void db_bind_blob(db_stmt *s, int col, const void *v, size_t len);
 int db_step(db_stmt *s, err *e);          /* 1 row, 0 done, -1 error */
 int64_t db_i64(db_stmt *s, int col);      /* col is 0-based; NULL gives 0 */

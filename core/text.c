@@ -217,6 +217,39 @@ bool text_bool(const char *s, bool *out)
     return false;
 }
 
+/* Numbers of people and devices, such as 0.07 or -12.5, without the tries of text_shortest. n /
+ * 10^k is the double nearest to that decimal, for both are exact; a decimal of so few digits that
+ * gives v is the one that 15 digits give. */
+static bool few_decimals(double v, char out[32])
+{
+    char digits[24], *at = digits + sizeof digits;
+    double size = fabs(v), scale = 1;
+    if (!(size >= 1e-4 && size < 1e8)) /* smaller ones have an exponent */
+        return false;
+    for (int k = 1; k <= 6; k++) {
+        scale *= 10;
+        double n = nearbyint(size * scale);
+        if (n / scale != size)
+            continue;
+        uint64_t left = (uint64_t)n;
+        *--at = 0;
+        for (int i = 0; i < k || left; i++, left /= 10) {
+            if (i == k)
+                *--at = '.';
+            *--at = (char)('0' + left % 10);
+        }
+        if (n < scale) {
+            *--at = '.';
+            *--at = '0';
+        }
+        if (v < 0)
+            *--at = '-';
+        memcpy(out, at, (size_t)(digits + sizeof digits - at));
+        return true;
+    }
+    return false;
+}
+
 void text_shortest(double v, char out[32])
 {
     out[0] = 0;
@@ -233,6 +266,8 @@ void text_shortest(double v, char out[32])
         memcpy(out, at, (size_t)(digits + sizeof digits - at));
         return;
     }
+    if (few_decimals(v, out))
+        return;
     /* 15 digits always survive, except in the denormal range, where fewer may already be unique */
     char buf[48];
     int first = fabs(v) < DBL_MIN ? 1 : 15;

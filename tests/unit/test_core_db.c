@@ -73,6 +73,11 @@ static void test_round_trip(void **state)
     db_bind_text(s, 3, NULL);
     db_bind_blob(s, 4, "", 0);
     assert_int_equal(db_step(s, &e), 0);
+    char lent[] = "lent and more"; /* is ours again after the step */
+    assert_ptr_equal(db_prepare(d, "INSERT INTO t VALUES(?,?,?,?)", &e), s);
+    db_bind_lent(s, 3, lent, 4);
+    assert_int_equal(db_step(s, &e), 0);
+    memset(lent, 'X', sizeof(lent));
     db_close(d);
 
     d = db_open(file, false, &e);
@@ -99,6 +104,8 @@ static void test_round_trip(void **state)
     assert_false(db_is_null(s, 3));
     assert_non_null(db_blob(s, 3, &n));
     assert_int_equal(n, 0);
+    assert_int_equal(db_step(s, &e), 1);
+    assert_string_equal(db_text(s, 2), "lent");
     assert_int_equal(db_step(s, &e), 0);
     /* Done means rewound: the same statement reads again. */
     assert_int_equal(db_step(s, &e), 1);

@@ -172,6 +172,29 @@ static void shortest(void)
     }
 }
 
+/* What headers hold: the same text as by trying. */
+static void few_decimals(void **state)
+{
+    rng r;
+    rng_init(&r, 1, RNG_TEST, 2, 4);
+    for (int i = 0; i < 200000; i++) {
+        char out[32], tried[512];
+        double scale = pow(10, (double)(rng_u64(&r) % 9)), one = 0;
+        double v = (double)(int64_t)(rng_u64(&r) % 2000001 - 1000000) / scale;
+        if (i % 4 == 0)
+            v = nextafter(v, 1); /* needs all its digits */
+        int precision = 15;
+        do
+            snprintf(tried, sizeof tried, "%.*g", precision++, v);
+        while (strtod(tried, NULL) != v);
+        text_shortest(v, out);
+        if (v == floor(v))
+            assert_true(text_f64(out, &one) && one == v); /* without an exponent */
+        else
+            assert_string_equal(out, tried);
+    }
+}
+
 static void real_numbers(void **state)
 {
     reals();
@@ -359,15 +382,11 @@ static void utf8(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(grows),
-        cmocka_unit_test(integers),
-        cmocka_unit_test(real_numbers),
-        cmocka_unit_test(swedish_locale),
-        cmocka_unit_test(truth_values),
-        cmocka_unit_test(dates),
-        cmocka_unit_test(comparing_and_copying),
-        cmocka_unit_test(distances),
-        cmocka_unit_test(hex),
+        cmocka_unit_test(grows),          cmocka_unit_test(integers),
+        cmocka_unit_test(real_numbers),   cmocka_unit_test(few_decimals),
+        cmocka_unit_test(swedish_locale), cmocka_unit_test(truth_values),
+        cmocka_unit_test(dates),          cmocka_unit_test(comparing_and_copying),
+        cmocka_unit_test(distances),      cmocka_unit_test(hex),
         cmocka_unit_test(utf8),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
