@@ -41,6 +41,23 @@ static void add_columns(text *t, const char *prefix, const char *suffix)
         text_addf(t, ",%s\"%s\"%s", prefix, record_column_name(i), suffix);
 }
 
+/* Which columns of a record table file has, one bool for each. Owned. */
+static bool *present_columns(catalog *c, err *e)
+{
+    db_stmt *s = db_prepare(c->d, "SELECT name FROM pragma_table_info('file')", e);
+    if (!s)
+        return NULL;
+    bool *has = MEM_ARRAY(bool, record_columns());
+    int got;
+    while ((got = db_step(s, e)) == 1)
+        for (int i = 0; i < record_columns(); i++)
+            has[i] = has[i] || strcmp(db_text(s, 0), record_column_name(i)) == 0;
+    if (got == 0)
+        return has;
+    mem_free(has);
+    return NULL;
+}
+
 /* A catalogue of an older version lacks columns: until scan has read its headers again (it does:
  * scan's rules changed with the columns) they say that nothing is known. */
 static bool add_missing_columns(catalog *c, err *e)
@@ -48,27 +65,35 @@ static bool add_missing_columns(catalog *c, err *e)
     record nothing;
     char value[RECORD_COLUMN_MAX];
     text t;
-    bool ok = true;
+    bool *has = present_columns(c, e), ok = has != NULL;
     text_init(&t);
     record_clear(&nothing);
     for (int i = 0; i < record_columns() && ok; i++) {
-        db_stmt *s = db_prepare(c->d, "SELECT 1 FROM pragma_table_info('file') WHERE name = ?1", e);
-        if (!s)
-            return false;
-        db_bind_text(s, 1, record_column_name(i));
-        int got = db_step(s, e);
-        if (got == 1)
-            got = db_step(s, e) < 0 ? -1 : 1;
-        if (got == 0) {
-            record_column_text(&nothing, i, value, sizeof(value));
-            text_clear(&t);
-            text_addf(&t, "ALTER TABLE file ADD COLUMN \"%s\" TEXT NOT NULL DEFAULT '%s'",
-                      record_column_name(i), value);
-            ok = db_exec(c->d, t.s, e);
-        }
-        ok = ok && got >= 0;
+        if (has[i])
+            continue;
+        record_column_text(&nothing, i, value, sizeof(value));
+        text_clear(&t);
+        text_addf(&t, "ALTER TABLE file ADD COLUMN \"%s\" TEXT NOT NULL DEFAULT '%s'",
+                  record_column_name(i), value);
+        ok = db_exec(c->d, t.s, e);
     }
+    mem_free(has);
     text_release(&t);
+    return ok;
+}
+
+/* Only scan may add what is missing: to everyone else it would look like facts that no header has.
+ */
+static bool check_columns(catalog *c, err *e)
+{
+    bool *has = present_columns(c, e), ok = has != NULL;
+    for (int i = 0; i < record_columns() && ok; i++)
+        if (!has[i])
+            ok = err_set(e, ERR_INPUT,
+                         "an older version of this program made it, without the column '%s'; "
+                         "read the headers again with mammovit scan ARCHIVE -o STORE",
+                         record_column_name(i));
+    mem_free(has);
     return ok;
 }
 
@@ -85,8 +110,7 @@ static bool create_tables(catalog *c, err *e)
     add_columns(&t, " ", " TEXT NOT NULL");
     text_add(&t, ", UNIQUE(root, path));");
     text_add(&t, schema);
-    bool ok = db_exec(c->d, t.s, e) && add_missing_columns(c, e) &&
-              catalog_get_note(c, "format", &note, e);
+    bool ok = db_exec(c->d, t.s, e) && catalog_get_note(c, "format", &note, e);
     if (ok && !note.len)
         ok = catalog_set_note(c, "format", CATALOG_FORMAT, e);
     text_release(&t);
@@ -128,7 +152,8 @@ static char *select_of(const char *which, bool whole)
     return text_take(&t);
 }
 
-catalog *catalog_open_file(const char *path, bool write, err *e)
+/* `grows`: a catalogue of an older version gets the columns that it lacks; else it is refused. */
+static catalog *open_file(const char *path, bool write, bool grows, err *e)
 {
     if (!write && !fs_exists(path)) {
         err_set(e, ERR_INPUT, "the store has no catalogue; make it with mammovit scan");
@@ -140,17 +165,23 @@ catalog *catalog_open_file(const char *path, bool write, err *e)
     c->outline = select_of("WHERE f.gone = 0" IN_ORDER, false);
     c->put = catalog_put_sql();
     c->d = db_open(path, write, e);
-    if (c->d && (!write || create_tables(c, e)) && check_format(c, e))
+    if (c->d && (!write || create_tables(c, e)) && check_format(c, e) &&
+        (grows ? add_missing_columns(c, e) : check_columns(c, e)))
         return c;
     err_wrap(e, "catalogue");
     catalog_close(c);
     return NULL;
 }
 
+catalog *catalog_open_file(const char *path, bool write, err *e)
+{
+    return open_file(path, write, write, e);
+}
+
 catalog *catalog_open(const char *store, bool write, err *e)
 {
     char *path = fs_join(store, "catalog.db");
-    catalog *c = catalog_open_file(path, write, e);
+    catalog *c = open_file(path, write, false, e);
     mem_free(path);
     if (c && write && !catalog_index(c, e)) {
         err_wrap(e, "catalogue");

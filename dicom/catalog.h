@@ -10,8 +10,8 @@
 
 typedef struct catalog catalog;
 catalog *catalog_open(const char *store, bool write, err *e); /* creates the tables when writing */
-/* The same for a file by name, without the index of catalog_each: for scan, which fills it first.
- */
+/* The same for a file by name, without the index of catalog_each: for scan, which fills it first,
+ * and which alone may add the columns that a catalogue of an older version lacks. */
 catalog *catalog_open_file(const char *path, bool write, err *e);
 MUST_CHECK bool catalog_index(catalog *c, err *e); /* that index, if it is not there */
 void catalog_close(catalog *c);
