@@ -221,7 +221,7 @@ static bool put_row(catalog *c, const catalog_file *f, int64_t run, values *v, e
     db_bind_text(s, 11, f->exam);
     db_bind_text(s, 12, f->image);
     for (int i = 0; i < record_columns(); i++)
-        db_bind_text(s, FIXED + 1 + i, v->t.s + v->at[i]);
+        db_bind_lent(s, FIXED + 1 + i, v->t.s + v->at[i], v->at[i + 1] - v->at[i] - 1);
     return db_step(s, e) >= 0;
 }
 

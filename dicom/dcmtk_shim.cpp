@@ -14,7 +14,6 @@
 #include <cstring>
 #include <new>
 #include <string>
-#include <vector>
 
 namespace
 {
@@ -168,51 +167,98 @@ uint32_t tag_number(uint16_t group, uint16_t element)
     return static_cast<uint32_t>(group) << 16 | element;
 }
 
-// The elements of the item that was asked last. A header is asked for a hundred attributes, most of
-// which it lacks, and DCMTK's list would be followed to its end for each.
-struct Asked {
-    const DcmItem *item = nullptr;
-    std::vector<uint32_t> tags;
-    std::vector<DcmElement *> elements;
-    bool in_order = false; // files exist whose elements are not in the order of their tags
+// The elements of an item by their tags. A header is asked for a hundred attributes, most of which
+// it lacks, and DCMTK's list would be followed to its end for each. DCMTK keeps that list in the
+// order of the tags, whatever the order in the file.
+struct Index {
+    static constexpr size_t most = 512; // longer items, which are not ours, are followed
 
-    void forget()
+    const DcmItem *item; // nullptr = free
+    size_t n;
+    uint32_t tags[most];
+    DcmElement *elements[most];
+
+    bool learn(DcmItem *i)
     {
         item = nullptr;
-    }
-    void learn(DcmItem *i)
-    {
-        item = nullptr; // of use only when complete: push_back may throw
-        tags.clear();
-        elements.clear();
-        for (DcmObject *o = i->nextInContainer(nullptr); o; o = i->nextInContainer(o)) {
-            tags.push_back(tag_number(o->getGTag(), o->getETag()));
-            elements.push_back(OFstatic_cast(DcmElement *, o));
+        n = 0;
+        for (DcmObject *o = i->nextInContainer(nullptr); o; o = i->nextInContainer(o), n++) {
+            if (n == most)
+                return false;
+            tags[n] = tag_number(o->getGTag(), o->getETag());
+            elements[n] = OFstatic_cast(DcmElement *, o);
         }
-        in_order = std::is_sorted(tags.begin(), tags.end());
         item = i;
+        return true;
+    }
+    // Where the element with this tag is or would be.
+    size_t at(uint32_t wanted) const
+    {
+        return static_cast<size_t>(std::lower_bound(tags, tags + n, wanted) - tags);
     }
 };
+
+// Of the items asked last: the data set, and those that are asked in turn with it. Without a
+// constructor: thread-local memory that needs none is reached without a guard.
+struct Asked {
+    static constexpr unsigned slots = 4;
+
+    Index index[slots];
+    unsigned oldest;
+};
 thread_local Asked asked;
+
+void forget_items()
+{
+    for (Index &i : asked.index)
+        i.item = nullptr;
+}
+
+// nullptr: the item has too many elements.
+const Index *index_of(DcmItem *item)
+{
+    for (const Index &i : asked.index)
+        if (i.item == item)
+            return &i;
+    Index *free = &asked.index[asked.oldest++ % Asked::slots];
+    return free->learn(item) ? free : nullptr;
+}
 
 // The first element with this tag.
 DcmElement *find(const dcm_item *item, uint16_t group, uint16_t element)
 {
     if (!item)
         return nullptr;
-    if (as_item(item) != asked.item)
-        asked.learn(as_item(item));
+    DcmItem *i = as_item(item);
     const uint32_t wanted = tag_number(group, element);
-    const auto begin = asked.tags.begin(), end = asked.tags.end();
-    const auto at =
-        asked.in_order ? std::lower_bound(begin, end, wanted) : std::find(begin, end, wanted);
-    return at == end || *at != wanted ? nullptr : asked.elements[static_cast<size_t>(at - begin)];
+    if (const Index *known = index_of(i)) {
+        const size_t at = known->at(wanted);
+        return at < known->n && known->tags[at] == wanted ? known->elements[at] : nullptr;
+    }
+    for (DcmObject *o = i->nextInContainer(nullptr); o; o = i->nextInContainer(o))
+        if (tag_number(o->getGTag(), o->getETag()) == wanted)
+            return OFstatic_cast(DcmElement *, o);
+    return nullptr;
+}
+
+bool has_group(const dcm_item *item, uint16_t group)
+{
+    DcmItem *i = as_item(item);
+    const Index *known = i ? index_of(i) : nullptr;
+    if (known) {
+        const size_t at = known->at(tag_number(group, 0));
+        return at < known->n && known->tags[at] >> 16 == group;
+    }
+    for (DcmObject *o = i ? i->nextInContainer(nullptr) : nullptr; o; o = i->nextInContainer(o))
+        if (o->getGTag() == group)
+            return true;
+    return false;
 }
 
 DcmSequenceOfItems *find_sequence(const dcm_item *item, uint16_t group, uint16_t element)
 {
     DcmElement *e = find(item, group, element);
-    return dynamic_cast<DcmSequenceOfItems *>(e);
+    return e && !e->isLeaf() ? dynamic_cast<DcmSequenceOfItems *>(e) : nullptr;
 }
 
 size_t trimmed(const char *s, size_t n)
@@ -238,7 +284,7 @@ bool text_of(DcmElement *e, char *out, size_t cap)
     if (e->getLengthField() > DCM_VALUE_MAX && e->getLengthField() != DCM_UndefinedLength)
         return false;
     if (vr == EVR_SQ || vr == EVR_PixelData || vr == EVR_pixelSQ || vr == EVR_pixelItem ||
-        dynamic_cast<DcmSequenceOfItems *>(e))
+        !e->isLeaf())
         return false;
     if (e->isaString()) {
         char *s = nullptr;
@@ -335,7 +381,7 @@ unsigned dcm_warnings(void)
 dcm_status dcm_open(const void *data, size_t len, dcm_file **out)
 {
     *out = nullptr;
-    asked.forget();
+    forget_items();
     try {
         dcm_file *f = new dcm_file;
         *out = f;
@@ -360,7 +406,7 @@ dcm_status dcm_open(const void *data, size_t len, dcm_file **out)
 
 void dcm_close(dcm_file *f)
 {
-    asked.forget();
+    forget_items();
     try {
         delete f;
     } catch (...) {
@@ -394,6 +440,15 @@ bool dcm_has(const dcm_item *item, uint16_t group, uint16_t element)
 {
     try {
         return find(item, group, element) != nullptr;
+    } catch (...) {
+        return false;
+    }
+}
+
+bool dcm_has_group(const dcm_item *item, uint16_t group)
+{
+    try {
+        return has_group(item, group);
     } catch (...) {
         return false;
     }

@@ -41,6 +41,7 @@ const char *dcm_parsed_syntax(const dcm_file *f);
 
 /* Direct members of the item only; nothing is searched in nested sequences. */
 bool dcm_has(const dcm_item *item, uint16_t group, uint16_t element);
+bool dcm_has_group(const dcm_item *item, uint16_t group); /* any element of it */
 /* Value as text, components joined by '\', trailing padding removed, cut at cap-1. False: absent,
  * too long or not representable as text (then out is ""). Binary numbers become decimals. */
 bool dcm_text(const dcm_item *item, uint16_t group, uint16_t element, char *out, size_t cap);

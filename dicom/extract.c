@@ -20,8 +20,8 @@ typedef struct spans {
 
 static bool is_known(uint32_t t)
 {
-    if (t >> 16 == TAG_VOLUME_GROUP)
-        return true;
+    if (t >> 16 & 1) /* most elements are private, and of those one group is known */
+        return t >> 16 == TAG_VOLUME_GROUP;
     switch (t) {
 #define TAG_CASE(id, g, e, type, mg, me, why) case (uint32_t)(g) << 16 | (e):
         TAG_LIST(TAG_CASE)

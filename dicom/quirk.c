@@ -71,7 +71,9 @@ MET(cr_cassette)
 /* The block that the creator reserved is where the elements are. */
 MET(hologic_sco)
 {
-    for (uint16_t block = 0x10; f && f->root && block <= 0xFF; block++) {
+    if (!f || !dcm_has_group(f->root, TAG_VOLUME_GROUP))
+        return false;
+    for (uint16_t block = 0x10; block <= 0xFF; block++) {
         char creator[65];
         if (dcm_text(f->root, TAG_VOLUME_GROUP, block, creator, sizeof(creator)) &&
             strncmp(creator, "HOLOGIC", 7) == 0 &&

@@ -181,6 +181,12 @@ bool record_column_is_identifier(int i)
     return column_at(i)->identifier;
 }
 
+bool record_column_is_words(int i)
+{
+    column_kind k = column_at(i)->kind;
+    return k == COL_TEXT || k == COL_CHAR || k == COL_WINDOWS;
+}
+
 const char *record_view_name(record_view v)
 {
     return (unsigned)v < COUNT_OF(view_names) - 1 ? view_names[v] : "";

@@ -154,6 +154,7 @@ const char *record_model_public(const record *r);
 int record_columns(void);
 const char *record_column_name(int i);
 bool record_column_is_identifier(int i); /* never leaves the hospital side */
+bool record_column_is_words(int i);      /* holds characters of the file, not only numbers */
 #define RECORD_COLUMN_MAX 1024           /* bytes that always suffice for one column's text */
 void record_column_text(const record *r, int i, char *out, size_t cap);
 /* The same for the pseudonymous side: device names and window names from tables only. Of a column

@@ -351,6 +351,8 @@ static void keep_utf8(record *r)
 {
     char value[RECORD_COLUMN_MAX];
     for (int i = 0; i < record_columns(); i++) {
+        if (!record_column_is_words(i))
+            continue;
         record_column_text(r, i, value, sizeof(value));
         size_t n = strlen(value);
         if (text_utf8(value, n) == n)

@@ -2,7 +2,6 @@
 #include "dicom/views.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <string.h>
 
 #define WORDS_MAX 1024
@@ -290,18 +289,24 @@ void views_of_words(const char *words, bool position, views_words *out)
         out->side = 0;
 }
 
+/* Whole words of a normalised text: what it is made of stands between spaces. */
+static bool has_phrase(const char *text, const char *phrase)
+{
+    size_t n = strlen(phrase);
+    for (const char *p = text + 1; (p = strstr(p, phrase)); p++)
+        if (p[-1] == ' ' && p[n] == ' ')
+            return true;
+    return false;
+}
+
 uint32_t views_text_flags(const char *words, uint32_t wanted)
 {
-    char buf[WORDS_MAX], phrase[64];
+    char buf[WORDS_MAX];
     uint32_t found = 0;
     normalise(words, buf, sizeof(buf));
-    for (size_t i = 0; i < COUNT_OF(flag_rows); i++) {
-        if (!(flag_rows[i].flag & wanted))
-            continue;
-        snprintf(phrase, sizeof(phrase), " %s ", flag_rows[i].phrase);
-        if (strstr(buf, phrase))
+    for (size_t i = 0; i < COUNT_OF(flag_rows); i++)
+        if (flag_rows[i].flag & wanted & ~found && has_phrase(buf, flag_rows[i].phrase))
             found |= flag_rows[i].flag;
-    }
     /* "needle localisation" is a wire, not a biopsy */
     if (strstr(buf, " NEEDLE LOC") && !strstr(buf, " BIOPSY ") && !strstr(buf, " BX "))
         found &= ~(uint32_t)TEXT_BIOPSY;

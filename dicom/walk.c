@@ -52,8 +52,10 @@ static unsigned get16(const reader *r, size_t at)
 
 static uint32_t get32(const reader *r, size_t at)
 {
-    uint32_t a = get16(r, at), b = get16(r, at + 2);
-    return r->big ? a << 16 | b : b << 16 | a;
+    const uint8_t *p = r->d + at;
+    if (r->big)
+        return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+    return (uint32_t)p[3] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[1] << 8 | p[0];
 }
 
 static bool vr_letters(const uint8_t *p)
@@ -84,8 +86,7 @@ static walk_status read_header(reader *r, element *e)
     size_t left = r->len - r->at;
     if (left < HEADER_MIN)
         return WALK_CUT;
-    memset(e, 0, sizeof(*e));
-    e->tag = TAG(get16(r, r->at), get16(r, r->at + 2));
+    *e = (element){.tag = TAG(get16(r, r->at), get16(r, r->at + 2))};
     if (!r->explicit_vr || e->tag >> 16 == 0xFFFE) {
         e->length = get32(r, r->at + 4);
         r->at += 8;

@@ -6,6 +6,7 @@
 #include "dicom/extract.h"
 #include "dicom/pixels.h"
 #include "dicom/record.h"
+#include "dicom/tags.h"
 
 static bytes file_of(const char *ts)
 {
@@ -137,13 +138,57 @@ static void order_of_elements(void **state)
     free(b.p);
 }
 
+/* Elements of an item are found whether they are few or more than are kept by tag, in the order of
+ * their tags or not. */
+static void found_in_any_item(void **state)
+{
+    static const int counts[] = {1, 40, 511, 512, 513, 900};
+    for (size_t i = 0; i < COUNT_OF(counts); i++)
+        for (int down = 0; down < 2; down++) {
+            bytes b = {0};
+            preamble(&b, TS_EXPLICIT);
+            for (int k = 0; k < counts[i]; k++) {
+                unsigned at = (unsigned)(down ? counts[i] - 1 - k : k);
+                char word[16];
+                snprintf(word, sizeof(word), "W%u", at);
+                str(&b, 0x0009, 0x1000 + at, "LO", word);
+            }
+            dcm_file *f;
+            assert_int_equal(dcm_open(b.p, b.n, &f), DCM_OK);
+            const dcm_item *root = dcm_root(f), *meta = dcm_meta(f);
+            for (int k = 0; k < counts[i]; k += 7) {
+                char text[64], word[16];
+                snprintf(word, sizeof(word), "W%d", k);
+                assert_true(dcm_text(root, 0x0009, (uint16_t)(0x1000 + k), text, sizeof(text)));
+                assert_string_equal(text, word);
+                assert_false(dcm_has(meta, 0x0009, (uint16_t)(0x1000 + k)));
+                assert_true(dcm_has(meta, 0x0002, 0x0010));
+            }
+            assert_false(dcm_has(root, 0x0009, (uint16_t)(0x1000 + counts[i])));
+            assert_false(dcm_has(root, 0x0009, 0x0FFF));
+            assert_true(dcm_has_group(root, 0x0009));
+            assert_false(dcm_has_group(root, 0x0008));
+            assert_false(dcm_has_group(root, 0x000A));
+            assert_false(dcm_has_group(NULL, 0x0009));
+            dcm_close(f);
+            free(b.p);
+        }
+}
+
+/* What is private is not looked up in the list. */
+static void list_is_standard(void **state)
+{
+    for (int i = 0; i < TAG_COUNT; i++)
+        assert_int_equal(tag_of((tag_id)i)->group % 2, 0);
+}
+
 int main(void)
 {
     pixels_init();
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(copies_what_is_known),
-        cmocka_unit_test(as_it_is),
-        cmocka_unit_test(order_of_elements),
+        cmocka_unit_test(copies_what_is_known), cmocka_unit_test(as_it_is),
+        cmocka_unit_test(order_of_elements),    cmocka_unit_test(found_in_any_item),
+        cmocka_unit_test(list_is_standard),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -146,6 +146,10 @@ static void words(void **state)
     assert_int_equal(views_text_flags("L CC C-View", ~0u), TEXT_SYNTHETIC);
     assert_int_equal(views_text_flags("screening with CAD", TEXT_TOMO | TEXT_QC), 0);
     assert_int_equal(views_text_flags("eclipse", ~0u), 0);
+    assert_int_equal(views_text_flags("preloc", ~0u), 0);
+    assert_int_equal(views_text_flags("locked", ~0u), 0);
+    assert_int_equal(views_text_flags("preclip clipper clip", ~0u), TEXT_CLIP);
+    assert_int_equal(views_text_flags("", ~0u), 0);
 }
 
 static void sides(void **state)
@@ -414,8 +418,13 @@ static void old_characters(void **state)
     bytes b = begin(TS_EXPLICIT);
     str(&b, 0x0008, 0x0070, "LO", "M\xFCller Ger\xE4te");
     str(&b, 0x0008, 0x1090, "LO", "M\xC3\xBCller");
+    str(&b, 0x0028, 0x1050, "DS", "100");
+    str(&b, 0x0028, 0x1051, "DS", "200");
+    str(&b, 0x0028, 0x1055, "LO", "H\xE4rter");
     finish(&b);
     assert_int_equal(read_and_free(&b), REASON_NONE);
+    assert_int_equal(r.n_windows, 1);
+    assert_string_equal(r.window_name[0], "H?RTER");
     assert_string_equal(r.manufacturer, "M?ller Ger?te");
     assert_string_equal(r.model, "M\xC3\xBCller");
 }
