@@ -113,6 +113,7 @@ static bool start_workers(err *e)
         [PREPARE_TASK] = {"prepare", prepare_image_task, prepare_init},
         [PREVIEW_TASK] = {"preview", preview_task, prepare_init},
     };
+    pixels_init(); /* before the fork: every worker inherits the dictionary instead of reading it */
     return worker_start(tasks, COUNT_OF(tasks), e);
 }
 
