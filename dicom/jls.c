@@ -62,6 +62,10 @@ codec_status jls_decode(const uint8_t *src, size_t len, int rows, int cols, uint
     size_t n = len;
     while (n > 2 && len - n < 16 && src[n - 1] == 0)
         n--;
+    /* no code holds the end marker's bytes, and without one the library reads on for ever longer
+     * runs of zeros behind the data, many seconds, before it complains */
+    if (!memmem(src, n, "\xFF\xD9", 2))
+        return CODEC_DAMAGED;
     codec_status s = decode(src, n, rows, cols, dst, precision);
     if ((s != CODEC_DAMAGED && s != CODEC_BROKEN) || n < 4 || src[n - 3] || src[n - 2] != 0xFF ||
         src[n - 1] != 0xD9)

@@ -3,6 +3,8 @@
 #include "tests/unit/dicom_bytes.h"
 #include "dicom/codec.h"
 
+#include <time.h>
+
 #define ROWS 13
 #define COLS 9
 #define N    (ROWS * COLS)
@@ -215,6 +217,24 @@ static void rle_headers(void **state)
     free(b.p);
 }
 
+/* The library looks for runs in zeros that are not there, seconds long, when the data ends. */
+static void jls_cut(void **state)
+{
+    (void)state;
+    enum { SIDE = 512 };
+    static const uint8_t head[] = {0xFF, 0xD8, 0xFF, 0xF7, 0, 11, 12, 2, 0, 2, 0, 1, 1,
+                                   0x11, 0,    0xFF, 0xDA, 0, 8,  1,  1, 0, 0, 0, 0};
+    static uint8_t code[sizeof head + 800];
+    static uint16_t dst[SIDE * SIDE];
+    int precision;
+    memcpy(code, head, sizeof head);
+    for (size_t i = sizeof head; i < sizeof code; i++)
+        code[i] = (uint8_t)(0x80 >> (i - sizeof head) % 3);
+    clock_t t0 = clock();
+    assert_int_equal(jls_decode(code, sizeof code, SIDE, SIDE, dst, &precision), CODEC_DAMAGED);
+    assert_true((double)(clock() - t0) / CLOCKS_PER_SEC < 0.5);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +249,7 @@ int main(void)
         cmocka_unit_test(rle_headers),
         cmocka_unit_test(jpeg_longest_codes),
         cmocka_unit_test(jpeg_beyond_precision),
+        cmocka_unit_test(jls_cut),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
