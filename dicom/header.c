@@ -100,6 +100,16 @@ bool header_line(const header *h, tag_id id, char *out, size_t cap)
     return out[0] != '\0';
 }
 
+bool header_identifier(const header *h, tag_id id, char *out, size_t cap)
+{
+    char value[HEADER_VALUE_MAX];
+    out[0] = '\0';
+    if (!header_line(h, id, value, sizeof(value)) || strlen(value) >= cap)
+        return false;
+    text_copy(out, cap, value);
+    return true;
+}
+
 bool header_number_of(const char *s, double *out)
 {
     char buf[64];

@@ -30,6 +30,9 @@ bool header_value(const header *h, tag_id id, char *out, size_t cap);
 bool header_part(const header *h, tag_id id, int i, char *out, size_t cap);
 /* The whole value, trimmed: text that may hold backslashes. */
 bool header_line(const header *h, tag_id id, char *out, size_t cap);
+/* The same for what names a person, an exam or an image: a value that does not fit is absent, never
+ * cut, because two numbers that begin alike would become one. */
+bool header_identifier(const header *h, tag_id id, char *out, size_t cap);
 /* Component i of a value that is at hand. */
 bool header_component(const char *value, int i, bool upper, char *out, size_t cap);
 

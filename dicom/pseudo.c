@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #define KEY_BYTES 32
-#define VALUE_MAX 512
+#define VALUE_MAX 1024
 
 struct pseudo {
     uint8_t key[KEY_BYTES];

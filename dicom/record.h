@@ -60,14 +60,15 @@ enum { /* record.text_flags: words found in descriptions (upper case, whole word
 };
 #define RECORD_WINDOWS   8
 #define RECORD_QUIRKS    385 /* all names together */
-#define RECORD_OTHER_IDS 257 /* bytes of other_ids */
+#define RECORD_ID        257 /* 64 letters of four bytes and a NUL */
+#define RECORD_OTHER_IDS 513 /* bytes of other_ids */
 #define RECORD_VENDOR_TABLE                                                                        \
     "vendor table" /* spacing_source of a pixel size known from the device */
 
 typedef struct record {
     /* identity: raw identifiers, "" = absent */
     char sop_uid[65], study_uid[65], series_uid[65], sop_class[65];
-    char patient_id[65], issuer[65], accession[65], study_id[17];
+    char patient_id[RECORD_ID], issuer[RECORD_ID], accession[RECORD_ID], study_id[17];
     /* other numbers of the same person: "ISSUER|ID" joined by '\\', whole ones only; numbers of a
      * clinical trial have the issuer "trial PROTOCOL" (pseudo_others) */
     char other_ids[RECORD_OTHER_IDS];

@@ -86,14 +86,14 @@ static void read_dates(const header *h, record *r)
 /* Append "ISSUER|ID" unless it is there, is the person's first number, or does not fit whole. */
 static void add_other_id(record *r, const char *issuer, const char *id)
 {
-    char entry[2 * 65 + 2], by[65];
+    char entry[2 * RECORD_ID + 2], by[RECORD_ID];
     text_copy(by, sizeof(by), issuer);
     for (char *p = by; *p; p++)
         if (*p == '|' || *p == '\\')
             *p = ' ';
     if (!id[0] || (strcmp(id, r->patient_id) == 0 && strcmp(issuer, r->issuer) == 0))
         return;
-    int n = snprintf(entry, sizeof(entry), "%s|%.64s", by, id);
+    int n = snprintf(entry, sizeof(entry), "%s|%s", by, id);
     for (const char *p = r->other_ids; *p; p += strcspn(p, "\\"), p += *p == '\\')
         if (strcspn(p, "\\") == (size_t)n && strncmp(p, entry, (size_t)n) == 0)
             return;
@@ -106,7 +106,7 @@ static void add_other_id(record *r, const char *issuer, const char *id)
  * trial numbers its subjects from 1, so that its numbers mean something inside the trial only. */
 static void read_other_ids(const header *h, record *r)
 {
-    char part[65], issuer[65];
+    char part[RECORD_ID], issuer[RECORD_ID];
     for (int i = 0; i < 16; i++)
         if (header_part(h, TAG_OtherPatientIDs, i, part, sizeof(part)))
             add_other_id(r, r->issuer, part);
@@ -114,12 +114,12 @@ static void read_other_ids(const header *h, record *r)
         header item = header_alone(header_child(h, TAG_OtherPatientIDsSequence, i));
         if (!item.root)
             break;
-        if (!header_line(&item, TAG_PatientID, part, sizeof(part)))
+        if (!header_identifier(&item, TAG_PatientID, part, sizeof(part)))
             continue;
-        bool own = header_line(&item, TAG_IssuerOfPatientID, issuer, sizeof(issuer));
+        bool own = header_identifier(&item, TAG_IssuerOfPatientID, issuer, sizeof(issuer));
         add_other_id(r, own ? issuer : r->issuer, part);
     }
-    if (header_line(h, TAG_ClinicalTrialSubjectID, part, sizeof(part))) {
+    if (header_identifier(h, TAG_ClinicalTrialSubjectID, part, sizeof(part))) {
         char protocol[50];
         header_line(h, TAG_ClinicalTrialProtocolID, protocol, sizeof(protocol));
         snprintf(issuer, sizeof(issuer), "trial %s", protocol);
@@ -158,9 +158,9 @@ static void read_person(const header *h, record *r)
 {
     char part[64];
     int32_t birth;
-    header_line(h, TAG_PatientID, r->patient_id, sizeof(r->patient_id));
-    header_line(h, TAG_IssuerOfPatientID, r->issuer, sizeof(r->issuer));
-    header_line(h, TAG_AccessionNumber, r->accession, sizeof(r->accession));
+    header_identifier(h, TAG_PatientID, r->patient_id, sizeof(r->patient_id));
+    header_identifier(h, TAG_IssuerOfPatientID, r->issuer, sizeof(r->issuer));
+    header_identifier(h, TAG_AccessionNumber, r->accession, sizeof(r->accession));
     header_line(h, TAG_StudyID, r->study_id, sizeof(r->study_id));
     read_other_ids(h, r);
     if (header_part(h, TAG_PatientSex, 0, part, sizeof(part)) && strchr("FMO", part[0]))
@@ -209,14 +209,14 @@ static void read_identity(const header *h, record *r, quirk_file *q)
 {
     char meta[65];
     bool has_meta = header_part(h, TAG_MediaStorageSOPInstanceUID, 0, meta, sizeof(meta));
-    if (header_part(h, TAG_SOPInstanceUID, 0, r->sop_uid, sizeof(r->sop_uid)))
+    if (header_identifier(h, TAG_SOPInstanceUID, r->sop_uid, sizeof(r->sop_uid)))
         q->uid_differs = has_meta && strcmp(meta, r->sop_uid) != 0;
     else if (has_meta)
         text_copy(r->sop_uid, sizeof(r->sop_uid), meta);
     if (!header_part(h, TAG_SOPClassUID, 0, r->sop_class, sizeof(r->sop_class)))
         header_part(h, TAG_MediaStorageSOPClassUID, 0, r->sop_class, sizeof(r->sop_class));
-    header_part(h, TAG_StudyInstanceUID, 0, r->study_uid, sizeof(r->study_uid));
-    header_part(h, TAG_SeriesInstanceUID, 0, r->series_uid, sizeof(r->series_uid));
+    header_identifier(h, TAG_StudyInstanceUID, r->study_uid, sizeof(r->study_uid));
+    header_identifier(h, TAG_SeriesInstanceUID, r->series_uid, sizeof(r->series_uid));
     header_part(h, TAG_Modality, 0, r->modality, sizeof(r->modality));
     header_part(h, TAG_BodyPartExamined, 0, r->body_part, sizeof(r->body_part));
     read_image_type(h, r);

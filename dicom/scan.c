@@ -23,7 +23,7 @@
 
 #define SCAN_BATCH  4096 /* files between two walks of the pipe */
 #define SCAN_COMMIT 8192 /* rows per transaction */
-#define SCAN_FACTS  "2"  /* raise when record_read learns something: all headers are read again */
+#define SCAN_FACTS  "3"  /* raise when record_read learns something: all headers are read again */
 #define HASH_MAX    ((size_t)1 << 20)
 
 static const cfg_option table[] = {

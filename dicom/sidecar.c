@@ -235,6 +235,8 @@ static bool take_text(const sidecar *s, const row *r, field f, char *dst, size_t
     const char *v = r->value[f];
     if (!v)
         return true;
+    if (strlen(v) >= cap)
+        return refuse(s, r, f, "is too long", e);
     if (!dst[0]) {
         text_copy(dst, cap, v);
         for (char *p = dst; any_case && *p; p++)

@@ -49,6 +49,28 @@ static void identity_from_meta(void **state)
     assert_int_equal(r.side, 0);
 }
 
+/* 64 letters of several bytes fit; what does not fit is no number at all, for two women whose
+ * numbers begin alike must not become one. */
+static void long_numbers(void **state)
+{
+    char number[300];
+    for (size_t n = 250; n < 260; n += 3) {
+        memset(number, 'X', n);
+        number[n] = '\0';
+        read_one(0x0010, 0x0020, "LO", number);
+        assert_string_equal(r.patient_id, n < RECORD_ID ? number : "");
+        read_one(0x0008, 0x0050, "SH", number);
+        assert_string_equal(r.accession, n < RECORD_ID ? number : "");
+    }
+    memset(number, '1', 70);
+    number[70] = '\0';
+    read_one(0x0020, 0x000D, "UI", number);
+    assert_string_equal(r.study_uid, "");
+    number[64] = '\0';
+    read_one(0x0020, 0x000D, "UI", number);
+    assert_string_equal(r.study_uid, number);
+}
+
 /* An icon and a source image repeat attributes of the image; neither may leak into the record. */
 static void nested_is_not_read(void **state)
 {
@@ -504,12 +526,12 @@ static void other_numbers(void **state)
     free(one.p);
     b = begin(TS_EXPLICIT);
     char many[700] = "";
-    for (int i = 0; i < 12; i++) /* 40 letters each */
+    for (int i = 0; i < 14; i++) /* 40 letters each */
         snprintf(many + strlen(many), sizeof(many) - strlen(many), "%s%040d", i ? "\\" : "", i);
     str(&b, 0x0010, 0x1000, "LO", many);
     finish(&b);
     assert_int_equal(read_and_free(&b), REASON_NONE);
-    assert_int_equal(strlen(r.other_ids), 6 * 41 + 5);
+    assert_int_equal(strlen(r.other_ids), 12 * 41 + 11);
 }
 
 static void exposure_and_quality(void **state)
@@ -670,6 +692,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(plain_facts),
         cmocka_unit_test(identity_from_meta),
+        cmocka_unit_test(long_numbers),
         cmocka_unit_test(nested_is_not_read),
         cmocka_unit_test(view_codes),
         cmocka_unit_test(words),

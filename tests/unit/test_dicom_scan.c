@@ -113,12 +113,12 @@ static char *export_of(const char *store)
 
 typedef struct seen {
     int n;
-    char line[16][160];
+    char line[16][400];
 } seen;
 static bool note(void *ctx, const catalog_row *r, err *e)
 {
     seen *s = ctx;
-    snprintf(s->line[s->n++], 160, "%s %s %s %c %s %zu %zu", r->path, reason_name(r->scan_reason),
+    snprintf(s->line[s->n++], 400, "%s %s %s %c %s %zu %zu", r->path, reason_name(r->scan_reason),
              record_view_name(r->rec.view), r->rec.side ? r->rec.side : '-', r->rec.patient_id,
              strlen(r->patient), strlen(r->image));
     return true;
