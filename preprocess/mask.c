@@ -11,7 +11,8 @@ void mask_axis_make(mask_axis *x, int n, int mask_n, double from, double step, a
     x->mask_n = mask_n;
     x->at = arena_alloc(a, (size_t)n * sizeof *x->at);
     x->share = arena_alloc(a, (size_t)n * sizeof *x->share);
-    x->end = arena_alloc(a, (size_t)n * sizeof *x->end);
+    x->first = arena_alloc(a, ((size_t)mask_n + 1) * sizeof *x->first);
+    x->line = arena_alloc(a, (size_t)mask_n * sizeof *x->line);
     for (int i = 0; i < n; i++) {
         double p = from + (i + 0.5) * step - 0.5;
         p = p < 0 ? 0 : p > mask_n - 1 ? mask_n - 1 : p;
@@ -19,33 +20,56 @@ void mask_axis_make(mask_axis *x, int n, int mask_n, double from, double step, a
         x->at[i] = at;
         x->share[i] = at + 1 < mask_n ? share : 0;
     }
-    for (int i = n - 1; i >= 0; i--)
-        x->end[i] = i + 1 < n && x->at[i + 1] == x->at[i] ? x->end[i + 1] : i + 1;
+    for (int m = 0, i = 0; m <= mask_n; m++) {
+        while (i < n && (m == mask_n || x->at[i] < m))
+            i++;
+        x->first[m] = i;
+    }
+}
+
+/* The mask between its rows `at` and `at + 1`, times ONE. */
+FAST_LOOPS static void blend(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y,
+                             uint16_t *line)
+{
+    const uint8_t *r0 = mask + (size_t)ay->at[y] * (size_t)ax->mask_n;
+    const uint8_t *r1 = ay->share[y] ? r0 + ax->mask_n : r0;
+    int down = ay->share[y];
+    for (int m = 0; m < ax->mask_n; m++)
+        line[m] = (uint16_t)(r0[m] * (ONE - down) + r1[m] * down);
+}
+
+typedef struct runs { /* being collected */
+    mask_run *out;
+    int n;
+    bool inside;
+} runs;
+
+static void go_on(runs *r, int x, int value)
+{
+    bool in = value >= ONE * ONE / 2;
+    if (in && !r->inside)
+        r->out[r->n].x0 = x;
+    else if (!in && r->inside)
+        r->out[r->n++].x1 = x;
+    r->inside = in;
 }
 
 int mask_row(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y, mask_run *out)
 {
-    const uint8_t *r0 = mask + (size_t)ay->at[y] * (size_t)ax->mask_n;
-    const uint8_t *r1 = ay->share[y] ? r0 + ax->mask_n : r0;
-    int down = ay->share[y], runs = 0;
-    bool inside = false;
+    runs r = {.out = out};
+    const uint16_t *line = ax->line;
+    blend(mask, ax, ay, y, ax->line);
     for (int x = 0; x < ax->n;) {
-        int at = ax->at[x], next = at + 1 < ax->mask_n ? at + 1 : at;
-        int left = r0[at] * (ONE - down) + r1[at] * down;
-        int right = r0[next] * (ONE - down) + r1[next] * down;
-        for (int end = ax->end[x]; x < end; x++) {
-            int v = left * (ONE - ax->share[x]) + right * ax->share[x];
-            bool in = v >= ONE * ONE / 2;
-            if (in != inside && in)
-                out[runs].x0 = x;
-            else if (in != inside)
-                out[runs++].x1 = x;
-            inside = in;
-            if (left == right)
-                x = end - 1; /* nothing changes between two equal mask pixels */
-        }
+        int m = ax->at[x], same = m;
+        while (same + 1 < ax->mask_n && line[same + 1] == line[m])
+            same++;
+        go_on(&r, x, line[m] * (ONE - ax->share[x]) + line[m + (ax->share[x] > 0)] * ax->share[x]);
+        if (same > m) /* nothing changes between equal mask pixels */
+            x = ax->first[same] > x ? ax->first[same] : x + 1;
+        else
+            x++;
     }
-    if (inside)
-        out[runs++].x1 = ax->n;
-    return runs;
+    if (r.inside)
+        out[r.n++].x1 = ax->n;
+    return r.n;
 }

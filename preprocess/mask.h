@@ -12,7 +12,8 @@ typedef struct mask_axis { /* one axis of the canvas: from its pixels to mask pi
     int mask_n;            /* mask pixels */
     int *at;               /* [n] the mask pixel at or before, arena */
     int *share;            /* [n] of the next one, 0..256 */
-    int *end;              /* [n] first canvas pixel with another `at` */
+    int *first;     /* [mask_n + 1] first canvas pixel whose `at` is not below; n at the end */
+    uint16_t *line; /* [mask_n] scratch of mask_row */
 } mask_axis;
 /* Canvas pixel i has its centre at from + (i + 0.5) * step mask pixels (0.5: centre of the first).
  */
@@ -22,6 +23,6 @@ typedef struct mask_run {
     int x0, x1; /* end exclusive */
 } mask_run;
 /* Runs of row y inside the mask [y.mask_n, x.mask_n] of 0/1, from left to right; returns their
- * number, at most (x.mask_n + 1) / 2 + 1. */
+ * number, at most (x.mask_n + 1) / 2 + 1. ax->line is written. */
 int mask_row(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y, mask_run *out);
 #endif
