@@ -21,6 +21,7 @@
 #define LONGEST     128
 #define PREFIX      4                 /* bytes: the shortest identifier */
 #define PREFIX_BITS 20                /* of the table of beginnings */
+#define HASH_DIGITS 32                /* of a pseudonym */
 #define LOOSE       10                /* from this length on, other characters may adjoin */
 #define VALUES_MAX  ((size_t)1 << 30) /* bytes of one HDF5 value that is not pixels */
 
@@ -215,6 +216,26 @@ static bool is_pdf_offset(const uint8_t *p, size_t n, size_t i, size_t len)
     return true;
 }
 
+static bool is_hex(uint8_t c)
+{
+    return isdigit(c) || (c >= 'a' && c <= 'f');
+}
+
+/* What is spelt with hex digits, inside a pseudonym or a hash: among millions of these every value
+ * of ten digits turns up somewhere. At least HASH_DIGITS of them in a row, in lower case, letters
+ * and numerals. */
+static bool is_in_hash(const uint8_t *p, size_t n, size_t i, size_t len)
+{
+    size_t from = i, to = i, letters = 0;
+    while (from > 0 && is_hex(p[from - 1]) && i - from < HASH_DIGITS)
+        from--;
+    while (to < n && is_hex(p[to]) && to - i < len + HASH_DIGITS)
+        to++;
+    for (size_t k = from; k < to; k++)
+        letters += !isdigit(p[k]);
+    return to >= i + len && to - from >= HASH_DIGITS && letters && letters < to - from;
+}
+
 /* Length of the longest identifier that begins at i, 0 = none. */
 static size_t match(const search *s, const uint8_t *p, size_t n, size_t i, kind *k)
 {
@@ -224,7 +245,7 @@ static size_t match(const search *s, const uint8_t *p, size_t n, size_t i, kind 
             continue;
         fold(p + i, len, hash);
         *k = (kind)slot(s, hash)->kind;
-        if (*k)
+        if (*k && !is_in_hash(p, n, i, len))
             return len;
     }
     return 0;

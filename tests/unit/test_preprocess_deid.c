@@ -78,6 +78,10 @@ static void words(void **state)
                         "patient_id:1 ");
     assert_string_equal(TEXT("1912121214 00000 n"), "patient_id:1 ");
     assert_string_equal(TEXT("%PDF-1.7 xref 1912121214 00000 n "), "");
+    /* by chance inside a pseudonym; not so in a shorter word or in capitals */
+    assert_string_equal(TEXT("x,0123456789ab1912121214cdef01234567,y"), "");
+    assert_string_not_equal(TEXT("x,0123456789ab1912121214cdef012,y"), "");
+    assert_string_not_equal(TEXT("x,0123456789AB1912121214CDEF01234567,y"), "");
     assert_string_equal(TEXT("%PDF-1.7 (seen: 1912121214 00001)"), "patient_id:1 ");
     assert_string_equal(TEXT("ab12,Ab12,AB123,ab-12"), "patient_id:2 ");
     assert_string_equal(TEXT("acc00471 Karolinska"), "accession:1 issuer:1 ");

@@ -148,34 +148,34 @@ static void implant_rough(void)
         for (int x = 30; x < 270; x++)
             v[y * C + x] = (uint16_t)((x / 3 + y / 3) % 2 ? 4090 : 3700);
 }
-static void letters3(void)
+static void letters6(void)
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++)
         box(400 + 12 * i, 50, 5, 12, 3900);
 }
-static void letters2(void)
+static void letters5(void)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 5; i++)
         box(400 + 12 * i, 50, 5, 12, 3900);
 }
 static void letters_turned(void)
 {
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 6; i++)
         box(450, 50 + 12 * i, 12, 5, 3900);
 }
 static void letters_large(void) /* 8.4 mm */
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++)
         box(400 + 24 * i, 50, 10, 24, 3900);
 }
 static void letters_steps(void) /* no line */
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++)
         box(400 + 12 * i, 50 + 10 * i, 5, 12, 3900);
 }
 static void letters_inside(void) /* at the skin, where tissue is darker than letters may be */
 {
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 6; i++)
         box(324, 306 + 12 * i, 4, 5, 3900);
 }
 static void phantom(void)
@@ -268,10 +268,10 @@ static const struct {
     {REASON_IMPLANT, false, {.add = implant_hollow}},
     {REASON_IMPLANT, false, {.add = implant_rough}},
     {REASON_IMPLANT, false, {.add = NULL}},
-    {REASON_BURNED_IN, true, {.add = letters3}},
+    {REASON_BURNED_IN, true, {.add = letters6}},
     {REASON_BURNED_IN, true, {.add = letters_turned}},
-    {REASON_BURNED_IN, true, {.add = letters3, .mirror = true, .side = 'R'}},
-    {REASON_BURNED_IN, false, {.add = letters2}},
+    {REASON_BURNED_IN, true, {.add = letters6, .mirror = true, .side = 'R'}},
+    {REASON_BURNED_IN, false, {.add = letters5}},
     {REASON_BURNED_IN, false, {.add = letters_large}},
     {REASON_BURNED_IN, false, {.add = letters_steps}},
     {REASON_BURNED_IN, false, {.add = letters_inside}},
