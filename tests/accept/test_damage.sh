@@ -190,10 +190,10 @@ part_demo() {
 part_wrap() {
     local files
     anything_goes
-    must demo-archive "$work/wrap" --patients 12 --seed "$seed" -q
-    mapfile -t files < <(awk -F, -v dir="$work/wrap/archive" '
+    must demo-archive "$work/sources" --patients 12 --seed "$seed" -q
+    mapfile -t files < <(awk -F, -v dir="$work/sources/archive" '
         $2 == "ordinary" || $2 ~ /^(syntax_.*|jpeg_ls|jpeg2000)$/ {print dir "/" $1}' \
-        "$work/wrap/kinds.csv")
+        "$work/sources/kinds.csv")
     campaign wrap "$damage" wrap "${files[@]}"
 }
 
