@@ -39,14 +39,6 @@ typedef struct pdf_font {
 static const pdf_font body = {BODY_PT, false, false, DRAW_TEXT};
 static const pdf_font note = {NOTE_PT, false, false, DRAW_MUTED};
 
-/* Read by the leak checker of a sanitizer build, unused otherwise: fontconfig keeps its cache until
- * the process ends. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\n";
-}
-
 /* ---- text and pages -------------------------------------------------------------------------- */
 
 static PangoLayout *layout_of(pdf *p, const char *s, pdf_font f, double width)

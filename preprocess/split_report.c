@@ -64,7 +64,7 @@ void split_disjoint(split_job *j, item *const *p, int64_t n)
 /* ---- summary --------------------------------------------------------------------------------- */
 
 #define AGES   11 /* bands of ten years; the last but one: from 90; the last: unknown */
-#define VIEWS  12 /* side L R other x view CC MLO other */
+#define VIEWS  9  /* side L R other x view CC MLO other */
 #define GROUPS (COHORT_FOLDS + SPLIT_FOLDS_MOST)
 
 typedef struct group { /* of images: a split, or one of k folds */

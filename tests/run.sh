@@ -28,7 +28,7 @@ if [ -n "$SAN" ]; then
     common=log_path=$reports/program:allocator_may_return_null=1:handle_sigfpe=0
     export ASAN_OPTIONS="$common:strict_string_checks=1:${ASAN_OPTIONS:-}"
     export UBSAN_OPTIONS="$common:print_stacktrace=1:${UBSAN_OPTIONS:-}"
-    export LSAN_OPTIONS="print_suppressions=0:${LSAN_OPTIONS:-}"
+    export LSAN_OPTIONS="print_suppressions=0:suppressions='$PWD/tests/lsan.supp':${LSAN_OPTIONS:-}"
     export TSAN_OPTIONS="$common:suppressions='$PWD/tests/tsan.supp':${TSAN_OPTIONS:-}"
 fi
 passed=0 failed=0 skipped=0
