@@ -14,13 +14,13 @@
 
 /* ---- texts and words ------------------------------------------------------------------------- */
 
-struct import_text { /* a block of texts that live as long as the import */
+struct import_text { /* a block of texts that live as long as the importer */
     struct import_text *next;
     size_t used, cap;
     char s[];
 };
 
-static const char *keep(import *im, const char *s)
+static const char *keep(importer *im, const char *s)
 {
     size_t n = strlen(s) + 1;
     if (!im->texts || im->texts->cap - im->texts->used < n) {
@@ -34,12 +34,12 @@ static const char *keep(import *im, const char *s)
     return memcpy(at, s, n);
 }
 
-const char *import_word(const import *im, uint16_t word)
+const char *import_word(const importer *im, uint16_t word)
 {
     return im->word[word];
 }
 
-static bool intern(import *im, const char *s, uint16_t *out)
+static bool intern(importer *im, const char *s, uint16_t *out)
 {
     for (int i = 0; i < im->n_words; i++)
         if (!strcmp(im->word[i], s)) {
@@ -201,19 +201,19 @@ static bool level_key(const import_row *r, mapping_level l, const mapping_table 
     return true;
 }
 
-bool import_link(const import *im, int to, int64_t row, text *out)
+bool import_link(const importer *im, int to, int64_t row, text *out)
 {
     return level_key(&im->table[0].row[row], MAPPING_IMAGE, im->table[to].map, true, out);
 }
 
 /* ---- putting rows together ------------------------------------------------------------------- */
 
-import_value import_get(const import *im, int table, int64_t row, int slot)
+import_value import_get(const importer *im, int table, int64_t row, int slot)
 {
     return im->table[table].value[row * im->map->n_slots + slot];
 }
 
-bool import_has(const import *im, mapping_field f)
+bool import_has(const importer *im, mapping_field f)
 {
     for (int s = 0; s < im->map->n_slots; s++)
         if (im->map->slot[s]->field == f && im->found[s])
@@ -232,7 +232,7 @@ static float pick(mapping_merge how, float a, float b)
 }
 
 /* Put `from` into `to`; false = they contradict each other. */
-static bool merge_value(const import *im, const mapping_use *u, import_value *to,
+static bool merge_value(const importer *im, const mapping_use *u, import_value *to,
                         const import_value *from)
 {
     bool a = !isnan(to->lo), b = !isnan(from->lo);
@@ -277,7 +277,7 @@ static int by_group(const void *a, const void *b)
 }
 
 /* Rows that have a key of this level, in its order. */
-static group_key *group_rows(import *im, int table, mapping_level l, int64_t *n)
+static group_key *group_rows(importer *im, int table, mapping_level l, int64_t *n)
 {
     import_table *t = &im->table[table];
     group_key *g = MEM_ARRAY(group_key, t->n ? t->n : 1);
@@ -296,7 +296,7 @@ static group_key *group_rows(import *im, int table, mapping_level l, int64_t *n)
     return g;
 }
 
-static bool has_level(const import *im, int table, mapping_level l)
+static bool has_level(const importer *im, int table, mapping_level l)
 {
     const mapping_table *t = im->table[table].map;
     for (int i = 0; i < t->n_uses; i++)
@@ -306,7 +306,7 @@ static bool has_level(const import *im, int table, mapping_level l)
 }
 
 /* Give rows a..b of a group what they say together. */
-static void merge_group(import *im, int table, mapping_level l, const group_key *g, int64_t n)
+static void merge_group(importer *im, int table, mapping_level l, const group_key *g, int64_t n)
 {
     import_table *t = &im->table[table];
     int slots = im->map->n_slots;
@@ -326,7 +326,7 @@ static void merge_group(import *im, int table, mapping_level l, const group_key 
     }
 }
 
-static void merge_level(import *im, int table, mapping_level l)
+static void merge_level(importer *im, int table, mapping_level l)
 {
     int64_t n;
     if (!has_level(im, table, l))
@@ -342,7 +342,7 @@ static void merge_level(import *im, int table, mapping_level l)
 }
 
 /* Values of a further table go to the rows of the first one that share the keys of their level. */
-static void attach_level(import *im, int table, mapping_level l)
+static void attach_level(importer *im, int table, mapping_level l)
 {
     import_table *to = &im->table[0], *from = &im->table[table];
     int slots = im->map->n_slots;
@@ -379,7 +379,7 @@ static void attach_level(import *im, int table, mapping_level l)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static int64_t new_row(import *im, import_table *t)
+static int64_t new_row(importer *im, import_table *t)
 {
     size_t slots = (size_t)im->map->n_slots;
     if (t->n == t->cap) {
@@ -397,7 +397,7 @@ static int64_t new_row(import *im, import_table *t)
 }
 
 typedef struct reading {
-    import *im;
+    importer *im;
     int table;
     unsigned normalise;
     csv_reader *csv;
@@ -496,7 +496,7 @@ static bool check_columns(const import_table *t, bool strict, err *e)
     return !n || !strict;
 }
 
-static bool read_table(import *im, int table, const char *path, unsigned normalise, bool strict,
+static bool read_table(importer *im, int table, const char *path, unsigned normalise, bool strict,
                        err *e)
 {
     import_table *t = &im->table[table];
@@ -531,7 +531,7 @@ static bool read_table(import *im, int table, const char *path, unsigned normali
     return got == 0 || err_wrap(e, "labels '%s'", fs_base(path));
 }
 
-static bool read_all(import *im, const char *const *path, int n, unsigned normalise, bool strict,
+static bool read_all(importer *im, const char *const *path, int n, unsigned normalise, bool strict,
                      err *e)
 {
     int least = 0;
@@ -555,18 +555,20 @@ static bool read_all(import *im, const char *const *path, int n, unsigned normal
     return true;
 }
 
-import *import_read(const mapping *m, const char *const *path, int n, unsigned normalise,
-                    bool strict, err *e){import *im = MEM_NEW(import);
-uint16_t none;
-im->map = m;
-intern(im, "", &none);
-if (read_all(im, path, n, normalise, strict, e))
-    return im;
-import_free(im);
-return NULL;
+importer *import_read(const mapping *m, const char *const *path, int n, unsigned normalise,
+                      bool strict, err *e)
+{
+    importer *im = MEM_NEW(importer);
+    uint16_t none;
+    im->map = m;
+    intern(im, "", &none);
+    if (read_all(im, path, n, normalise, strict, e))
+        return im;
+    import_free(im);
+    return NULL;
 }
 
-void import_free(import *im)
+void import_free(importer *im)
 {
     if (!im)
         return;

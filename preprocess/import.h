@@ -42,28 +42,28 @@ typedef struct import_table {
     int n_columns;
 } import_table;
 
-typedef struct import {
+typedef struct importer {
     const mapping *map; /* borrowed */
     import_table table[MAPPING_TABLES];
     bool found[MAPPING_TABLES * MAPPING_USES]; /* by slot: a column was there */
     char **word; /* distinct sites, densities and splits; word[0] is "" */
     int n_words, cap_words;
     struct import_text *texts;
-} import;
+} importer;
 
 /* path[0] is the first table of the mapping; path[n..] of optional tables may be missing.
  * `normalise`: how keys are compared, see import_normalise. Fails on a missing column, a value that
  * its field does not understand, a wrong number of files; with `strict` also on a column that the
  * mapping does not name. Messages name file, line and column, never a value. */
-import *import_read(const mapping *m, const char *const *path, int n, unsigned normalise,
-                    bool strict, err *e);
-void import_free(import *im);
-bool import_has(const import *im, mapping_field f); /* a column of it was found */
-import_value import_get(const import *im, int table, int64_t row, int slot);
-const char *import_word(const import *im, uint16_t word);
+importer *import_read(const mapping *m, const char *const *path, int n, unsigned normalise,
+                      bool strict, err *e);
+void import_free(importer *im);
+bool import_has(const importer *im, mapping_field f); /* a column of it was found */
+import_value import_get(const importer *im, int table, int64_t row, int slot);
+const char *import_word(const importer *im, uint16_t word);
 
 /* What a row of the first table shares with rows of table `to`; false = a key is empty. */
-bool import_link(const import *im, int to, int64_t row, text *out);
+bool import_link(const importer *im, int to, int64_t row, text *out);
 
 enum { IMPORT_SPACES = 1, IMPORT_ZEROS = 2, IMPORT_CASE = 4 };
 /* How keys of images and rows are compared: without inner spaces, leading zeros, or difference of

@@ -17,7 +17,7 @@ typedef struct labels_miss { /* an image without a row */
 
 struct labels {
     mapping *map;
-    import *im;
+    importer *im;
     label *row; /* sorted by key */
     int64_t n;
     int64_t *member; /* rows of the first table in the order of labels */
