@@ -48,15 +48,6 @@ const char *cmd_value(const cmd_args *a, const char *name)
     return NULL;
 }
 
-int cmd_values(const cmd_args *a, const char *name, const char **out, int max)
-{
-    int n = 0;
-    for (int i = 0; i < a->n_values && n < max; i++)
-        if (!strcmp(a->value[i].opt->name, name))
-            out[n++] = a->value[i].value;
-    return n;
-}
-
 bool cmd_need_out(const cmd_args *a, const char *what, err *e)
 {
     return a->out || err_set(e, ERR_USAGE, "-o is missing: %s", what);

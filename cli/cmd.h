@@ -48,8 +48,6 @@ typedef struct cmd {
 
 /* Last value given for one of the verb's own options; NULL = absent, "" for a flag. */
 const char *cmd_value(const cmd_args *a, const char *name);
-/* All values of a repeatable option, in order; returns their number. */
-int cmd_values(const cmd_args *a, const char *name, const char **out, int max);
 /* ERR_USAGE when -o is missing. */
 MUST_CHECK bool cmd_need_out(const cmd_args *a, const char *what, err *e);
 

@@ -225,22 +225,6 @@ void draw_rect(draw *d, const double r[4], draw_ink fill, draw_ink stroke)
               r[0], r[1], r[2], r[3], inks[fill].name, inks[stroke].name);
 }
 
-void draw_disc(draw *d, double x, double y, double r, draw_ink fill)
-{
-    if (!d)
-        return;
-    if (d->cr) {
-        cairo_new_path(d->cr);
-        cairo_arc(d->cr, x, y, r, 0, 2 * M_PI);
-        paint(d, fill, DRAW_PAPER, 1);
-        return;
-    }
-    text_addf(&d->svg,
-              "<circle cx=\"%.2f\" cy=\"%.2f\" r=\"%.2f\" class=\"f-%s s-paper\" "
-              "stroke-width=\"1\"/>\n",
-              x, y, r, inks[fill].name);
-}
-
 void draw_diamond(draw *d, double x, double y, double r, draw_ink fill)
 {
     double p[] = {x - r, y, x, y - r, x + r, y, x, y + r};

@@ -45,7 +45,6 @@ void draw_line(draw *d, const double p[4], draw_ink ink, double width, double da
 /* n points x,y,x,y...; fill closes the path. */
 void draw_path(draw *d, const double *xy, int n, draw_ink fill, draw_ink stroke, double width);
 void draw_rect(draw *d, const double xywh[4], draw_ink fill, draw_ink stroke);
-void draw_disc(draw *d, double x, double y, double r, draw_ink fill);
 void draw_diamond(draw *d, double x, double y, double r, draw_ink fill);
 
 typedef struct draw_font {

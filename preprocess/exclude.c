@@ -316,12 +316,12 @@ PIXELS_HIT(CANVAS_CUT)
 
 static const struct {
     reason code;
-    const char *key, *action, *source;
+    const char *key, *action;
     exclude_phase phase;
     bool (*hit)(const exclude_cfg *c, const record *r, const pixel_facts *p);
 } criteria[EXCLUDE_ROWS] = {
 #define EXCLUDE_ROW(row, code, key, phase, action, source)                                         \
-    {REASON_##code, #key, #action, source, EXCLUDE_##phase, hit_##row},
+    {REASON_##code, #key, #action, EXCLUDE_##phase, hit_##row},
     EXCLUDE_LIST(EXCLUDE_ROW)
 #undef EXCLUDE_ROW
 };
@@ -435,9 +435,4 @@ exclude_phase exclude_row_phase(int row)
 const char *exclude_default(int row)
 {
     return criteria[row].action;
-}
-
-const char *exclude_source(int row)
-{
-    return criteria[row].source;
 }

@@ -164,10 +164,9 @@ void exclude_judge(const exclude_cfg *c, exclude_phase phase, const record *r,
 /* Is an image with this code left out, wherever the code comes from? A code without a row always.
  */
 bool exclude_drops(const exclude_cfg *c, reason r);
-/* The row's code, config key (without "exclude."), phase, default action and source. */
+/* The row's code, config key (without "exclude."), phase and default action. */
 reason exclude_code(int row);
 const char *exclude_key(int row);
 exclude_phase exclude_row_phase(int row);
 const char *exclude_default(int row);
-const char *exclude_source(int row);
 #endif

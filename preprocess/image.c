@@ -1,5 +1,6 @@
-/* The pixel chain (image.h): orientation, crop, canvases; facts.c measures on the way.
- * All sums are integers or run in a fixed order. */
+/* The pixel chain (chain.h): stored samples -> display values -> oriented breast -> canvases. Pure
+ * steps in the fixed order of dicom.md 2 and 5; facts.c measures on the way. All sums are integers
+ * or run in a fixed order. */
 #include "preprocess/image.h"
 
 #include <math.h>
@@ -418,11 +419,4 @@ void chain_run(chain *s, void *reply)
     for (int i = 0; i < s->out->n_sizes; i++)
         chain_canvas(s, i, (uint16_t *)((char *)reply + s->out->image_at[i]),
                      c->mask ? (uint8_t *)reply + s->out->mask_at[i] : NULL);
-}
-
-void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
-                 void *reply)
-{
-    chain s = {.c = c, .p = p, .a = a, .out = out, .facts = facts};
-    chain_run(&s, reply);
 }

@@ -1,5 +1,5 @@
-/* The pixel chain: stored samples -> display values -> oriented breast -> canvases. Pure steps in
- * the fixed order of dicom.md 2 and 5, integer arithmetic wherever a sum could depend on order. */
+/* What the steps of the pixel chain (chain.h) share with those who look at their results: the size
+ * of the thumbnail and the orientation. */
 #ifndef PREPROCESS_IMAGE_H
 #define PREPROCESS_IMAGE_H
 
@@ -16,10 +16,4 @@ typedef struct image_orient {
  * `stride` pixels apart. */
 void image_orient_copy(image_orient o, const uint16_t *src, int h, int w, uint16_t *dst,
                        int stride);
-
-/* The chain: decoded pixels -> facts, canvases and geometry in out, canvases at
- * (uint8_t *)reply + out->image_at[i], masks of 0 and 1 at out->mask_at[i] where prepare.mask asks
- * for them. out->rec is read. */
-void image_chain(const prepare_cfg *c, const pixels *p, arena *a, prepared *out, pixel_facts *facts,
-                 void *reply);
 #endif

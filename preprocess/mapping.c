@@ -13,24 +13,19 @@
 #define WORD_MOST 128
 
 typedef struct row {
-    const char *name, *meaning;
+    const char *name;
     mapping_kind kind;
 } row;
 
 static const row fields[FIELD_COUNT] = {
-#define MAPPING_ROW(n, k, text) [FIELD_##n] = {#n, text, MAPPING_##k},
+#define MAPPING_ROW(n, k, text) [FIELD_##n] = {#n, MAPPING_##k},
     MAPPING_FIELDS(MAPPING_ROW)
 #undef MAPPING_ROW
-        [FIELD_flag] = {"flag", "a reason to leave the image out", MAPPING_FLAG}};
+        [FIELD_flag] = {"flag", MAPPING_FLAG}};
 
 const char *mapping_field_name(mapping_field f)
 {
     return fields[f].name;
-}
-
-const char *mapping_field_meaning(mapping_field f)
-{
-    return fields[f].meaning;
 }
 
 mapping_kind mapping_field_kind(mapping_field f)

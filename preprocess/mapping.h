@@ -155,7 +155,6 @@ mapping_level mapping_reach(const mapping_table *t, const mapping_use *u);
 
 const mapping_use *mapping_find_use(const mapping_table *t, mapping_field f); /* NULL = none */
 const char *mapping_field_name(mapping_field f);
-const char *mapping_field_meaning(mapping_field f);
 mapping_kind mapping_field_kind(mapping_field f);
 const char *mapping_level_name(mapping_level l);
 bool mapping_has_word(const mapping_words *w, const char *word); /* case and number aside */

@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "preprocess/image.h"
+#include "preprocess/chain.h"
 #include "preprocess/opencv_shim.h"
 
 enum { R = 700, C = 500, AIR = 60 };
@@ -75,7 +75,8 @@ static reason_set judge(const scene *s)
     out.n_sizes = 1;
     out.h[0] = out.w[0] = 64;
     pixels px = {.rows = R, .cols = C, .stored = v, .bits_stored = 12, .high_bit = 11};
-    image_chain(&p, &px, mem, &out, &f, reply);
+    chain steps = {.c = &p, .p = &px, .a = mem, .out = &out, .facts = &f};
+    chain_run(&steps, reply);
     arena_reset(mem);
     exclude_judge(&p.exclude, EXCLUDE_PIXELS, &out.rec, &f, &set, &primary);
     return set;

@@ -12,9 +12,8 @@
 #include <string.h>
 
 #include "core/rng.h"
-#include "preprocess/image.h"
+#include "preprocess/chain.h"
 #include "preprocess/opencv_shim.h"
-#include "preprocess/segment.h"
 
 static arena *mem;
 
@@ -174,7 +173,8 @@ static void run(const pixels *px, const record *r, const char *const *set, int n
     out->p.h[0] = c.h[0];
     out->p.w[0] = c.w[0];
     assert_true(c.h[0] == 256 && c.w[0] == 208);
-    image_chain(&c, px, mem, &out->p, &out->f, reply);
+    chain s = {.c = &c, .p = px, .a = mem, .out = &out->p, .facts = &out->f};
+    chain_run(&s, reply);
     memcpy(out->v, reply, sizeof out->v);
     arena_reset(mem);
 }
@@ -336,7 +336,8 @@ static void run_sizes(const pixels *px, const record *r, const char *const *set,
         at += px_n;
     }
     assert_true(at <= sizeof reply);
-    image_chain(&c, px, mem, &out->p, &out->f, reply);
+    chain s = {.c = &c, .p = px, .a = mem, .out = &out->p, .facts = &out->f};
+    chain_run(&s, reply);
     arena_reset(mem);
 }
 
