@@ -62,6 +62,14 @@ const char *cohort_fold_name(cohort_fold f)
     return fold_name[f];
 }
 
+int cohort_fold_find(const char *name)
+{
+    for (int f = 0; f < COHORT_FOLDS; f++)
+        if (!strcmp(cohort_fold_name((cohort_fold)f), name))
+            return f;
+    return -1;
+}
+
 /* One copy of every word; which of them a file holds is up to the file, so they are hashed. */
 typedef struct cohort_words {
     char **slot;

@@ -14,6 +14,7 @@ typedef enum cohort_fold { /* "split" column */
                            COHORT_FOLDS
 } cohort_fold;
 const char *cohort_fold_name(cohort_fold f); /* "train" "val" "test" "val_natural" */
+int cohort_fold_find(const char *name);      /* -1 = no such fold */
 
 #define COHORT_HORIZONS 8
 typedef struct cohort_row { /* one image; rows in the order patient, exam, side, view, image */

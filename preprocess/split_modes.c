@@ -121,19 +121,11 @@ static int by_patient(const void *a, const void *b)
     return split_id_order(&((const old_fold *)a)->patient, &((const old_fold *)b)->patient);
 }
 
-static int find_fold(const char *name)
-{
-    for (int f = 0; f < COHORT_FOLDS; f++)
-        if (!strcmp(cohort_fold_name((cohort_fold)f), name))
-            return f;
-    return -1;
-}
-
 static bool read_old_row(const split_job *j, const csv_reader *r, const int col[3], old_folds *o,
                          err *e)
 {
     int64_t cv = -1;
-    int f = find_fold(csv_field(r, col[1]));
+    int f = cohort_fold_find(csv_field(r, col[1]));
     if (f < 0)
         return err_set(e, ERR_INPUT, "line %d: unknown split", csv_line(r));
     if (col[2] >= 0 && (!text_i64(csv_field(r, col[2]), &cv) || cv < -1 || cv > INT8_MAX))

@@ -64,17 +64,9 @@ bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint1
     return ok;
 }
 
-static int find_fold(const char *name)
-{
-    for (int f = 0; f < COHORT_FOLDS; f++)
-        if (!strcmp(cohort_fold_name((cohort_fold)f), name))
-            return f;
-    return -1;
-}
-
 static bool choose_rows(job *j, err *e)
 {
-    int fold = find_fold(j->o->split);
+    int fold = cohort_fold_find(j->o->split);
     int64_t exams = 0;
     if (fold < 0 && strcmp(j->o->split, "all"))
         return err_set(e, ERR_USAGE,
