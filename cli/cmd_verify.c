@@ -28,36 +28,6 @@ static bool found(const char *what, int n, err *e)
     return n == 0 || err_set(e, ERR_MISMATCH, "%s: %d finding%s", what, n, n == 1 ? "" : "s");
 }
 
-/* NULL: as recorded. */
-static const char *cohort_fault(const cohort *c, const cohort_shard *s, char why[160])
-{
-    char *path = fs_join(c->dir, s->file), sum[65] = "";
-    struct stat st;
-    err e = {0};
-    const char *fault = "damaged";
-    if (stat(path, &st) != 0) {
-        snprintf(why, 160, "missing");
-        fault = "missing";
-    } else if (!fs_sha256_file(path, sum, &e)) {
-        snprintf(why, 160, "damaged: it cannot be read");
-    } else if (strcmp(sum, s->sha256) == 0) {
-        fault = NULL;
-    } else if (st.st_size < s->bytes) {
-        snprintf(why, 160, "truncated: %lld of %lld bytes", (long long)st.st_size,
-                 (long long)s->bytes);
-        fault = "truncated";
-    } else {
-        snprintf(why, 160, "damaged: its bytes are not those of the split (SHA-256)");
-    }
-    for (int i = 0; fault && sum[0] && i < c->n_shards; i++)
-        if (strcmp(sum, c->shard[i].sha256) == 0) {
-            snprintf(why, 160, "swapped: it holds the bytes of %.100s", c->shard[i].file);
-            fault = "swapped";
-        }
-    mem_free(path);
-    return fault;
-}
-
 static bool verify_cohort(const cmd_args *a, const char *path, err *e)
 {
     cohort c;
@@ -66,7 +36,7 @@ static bool verify_cohort(const cmd_args *a, const char *path, err *e)
     if (!cohort_read(&c, path, e))
         return false;
     for (int i = 0; i < c.n_shards; i++) {
-        const char *fault = cohort_fault(&c, &c.shard[i], why);
+        const char *fault = cohort_shard_fault(&c, i, true, why);
         if (fault)
             print_finding(a, c.shard[i].file, fault, why);
         n += fault != NULL;

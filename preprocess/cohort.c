@@ -536,27 +536,41 @@ bool cohort_read(cohort *c, const char *path, err *e)
     return err_wrap(e, "cohort '%s'", path);
 }
 
-bool cohort_check(const cohort *c, bool deep, err *e)
+const char *cohort_shard_fault(const cohort *c, int i, bool deep, char why[160])
 {
-    for (int i = 0; i < c->n_shards; i++) {
-        const cohort_shard *s = &c->shard[i];
-        char *path = fs_join(c->dir, s->file), sum[65];
-        struct stat st;
-        bool ok = true;
-        if (stat(path, &st))
-            ok = err_set(e, ERR_MISMATCH, "shard '%s' is missing", s->file);
-        else if (st.st_size != s->bytes)
-            ok = err_set(e, ERR_MISMATCH, "shard '%s' has %lld bytes, the cohort says %lld",
-                         s->file, (long long)st.st_size, (long long)s->bytes);
-        else if (deep && !fs_sha256_file(path, sum, e))
-            ok = false;
-        else if (deep && strcmp(sum, s->sha256))
-            ok = err_set(e, ERR_MISMATCH, "shard '%s' is damaged or was swapped (SHA-256 differs)",
-                         s->file);
-        mem_free(path);
-        if (!ok)
-            return false;
+    const cohort_shard *s = &c->shard[i];
+    char *path = fs_join(c->dir, s->file), sum[65] = "";
+    struct stat st;
+    const char *fault = NULL;
+    if (stat(path, &st) != 0) {
+        fault = "missing";
+        snprintf(why, 160, "missing");
+    } else if (deep && !fs_sha256_file(path, sum, NULL)) {
+        fault = "damaged";
+        snprintf(why, 160, "damaged: it cannot be read");
+    } else if (deep ? strcmp(sum, s->sha256) != 0 : st.st_size != s->bytes) {
+        fault = st.st_size < s->bytes ? "truncated" : "damaged";
+        if (st.st_size != s->bytes)
+            snprintf(why, 160, "%s: %lld of %lld bytes", fault, (long long)st.st_size,
+                     (long long)s->bytes);
+        else
+            snprintf(why, 160, "damaged: its bytes are not those of the split (SHA-256)");
     }
+    for (int k = 0; fault && sum[0] && k < c->n_shards; k++)
+        if (strcmp(sum, c->shard[k].sha256) == 0) {
+            fault = "swapped";
+            snprintf(why, 160, "swapped: it holds the bytes of %.100s", c->shard[k].file);
+        }
+    mem_free(path);
+    return fault;
+}
+
+bool cohort_check(const cohort *c, err *e)
+{
+    char why[160];
+    for (int i = 0; i < c->n_shards; i++)
+        if (cohort_shard_fault(c, i, false, why))
+            return err_set(e, ERR_MISMATCH, "shard '%s' is %s", c->shard[i].file, why);
     return true;
 }
 

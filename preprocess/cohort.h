@@ -64,8 +64,11 @@ void cohort_init(cohort *c);
 void cohort_release(cohort *c);
 MUST_CHECK bool cohort_write(const cohort *c, const char *path, err *e);
 MUST_CHECK bool cohort_read(cohort *c, const char *path, err *e);
-/* Check that every shard exists with its size (and hash when deep). ERR_MISMATCH names it. */
-MUST_CHECK bool cohort_check(const cohort *c, bool deep, err *e);
+/* What is wrong with shard i on disk: NULL, or missing, truncated, damaged or swapped, with the
+ * reason in words. deep: its bytes are hashed; else its size is looked at. */
+const char *cohort_shard_fault(const cohort *c, int i, bool deep, char why[160]);
+/* Every shard is there with its size; ERR_MISMATCH names the first that is not. */
+MUST_CHECK bool cohort_check(const cohort *c, err *e);
 /* The columns of split.csv, a row without its end: tables made from a cohort begin with them. */
 void cohort_csv_head(const cohort *c, csv_writer *w);
 void cohort_csv_row(const cohort *c, const cohort_row *r, csv_writer *w);

@@ -116,7 +116,7 @@ static bool chosen(const job *j, const cohort_row *r)
 
 static bool list_cohort(job *j, err *e)
 {
-    if (!cohort_read(&j->c, j->o->from, e) || !cohort_check(&j->c, false, e) ||
+    if (!cohort_read(&j->c, j->o->from, e) || !cohort_check(&j->c, e) ||
         !pick_size(j->o, j->c.n_sizes, j->c.h, j->c.w, &j->size, e))
         return false;
     text_copy(j->res->prepare_id, sizeof j->res->prepare_id, j->c.prepare_id);

@@ -304,8 +304,7 @@ bool predict_run(const predict_opts *o, predict_result *out, err *e)
         err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", path);
         goto done;
     }
-    if (!cohort_read(&j.data, o->cohort, e) || !cohort_check(&j.data, false, e) ||
-        !choose_rows(&j, e))
+    if (!cohort_read(&j.data, o->cohort, e) || !cohort_check(&j.data, e) || !choose_rows(&j, e))
         goto done;
     j.threads = pool_new(o->threads);
     j.be = backend_new(o->device, j.threads, e);

@@ -139,7 +139,7 @@ static bool fit_model(trainer *t, err *e)
 
 static bool open_data(trainer *t, err *e)
 {
-    if (!cohort_read(&t->data, t->o->cohort, e) || !cohort_check(&t->data, false, e))
+    if (!cohort_read(&t->data, t->o->cohort, e) || !cohort_check(&t->data, e))
         return false;
     if (t->c.size >= t->data.n_sizes || t->c.horizon >= t->data.n_horizons)
         return err_set(e, ERR_CONFIG,

@@ -389,7 +389,7 @@ static bool open_probe(probe *b, const char *path, const cfg *config, err *e)
     int64_t size = strtoll(cfg_text(config, "train.size"), NULL, 10);
     bool breast = !strcmp(cfg_text(config, "train.normalize"), "breast");
     b->horizon = (int)strtol(cfg_text(config, "train.horizon"), NULL, 10);
-    if (!cohort_read(&b->c, path, e) || !cohort_check(&b->c, true, e))
+    if (!cohort_read(&b->c, path, e) || !cohort_check(&b->c, e))
         return false;
     if (b->horizon >= b->c.n_horizons)
         return err_set(e, ERR_CONFIG, "train.horizon is beyond the cohort's horizons");

@@ -4,6 +4,7 @@
 
 #include <hdf5.h>
 #include <math.h>
+#include <sys/stat.h>
 
 static char dir[64], path[96];
 
@@ -78,6 +79,14 @@ static void write_sample(void)
     cohort_release(&c);
 }
 
+static void intact(const cohort *c, int i)
+{
+    char why[160];
+    for (int deep = 0; deep < 2; deep++)
+        if (cohort_shard_fault(c, i, deep, why))
+            fail_msg("%s: %s", c->shard[i].file, why);
+}
+
 static void test_round_trip(void **state)
 {
     cohort a, b;
@@ -116,7 +125,8 @@ static void test_round_trip(void **state)
     assert_string_equal(a.config_sha256, b.config_sha256);
     assert_string_equal(a.prepare_yaml, b.prepare_yaml);
     assert_true(json_equal(a.flow, b.flow));
-    OK(cohort_check(&b, true, e));
+    for (int i = 0; i < b.n_shards; i++)
+        intact(&b, i);
     cohort_release(&a);
     cohort_release(&b);
     cohort_release(&b); /* twice is fine */
@@ -315,33 +325,55 @@ static void test_names(void **state)
 
 /* ---- shards ---------------------------------------------------------------------------------- */
 
-static void mismatch(const cohort *c, bool deep, const char *words)
+/* Shard 1 is found at fault, as quickly as can be or by its bytes. */
+static void faulty(const cohort *c, bool deep, const char *fault, const char *words)
 {
+    char why[160] = "";
+    const char *got = cohort_shard_fault(c, 1, deep, why);
+    if (!got)
+        fail_msg("no fault; wanted '%s'", words);
+    assert_string_equal(got, fault);
+    assert_string_equal(why, words);
+    for (int i = 0; i < c->n_shards; i++)
+        if (i != 1)
+            intact(c, i);
+    if (deep)
+        return;
     err e = {0};
-    if (cohort_check(c, deep, &e))
-        fail_msg("no mismatch; wanted '%s'", words);
+    char whole[200];
+    snprintf(whole, sizeof whole, "shard 's1.bin' is %s", words);
+    assert_false(cohort_check(c, &e));
     assert_int_equal(e.code, ERR_MISMATCH);
-    if (!strstr(e.msg, words))
-        fail_msg("message '%s' lacks '%s'", e.msg, words);
+    assert_string_equal(e.msg, whole);
 }
 
 static void test_check(void **state)
 {
+    static const char other[] = "the bytes of nobody";
     cohort c;
-    char a[128], b[128];
+    char a[128];
     write_sample();
     OK(cohort_read(&c, path, e));
     snprintf(a, sizeof a, "%s/s1.bin", dir);
-    snprintf(b, sizeof b, "%s/s2.bin", dir);
-    OK(fs_write(a, "shard 2", 7, e)); /* swapped: same length */
-    OK(cohort_check(&c, false, e));
-    mismatch(&c, true, "shard 's1.bin' is damaged or was swapped (SHA-256 differs)");
-    OK(fs_write(a, "shard", 5, e));
-    mismatch(&c, false, "shard 's1.bin' has 5 bytes, the cohort says 7");
-    unlink(a);
-    mismatch(&c, false, "shard 's1.bin' is missing");
+    OK(fs_write(a, "shard 2", 7, e)); /* the length of the own bytes: a look does not tell */
+    OK(cohort_check(&c, e));
+    faulty(&c, true, "swapped", "swapped: it holds the bytes of s2.bin");
+    OK(fs_write(a, "SHARD 1", 7, e));
+    faulty(&c, true, "damaged", "damaged: its bytes are not those of the split (SHA-256)");
+    for (int deep = 0; deep < 2; deep++) {
+        OK(fs_write(a, "shard", 5, e));
+        faulty(&c, deep, "truncated", "truncated: 5 of 7 bytes");
+        OK(fs_write(a, other, sizeof other, e));
+        faulty(&c, deep, "damaged", "damaged: 20 of 7 bytes");
+        unlink(a);
+        faulty(&c, deep, "missing", "missing");
+    }
+    assert_int_equal(mkdir(a, 0777), 0);
+    faulty(&c, true, "damaged", "damaged: it cannot be read");
+    assert_int_equal(rmdir(a), 0);
     OK(fs_write(a, "shard 1", 7, e));
-    OK(cohort_check(&c, true, e));
+    OK(cohort_check(&c, e));
+    intact(&c, 1);
     cohort_release(&c);
 }
 

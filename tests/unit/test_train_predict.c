@@ -194,7 +194,7 @@ static void test_refusals(void **state)
     snprintf(c.prepare_id, sizeof c.prepare_id, "00000000000000aa");
     c.shard[2].bytes++;
     OK(cohort_write(&c, other, e));
-    refused(run_a, other, "test", out, ERR_MISMATCH, "the cohort says");
+    refused(run_a, other, "test", out, ERR_MISMATCH, "is truncated: ");
     cohort_release(&c);
     refused(run_a, cohort_path, "holdout", out, ERR_USAGE,
             "unknown split 'holdout'; wanted train, val, test, val_natural or all");
