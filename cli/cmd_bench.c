@@ -154,7 +154,7 @@ static double limit_gflops(backend *be, err *e)
     for (double t0 = now(); now() - t0 < 1;) {
         double t = now();
         one_pass(&b, r, NULL, 1);
-        double g = 2e-9 * (double)n.macs_executed * b.in.b / (now() - t);
+        double g = 2e-9 * (double)model_macs(&n.executed, MODEL_FVCORE) * b.in.b / (now() - t);
         best = g > best ? g : best;
     }
     run_free(r);
@@ -182,7 +182,8 @@ static bool bench_net(cmd_args *a, bool training, err *e)
         one_pass(&b, r, o, passes + 2);
     seconds = now() - t0;
     double images = (double)(passes * b.in.b) / seconds;
-    double gflops = images * 2e-9 * (double)n.macs_executed * (training ? 3 : 1);
+    double gflops =
+        images * 2e-9 * (double)model_macs(&n.executed, MODEL_FVCORE) * (training ? 3 : 1);
     const char *what = training ? "step" : "infer";
     cmd_result(a,
                json_pack("{s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:o, s:I}", "bench", what, "model",

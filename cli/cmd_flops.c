@@ -21,6 +21,18 @@ static bool image_size(const char *s, model_cfg *m, err *e)
     return true;
 }
 
+/* In the order of model_convention. */
+static const char *const conventions[] = {"fvcore", "torchprofile", "core"};
+
+static bool choice(const char *name, int *out, err *e)
+{
+    for (*out = 0; *out < (int)COUNT_OF(conventions); ++*out) {
+        if (!strcmp(name, conventions[*out]))
+            return true;
+    }
+    return err_set(e, ERR_USAGE, "--convention '%s': wanted fvcore, torchprofile or core", name);
+}
+
 static bool integer(const cmd_args *a, const char *name, int64_t *out, err *e)
 {
     const char *v = cmd_value(a, name);
@@ -32,7 +44,8 @@ static bool flops(cmd_args *a, err *e)
     model_cfg m;
     model_counts n;
     cfg_bind(a->config, &model_options, &m);
-    const char *keep = cmd_value(a, "--keep-rate"), *size = cmd_value(a, "--image-size");
+    const char *convention = cmd_value(a, "--convention"), *keep = cmd_value(a, "--keep-rate"),
+               *size = cmd_value(a, "--image-size");
     if (cmd_value(a, "--model"))
         m.name = cmd_value(a, "--model");
     if (!cfg_given(a->config, "model.channels"))
@@ -48,6 +61,11 @@ static bool flops(cmd_args *a, err *e)
         !integer(a, "--channels", &m.channels, e) || !integer(a, "--classes", &m.classes, e) ||
         !model_count(&m, &n, e))
         return false;
+    int how = 0;
+    if (convention && !choice(convention, &how, e))
+        return false;
+    int64_t macs = model_macs(&n.published, (model_convention)how);
+    int64_t executed = model_macs(&n.executed, (model_convention)how);
     json_t *tokens = json_array();
     text list;
     text_init(&list);
@@ -55,14 +73,15 @@ static bool flops(cmd_args *a, err *e)
         text_addf(&list, " %d", n.tokens[i]);
         json_array_append_new(tokens, json_integer(n.tokens[i]));
     }
-    cmd_result(
-        a,
-        json_pack("{s:I, s:I, s:I, s:o}", "macs", (json_int_t)n.macs, "macs_executed",
-                  (json_int_t)n.macs_executed, "params", (json_int_t)n.params, "tokens", tokens),
-        "%s, %" PRId64 " channels, %" PRId64 " classes, keep rate %.9g\n"
-        "multiply-adds, published form: %" PRId64 "\nmultiply-adds, as executed:    %" PRId64
-        "\nparameters:                    %" PRId64 "\ntokens per block:             %s\n",
-        m.name, m.channels, m.classes, m.keep_rate, n.macs, n.macs_executed, n.params, list.s);
+    cmd_result(a,
+               json_pack("{s:s, s:I, s:I, s:I, s:o}", "convention", conventions[how], "macs",
+                         (json_int_t)macs, "macs_executed", (json_int_t)executed, "params",
+                         (json_int_t)n.params, "tokens", tokens),
+               "%s, %" PRId64 " channels, %" PRId64 " classes, keep rate %.9g, counted as %s does\n"
+               "multiply-adds, published form: %" PRId64 "\nmultiply-adds, as executed:    %" PRId64
+               "\nparameters:                    %" PRId64 "\ntokens per block:             %s\n",
+               m.name, m.channels, m.classes, m.keep_rate, conventions[how], macs, executed,
+               n.params, list.s);
     text_release(&list);
     return true;
 }
@@ -74,15 +93,20 @@ static const cmd_opt opts[] = {
     {"--keep-rate", "K", "fraction of patches kept, 0.25 or 3/7; default 1"},
     {"--channels", "3", "image channels, as published"},
     {"--classes", "C", "default 1000, as published"},
+    {"--convention", "C", "fvcore (default), torchprofile or core: see below"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_flops = {
     .verb = "flops",
-    .usage = "flops --model M --image-size S|HxW [--patch-size P] [--keep-rate K] [--json]",
+    .usage = "flops --model M --image-size S|HxW [--patch-size P] [--keep-rate K] "
+             "[--convention C] [--json]",
     .summary = "exact multiply-add and parameter counts of a network",
-    .help = "Counts on a shape-only run of the same code that trains. The published form follows "
-            "fvcore: one\nmultiply-add counts 1, LayerNorm 5 per element, all patches embedded, "
-            "full last block.\nAs executed: only kept patches are embedded and the last block "
+    .help = "Counts on a shape-only run of the same code that trains. Every convention counts a "
+            "multiply-add of a matrix\nproduct or convolution as 1. core: nothing else; fvcore "
+            "(PatchDropout's tables): LayerNorm 5 per element;\ntorchprofile (EViT, PPT, PiT): "
+            "LayerNorm 1 per element, the scaling of attention logits, token selection.\n"
+            "Published form: all patches embedded, full last block.\nAs executed: only kept "
+            "patches are embedded and the last block "
             "computes the class token only.\nThe depth is changed with --set model.depth=24.",
     .fn = flops,
     .opts = opts,

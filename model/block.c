@@ -108,7 +108,8 @@ static tensor *stem_published(run *r, const stem *k, const net_call *call)
 {
     model_batch all = *call->batch;
     all.keep = NULL;
-    tensor *x = op_linear(r, op_patch(r, &all, k->channels, k->patch), k->proj_w, k->proj_b);
+    tensor *x =
+        op_linear(r, op_patch(r, &all, k->channels, k->patch, k->patch), k->proj_w, k->proj_b);
     x = op_position(r, op_prefix(r, x, k->cls), k->pos, 1, NULL);
     if (!call->batch->keep)
         return x;
@@ -121,7 +122,7 @@ tensor *stem_forward(run *r, const stem *k, const net_call *call)
 {
     if (call->published)
         return stem_published(r, k, call);
-    tensor *x = op_patch(r, call->batch, k->channels, k->patch);
+    tensor *x = op_patch(r, call->batch, k->channels, k->patch, k->patch);
     x = op_linear(r, x, k->proj_w, k->proj_b);
     return op_position(r, op_prefix(r, x, k->cls), k->pos, 1, call->batch->keep);
 }

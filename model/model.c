@@ -9,26 +9,21 @@
 #include "core/text.h"
 #include "model/net.h"
 #include "model/ops_table.h"
+#include "model/select.h"
 
 #define INIT_SD  0.02 /* of every weight matrix, CLS and positions: timm 0.4.12 */
 #define SIDE_MAX 65536
 #define TAIL     "_in21k" /* AugReg's ImageNet-21k names of the same networks */
 
-typedef struct model_row {
-    const char *name;
-    const net_kind *kind;
-    int width, depth, heads, patch, image;
-} model_row;
-
-static const model_row table[] = {
-    {"vit_tiny_patch16_224", &deit_kind, 192, 12, 3, 16, 224},
-    {"vit_small_patch16_224", &deit_kind, 384, 12, 6, 16, 224},
-    {"vit_base_patch16_224", &deit_kind, 768, 12, 12, 16, 224},
-    {"vit_large_patch16_224", &deit_kind, 1024, 24, 16, 16, 224},
-    {"vit_base_patch8_224", &deit_kind, 768, 12, 12, 8, 224},
-    {"deit_tiny_patch16_224", &deit_kind, 192, 12, 3, 16, 224},
-    {"deit_small_patch16_224", &deit_kind, 384, 12, 6, 16, 224},
-    {"deit_base_patch16_224", &deit_kind, 768, 12, 12, 16, 224},
+static const net_preset table[] = {
+    {"vit_tiny_patch16_224", &deit_kind, 192, {12}, 3, 16, 224, .prefix = 1},
+    {"vit_small_patch16_224", &deit_kind, 384, {12}, 6, 16, 224, .prefix = 1},
+    {"vit_base_patch16_224", &deit_kind, 768, {12}, 12, 16, 224, .prefix = 1},
+    {"vit_large_patch16_224", &deit_kind, 1024, {24}, 16, 16, 224, .prefix = 1},
+    {"vit_base_patch8_224", &deit_kind, 768, {12}, 12, 8, 224, .prefix = 1},
+    {"deit_tiny_patch16_224", &deit_kind, 192, {12}, 3, 16, 224, .prefix = 1},
+    {"deit_small_patch16_224", &deit_kind, 384, {12}, 6, 16, 224, .prefix = 1},
+    {"deit_base_patch16_224", &deit_kind, 768, {12}, 12, 16, 224, .prefix = 1},
 };
 
 #define AT(field) offsetof(model_cfg, field)
@@ -42,19 +37,26 @@ static const cfg_option options[] = {
     {"model.patch", CFG_INT, AT(patch), "0", 0, 1024, NULL, "px",
      "side of a patch; 0 = the name's own"},
     {"model.depth", CFG_INT, AT(depth), "0", 0, 256, NULL, "blocks",
-     "number of transformer blocks; 0 = the name's own"},
+     "number of transformer blocks, for networks of one stage; 0 = the name's own"},
+    {"model.stride", CFG_INT, AT(stride), "0", 0, 1024, NULL, "px",
+     "from patch to patch, where patches overlap; 0 = in the name's proportion to the patch"},
+    {"model.window", CFG_INT, AT(window), "0", 0, 64, NULL, "tokens",
+     "side of an attention window, for networks that have windows; 0 = the name's own"},
     {"model.channels", CFG_INT, AT(channels), "1", 1, 4, NULL, "",
      "channels of an image: 1 for mammograms, 3 in published figures"},
     {"model.classes", CFG_INT, AT(classes), "2", 2, 100000, NULL, "", "classes of the head"},
     {"model.keep_rate", CFG_REAL, AT(keep_rate), "1", 1e-6, 1, NULL, "",
      "fraction of patches kept in training (PatchDropout); validation keeps all"},
+    {"model.keep_mode", CFG_ENUM, AT(keep_mode), "random", 0, 0, "random|structured|cropping|grid",
+     "",
+     "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid"},
     {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
      "standard deviation of the head's initial weights"},
 };
 const cfg_group model_options = {"Network", options, COUNT_OF(options)};
 
 struct model {
-    const model_row *row;
+    const net_kind *kind;
     net_cfg cfg;
     char *name; /* cfg.m.name */
     param_set *params;
@@ -66,10 +68,10 @@ const char *model_names(int i)
     return i >= 0 && i < (int)COUNT_OF(table) ? table[i].name : NULL;
 }
 
-static const model_row *find_row(const char *name, err *e)
+static const net_preset *find_preset(const char *name, err *e)
 {
     size_t n = strlen(name), tail = strlen(TAIL);
-    const model_row *near = &table[0];
+    const net_preset *near = &table[0];
     int best = INT_MAX;
     if (n > tail && strncmp(name, "vit_", 4) == 0 && strcmp(name + n - tail, TAIL) == 0)
         n -= tail;
@@ -94,43 +96,102 @@ static bool in_range(const char *key, int64_t v, int64_t min, int64_t max, err *
                    (long long)min, (long long)max);
 }
 
-static bool resolve(const model_cfg *in, net_cfg *out, const model_row **row, err *e)
+static int stages(const net_preset *k)
 {
-    const model_row *k = find_row(in->name ? in->name : "", e);
-    if (!k)
+    int n = 0;
+    while (n < (int)COUNT_OF(k->depth) && k->depth[n])
+        n++;
+    return n;
+}
+
+static int depth_of(const net_preset *k)
+{
+    int n = 0;
+    for (int i = 0; i < stages(k); i++)
+        n += k->depth[i];
+    return n;
+}
+
+/* Fills what the configuration leaves to the name. */
+static bool fill(net_cfg *c, err *e)
+{
+    const net_preset *k = c->preset;
+    model_cfg *m = &c->m;
+    if (m->depth && stages(k) > 1 && m->depth != depth_of(k))
+        return err_set(e, ERR_CONFIG,
+                       "model.depth: %s has %d stages of fixed depth; leave it 0 or take another "
+                       "network",
+                       m->name, stages(k));
+    if (m->window && !k->window)
+        return err_set(e, ERR_CONFIG, "model.window: %s has no windows", m->name);
+    m->image_h = m->image_h ? m->image_h : k->image;
+    m->image_w = m->image_w ? m->image_w : k->image;
+    m->patch = m->patch ? m->patch : k->patch;
+    m->depth = m->depth ? m->depth : depth_of(k);
+    m->window = m->window ? m->window : k->window;
+    if (m->stride && !k->stride && m->stride != m->patch)
+        return err_set(e, ERR_CONFIG, "model.stride: patches of %s do not overlap", m->name);
+    if (!m->stride)
+        m->stride = k->stride ? (m->patch * k->stride + k->patch - 1) / k->patch : m->patch;
+    return true;
+}
+
+static bool check_ranges(const model_cfg *m, err *e)
+{
+    if (!in_range("model.image_h", m->image_h, 1, SIDE_MAX, e) ||
+        !in_range("model.image_w", m->image_w, 1, SIDE_MAX, e) ||
+        !in_range("model.patch", m->patch, 1, 1024, e) ||
+        !in_range("model.stride", m->stride, 1, 1024, e) ||
+        !in_range("model.depth", m->depth, 1, 256, e) ||
+        !in_range("model.channels", m->channels, 1, 4, e) ||
+        !in_range("model.classes", m->classes, 1, 100000, e))
         return false;
-    model_cfg m = *in;
-    m.image_h = m.image_h ? m.image_h : k->image;
-    m.image_w = m.image_w ? m.image_w : k->image;
-    m.patch = m.patch ? m.patch : k->patch;
-    m.depth = m.depth ? m.depth : k->depth;
-    if (!in_range("model.image_h", m.image_h, 1, SIDE_MAX, e) ||
-        !in_range("model.image_w", m.image_w, 1, SIDE_MAX, e) ||
-        !in_range("model.patch", m.patch, 1, 1024, e) ||
-        !in_range("model.depth", m.depth, 1, 256, e) ||
-        !in_range("model.channels", m.channels, 1, 4, e) ||
-        !in_range("model.classes", m.classes, 1, 100000, e))
-        return false;
-    if (m.image_h % m.patch || m.image_w % m.patch)
+    if (!(m->keep_rate > 0 && m->keep_rate <= 1))
+        return err_set(e, ERR_CONFIG, "model.keep_rate: %g is outside 0 < k <= 1", m->keep_rate);
+    if (!(m->head_init >= 0 && m->head_init <= 10))
+        return err_set(e, ERR_CONFIG, "model.head_init: %g is outside 0..10", m->head_init);
+    return true;
+}
+
+static bool grid_plain(net_cfg *c, err *e)
+{
+    const model_cfg *m = &c->m;
+    if (m->image_h % m->patch || m->image_w % m->patch)
         return err_set(
             e, ERR_CONFIG,
             "model: an image of %lldx%lld px is not divisible by patches of %lld px; the "
             "nearest height and width are %lld and %lld",
-            (long long)m.image_h, (long long)m.image_w, (long long)m.patch,
-            (long long)((m.image_h + m.patch - 1) / m.patch * m.patch),
-            (long long)((m.image_w + m.patch - 1) / m.patch * m.patch));
-    if (!(m.keep_rate > 0 && m.keep_rate <= 1))
-        return err_set(e, ERR_CONFIG, "model.keep_rate: %g is outside 0 < k <= 1", m.keep_rate);
-    if (!(m.head_init >= 0 && m.head_init <= 10))
-        return err_set(e, ERR_CONFIG, "model.head_init: %g is outside 0..10", m.head_init);
-    *out = (net_cfg){.m = m, .width = k->width, .heads = k->heads};
-    out->rows = (int)(m.image_h / m.patch);
-    out->cols = (int)(m.image_w / m.patch);
+            (long long)m->image_h, (long long)m->image_w, (long long)m->patch,
+            (long long)((m->image_h + m->patch - 1) / m->patch * m->patch),
+            (long long)((m->image_w + m->patch - 1) / m->patch * m->patch));
+    c->rows = (int)(m->image_h / m->patch);
+    c->cols = (int)(m->image_w / m->patch);
+    return true;
+}
+
+/* What must not be combined, with the reason (token_reduction.md 8.3). */
+static bool check_sound(const net_cfg *c, err *e)
+{
+    const char *dense = c->preset->kind->dense;
+    if (c->m.keep_rate < 1 && dense)
+        return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
+                       dense);
+    return true;
+}
+
+static bool resolve(const model_cfg *in, net_cfg *out, err *e)
+{
+    const net_preset *k = find_preset(in->name ? in->name : "", e);
+    if (!k)
+        return false;
+    *out = (net_cfg){.m = *in, .preset = k, .width = k->width, .heads = k->heads};
+    if (!fill(out, e) || !check_ranges(&out->m, e) || !check_sound(out, e) ||
+        !(k->kind->grid ? k->kind->grid : grid_plain)(out, e))
+        return false;
     int64_t patches = (int64_t)out->rows * out->cols;
     if (!in_range("model: number of patches", patches, 1, 1 << 20, e))
         return false;
     out->patches = (int)patches;
-    *row = k;
     return true;
 }
 
@@ -147,7 +208,11 @@ static void init_all(model *m, uint64_t seed)
     double fan_in = (double)(c->channels * c->patch * c->patch);
     for (int i = 0; i < m->params->n; i++) {
         param *p = &m->params->p[i];
-        if (strncmp(p->name, "patch_embed.proj.", 17) == 0)
+        param_dist dist;
+        double scale;
+        if (m->kind->init && m->kind->init(&m->cfg, p, &dist, &scale))
+            param_init(m->params, p, dist, scale, seed);
+        else if (strncmp(p->name, "patch_embed.proj.", 17) == 0)
             param_init(m->params, p, PARAM_UNIFORM, 1 / sqrt(fan_in), seed);
         else if (is_norm(p))
             param_init(m->params, p, PARAM_CONST, 1, seed);
@@ -163,17 +228,16 @@ static void init_all(model *m, uint64_t seed)
 static model *build(const model_cfg *want, backend *be, err *e)
 {
     net_cfg c;
-    const model_row *row = NULL;
-    if (!resolve(want, &c, &row, e))
+    if (!resolve(want, &c, e))
         return NULL;
     model *m = MEM_NEW(model);
-    m->row = row;
+    m->kind = c.preset->kind;
     m->cfg = c;
     m->name = mem_strdup(want->name);
     m->cfg.m.name = m->name;
-    m->params = param_set_new(be, row->kind->param_cap(&m->cfg));
-    m->net = mem_calloc(1, row->kind->size);
-    row->kind->build(m->net, &m->cfg, m->params);
+    m->params = param_set_new(be, m->kind->param_cap(&m->cfg));
+    m->net = mem_calloc(1, m->kind->size);
+    m->kind->build(m->net, &m->cfg, m->params);
     param_set_alloc(m->params);
     return m;
 }
@@ -213,7 +277,7 @@ int model_patches(const model *m)
 
 int model_width(const model *m)
 {
-    return m->cfg.width;
+    return m->cfg.width << (stages(m->cfg.preset) - 1);
 }
 
 void model_grid(const model *m, int *rows, int *cols)
@@ -222,9 +286,24 @@ void model_grid(const model *m, int *rows, int *cols)
     *cols = m->cfg.cols;
 }
 
-int model_kept(const model *m, double keep)
+int model_kept(const model *m, double rate)
 {
-    return (int)((double)m->cfg.patches * keep);
+    const net_cfg *c = &m->cfg;
+    return m->kind->kept ? m->kind->kept(c, rate)
+                         : select_count((select_mode)c->m.keep_mode, c->rows, c->cols, rate);
+}
+
+void model_select(const model *m, const model_draw *d, int32_t *keep)
+{
+    const net_cfg *c = &m->cfg;
+    int n = model_kept(m, d->rate);
+    if (m->kind->select) {
+        m->kind->select(c, d, keep);
+        return;
+    }
+    for (int s = 0; s < d->b; s++)
+        select_patches((select_mode)c->m.keep_mode, c->rows, c->cols, d->rate, d->seed,
+                       d->sample[s], d->epoch, keep + (int64_t)s * n);
 }
 
 static void check_batch(const model *m, const model_batch *b)
@@ -243,12 +322,12 @@ tensor *model_features(model *m, run *r, const model_batch *batch)
 {
     check_batch(m, batch);
     net_call call = {.cfg = &m->cfg, .batch = batch};
-    return m->row->kind->features(m->net, r, &call);
+    return m->kind->features(m->net, r, &call);
 }
 
 tensor *model_forward(model *m, run *r, const model_batch *batch)
 {
-    return m->row->kind->logits(m->net, r, model_features(m, r, batch));
+    return m->kind->logits(m->net, r, model_features(m, r, batch));
 }
 
 bool model_count(const model_cfg *want, model_counts *out, err *e)
@@ -268,11 +347,24 @@ bool model_count(const model_cfg *want, model_counts *out, err *e)
         net_call call = {.cfg = &m->cfg, .batch = &batch, .published = published};
         call.trace = published ? out : NULL;
         run_reset(r);
-        m->row->kind->logits(m->net, r, m->row->kind->features(m->net, r, &call));
-        *(published ? &out->macs : &out->macs_executed) = run_macs(r);
+        m->kind->logits(m->net, r, m->kind->features(m->net, r, &call));
+        *(published ? &out->published : &out->executed) = run_counted(r);
     }
     out->params = m->params->total;
     run_free(r);
     model_free(m);
     return true;
+}
+
+int64_t model_macs(const run_counts *c, model_convention how)
+{
+    switch (how) {
+    case MODEL_FVCORE:
+        return c->matmul + 5 * c->norm;
+    case MODEL_TORCHPROFILE:
+        return c->matmul + c->norm + c->scale + c->score;
+    case MODEL_CORE:
+        return c->matmul;
+    }
+    BUG("model: convention %d", (int)how);
 }

@@ -14,10 +14,13 @@ typedef struct model_cfg {
     int64_t image_h;  /* px; 0 = the name's own size */
     int64_t image_w;
     int64_t patch;    /* px; 0 = the name's */
-    int64_t depth;    /* 0 = the name's */
+    int64_t stride;   /* px from patch to patch; 0 = in the name's proportion to patch */
+    int64_t window;   /* tokens along a side of an attention window; 0 = the name's */
+    int64_t depth;    /* blocks in all; 0 = the name's */
     int64_t channels; /* 1 for mammograms, 3 in published figures */
     int64_t classes;
     double keep_rate; /* 0 < k <= 1: fraction of patches kept in training */
+    int keep_mode;    /* select_mode: how kept patches are drawn */
     double head_init; /* sd of the head's normal initialisation */
 } model_cfg;
 extern const cfg_group model_options;
@@ -34,8 +37,20 @@ param_set *model_params(model *m);
 int model_patches(const model *m); /* N = grid rows x grid columns */
 int model_width(const model *m);   /* D, size of the feature vector */
 void model_grid(const model *m, int *rows, int *cols);
-/* k = trunc(N * keep) in IEEE double, patchdropout.md 1. */
-int model_kept(const model *m, double keep);
+/* Number of patches that a rate keeps: trunc(N * rate) in IEEE double where patches are drawn at
+ * random (patchdropout.md 1); networks over windows keep trunc(rate * window) rows and columns of
+ * each (2). */
+int model_kept(const model *m, double rate);
+
+/* Which patches the images of one batch keep: a function of its fields only. */
+typedef struct model_draw {
+    int b;
+    const uint64_t *sample; /* [b] identity of each image */
+    uint64_t seed, epoch;
+    double rate;
+} model_draw;
+/* keep [b, model_kept(rate)], ascending patch indices of each image. */
+void model_select(const model *m, const model_draw *d, int32_t *keep);
 
 /* How one sample is read from its raw image: out(x, y) = image at affine * (x, y, 1), pixel centres
  * at integer + 0.5, bilinear, 0 outside; then v = contrast * (v - 0.5) + 0.5 + brightness on [0,1]
@@ -61,12 +76,18 @@ tensor *model_forward(model *m, run *r, const model_batch *batch);
 /* As model_forward but returns the head's input (final norm, CLS token) [b, 1, D]. */
 tensor *model_features(model *m, run *r, const model_batch *batch);
 
-/* Exact counts from a shape-only tape (design.md 3). macs: the published form (given channels, all
- * N patches embedded, full last block, LayerNorm 5 per element: patchdropout.md 8, "fvcore"). */
+/* Exact counts from a shape-only tape (design.md 3). published: given channels, all N patches
+ * embedded, full last block; executed: the step as it is run. */
 typedef struct model_counts {
-    int64_t macs, macs_executed, params;
+    run_counts published, executed;
+    int64_t params;
     int n_tokens;
     int tokens[256]; /* tokens entering each block */
 } model_counts;
 MUST_CHECK bool model_count(const model_cfg *cfg, model_counts *out, err *e);
+/* "FLOPs" as the literature prints them, all of them multiply-adds (patchdropout.md 8,
+ * token_reduction.md 6): core = matrix products only; fvcore = core + 5 per normalised element;
+ * torchprofile = core + 1 per normalised element + scaled logits + what selectors compute. */
+typedef enum model_convention { MODEL_FVCORE, MODEL_TORCHPROFILE, MODEL_CORE } model_convention;
+int64_t model_macs(const run_counts *c, model_convention how);
 #endif

@@ -4,10 +4,26 @@
 
 #include "model/op.h"
 
+struct net_kind;
+/* One row of the table of networks: what a timm name stands for. */
+typedef struct net_preset {
+    const char *name;
+    const struct net_kind *kind;
+    int width;    /* channels of the first stage; they double from stage to stage */
+    int depth[4]; /* blocks of each stage; 0 = no such stage */
+    int heads;    /* of the first stage; they double too */
+    int patch;    /* px */
+    int image;    /* px, the pretraining size */
+    int stride;   /* px from patch to patch; 0 = patch */
+    int window;   /* tokens along a side of an attention window; 0 = none */
+    int prefix;   /* tokens before the patches: CLS and others */
+} net_preset;
+
 typedef struct net_cfg {
     model_cfg m; /* resolved */
-    int width, heads;
-    int rows, cols, patches; /* grid */
+    const net_preset *preset;
+    int width, heads;        /* of the first stage */
+    int rows, cols, patches; /* grid of the stem */
 } net_cfg;
 
 /* One forward call. published: embed every patch and drop afterwards, keep all tokens to the end,
@@ -19,8 +35,19 @@ typedef struct net_call {
     model_counts *trace; /* tokens entering each block, or NULL */
 } net_call;
 
+/* What one network is. An entry that may be NULL means: as a plain sequence of patches does. */
 typedef struct net_kind {
-    size_t size;                        /* of the network's own struct */
+    size_t size; /* of the network's own struct */
+    /* Checks sizes that the table and the ranges of the options leave open, fills rows and cols.
+     * NULL: the image is cut into whole patches. */
+    bool (*grid)(net_cfg *c, err *e);
+    /* PatchDropout: number of kept patches, and which (model_kept, model_select). NULL: any subset
+     * of the patches, by model.keep_mode. */
+    int (*kept)(const net_cfg *c, double rate);
+    void (*select)(const net_cfg *c, const model_draw *d, int32_t *keep);
+    const char *dense; /* why no patch may be missing, or NULL */
+    /* Initial values of one parameter, or false for the rule of patchdropout.md 3. May be NULL. */
+    bool (*init)(const net_cfg *c, const param *p, param_dist *dist, double *scale);
     int (*param_cap)(const net_cfg *c); /* at least its parameters */
     void (*build)(void *net, const net_cfg *c, param_set *s);
     tensor *(*features)(void *net, run *r, const net_call *call); /* [b, 1, D] */

@@ -26,15 +26,16 @@ static void want_vector(const param *p, int n, const char *what)
         BUG("%s %s: %lld values, %d wanted", what, p->name, (long long)p->n, n);
 }
 
-tensor *op_patch(run *r, const model_batch *batch, int channels, int p)
+tensor *op_patch(run *r, const model_batch *batch, int channels, int p, int stride)
 {
-    if (p < 1 || batch->h % p || batch->w % p)
-        BUG("patch: image %dx%d is not cut by patches of %d", batch->h, batch->w, p);
-    int n = batch->keep ? batch->n_keep : batch->h / p * (batch->w / p);
+    if (p < 1 || stride < 1 || batch->h < p || batch->w < p)
+        BUG("patch: %d px every %d px of an image of %dx%d", p, stride, batch->h, batch->w);
+    int n = batch->keep ? batch->n_keep
+                        : op_patch_side(batch->h, p, stride) * op_patch_side(batch->w, p, stride);
     tensor *y = run_tensor(r, batch->b, n, channels * p * p);
     y->fixed = true;
-    op_args a = {.kind = OP_PATCH, .y = y, .patch = {*batch, channels, p}};
-    return run_record(r, &a, 0);
+    op_args a = {.kind = OP_PATCH, .y = y, .patch = {*batch, channels, p, stride}};
+    return run_record(r, &a, (run_counts){0});
 }
 
 static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows, bool gelu)
@@ -49,7 +50,7 @@ static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows,
     int64_t padded = (rows_of(y) + OP_ROW_PAD - 1) / OP_ROW_PAD * OP_ROW_PAD;
     op_args a = {.kind = OP_LINEAR, .y = y, .x = x, .w = w, .b = b, .linear = {row0, rows, gelu}};
     a.save = gelu ? run_save(r, padded * rows) : NULL;
-    return run_record(r, &a, rows_of(x) * x->c * rows);
+    return run_record(r, &a, (run_counts){.matmul = rows_of(x) * x->c * rows});
 }
 
 tensor *op_linear(run *r, tensor *x, param *w, param *bias)
@@ -85,7 +86,7 @@ tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps)
     op_args a = {.kind = OP_LAYERNORM, .x = x, .w = w, .b = b, .norm = {eps, NULL}};
     a.y = run_tensor(r, x->b, x->n, x->c);
     a.save = run_save(r, 2 * rows_of(x));
-    return run_record(r, &a, 5 * tensor_count(x));
+    return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
 }
 
 tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, param *w, param *b,
@@ -99,7 +100,7 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
     a.y2 = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
     a.save = run_save(r, 2 * rows_of(x));
     *sum = a.y2;
-    return run_record(r, &a, 5 * tensor_count(x));
+    return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
 }
 
 tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
@@ -107,13 +108,13 @@ tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
     same_shape(x, add, "add");
     op_args a = {.kind = OP_ADD, .x = x, .x2 = add, .add = {scale}};
     a.y = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_gelu(run *r, tensor *x)
 {
     op_args a = {.kind = OP_GELU, .y = run_tensor(r, x->b, x->n, x->c), .x = x};
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 static tensor *attention(run *r, tensor *q, tensor *kv, int d, int heads)
@@ -124,7 +125,8 @@ static tensor *attention(run *r, tensor *q, tensor *kv, int d, int heads)
     op_args a = {.kind = OP_ATTENTION, .x = q, .x2 = kv, .attention = {heads}};
     a.y = run_tensor(r, q->b, q->n, d);
     a.save = run_save(r, (int64_t)q->b * heads * q->n);
-    return run_record(r, &a, 2 * rows_of(q) * keys * d);
+    run_counts cost = {.matmul = 2 * rows_of(q) * keys * d, .scale = rows_of(q) * keys * heads};
+    return run_record(r, &a, cost);
 }
 
 tensor *op_attention(run *r, tensor *qkv, int heads)
@@ -143,20 +145,15 @@ tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads)
 
 tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
 {
-    if (map->n_in != x->n || map->n_out < 0)
-        BUG("map: %d -> %d rows, input has %d", map->n_in, map->n_out, x->n);
+    int merge = map->merge ? map->merge : 1;
+    if (map->n_in != x->n || map->n_out < 0 || map->n_out % merge)
+        BUG("map: %d -> %d rows by %d, input has %d", map->n_in, map->n_out, merge, x->n);
     if (w && (map->weight || w->b != x->b || w->n != x->n || w->c != 1))
         BUG("map: weights [%d, %d, %d]", w->b, w->n, w->c);
-    if (run_mode_of(r) != RUN_SHAPE) {
-        for (int64_t i = 0; i < rows_of(x); i++) {
-            if (map->dst[i] < -1 || map->dst[i] >= map->n_out)
-                BUG("map: row %lld goes to %d of %d", (long long)i, map->dst[i], map->n_out);
-        }
-    }
     op_args a = {.kind = OP_MAP, .x = x, .x2 = w, .map = *map};
-    a.y = run_tensor(r, x->b, map->n_out, x->c);
+    a.y = run_tensor(r, x->b, map->n_out / merge, x->c * merge);
     a.y->fixed = x->fixed && (!w || w->fixed);
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_prefix(run *r, tensor *x, param *token)
@@ -164,23 +161,25 @@ tensor *op_prefix(run *r, tensor *x, param *token)
     want_vector(token, x->c, "prefix");
     op_args a = {.kind = OP_PREFIX, .x = x, .w = token};
     a.y = run_tensor(r, x->b, x->n + 1, x->c);
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep)
 {
     int64_t rows = pos->n / x->c;
+    if (pos->ndim == 4 && (prefix || keep || pos->shape[1] != x->c))
+        BUG("position %s: a planar map takes all patches and no other token", pos->name);
     if (pos->n % x->c || prefix > x->n || prefix > rows || (!keep && x->n > rows))
         BUG("position %s: %lld rows for %d tokens", pos->name, (long long)rows, x->n);
     op_args a = {.kind = OP_POSITION, .x = x, .w = pos, .position = {prefix, keep}};
     a.y = run_tensor(r, x->b, x->n, x->c);
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_mean(run *r, tensor *x)
 {
     op_args a = {.kind = OP_MEAN, .x = x, .y = run_tensor(r, x->b, 1, x->c)};
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weights,
@@ -197,5 +196,5 @@ tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weig
     op_args a = {.kind = OP_LOSS, .x = logits, .loss = {labels, weights, smoothing}};
     a.y = run_tensor(r, 1, 1, 1);
     a.save = run_save(r, tensor_count(logits));
-    return run_record(r, &a, 0);
+    return run_record(r, &a, (run_counts){0});
 }

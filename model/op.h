@@ -7,8 +7,13 @@
 #include "model/model.h"
 
 /* Kept patches of the raw images, normalised, as rows: [b, n_keep (all: N), channels*p*p], elements
- * channel-major as in a convolution's weight. No gradient. */
-tensor *op_patch(run *r, const model_batch *batch, int channels, int p);
+ * channel-major as in a convolution's weight. Patches of p x p px begin every `stride` px, without
+ * padding. No gradient. */
+tensor *op_patch(run *r, const model_batch *batch, int channels, int p, int stride);
+static inline int op_patch_side(int side, int p, int stride) /* patches along one axis */
+{
+    return (side - p) / stride + 1;
+}
 
 /* y = x W^T + bias; w [out, in] (or [out, ...] with `in` elements per row), bias [out] or NULL.
  * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only.
@@ -38,16 +43,21 @@ tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads);
  * s adds weight * x to output row dst[s*n_in + i] (-1 = dropped). */
 typedef struct op_map_spec {
     int n_in, n_out;
-    const int32_t *dst;  /* [b, n_in], in -1 .. n_out-1; borrowed until run_reset */
-    const float *weight; /* [b, n_in] or NULL = 1; borrowed until run_reset */
+    const int32_t *dst;  /* [b, n_in], in -1 .. n_out-1 */
+    const float *weight; /* [b, n_in] or NULL = 1 */
+    int w_from; /* with w: only rows that go to output rows w_from .. are weighted by it, others 1
+                 */
+    int merge;  /* neighbouring output rows that stand as one row of the result; 0 = 1 */
 } op_map_spec;
-/* w: weights that carry gradient, [b, n_in, 1], or NULL (never both kinds). */
+/* -> [b, n_out/merge, c*merge]. dst and weight lie in backend memory until run_reset (a selector's,
+ * or run_upload's). w: weights that carry gradient, [b, n_in, 1], or NULL (never both kinds). */
 tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w);
 
 /* Put the token (c values of `token`) before the rows of every sample: [b, n+1, c]. */
 tensor *op_prefix(run *r, tensor *x, param *token);
 /* x + rows of `pos` [1, prefix + N, c]: row j < prefix gets pos[j], row prefix + j gets
- * pos[prefix + keep[s, j]] (keep NULL: pos[prefix + j]). keep borrowed until run_reset. */
+ * pos[prefix + keep[s, j]] (keep NULL: pos[prefix + j]). keep borrowed until run_reset.
+ * A planar pos [1, c, h, w] goes to the h*w patches alone: prefix 0, no keep. */
 tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep);
 tensor *op_mean(run *r, tensor *x); /* over rows: [b, 1, c] */
 

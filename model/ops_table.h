@@ -41,7 +41,7 @@ typedef struct op_args {
     union {
         struct {
             model_batch batch;
-            int channels, p;
+            int channels, p, stride;
         } patch;
         struct {
             int row0, rows;
@@ -104,6 +104,6 @@ struct run;
 tensor *run_tensor(run *r, int b, int n, int c);
 tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
 float *run_save(run *r, int64_t n);   /* backend memory, NULL when nothing is recorded */
-/* Count macs, run the op, record it in training. Returns a.y. */
-tensor *run_record(run *r, const op_args *a, int64_t macs);
+/* Count the cost, run the op, record it in training. Returns a.y. */
+tensor *run_record(run *r, const op_args *a, run_counts cost);
 #endif

@@ -95,7 +95,7 @@ void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_m
         for (int k = 0; k < batch->n_keep; k++)
             dst[s * n_in + prefix + batch->keep[s * batch->n_keep + k]] = prefix + k;
     }
-    out->dst = dst;
+    out->dst = run_upload_ints(r, dst, (int64_t)batch->b * n_in);
 }
 
 tensor *select_first(run *r, tensor *x)
@@ -107,7 +107,7 @@ tensor *select_first(run *r, tensor *x)
         int32_t *dst = run_host(r, (size_t)x->b * (size_t)x->n * sizeof *dst);
         for (int64_t i = 0; i < (int64_t)x->b * x->n; i++)
             dst[i] = i % x->n ? -1 : 0;
-        map.dst = dst;
+        map.dst = run_upload_ints(r, dst, (int64_t)x->b * x->n);
     }
     return op_map(r, x, &map, NULL);
 }

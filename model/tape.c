@@ -34,7 +34,7 @@ struct run {
     int nodes, node_cap;
     run_spare *spare; /* gradients ready for reuse */
     int spares, spare_cap;
-    int64_t macs;
+    run_counts counts;
     char bad[RUN_NAME_MAX];
 };
 
@@ -55,7 +55,7 @@ void run_reset(run *r)
     r->at = (run_point){0};
     r->nodes = 0;
     r->spares = 0;
-    r->macs = 0;
+    r->counts = (run_counts){0};
 }
 
 void run_free(run *r)
@@ -88,9 +88,9 @@ run_mode run_mode_of(const run *r)
     return r->mode;
 }
 
-int64_t run_macs(const run *r)
+run_counts run_counted(const run *r)
 {
-    return r->macs;
+    return r->counts;
 }
 
 void *run_host(run *r, size_t bytes)
@@ -185,11 +185,33 @@ tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
     return t;
 }
 
+static void *upload(run *r, const void *x, size_t bytes)
+{
+    if (r->mode == RUN_SHAPE)
+        return NULL;
+    void *p = device_alloc(r, bytes);
+    r->be->ops->to_device(r->be, p, x, bytes);
+    return p;
+}
+
+const int32_t *run_upload_ints(run *r, const int32_t *x, int64_t n)
+{
+    return upload(r, x, (size_t)n * sizeof *x);
+}
+
+const float *run_upload(run *r, const float *x, int64_t n)
+{
+    return upload(r, x, (size_t)n * sizeof *x);
+}
+
 /* ---- record and walk ------------------------------------------------------------------------- */
 
-tensor *run_record(run *r, const op_args *a, int64_t macs)
+tensor *run_record(run *r, const op_args *a, run_counts cost)
 {
-    r->macs += macs;
+    r->counts.matmul += cost.matmul;
+    r->counts.norm += cost.norm;
+    r->counts.scale += cost.scale;
+    r->counts.score += cost.score;
     if (r->mode == RUN_SHAPE)
         return a->y;
     if (r->nodes == r->node_cap) {

@@ -46,5 +46,16 @@ typedef struct run_point {
 } run_point;
 run_point run_mark(const run *r);
 void run_rewind(run *r, run_point at);
-int64_t run_macs(const run *r); /* multiply-adds of all forward ops since the last reset */
+/* What the forward ops since the last reset cost, by kind of work, so that every convention of the
+ * literature is a sum of these (model_counts). */
+typedef struct run_counts {
+    int64_t matmul; /* multiply-adds of matrix products and convolutions */
+    int64_t norm;   /* elements that a LayerNorm wrote */
+    int64_t scale;  /* attention logits, each multiplied by 1/sqrt(d) once */
+    int64_t score;  /* multiplications and sums of token selectors, torchprofile's count */
+} run_counts;
+run_counts run_counted(const run *r);
+/* Backend copy of n host values, until run_reset; NULL in a shape-only run. */
+const int32_t *run_upload_ints(run *r, const int32_t *x, int64_t n);
+const float *run_upload(run *r, const float *x, int64_t n);
 #endif

@@ -3,6 +3,7 @@
  * trusts only folders with their final name. */
 #include "train/checkpoint.h"
 
+#include "core/cfg_json.h"
 #include "core/fs.h"
 #include "core/kill.h"
 #include "core/mem.h"
@@ -26,22 +27,13 @@ void checkpoint_release(checkpoint_info *c)
     memset(c, 0, sizeof *c);
 }
 
-static json_t *model_json(const model_cfg *m)
-{
-    return json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "name", m->name, "image_h",
-                     (json_int_t)m->image_h, "image_w", (json_int_t)m->image_w, "patch",
-                     (json_int_t)m->patch, "depth", (json_int_t)m->depth, "channels",
-                     (json_int_t)m->channels, "classes", (json_int_t)m->classes, "keep_rate",
-                     json_num(m->keep_rate), "head_init", json_num(m->head_init));
-}
-
 static json_t *state_json(const checkpoint_info *c, const char *isa)
 {
     json_t *h = json_array(), *s = json_object();
     for (int i = 0; i < c->n_horizons; i++)
         json_array_append_new(h, json_num(c->horizon_years[i]));
     json_object_set_new(s, "schema", json_integer(STATE_SCHEMA));
-    json_object_set_new(s, "model", model_json(&c->model));
+    json_object_set_new(s, "model", cfg_json_make(&model_options, &c->model));
     json_object_set_new(s, "mean", json_num((double)c->mean));
     json_object_set_new(s, "sd", json_num((double)c->sd));
     json_object_set_new(s, "prepare_id", json_string(c->prepare_id));
@@ -84,16 +76,6 @@ static bool get_text(const json_t *o, const char *key, char *out, size_t cap, er
     return true;
 }
 
-static bool parse_model(const json_t *o, model_cfg *m, err *e)
-{
-    return json_get_text(o, "name", &m->name, e) && json_get_i64(o, "image_h", &m->image_h, e) &&
-           json_get_i64(o, "image_w", &m->image_w, e) && json_get_i64(o, "patch", &m->patch, e) &&
-           json_get_i64(o, "depth", &m->depth, e) && json_get_i64(o, "channels", &m->channels, e) &&
-           json_get_i64(o, "classes", &m->classes, e) &&
-           json_get_f64(o, "keep_rate", &m->keep_rate, e) &&
-           json_get_f64(o, "head_init", &m->head_init, e);
-}
-
 static bool parse_state(checkpoint_info *c, err *e)
 {
     const json_t *s = c->json, *net = json_object_get(s, "model"),
@@ -108,7 +90,7 @@ static bool parse_state(checkpoint_info *c, err *e)
     if (!json_is_object(net) || !json_is_array(h) || json_array_size(h) < 1 ||
         json_array_size(h) > 8)
         return err_set(e, ERR_INPUT, "state.json lacks 'model' or 'horizon_years'");
-    if (!parse_model(net, &c->model, e) || !json_get_f64(s, "mean", &mean, e) ||
+    if (!cfg_json_read(&model_options, net, &c->model, e) || !json_get_f64(s, "mean", &mean, e) ||
         !json_get_f64(s, "sd", &sd, e) ||
         !get_text(s, "prepare_id", c->prepare_id, sizeof c->prepare_id, e) ||
         !json_get_text(s, "prepare_yaml", &c->prepare_yaml, e) ||

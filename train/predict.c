@@ -237,7 +237,7 @@ static json_t *model_card(const job *j)
                   (json_int_t)k->step, "members", (json_int_t)j->o->n_checkpoints);
     if (model_count(&k->model, &n, NULL)) {
         json_object_set_new(o, "params", json_integer(n.params));
-        json_object_set_new(o, "macs", json_integer(n.macs));
+        json_object_set_new(o, "macs", json_integer(model_macs(&n.published, MODEL_FVCORE)));
     }
     json_object_set_new(o, "horizon_years", json_num(k->horizon_years[k->horizon]));
     json_object_set_new(o, "normalize_mean", json_num((double)k->mean));

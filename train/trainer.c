@@ -474,7 +474,7 @@ static bool make_plan(const trainer *t, train_plan *p, err *e)
                       .val_images = t->n_val,
                       .params = n.params,
                       .param_bytes = n.params * (int64_t)sizeof(float) * copies,
-                      .macs = n.macs_executed,
+                      .macs = model_macs(&n.executed, MODEL_FVCORE),
                       .kept = model_kept(t->net, t->mc.keep_rate),
                       .patches = model_patches(t->net)};
     text_copy(p->model, sizeof p->model, t->mc.name);

@@ -1,4 +1,5 @@
-/* The token map: each input row adds its weight times itself to at most one output row. */
+/* The token map: each input row adds its weight times itself to at most one output row. Rows that
+ * are merged lie side by side in memory already: here every row has the input's width. */
 #include "model/cpu/cpu.h"
 
 typedef struct map_job {
@@ -9,7 +10,7 @@ typedef struct map_job {
 static float weight_of(const op_args *a, int64_t row)
 {
     if (a->x2)
-        return a->x2->x[row];
+        return a->map.dst[row] >= a->map.w_from ? a->x2->x[row] : 1.0f;
     return a->map.weight ? a->map.weight[row] : 1.0f;
 }
 
@@ -18,7 +19,7 @@ static void forward_task(void *ctx, int64_t s, int thread)
 {
     const map_job *j = ctx;
     const op_args *a = j->a;
-    int c = a->y->c, n_in = a->map.n_in, n_out = a->map.n_out;
+    int c = a->x->c, n_in = a->map.n_in, n_out = a->map.n_out;
     const float *x = a->x->x + s * n_in * c;
     float *y = a->y->x + s * n_out * c;
     memset(y, 0, (size_t)n_out * (size_t)c * sizeof(float));
@@ -33,6 +34,10 @@ static void forward_task(void *ctx, int64_t s, int thread)
 void cpu_map_forward(backend *be, op_args *a)
 {
     map_job j = {cpu_of(be), a};
+    for (int64_t i = 0; i < (int64_t)a->x->b * a->map.n_in; i++) {
+        if (a->map.dst[i] < -1 || a->map.dst[i] >= a->map.n_out)
+            BUG("map: row %lld goes to %d of %d", (long long)i, a->map.dst[i], a->map.n_out);
+    }
     pool_for(be->pool, a->y->b, forward_task, &j);
 }
 
@@ -41,7 +46,7 @@ static void backward_task(void *ctx, int64_t s, int thread)
     const map_job *j = ctx;
     const op_args *a = j->a;
     const kernels *k = j->c->k;
-    int c = a->y->c, n_in = a->map.n_in;
+    int c = a->x->c, n_in = a->map.n_in;
     const float *gy = a->y->g + s * a->map.n_out * c;
     for (int i = 0; i < n_in; i++) {
         int64_t row = s * n_in + i;
@@ -54,7 +59,9 @@ static void backward_task(void *ctx, int64_t s, int thread)
                 memset(gx, 0, (size_t)c * sizeof(float));
         }
         if (a->x2 && !a->x2->fixed) {
-            float g = to >= 0 ? k->dot(gy + (int64_t)to * c, a->x->x + row * c, c) : 0;
+            float g = to >= 0 && to >= a->map.w_from
+                          ? k->dot(gy + (int64_t)to * c, a->x->x + row * c, c)
+                          : 0;
             a->x2->g[row] = a->add_x2 ? a->x2->g[row] + g : g;
         }
     }

@@ -79,14 +79,15 @@ static void task(void *ctx, int64_t i, int thread)
 {
     const patch_job *j = ctx;
     const model_batch *b = &j->a->patch.batch;
-    int p = j->a->patch.p, channels = j->a->patch.channels, grid_w = b->w / p, n = j->a->y->n;
+    int p = j->a->patch.p, stride = j->a->patch.stride, channels = j->a->patch.channels;
+    int grid_w = op_patch_side(b->w, p, stride), n = j->a->y->n;
     int64_t s = i / j->per_sample;
     int from = (int)(i % j->per_sample) * PATCHES_PER_TASK;
     int to = from + PATCHES_PER_TASK < n ? from + PATCHES_PER_TASK : n;
     const model_view *v = b->view ? &b->view[s] : &model_view_identity;
     for (int k = from; k < to; k++) {
         int patch = b->keep ? b->keep[s * n + k] : k;
-        int row = patch / grid_w * p, col = patch % grid_w * p;
+        int row = patch / grid_w * stride, col = patch % grid_w * stride;
         float *out = j->a->y->x + (s * n + k) * j->a->y->c;
         for (int c = 0; c < channels; c++) {
             const uint16_t *image = b->image[s] + (int64_t)c * b->h * b->w;
@@ -101,7 +102,8 @@ static void task(void *ctx, int64_t i, int thread)
 void cpu_patch_forward(backend *be, op_args *a)
 {
     const model_batch *b = &a->patch.batch;
-    int p = a->patch.p, patches = b->h / p * (b->w / p);
+    int p = a->patch.p, stride = a->patch.stride;
+    int patches = op_patch_side(b->h, p, stride) * op_patch_side(b->w, p, stride);
     for (int64_t i = 0; b->keep && i < (int64_t)b->b * b->n_keep; i++) {
         if (b->keep[i] < 0 || b->keep[i] >= patches)
             BUG("patch %d of %d", b->keep[i], patches);

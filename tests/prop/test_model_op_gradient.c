@@ -99,7 +99,8 @@ static tensor *attention_cls(const graph *g, run *r, tensor **in, param *p)
 static tensor *map(const graph *g, run *r, tensor **in, param *p)
 {
     op_map_spec *m = run_host(r, sizeof(*m));
-    *m = (op_map_spec){g->in[0][1], g->number, g->index, g->factor};
+    *m = (op_map_spec){
+        .n_in = g->in[0][1], .n_out = g->number, .dst = g->index, .weight = g->factor};
     return op_map(r, in[0], m, g->in[1][0] ? in[1] : NULL);
 }
 static tensor *prefix(const graph *g, run *r, tensor **in, param *p)

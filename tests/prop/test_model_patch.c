@@ -77,7 +77,7 @@ static void check_patches(scene *s, double limit)
     const model_batch *m = &s->batch;
     int rows = m->keep ? m->n_keep : N, width = CH * P * P;
     run_reset(s->r);
-    tensor *t = op_patch(s->r, m, CH, P);
+    tensor *t = op_patch(s->r, m, CH, P, P);
     assert_int_equal(t->b, B);
     assert_int_equal(t->n, rows);
     assert_int_equal(t->c, width);
@@ -166,7 +166,7 @@ static void test_token_ops(void **state)
             }
         }
         run_reset(s.r);
-        op_map_spec map = {RN, OUT, dst, round % 2 ? w : NULL};
+        op_map_spec map = {.n_in = RN, .n_out = OUT, .dst = dst, .weight = round % 2 ? w : NULL};
         tensor *t = op_map(s.r, run_input(s.r, B, RN, RC, x, true), &map, NULL);
         run_read(s.r, t, y);
         for (int i = 0; i < B * OUT * RC; i++)
