@@ -1,0 +1,179 @@
+/* Every multiply-add and parameter figure of the papers and of their authors' READMEs beside what
+ * this program counts: the figure as printed, our exact integer, and whether they agree. Where a
+ * printed figure is not what its own network costs, the reason stands in the row, and the row fails
+ * if the two begin to agree. patchdropout.md 3 and 8, token_reduction.md 4 and 6. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/cfg.h"
+#include "model/model.h"
+
+typedef enum measure { FVCORE, TORCHPROFILE, CORE, PARAMS } measure;
+static const char *const measures[] = {"fvcore", "torchprofile", "core", "parameters"};
+
+typedef struct figure {
+    const char *source;  /* table or file */
+    const char *config;  /* model.* options without "model.", blank-separated */
+    const char *printed; /* as the source prints it; "" = it prints none */
+    double unit;         /* of the printed figure */
+    measure what;
+    int64_t exact;   /* the specification's exact integer, 0 = it has none */
+    const char *why; /* why the printed figure differs, NULL = it must agree */
+} figure;
+
+#define G   1e9
+#define M   1e6
+#define B16 "name=vit_base_patch16_224 "
+#define B8  "name=vit_base_patch8_224 "
+
+static const figure figures[] = {
+    {"PatchDropout T1", B16 "keep_rate=1", "17.58", G, FVCORE, 17582740224, NULL},
+    {"PatchDropout T1", B16 "image=896 keep_rate=0.05", "15.65", G, FVCORE, 15654599424, NULL},
+    {"PatchDropout T1", B16 "image=896 keep_rate=0.1", "30.37", G, FVCORE, 30367403520, NULL},
+    {"PatchDropout T1", B16 "image=896 keep_rate=0.25", "79.96", G, FVCORE, 79957780224, NULL},
+    {"PatchDropout T1", B16 "image=896 keep_rate=0.5", "180.64", G, FVCORE, 180638734080, NULL},
+    {"PatchDropout T1", B16 "image=896 keep_rate=1", "449.98", G, FVCORE, 449976678144, NULL},
+    {"PatchDropout T3", B16 "image=64", "1.46", G, FVCORE, 1461053184, NULL},
+    {"PatchDropout T3", B8 "image=64 keep_rate=0.25", "1.46", G, FVCORE, 1461053184, NULL},
+    {"PatchDropout T3", B16 "image=128 keep_rate=0.25", "1.49", G, FVCORE, 1489364736, NULL},
+    {"PatchDropout T3", B16 "image=112", "4.33", G, FVCORE, 4327282176, NULL},
+    {"PatchDropout T3", B8 "image=112 keep_rate=0.25", "4.33", G, FVCORE, 4327282176, NULL},
+    {"PatchDropout T3", B16 "keep_rate=0.25", "4.41", G, FVCORE, 4413986304, NULL},
+    {"PatchDropout T3", B16 "keep_rate=1", "17.58", G, FVCORE, 17582740224, NULL},
+    {"PatchDropout T3", B8 "keep_rate=0.25", "17.58", G, FVCORE, 17582740224, NULL},
+    {"PatchDropout T3", B16 "image=448 keep_rate=0.25", "17.93", G, FVCORE, 17929556736, NULL},
+    {"PatchDropout T3", B16 "image=448", "78.57", G, FVCORE, 78570514176, NULL},
+    {"PatchDropout T3", B8 "image=448 keep_rate=0.25", "78.57", G, FVCORE, 78570514176, NULL},
+    {"PatchDropout T3", B16 "image=896 keep_rate=0.25", "79.96", G, FVCORE, 79957780224, NULL},
+    {"PatchDropout T4", "name=vit_tiny_patch16_224", "1.26", G, FVCORE, 1258411200, NULL},
+    {"PatchDropout T4", "name=vit_small_patch16_224 keep_rate=0.25", "1.15", G, FVCORE, 1145309952,
+     NULL},
+    {"PatchDropout T4", "name=vit_small_patch16_224", "4.61", G, FVCORE, 4608338304, NULL},
+    {"PatchDropout T4", B16 "keep_rate=0.25", "4.41", G, FVCORE, 4413986304, NULL},
+    {"PatchDropout T4", B16, "17.58", G, FVCORE, 17582740224, NULL},
+    {"PatchDropout T4", "name=vit_large_patch16_224 keep_rate=0.25", "15.39", G, FVCORE,
+     15390083072, NULL},
+    {"PatchDropout T5", B16, "17.58", G, FVCORE, 17582740224, NULL},
+    {"PatchDropout T5", B16 "depth=24 keep_rate=0.5", "17.31", G, FVCORE, 17313367296, NULL},
+    {"PatchDropout T5", B16 "depth=48 keep_rate=0.25", "17.31", G, FVCORE, 17306248704, NULL},
+    /* relative figures: the unit is the network with all its patches */
+    {"PatchDropout T2", B16 "keep_rate=0.9", ".90", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.8", ".79", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.7", ".69", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.6", ".59", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.5", ".50", 17582740224., FVCORE, 8715060480, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.4", ".40", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.3", ".40", 17582740224., FVCORE, 0,
+     "the entry repeats the one for 0.4; it must read .30"},
+    {"PatchDropout T2", B16 "keep_rate=0.2", ".20", 17582740224., FVCORE, 0, NULL},
+    {"PatchDropout T2", B16 "keep_rate=0.1", ".10", 17582740224., FVCORE, 0, NULL},
+    /* ensembles: the unit is one of their members */
+    {"PatchDropout T6", B16 "keep_rate=0.5", "17.44", G / 2, FVCORE, 8715060480,
+     "2 x 8.72: the member was rounded before it was doubled; 17.43 is right"},
+    {"PatchDropout T6", B16 "keep_rate=0.25", "17.66", G / 4, FVCORE, 4413986304, NULL},
+    {"DeiT in EViT, PPT", "name=deit_tiny_patch16_224", "1.3", G, TORCHPROFILE, 0, NULL},
+    {"DeiT in EViT, PPT", "name=deit_small_patch16_224", "4.6", G, TORCHPROFILE, 0, NULL},
+    {"DeiT in EViT, PPT", "name=deit_base_patch16_224", "17.6", G, TORCHPROFILE, 0, NULL},
+    {"ViT parameters", "name=vit_tiny_patch16_224", "", M, PARAMS, 5717416, NULL},
+    {"ViT parameters", "name=vit_tiny_patch16_224 classes=2", "", M, PARAMS, 5524802, NULL},
+    {"ViT parameters", "name=vit_tiny_patch16_224 classes=2 image=896", "", M, PARAMS, 6089282,
+     NULL},
+    {"EViT README", "name=deit_small_patch16_224", "22.1", M, PARAMS, 22050664, NULL},
+    {"ViT parameters", "name=vit_small_patch16_224 classes=2", "", M, PARAMS, 21666434, NULL},
+    {"ViT parameters", "name=vit_small_patch16_224 classes=2 image=896", "", M, PARAMS, 22795394,
+     NULL},
+    {"ViT parameters", B16, "", M, PARAMS, 86567656, NULL},
+    {"ViT parameters", B16 "classes=2", "", M, PARAMS, 85800194, NULL},
+    {"ViT parameters", B16 "classes=2 image=896", "", M, PARAMS, 88058114, NULL},
+    {"ViT parameters", B8 "classes=2", "", M, PARAMS, 85809410, NULL},
+    {"ViT parameters", B16 "depth=24", "", M, PARAMS, 171622120, NULL},
+    {"ViT parameters", B16 "depth=24 classes=2", "", M, PARAMS, 170854658, NULL},
+    {"ViT parameters", B16 "depth=48", "", M, PARAMS, 341731048, NULL},
+    {"ViT parameters", B16 "depth=48 classes=2", "", M, PARAMS, 340963586, NULL},
+    {"ViT parameters", "name=vit_large_patch16_224", "", M, PARAMS, 304326632, NULL},
+    {"ViT parameters", "name=vit_large_patch16_224 classes=2", "", M, PARAMS, 303303682, NULL},
+    {"ViT parameters", "name=vit_large_patch16_224 classes=2 image=896", "", M, PARAMS, 306314242,
+     NULL},
+};
+
+/* Options as the sources have them: three channels, 1000 classes. */
+static void configure(cfg *c, const char *words)
+{
+    char copy[256], *save = NULL;
+    err e = {0};
+    snprintf(copy, sizeof copy, "channels=3 classes=1000 %s", words);
+    for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
+        char key[128];
+        bool side = strncmp(w, "image=", 6) == 0;
+        snprintf(key, sizeof key, side ? "model.image_h=%s" : "model.%s", side ? w + 6 : w);
+        if (!cfg_set(c, key, &e))
+            fail_msg("%s", e.msg);
+        snprintf(key, sizeof key, "model.image_w=%s", w + 6);
+        if (side && !cfg_set(c, key, &e))
+            fail_msg("%s", e.msg);
+    }
+}
+
+static int64_t count(const figure *f)
+{
+    const cfg_group *groups[] = {&model_options};
+    cfg *c = cfg_new(groups, 1);
+    model_cfg m;
+    model_counts n;
+    err e = {0};
+    configure(c, f->config);
+    cfg_bind(c, &model_options, &m);
+    if (!model_count(&m, &n, &e))
+        fail_msg("%s: %s", f->config, e.msg);
+    cfg_free(c);
+    return f->what == PARAMS ? n.params : model_macs(&n.published, (model_convention)f->what);
+}
+
+/* Does v, written with as many decimals as the printed figure has, read like it? */
+static bool agrees(double v, const char *printed)
+{
+    const char *dot = strchr(printed, '.');
+    int decimals = dot ? (int)strlen(dot + 1) : 0;
+    double step = pow(10, -decimals);
+    return fabs(round(v / step) - round(strtod(printed, NULL) / step)) < 0.5;
+}
+
+static void published_figures(void **state)
+{
+    (void)state;
+    int wrong = 0, matched = 0, explained = 0;
+    for (size_t i = 0; i < COUNT_OF(figures); i++) {
+        const figure *f = &figures[i];
+        int64_t ours = count(f);
+        bool same = !*f->printed || agrees((double)ours / f->unit, f->printed);
+        bool exact = !f->exact || ours == f->exact;
+        bool fine = exact && same == !f->why;
+        print_message("%-20s %-58s %8s %13lld %-12s %s%s%s\n", f->source, f->config,
+                      *f->printed ? f->printed : "-", (long long)ours, measures[f->what],
+                      !exact   ? "NOT THE EXACT INTEGER"
+                      : same   ? f->why ? "AGREES, BUT IS EXPLAINED AWAY" : "match"
+                      : f->why ? "differs: "
+                               : "DIFFERS",
+                      !same && f->why ? f->why : "", f->exact ? " (exact)" : "");
+        wrong += !fine;
+        matched += fine && same;
+        explained += fine && !same;
+    }
+    print_message("%d figures agree, %d differ for a known reason, %d wrong\n", matched, explained,
+                  wrong);
+    assert_int_equal(wrong, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(published_figures)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
