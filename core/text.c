@@ -358,6 +358,33 @@ bool text_ieq(const char *a, const char *b)
     return lower(*a) == lower(*b);
 }
 
+void text_words(const char *s, bool foreign, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[n++] = ' ';
+    for (; *s && n + 2 < cap; s++) {
+        char c = lower(*s);
+        if (c >= 'a' && c <= 'z')
+            out[n++] = (char)(c - 'a' + 'A');
+        else if ((c >= '0' && c <= '9') || (foreign && (unsigned char)c >= 0x80))
+            out[n++] = c;
+        else if (out[n - 1] != ' ')
+            out[n++] = ' ';
+    }
+    if (out[n - 1] != ' ')
+        out[n++] = ' ';
+    out[n] = 0;
+}
+
+bool text_has_words(const char *words, const char *phrase)
+{
+    size_t n = strlen(phrase);
+    for (const char *p = words + 1; (p = strstr(p, phrase)); p++)
+        if (p[-1] == ' ' && p[n] == ' ')
+            return true;
+    return false;
+}
+
 void text_copy(char *dst, size_t cap, const char *src)
 {
     if (!cap)

@@ -30,6 +30,12 @@ void text_shortest(double v, char out[32]);
 bool text_ieq(const char *a, const char *b); /* ASCII, ignoring case */
 /* Copy src into dst[cap], cut at cap-1, NUL-terminated; control characters become '?'. */
 void text_copy(char *dst, size_t cap, const char *src);
+/* The words of s, letters and digits in ASCII upper case, with one space before, between and after
+ * them, cut at cap-1 (cap at least 3). Bytes >= 0x80 are letters when `foreign` is set, else they
+ * part words. */
+void text_words(const char *s, bool foreign, char *out, size_t cap);
+/* Do the words of `phrase` (single spaces, none at the ends) stand in `words` of text_words? */
+bool text_has_words(const char *words, const char *phrase);
 /* Levenshtein distance, for "did you mean". */
 int text_distance(const char *a, const char *b);
 void text_hex(const void *bytes, size_t n, char *out /* 2n+1 */);

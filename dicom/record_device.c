@@ -68,33 +68,14 @@ static const product products[] = {
     {"DIRECTVIEW", "CARESTREAM"},
 };
 
-/* Upper case, every run of other characters one space, a space at both ends. */
-static void normalise(const char *s, char *out, size_t cap)
-{
-    size_t n = 0;
-    out[n++] = ' ';
-    for (; *s && n + 2 < cap; s++) {
-        if (isalnum((unsigned char)*s))
-            out[n++] = (char)toupper((unsigned char)*s);
-        else if (out[n - 1] != ' ')
-            out[n++] = ' ';
-    }
-    if (out[n - 1] != ' ')
-        out[n++] = ' ';
-    out[n] = '\0';
-}
-
 /* NULL = not in the table. */
 static const product *product_of(const char *model)
 {
     char words[80];
-    normalise(model, words, sizeof(words));
-    for (size_t i = 0; i < COUNT_OF(products); i++) {
-        size_t n = strlen(products[i].name);
-        for (const char *p = words; (p = strstr(p, products[i].name)); p++)
-            if (p[-1] == ' ' && p[n] == ' ')
-                return &products[i];
-    }
+    text_words(model, false, words, sizeof(words));
+    for (size_t i = 0; i < COUNT_OF(products); i++)
+        if (text_has_words(words, products[i].name))
+            return &products[i];
     return NULL;
 }
 

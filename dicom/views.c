@@ -1,6 +1,8 @@
 /* Tables of view codes and of words, and a small tokeniser. */
 #include "dicom/views.h"
 
+#include "core/text.h"
+
 #include <ctype.h>
 #include <string.h>
 
@@ -176,23 +178,6 @@ uint32_t views_modifier_of_code(const char *code, const char *meaning)
     return MODIFIER_OTHER;
 }
 
-/* Upper case, every run of other characters one space, a space at both ends. */
-static void normalise(const char *s, char *out, size_t cap)
-{
-    size_t n = 0;
-    out[n++] = ' ';
-    for (; *s && n + 2 < cap; s++) {
-        unsigned char c = (unsigned char)*s;
-        if (isalnum(c) || c >= 0x80)
-            out[n++] = (char)toupper(c);
-        else if (out[n - 1] != ' ')
-            out[n++] = ' ';
-    }
-    if (out[n - 1] != ' ')
-        out[n++] = ' ';
-    out[n] = '\0';
-}
-
 static bool all_digits(const char *s)
 {
     return *s && s[strspn(s, "0123456789")] == '\0';
@@ -267,7 +252,7 @@ void views_of_words(const char *words, bool position, views_words *out)
     char buf[WORDS_MAX];
     bool many_views = false, many_sides = false;
     memset(out, 0, sizeof(*out));
-    normalise(words, buf, sizeof(buf));
+    text_words(words, true, buf, sizeof(buf));
     for (char *p = buf + 1; *p;) {
         char *end = strchr(p, ' ');
         if (!end)
@@ -289,23 +274,13 @@ void views_of_words(const char *words, bool position, views_words *out)
         out->side = 0;
 }
 
-/* Whole words of a normalised text: what it is made of stands between spaces. */
-static bool has_phrase(const char *text, const char *phrase)
-{
-    size_t n = strlen(phrase);
-    for (const char *p = text + 1; (p = strstr(p, phrase)); p++)
-        if (p[-1] == ' ' && p[n] == ' ')
-            return true;
-    return false;
-}
-
 uint32_t views_text_flags(const char *words, uint32_t wanted)
 {
     char buf[WORDS_MAX];
     uint32_t found = 0;
-    normalise(words, buf, sizeof(buf));
+    text_words(words, true, buf, sizeof(buf));
     for (size_t i = 0; i < COUNT_OF(flag_rows); i++)
-        if (flag_rows[i].flag & wanted & ~found && has_phrase(buf, flag_rows[i].phrase))
+        if (flag_rows[i].flag & wanted & ~found && text_has_words(buf, flag_rows[i].phrase))
             found |= flag_rows[i].flag;
     /* "needle localisation" is a wire, not a biopsy */
     if (strstr(buf, " NEEDLE LOC") && !strstr(buf, " BIOPSY ") && !strstr(buf, " BX "))

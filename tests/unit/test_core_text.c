@@ -338,6 +338,38 @@ static void distances(void **state)
     mem_free(big);
 }
 
+static void words(void **state)
+{
+    static const struct {
+        const char *s, *plain, *foreign;
+    } t[] = {
+        {"", " ", " "},
+        {" .-", " ", " "},
+        {"Mammomat  Novation_DR", " MAMMOMAT NOVATION DR ", " MAMMOMAT NOVATION DR "},
+        {"(l30) ", " L30 ", " L30 "},
+        {"v\xe4nster cc", " V NSTER CC ", " V\xe4NSTER CC "},
+        {"\xc3\xa5", " ", " \xc3\xa5 "},
+    };
+    char out[32];
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        text_words(t[i].s, false, out, sizeof out);
+        assert_string_equal(out, t[i].plain);
+        text_words(t[i].s, true, out, sizeof out);
+        assert_string_equal(out, t[i].foreign);
+    }
+    memset(out, 'x', sizeof out);
+    text_words("abcdef", false, out, 6);
+    assert_string_equal(out, " ABC "); /* cut, still with both spaces */
+    assert_int_equal(out[6], 'x');
+    text_words("MAMMOMAT DRX DR", false, out, sizeof out);
+    assert_true(text_has_words(out, "MAMMOMAT") && text_has_words(out, "DR") &&
+                text_has_words(out, "DRX DR"));
+    assert_false(text_has_words(out, "MAMMOMAT DR") || text_has_words(out, "MOMAT") ||
+                 text_has_words(out, "RX"));
+    text_words("", false, out, sizeof out);
+    assert_false(text_has_words(out, "DR"));
+}
+
 static void hex(void **state)
 {
     char out[9] = "zzzzzzzz";
@@ -387,7 +419,7 @@ int main(void)
         cmocka_unit_test(swedish_locale), cmocka_unit_test(truth_values),
         cmocka_unit_test(dates),          cmocka_unit_test(comparing_and_copying),
         cmocka_unit_test(distances),      cmocka_unit_test(hex),
-        cmocka_unit_test(utf8),
+        cmocka_unit_test(utf8),           cmocka_unit_test(words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
