@@ -426,10 +426,10 @@ struct csv_writer {
     int failed; /* errno of the first write that failed */
 };
 
-csv_writer *csv_create(const char *path, err *e)
+static csv_writer *create(const char *path, mode_t mode, err *e)
 {
     char *tmp;
-    int fd = fs_create_partial(path, &tmp, e);
+    int fd = fs_create_partial(path, mode, &tmp, e);
     if (fd < 0)
         return NULL;
     csv_writer *w = csv_create_memory();
@@ -437,6 +437,16 @@ csv_writer *csv_create(const char *path, err *e)
     w->path = mem_strdup(path);
     w->tmp = tmp;
     return w;
+}
+
+csv_writer *csv_create(const char *path, err *e)
+{
+    return create(path, 0666, e);
+}
+
+csv_writer *csv_create_private(const char *path, err *e)
+{
+    return create(path, 0600, e);
 }
 
 csv_writer *csv_create_memory(void)

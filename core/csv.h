@@ -23,7 +23,8 @@ int csv_line(const csv_reader *r);                   /* 1-based line where the r
 void csv_close(csv_reader *r);
 
 typedef struct csv_writer csv_writer;
-csv_writer *csv_create(const char *path, err *e); /* temporary name until csv_commit */
+csv_writer *csv_create(const char *path, err *e);         /* temporary name until csv_commit */
+csv_writer *csv_create_private(const char *path, err *e); /* the same with mode 0600 */
 csv_writer *csv_create_memory(void);
 void csv_put(csv_writer *w, const char *field);
 void csv_put_i64(csv_writer *w, int64_t v);

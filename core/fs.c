@@ -423,7 +423,7 @@ bool fs_commit(const char *tmp, const char *path, err *e)
     return ok;
 }
 
-int fs_create_partial(const char *path, char **tmp, err *e)
+int fs_create_partial(const char *path, mode_t mode, char **tmp, err *e)
 {
     text t;
     text_init(&t);
@@ -433,7 +433,7 @@ int fs_create_partial(const char *path, char **tmp, err *e)
     /* what an interrupted run left behind; a link there is removed, not followed */
     int fd = -1;
     if (unlink(*tmp) == 0 || errno == ENOENT)
-        fd = open(*tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+        fd = open(*tmp, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
     if (fd < 0) {
         err_errno(e, "cannot create '%s'", *tmp);
         mem_free(*tmp);
@@ -457,10 +457,10 @@ bool fs_write_all(int fd, const void *data, size_t len)
     return true;
 }
 
-bool fs_write(const char *path, const void *data, size_t len, err *e)
+static bool write_file(const char *path, mode_t mode, const void *data, size_t len, err *e)
 {
     char *tmp;
-    int fd = fs_create_partial(path, &tmp, e);
+    int fd = fs_create_partial(path, mode, &tmp, e);
     if (fd < 0)
         return false;
     bool ok = fs_write_all(fd, data, len);
@@ -473,6 +473,16 @@ bool fs_write(const char *path, const void *data, size_t len, err *e)
         unlink(tmp);
     mem_free(tmp);
     return ok;
+}
+
+bool fs_write(const char *path, const void *data, size_t len, err *e)
+{
+    return write_file(path, 0666, data, len, e);
+}
+
+bool fs_write_private(const char *path, const void *data, size_t len, err *e)
+{
+    return write_file(path, 0600, data, len, e);
 }
 
 /* ---- removal --------------------------------------------------------------------------------- */

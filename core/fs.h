@@ -7,6 +7,8 @@
 #include "core/err.h"
 #include "core/text.h"
 
+#include <sys/types.h>
+
 typedef struct fs_entry {
     const char *path;     /* root + relative, borrowed for the call */
     const char *relative; /* below the walked root; the base name if the root is a file */
@@ -27,14 +29,15 @@ MUST_CHECK bool fs_mkdirs(const char *path, err *e);
 /* Whole file; *data owned by the caller (mem_free), with a NUL after the last byte. Files larger
  * than max are refused (ERR_RANGE). */
 MUST_CHECK bool fs_read(const char *path, size_t max, char **data, size_t *len, err *e);
-MUST_CHECK bool fs_write(const char *path, const void *data, size_t len,
-                         err *e); /* atomic, fsynced */
+/* Atomic, fsynced; with the mode that the umask leaves, or 0600. */
+MUST_CHECK bool fs_write(const char *path, const void *data, size_t len, err *e);
+MUST_CHECK bool fs_write_private(const char *path, const void *data, size_t len, err *e);
 /* fsync the finished temporary file `tmp`, rename it to `path`, fsync the folder. */
 MUST_CHECK bool fs_commit(const char *tmp, const char *path, err *e);
 /* The same in steps, for streams: create "<path>.partial" (an older one is replaced) and write to
- * the descriptor; then close it and fs_commit, or unlink. *tmp is owned by the caller; -1 on
- * failure. */
-int fs_create_partial(const char *path, char **tmp, err *e);
+ * the descriptor; then close it and fs_commit, or unlink. mode: before the umask, 0666 or, for
+ * the owner alone, 0600. *tmp is owned by the caller; -1 on failure. */
+int fs_create_partial(const char *path, mode_t mode, char **tmp, err *e);
 MUST_CHECK bool fs_write_all(int fd, const void *data, size_t len); /* false: errno is set */
 MUST_CHECK bool fs_remove_tree(const char *path, err *e);           /* a missing path is fine */
 char *fs_join(const char *a, const char *b); /* owned by the caller, mem_free;

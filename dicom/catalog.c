@@ -8,7 +8,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #define CATALOG_FORMAT "1"
 #define AGE_POOLED     90 /* older is exported as 90, dicom.md 8 */
@@ -508,9 +507,7 @@ bool catalog_identities(catalog *c, const char *path, err *e)
 {
     static const char *const head[] = {"patient", "exam",      "image",   "patient_id",
                                        "issuer",  "study_uid", "sop_uid", "accession"};
-    mode_t before = umask(077); /* for the owner's eyes */
-    csv_writer *w = csv_create(path, e);
-    umask(before);
+    csv_writer *w = csv_create_private(path, e);
     if (!w)
         return false;
     for (size_t i = 0; i < COUNT_OF(head); i++)

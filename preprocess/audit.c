@@ -228,7 +228,7 @@ static bool write_page(const job *j, err *e)
         page_row(&t, j, k);
     text_add(&t, "</table>\n</body></html>\n");
     char *path = fs_join(j->folder, "index.html");
-    bool ok = preview_write_private(path, &t, e);
+    bool ok = fs_write_private(path, t.s, t.len, e);
     mem_free(path);
     text_release(&t);
     return ok;

@@ -3,9 +3,6 @@
 #include "preprocess/preview.h"
 
 #include <cairo.h>
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "core/fs.h"
 
@@ -201,28 +198,12 @@ static cairo_status_t collect(void *to, const unsigned char *data, unsigned len)
     return CAIRO_STATUS_SUCCESS;
 }
 
-bool preview_write_private(const char *path, const text *t, err *e)
-{
-    char *tmp;
-    int fd = fs_create_partial(path, &tmp, e);
-    if (fd < 0)
-        return false;
-    bool ok = (fchmod(fd, 0600) == 0 && fs_write_all(fd, t->s, t->len)) ||
-              err_set(e, ERR_IO, "cannot write '%s'", tmp);
-    ok = (close(fd) == 0 || !ok || err_set(e, ERR_IO, "cannot write '%s'", tmp)) && ok;
-    ok = ok && fs_commit(tmp, path, e);
-    if (!ok)
-        unlink(tmp);
-    mem_free(tmp);
-    return ok;
-}
-
 static bool surface_write(cairo_surface_t *s, const char *path, err *e)
 {
     text t;
     text_init(&t);
     bool ok = cairo_surface_write_to_png_stream(s, collect, &t) == CAIRO_STATUS_SUCCESS
-                  ? preview_write_private(path, &t, e)
+                  ? fs_write_private(path, t.s, t.len, e)
                   : err_set(e, ERR_MEMORY, "the picture could not be encoded");
     text_release(&t);
     return ok;

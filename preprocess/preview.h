@@ -63,6 +63,4 @@ void preview_sheet_add(preview_sheet *s, const preview *v, const char *const *ca
 /* PNG with mode 0600, atomic. */
 MUST_CHECK bool preview_sheet_write(preview_sheet *s, const char *path, err *e);
 void preview_sheet_free(preview_sheet *s);
-/* What goes with the pictures: mode 0600, atomic. */
-MUST_CHECK bool preview_write_private(const char *path, const text *t, err *e);
 #endif

@@ -98,7 +98,7 @@ static bool write_tiff(const char *path, const raster_out *o, err *e)
     size_t row = (size_t)o->w * sizeof(uint16_t);
     uint32_t per = row < STRIP_BYTES ? (uint32_t)(STRIP_BYTES / row) : 1;
     char *tmp;
-    int fd = fs_create_partial(path, &tmp, e);
+    int fd = fs_create_partial(path, 0666, &tmp, e);
     if (fd < 0)
         return false;
     errno = 0;

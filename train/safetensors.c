@@ -421,7 +421,7 @@ static bool write_all(int fd, const safetensors_writer *w)
 bool safetensors_writer_finish(safetensors_writer *w, err *e)
 {
     char *tmp = NULL;
-    int fd = fs_create_partial(w->path, &tmp, e);
+    int fd = fs_create_partial(w->path, 0666, &tmp, e);
     bool ok = fd >= 0;
     if (ok) {
         ok = write_all(fd, w) || err_errno(e, "cannot write");

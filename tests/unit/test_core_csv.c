@@ -368,6 +368,29 @@ static void commit_is_atomic(void **state)
     mem_free(tmp);
 }
 
+static void private_tables(void **state)
+{
+    static const mode_t masks[] = {0, 022};
+    char *path = fs_join(dir, "own.csv"), *tmp = fs_join(dir, "own.csv.partial");
+    for (size_t i = 0; i < COUNT_OF(masks); i++) {
+        struct stat st;
+        err e = {0};
+        mode_t before = umask(masks[i]);
+        csv_writer *w = csv_create_private(path, &e);
+        umask(before);
+        assert_non_null(w);
+        assert_int_equal(stat(tmp, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+        csv_put(w, "a");
+        csv_end_row(w);
+        assert_true(csv_commit(w, &e));
+        assert_int_equal(stat(path, &st), 0);
+        assert_int_equal(st.st_mode & 07777, 0600);
+    }
+    mem_free(path);
+    mem_free(tmp);
+}
+
 /* A full disk, played by a limit on file sizes: the old file stays, the temporary one goes. */
 static void full_disk(void **state)
 {
@@ -411,13 +434,13 @@ static int drop_dir(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dialects),     cmocka_unit_test(quoting),
-        cmocka_unit_test(broken_files), cmocka_unit_test(lines_are_counted),
-        cmocka_unit_test(errors_stick), cmocka_unit_test(long_fields),
-        cmocka_unit_test(endless_rows), cmocka_unit_test(columns),
-        cmocka_unit_test(missing_file), cmocka_unit_test(writes_little),
-        cmocka_unit_test(round_trip),   cmocka_unit_test(commit_is_atomic),
-        cmocka_unit_test(full_disk),
+        cmocka_unit_test(dialects),       cmocka_unit_test(quoting),
+        cmocka_unit_test(broken_files),   cmocka_unit_test(lines_are_counted),
+        cmocka_unit_test(errors_stick),   cmocka_unit_test(long_fields),
+        cmocka_unit_test(endless_rows),   cmocka_unit_test(columns),
+        cmocka_unit_test(missing_file),   cmocka_unit_test(writes_little),
+        cmocka_unit_test(round_trip),     cmocka_unit_test(commit_is_atomic),
+        cmocka_unit_test(private_tables), cmocka_unit_test(full_disk),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
 }

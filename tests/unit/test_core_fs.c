@@ -335,6 +335,38 @@ static void reads_and_writes(void **state)
     mem_free(big);
 }
 
+/* The owner's files are closed to others from their first byte, whatever the umask. */
+static void modes(void **state)
+{
+    static const struct {
+        mode_t umask, open;
+    } t[] = {{0, 0666}, {022, 0644}, {077, 0600}};
+    mode_t before = umask(0);
+    umask(before);
+    for (size_t i = 0; i < COUNT_OF(t); i++) {
+        struct stat st, own, tmp;
+        char *name;
+        err e = {0};
+        umask(t[i].umask);
+        bool ok = fs_write(in_dir("mode"), "x", 1, &e) &&
+                  fs_write(in_dir("mode-own"), "x", 1, &e) &&
+                  fs_write_private(in_dir("mode-own"), "yz", 2, &e);
+        int fd = fs_create_partial(in_dir("mode-tmp"), 0600, &name, &e);
+        umask(before);
+        assert_true(ok && fd >= 0);
+        assert_int_equal(stat(in_dir("mode"), &st), 0);
+        assert_int_equal(stat(in_dir("mode-own"), &own), 0);
+        assert_int_equal(fstat(fd, &tmp), 0);
+        assert_int_equal(st.st_mode & 07777, t[i].open);
+        assert_int_equal(own.st_mode & 07777, 0600);
+        assert_int_equal(own.st_size, 2);
+        assert_int_equal(tmp.st_mode & 07777, 0600);
+        close(fd);
+        unlink(name);
+        mem_free(name);
+    }
+}
+
 /* A trap behind the temporary name is neither followed nor fatal. */
 static void temporary_name_is_hostile(void **state)
 {
@@ -645,6 +677,7 @@ int main(void)
         T(walk_and_remove_deep),
         T(walk_random_trees),
         T(reads_and_writes),
+        T(modes),
         T(temporary_name_is_hostile),
         T(full_disk_keeps_the_old),
         T(killed_writer_leaves_old_or_new),
