@@ -106,6 +106,10 @@ MUST_CHECK bool catalog_drop_shard(catalog *c, const char *config_id, const cata
  * owned by the caller (mem_free). */
 MUST_CHECK bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int *n,
                                err *e);
+/* The same from a bound query of CATALOG_SHARD_COLUMNS, whatever database it is of (parts have
+ * their own); NULL fails with the error that it failed with. */
+#define CATALOG_SHARD_COLUMNS "number, h, w, sha256, bytes, n"
+MUST_CHECK bool catalog_read_shards(db_stmt *s, catalog_shard **out, int *n, err *e);
 /* Numbers of all shards that an outcome of the config names or that are recorded, ascending; *out
  * is owned by the caller (mem_free). */
 MUST_CHECK bool catalog_shard_numbers(catalog *c, const char *config_id, int **out, int *n, err *e);

@@ -75,21 +75,12 @@ static void *grow(void *at, int n, size_t size)
     return mem_realloc(at, (size_t)n * size, (n ? (size_t)n * 2 : 64) * size);
 }
 
-bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int *n, err *e)
+bool catalog_read_shards(db_stmt *s, catalog_shard **out, int *n, err *e)
 {
-    bool has;
     *out = NULL;
     *n = 0;
-    if (!has_shards(c, &has, e))
-        return false;
-    db_stmt *s = !has ? NULL
-                      : db_prepare(catalog_db(c),
-                                   "SELECT number, h, w, sha256, bytes, n FROM shard"
-                                   " WHERE config_id = ?1 ORDER BY number, h, w",
-                                   e);
     if (!s)
-        return !has;
-    db_bind_text(s, 1, config_id);
+        return false;
     int got;
     while ((got = db_step(s, e)) == 1) {
         *out = grow(*out, *n, sizeof **out);
@@ -102,6 +93,24 @@ bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int 
         text_copy(k->sha256, sizeof k->sha256, db_text(s, 3));
     }
     return got == 0;
+}
+
+bool catalog_shards(catalog *c, const char *config_id, catalog_shard **out, int *n, err *e)
+{
+    bool has;
+    *out = NULL;
+    *n = 0;
+    if (!has_shards(c, &has, e))
+        return false;
+    if (!has)
+        return true;
+    db_stmt *s = db_prepare(catalog_db(c),
+                            "SELECT " CATALOG_SHARD_COLUMNS " FROM shard WHERE config_id = ?1"
+                            " ORDER BY number, h, w",
+                            e);
+    if (s)
+        db_bind_text(s, 1, config_id);
+    return catalog_read_shards(s, out, n, e);
 }
 
 bool catalog_shard_numbers(catalog *c, const char *config_id, int **out, int *n, err *e)

@@ -154,28 +154,9 @@ bool part_find(part *p, int64_t file, bool *found, part_outcome *o, err *e)
 
 bool part_shards(part *p, catalog_shard **out, int *n, err *e)
 {
-    int cap = 0;
-    *out = NULL;
-    *n = 0;
-    db_stmt *s = db_prepare(
-        p->d, "SELECT number, h, w, sha256, bytes, n FROM shard ORDER BY number, h, w", e);
-    if (!s)
-        return false;
-    int got;
-    while ((got = db_step(s, e)) == 1) {
-        if (*n == cap) {
-            *out = mem_realloc(*out, (size_t)cap * sizeof **out, ((size_t)cap + 64) * sizeof **out);
-            cap += 64;
-        }
-        catalog_shard *k = &(*out)[(*n)++];
-        *k = (catalog_shard){.number = (int)db_i64(s, 0),
-                             .h = (int)db_i64(s, 1),
-                             .w = (int)db_i64(s, 2),
-                             .bytes = db_i64(s, 4),
-                             .n = db_i64(s, 5)};
-        text_copy(k->sha256, sizeof k->sha256, db_text(s, 3));
-    }
-    return got == 0;
+    return catalog_read_shards(
+        db_prepare(p->d, "SELECT " CATALOG_SHARD_COLUMNS " FROM shard ORDER BY number, h, w", e),
+        out, n, e);
 }
 
 static bool note_get(part *p, const char *key, int64_t *v, err *e)
