@@ -21,7 +21,7 @@ static void print_plan(const cmd_args *a, const train_plan *p)
                   (json_int_t)p->rows, "batch", (json_int_t)p->batch, "accum", (json_int_t)p->accum,
                   "steps", (json_int_t)p->steps, "epochs", (json_int_t)p->epochs, "val_images",
                   (json_int_t)p->val_images),
-        "network %s, %" PRId64 " x %" PRId64 " px, %d of %d patches kept in training\n"
+        "network %s, %" PRId64 " x %" PRId64 " px, at most %d of %d patches kept in training\n"
         "parameters %" PRId64 " (%.1f MiB with gradients and optimiser state)\n"
         "multiply-adds per image %.3f G forward\n"
         "training rows per epoch %" PRId64 ", batch %" PRId64 " x %" PRId64 ", %" PRId64

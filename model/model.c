@@ -47,9 +47,11 @@ static const cfg_option options[] = {
     {"model.classes", CFG_INT, AT(classes), "2", 2, 100000, NULL, "", "classes of the head"},
     {"model.keep_rate", CFG_REAL, AT(keep_rate), "1", 1e-6, 1, NULL, "",
      "fraction of patches kept in training (PatchDropout); validation keeps all"},
-    {"model.keep_mode", CFG_ENUM, AT(keep_mode), "random", 0, 0, "random|structured|cropping|grid",
-     "",
-     "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid"},
+    {"model.keep_mode", CFG_ENUM, AT(keep_mode), "random", 0, 0,
+     "random|structured|cropping|grid|breast", "",
+     "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid; "
+     "breast: any that hold breast by the mask (prepare.mask), background only when these are too "
+     "few"},
     {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
      "standard deviation of the head's initial weights"},
 };
@@ -176,6 +178,11 @@ static bool check_sound(const net_cfg *c, err *e)
     if (c->m.keep_rate < 1 && dense)
         return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
                        dense);
+    if (c->m.keep_mode == SELECT_BREAST && c->preset->kind->select)
+        return err_set(e, ERR_CONFIG,
+                       "model.keep_mode: %s keeps rows and columns of its windows, not patches of "
+                       "the breast",
+                       c->m.name);
     return true;
 }
 
@@ -293,6 +300,11 @@ int model_kept(const model *m, double rate)
                          : select_count((select_mode)c->m.keep_mode, c->rows, c->cols, rate);
 }
 
+bool model_wants_breast(const model *m)
+{
+    return m->cfg.m.keep_mode == SELECT_BREAST;
+}
+
 void model_select(const model *m, const model_draw *d, int32_t *keep)
 {
     const net_cfg *c = &m->cfg;
@@ -301,9 +313,17 @@ void model_select(const model *m, const model_draw *d, int32_t *keep)
         m->kind->select(c, d, keep);
         return;
     }
-    for (int s = 0; s < d->b; s++)
-        select_patches((select_mode)c->m.keep_mode, c->rows, c->cols, d->rate, d->seed,
-                       d->sample[s], d->epoch, keep + (int64_t)s * n);
+    if (model_wants_breast(m) && !d->breast)
+        BUG("model: nothing is known of the breast");
+    for (int s = 0; s < d->b; s++) {
+        int32_t *out = keep + (int64_t)s * n;
+        if (model_wants_breast(m))
+            select_breast(d->breast + (int64_t)s * c->patches, c->patches, n, d->seed, d->sample[s],
+                          d->epoch, out);
+        else
+            select_patches((select_mode)c->m.keep_mode, c->rows, c->cols, d->rate, d->seed,
+                           d->sample[s], d->epoch, out);
+    }
 }
 
 static void check_batch(const model *m, const model_batch *b)

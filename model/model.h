@@ -46,9 +46,12 @@ int model_kept(const model *m, double rate);
 typedef struct model_draw {
     int b;
     const uint64_t *sample; /* [b] identity of each image */
+    const uint8_t *breast;  /* [b, N] is there breast in the patch; for model_wants_breast only */
     uint64_t seed, epoch;
     double rate;
 } model_draw;
+/* Does model_select want to know where the breast is (model.keep_mode: breast)? */
+bool model_wants_breast(const model *m);
 /* keep [b, model_kept(rate)], ascending patch indices of each image. */
 void model_select(const model *m, const model_draw *d, int32_t *keep);
 

@@ -24,6 +24,7 @@ int select_count(select_mode mode, int rows, int cols, double keep)
     int s = stride_of(keep);
     switch (mode) {
     case SELECT_RANDOM:
+    case SELECT_BREAST:
         return (int)((double)rows * cols * keep);
     case SELECT_STRUCTURED:
     case SELECT_CROPPING:
@@ -80,6 +81,32 @@ void select_patches(select_mode mode, int rows, int cols, double keep, uint64_t 
     }
     cross(row, n_rows, col, n_cols, cols, out);
     mem_free(row);
+}
+
+void select_breast(const uint8_t *breast, int n, int k, uint64_t seed, uint64_t sample,
+                   uint64_t epoch, int32_t *out)
+{
+    int32_t *group = MEM_ARRAY(int32_t, 2 * n), *drawn = group + n;
+    uint8_t *kept = MEM_ARRAY(uint8_t, n);
+    int left = k;
+    rng r;
+    rng_init(&r, seed, RNG_PATCHDROP, sample, epoch);
+    for (int want = 1; want >= 0; want--) { /* breast, then background */
+        int size = 0;
+        for (int i = 0; i < n; i++)
+            if (!breast[i] == !want)
+                group[size++] = i;
+        int take = left < size ? left : size;
+        rng_subset(&r, size, take, drawn);
+        for (int i = 0; i < take; i++)
+            kept[group[drawn[i]]] = 1;
+        left -= take;
+    }
+    for (int i = 0; i < n; i++)
+        if (kept[i])
+            *out++ = i;
+    mem_free(group);
+    mem_free(kept);
 }
 
 void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_map_spec *out)

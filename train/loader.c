@@ -1,13 +1,14 @@
 /* Prefetching batch loader over the shards of a cohort. The background thread reads chunks (HDF5 is
  * locked inside shard.c), inflates them, and draws the numbers of augmentation and PatchDropout,
- * which are keyed by the sample and the epoch. */
+ * which are keyed by the sample and the epoch. Masks are read only where kept patches ask for them,
+ * and never cached: they are small. */
 #include "train/loader.h"
 
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/pool.h"
-#include "core/rng.h"
 #include "preprocess/shard.h"
+#include "train/breast.h"
 
 #include <string.h>
 
@@ -18,8 +19,10 @@ typedef struct slot { /* buffers of one batch */
     uint16_t *pixels; /* for images that are not cached */
     const uint16_t **image;
     model_view *view;
+    uint64_t *sample;
+    uint8_t *breast; /* of every patch */
     int32_t *keep, *label;
-    int b;
+    int b, n_keep; /* n_keep: 0 = all */
     int64_t index;
     bool failed;
     err e;
@@ -33,10 +36,11 @@ struct loader {
     size_t cache_left, image_bytes;
     void *chunk; /* scratch of the background thread */
     size_t chunk_cap;
+    uint8_t *mask; /* the same, of one image */
     loader_plan plan;
     slot ring[RING];
-    int ring_batch; /* capacity of the slots in samples */
-    int ring_keep;
+    int ring_batch;              /* capacity of the slots in samples */
+    int ring_keep, ring_patches; /* of one sample */
     pool_feed *feed;
 };
 
@@ -65,6 +69,8 @@ static void free_slots(loader *l)
         mem_free(s->pixels);
         mem_free(s->image);
         mem_free(s->view);
+        mem_free(s->sample);
+        mem_free(s->breast);
         mem_free(s->keep);
         mem_free(s->label);
         memset(s, 0, sizeof *s);
@@ -85,6 +91,7 @@ void loader_free(loader *l)
     mem_free(l->shard);
     mem_free(l->cached);
     mem_free(l->chunk);
+    mem_free(l->mask);
     mem_free(l);
 }
 
@@ -94,31 +101,69 @@ void loader_size(const loader *l, int *h, int *w)
     *w = l->w;
 }
 
+static bool open_shard(loader *l, int k, err *e)
+{
+    int h, w;
+    if (l->shard[k])
+        return true;
+    char *path = fs_join(l->c->dir, l->c->shard[k].file);
+    l->shard[k] = shard_open(path, e);
+    mem_free(path);
+    if (!l->shard[k])
+        return err_wrap(e, "loader");
+    shard_size(l->shard[k], &h, &w);
+    if (h == l->h && w == l->w && shard_n(l->shard[k]) == l->c->shard[k].n)
+        return true;
+    shard_close(l->shard[k]);
+    l->shard[k] = NULL;
+    return err_set(e, ERR_MISMATCH,
+                   "loader: shard '%s' is not the one of the cohort; run "
+                   "'mammovit verify'",
+                   l->c->shard[k].file);
+}
+
+bool loader_need_masks(loader *l, err *e)
+{
+    for (int k = 0; k < l->c->n_shards; k++) {
+        if (l->c->shard[k].size != l->size)
+            continue;
+        if (!open_shard(l, k, e))
+            return false;
+        if (!shard_has_mask(l->shard[k]))
+            return err_set(e, ERR_CONFIG,
+                           "model.keep_mode: breast needs masks, and shard '%s' has none; prepare "
+                           "the images with prepare.mask: true",
+                           l->c->shard[k].file);
+    }
+    return true;
+}
+
 static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
 {
     const cohort_row *r = &l->c->row[row];
     int k = r->shard[l->size];
     size_t len;
-    if (!l->shard[k]) {
-        int h, w;
-        char *path = fs_join(l->c->dir, l->c->shard[k].file);
-        l->shard[k] = shard_open(path, e);
-        mem_free(path);
-        if (!l->shard[k])
-            return err_wrap(e, "loader");
-        shard_size(l->shard[k], &h, &w);
-        if (h != l->h || w != l->w || shard_n(l->shard[k]) != l->c->shard[k].n) {
-            shard_close(l->shard[k]);
-            l->shard[k] = NULL;
-            return err_set(e, ERR_MISMATCH,
-                           "loader: shard '%s' is not the one of the cohort; run "
-                           "'mammovit verify'",
-                           l->c->shard[k].file);
-        }
-    }
-    return shard_read_chunk(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len,
+    return open_shard(l, k, e) &&
+           shard_read_chunk(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len,
                             e) &&
            shard_inflate(l->chunk, len, l->h, l->w, out, e);
+}
+
+/* Which patches of a row hold breast, as the network will see it. */
+static bool find_breast(loader *l, int64_t row, const model_view *view, uint8_t *out, err *e)
+{
+    const cohort_row *r = &l->c->row[row];
+    int k = r->shard[l->size], rows, cols;
+    size_t len;
+    if (!l->mask)
+        l->mask = MEM_ARRAY(uint8_t, (size_t)l->h * (size_t)l->w);
+    if (!open_shard(l, k, e) ||
+        !shard_read_mask(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len, e) ||
+        !shard_inflate_mask(l->chunk, len, l->h, l->w, l->mask, e))
+        return false;
+    model_grid(l->plan.keep->net, &rows, &cols);
+    breast_patches(l->mask, l->h, l->w, view, rows, cols, out);
+    return true;
 }
 
 bool loader_image(loader *l, int64_t row, uint16_t *out, err *e)
@@ -152,13 +197,45 @@ static const uint16_t *fetch(loader *l, int64_t row, slot *s, int at)
     return to;
 }
 
+/* Identity of a row for the draw of its patches. */
+static uint64_t sample_of(const loader *l, int64_t row)
+{
+    uint64_t name[2];
+    if (!l->plan.by_image)
+        return (uint64_t)row;
+    fs_xxh128_raw(l->c->row[row].image, strlen(l->c->row[row].image), name);
+    return name[0];
+}
+
+/* The patches that the images of a slot keep; s->n_keep 0 where these are all. */
+static void draw_kept(loader *l, slot *s)
+{
+    const loader_plan *p = &l->plan;
+    const keep_plan *keep = p->keep;
+    s->n_keep = 0;
+    if (!keep || keep_rate(keep, s->index) == 1)
+        return;
+    int patches = model_patches(keep->net);
+    bool breast = model_wants_breast(keep->net);
+    for (int k = 0; k < s->b && !s->failed; k++) {
+        int64_t row = p->row[s->index * p->batch + k];
+        s->sample[k] = sample_of(l, row);
+        if (breast)
+            s->failed =
+                !find_breast(l, row, &s->view[k], s->breast + (size_t)k * (size_t)patches, &s->e);
+    }
+    if (!s->failed)
+        s->n_keep = keep_draw(keep, s->index, s->b, s->sample, breast ? s->breast : NULL, s->keep);
+    if (s->n_keep == patches)
+        s->n_keep = 0;
+}
+
 static void make(void *ctx, int64_t i, void *item)
 {
     loader *l = ctx;
     const loader_plan *p = &l->plan;
     int64_t index = p->first + i, first = index * p->batch;
     slot *s = &l->ring[index % RING];
-    bool drop = p->n_keep > 0 && p->n_keep < p->n_patches;
     s->b = (int)(p->n - first < p->batch ? p->n - first : p->batch);
     s->index = index;
     s->failed = false;
@@ -169,29 +246,31 @@ static void make(void *ctx, int64_t i, void *item)
         s->view[k] = model_view_identity;
         if (p->aug)
             augment_view(p->aug, l->h, l->w, p->seed, (uint64_t)row, p->epoch, &s->view[k]);
-        if (drop) {
-            rng r;
-            rng_init(&r, p->seed, RNG_PATCHDROP, (uint64_t)row, p->epoch);
-            rng_subset(&r, p->n_patches, p->n_keep, s->keep + (size_t)k * (size_t)p->n_keep);
-        }
     }
+    if (!s->failed)
+        draw_kept(l, s);
     *(slot **)item = s;
 }
 
 static void size_slots(loader *l, const loader_plan *p)
 {
-    if (l->ring_batch >= p->batch && l->ring_keep >= p->n_keep)
+    int keep = p->keep ? keep_most(p->keep) : 0;
+    int patches = p->keep ? model_patches(p->keep->net) : 0;
+    if (l->ring_batch >= p->batch && l->ring_keep >= keep && l->ring_patches >= patches)
         return;
     free_slots(l);
     l->ring_batch = p->batch;
-    l->ring_keep = p->n_keep;
+    l->ring_keep = keep;
+    l->ring_patches = patches;
     for (int i = 0; i < RING; i++) {
         slot *s = &l->ring[i];
         s->pixels = mem_alloc((size_t)p->batch * l->image_bytes);
         s->image = MEM_ARRAY(const uint16_t *, p->batch);
         s->view = MEM_ARRAY(model_view, p->batch);
         s->label = MEM_ARRAY(int32_t, p->batch);
-        s->keep = MEM_ARRAY(int32_t, (size_t)p->batch * (size_t)(p->n_keep ? p->n_keep : 1));
+        s->sample = MEM_ARRAY(uint64_t, p->batch);
+        s->breast = MEM_ARRAY(uint8_t, (size_t)p->batch * (size_t)(patches ? patches : 1));
+        s->keep = MEM_ARRAY(int32_t, (size_t)p->batch * (size_t)(keep ? keep : 1));
     }
 }
 
@@ -211,7 +290,6 @@ int loader_next(loader *l, loader_batch *out, err *e)
         return 0;
     slot *s = *item;
     const loader_plan *p = &l->plan;
-    bool drop = p->n_keep > 0 && p->n_keep < p->n_patches;
     if (s->failed) {
         *e = s->e;
         return -1;
@@ -225,8 +303,8 @@ int loader_next(loader *l, loader_batch *out, err *e)
                             .w = l->w,
                             .image = s->image,
                             .view = p->aug ? s->view : NULL,
-                            .keep = drop ? s->keep : NULL,
-                            .n_keep = drop ? p->n_keep : 0};
+                            .keep = s->n_keep ? s->keep : NULL,
+                            .n_keep = s->n_keep};
     return 1;
 }
 

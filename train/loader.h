@@ -7,6 +7,7 @@
 #include "model/model.h"
 #include "preprocess/cohort.h"
 #include "train/augment.h"
+#include "train/keep.h"
 
 typedef struct loader loader;
 /* The cohort is borrowed. size: index into cohort.h[]; cache: bytes of inflated images kept. */
@@ -20,8 +21,9 @@ typedef struct loader_plan {
     int batch;              /* rows per batch; the last one may be smaller */
     int64_t first;          /* batch to begin with (resume) */
     const augment_cfg *aug; /* NULL: images as they are */
-    uint64_t seed, epoch;   /* of augmentation and kept patches */
-    int n_patches, n_keep;  /* n_keep == 0 or n_patches: all */
+    uint64_t seed, epoch;   /* of augmentation */
+    const keep_plan *keep;  /* borrowed until loader_stop; NULL: all patches */
+    bool by_image;          /* kept patches are keyed by the image's name, not by its row */
     int horizon;            /* index of the label */
 } loader_plan;
 
@@ -32,6 +34,8 @@ typedef struct loader_batch {
     const int32_t *label; /* [b]; -1 where unknown */
 } loader_batch;
 
+/* ERR_CONFIG unless every shard of the cohort has masks (model_wants_breast). */
+MUST_CHECK bool loader_need_masks(loader *l, err *e);
 void loader_start(loader *l, const loader_plan *p);
 /* Next batch: 1, end of the plan: 0, error: -1. Valid until the next call. */
 int loader_next(loader *l, loader_batch *out, err *e);

@@ -82,6 +82,7 @@ typedef struct trainer {
     const train_opts *o;
     train_cfg c;
     augment_cfg aug;
+    keep_cfg keep;
     model_cfg mc;
     cohort data;
     pool *threads;
@@ -164,7 +165,7 @@ static bool open_data(trainer *t, err *e)
 
 /* The groups that make a run what it is. */
 static const cfg_group *const run_groups[] = {&model_options, &augment_options, &train_options,
-                                              NULL};
+                                              &keep_options, NULL};
 
 static bool describe(trainer *t, err *e)
 {
@@ -336,12 +337,23 @@ static bool save(trainer *t, err *e)
     return checkpoint_save(t->o->run, &t->at, t->net, t->opt, e);
 }
 
+static keep_plan plan_keep(const trainer *t)
+{
+    return (keep_plan){.net = t->net,
+                       .schedule = (keep_schedule)t->keep.schedule,
+                       .rate = t->mc.keep_rate,
+                       .grid = t->keep.grid,
+                       .seed = t->o->seed,
+                       .epoch = (uint64_t)t->at.epoch};
+}
+
 /* The micro-batches of one epoch from t->at.batch on. */
 static bool train_epoch(trainer *t, log_progress *bar, err *e)
 {
     int64_t micro = (t->n_epoch + t->c.batch - 1) / t->c.batch;
     int parts = 0, got = 1;
     loader_batch b;
+    keep_plan keep = plan_keep(t);
     loader_plan p = {.row = t->epoch_rows,
                      .n = t->n_epoch,
                      .batch = (int)t->c.batch,
@@ -349,8 +361,7 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
                      .aug = &t->aug,
                      .seed = t->o->seed,
                      .epoch = (uint64_t)t->at.epoch,
-                     .n_patches = model_patches(t->net),
-                     .n_keep = model_kept(t->net, t->mc.keep_rate),
+                     .keep = &keep,
                      .horizon = (int)t->c.horizon};
     bool ok = true;
     loader_start(t->load, &p);
@@ -463,6 +474,7 @@ static bool make_plan(const trainer *t, train_plan *p, err *e)
     model_counts n;
     if (!model_count(model_config(t->net), &n, e))
         return false;
+    keep_plan keep = plan_keep(t);
     int copies = t->c.optim.kind == OPTIM_ADAMW ? 4 : 3;
     *p = (train_plan){.h = t->mc.image_h,
                       .w = t->mc.image_w,
@@ -475,7 +487,7 @@ static bool make_plan(const trainer *t, train_plan *p, err *e)
                       .params = n.params,
                       .param_bytes = n.params * (int64_t)sizeof(float) * copies,
                       .macs = model_macs(&n.executed, MODEL_FVCORE),
-                      .kept = model_kept(t->net, t->mc.keep_rate),
+                      .kept = keep_most(&keep),
                       .patches = model_patches(t->net)};
     text_copy(p->model, sizeof p->model, t->mc.name);
     return true;
@@ -505,6 +517,9 @@ static bool open_all(trainer *t, err *e)
     if (!t->net)
         return false;
     t->mc = *model_config(t->net);
+    if (!keep_check(&t->keep, t->net, e) ||
+        (model_wants_breast(t->net) && !loader_need_masks(t->load, e)))
+        return false;
     t->opt = optim_new(&t->c.optim, model_params(t->net));
     t->tape = run_new(t->be, RUN_TRAIN);
     return describe(t, e);
@@ -532,6 +547,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     text_init(&t.yaml);
     cfg_bind(o->config, &train_options, &t.c);
     cfg_bind(o->config, &augment_options, &t.aug);
+    cfg_bind(o->config, &keep_options, &t.keep);
     if (!open_all(&t, e))
         goto done;
     if (o->dry_run) {

@@ -30,11 +30,7 @@ bool validate_score(model *m, loader *l, const checkpoint_info *k, const int64_t
     run *tape = run_new(model_params(m)->be, RUN_INFER);
     float *host = MEM_ARRAY(float, VALIDATE_BATCH *classes);
     loader_batch b;
-    loader_plan p = {.row = row,
-                     .n = n,
-                     .batch = VALIDATE_BATCH,
-                     .n_patches = model_patches(m),
-                     .horizon = k->horizon};
+    loader_plan p = {.row = row, .n = n, .batch = VALIDATE_BATCH, .horizon = k->horizon};
     loader_start(l, &p);
     while ((got = loader_next(l, &b, e)) > 0) {
         b.in.mean = k->mean;

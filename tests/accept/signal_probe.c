@@ -113,11 +113,7 @@ static bool network_features(probe *b, model *m, backend *be, double *x, err *e)
     run *tape = run_new(be, RUN_INFER);
     float *host = MEM_ARRAY(float, (size_t)BATCH *(size_t)d);
     loader_batch batch;
-    loader_plan p = {.row = b->row,
-                     .n = b->n,
-                     .batch = BATCH,
-                     .n_patches = model_patches(m),
-                     .horizon = b->horizon};
+    loader_plan p = {.row = b->row, .n = b->n, .batch = BATCH, .horizon = b->horizon};
     loader_start(b->load, &p);
     while ((got = loader_next(b->load, &batch, e)) > 0) {
         batch.in.mean = (float)b->mean;

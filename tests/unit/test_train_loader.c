@@ -2,11 +2,16 @@
  * are balanced vendor by vendor with fresh negatives. */
 #include "tests/unit/tiny_cohort.h"
 
+#include "core/pool.h"
+#include "train/breast.h"
 #include "train/loader.h"
 #include "train/sampler.h"
 
 static char dir[64];
 static cohort data;
+static pool *threads;
+static backend *be;
+static model *net; /* 16 patches */
 static const augment_cfg aug = {.enabled = true,
                                 .flip_vertical = 0.5,
                                 .rotate = 10,
@@ -14,6 +19,23 @@ static const augment_cfg aug = {.enabled = true,
                                 .scale_max = 1,
                                 .aspect_max = 1,
                                 .contrast = 0.5};
+
+/* 0: any, 4: of the breast (select_mode). */
+static model *net_of(int keep_mode)
+{
+    model *m;
+    model_cfg c = {.name = "deit_tiny_patch16_224",
+                   .image_h = TINY_SIDE,
+                   .image_w = TINY_SIDE,
+                   .patch = 8,
+                   .depth = 1,
+                   .channels = 1,
+                   .classes = 2,
+                   .keep_rate = 1,
+                   .keep_mode = keep_mode};
+    OK((m = model_new(&c, be, 1, e)));
+    return m;
+}
 
 static loader *open_loader(size_t cache)
 {
@@ -93,16 +115,11 @@ static void test_order_and_pixels(void **state)
 static void test_resume_and_cache(void **state)
 {
     int64_t row[50];
+    keep_plan keep = {.net = net, .rate = 5.0 / 16, .seed = 3, .epoch = 2};
     char a[13][33], b[13][33];
     plan_rows(row, 50);
-    loader_plan p = {.row = row,
-                     .n = 50,
-                     .batch = 4,
-                     .aug = &aug,
-                     .seed = 3,
-                     .epoch = 2,
-                     .n_patches = 16,
-                     .n_keep = 5};
+    loader_plan p = {
+        .row = row, .n = 50, .batch = 4, .aug = &aug, .seed = 3, .epoch = 2, .keep = &keep};
     loader *l = open_loader(0);
     assert_int_equal(hashes(l, &p, a), 13);
     for (p.first = 1; p.first < 13; p.first += 3) { /* from the middle: the same batches */
@@ -130,10 +147,10 @@ static void test_resume_and_cache(void **state)
     assert_string_not_equal(a[0], b[0]);
     p.epoch = 2;
     p.batch = 10; /* another batch size and back, in one loader */
-    p.n_keep = 0;
+    p.keep = NULL;
     assert_int_equal(hashes(l, &p, b), 5);
     p.batch = 4;
-    p.n_keep = 5;
+    p.keep = &keep;
     assert_int_equal(hashes(l, &p, b), 13);
     assert_memory_equal(a, b, sizeof a);
     loader_free(l);
@@ -145,16 +162,19 @@ static void test_keyed(void **state)
     int64_t x[2] = {4, 9}, y[1] = {9};
     loader_batch b;
     model_view v;
-    int32_t keep[5];
-    loader_plan p = {
-        .row = x, .n = 2, .batch = 2, .aug = &aug, .seed = 3, .n_patches = 16, .n_keep = 5};
+    int32_t keep[5], want[5];
+    keep_plan kp = {.net = net, .rate = 5.0 / 16, .seed = 3, .epoch = 6};
+    loader_plan p = {.row = x, .n = 2, .batch = 2, .aug = &aug, .seed = 3, .keep = &kp};
+    rng r;
     loader *l = open_loader(0);
     loader_start(l, &p);
     OK(loader_next(l, &b, e) == 1);
     v = b.in.view[1];
     memcpy(keep, b.in.keep + 5, sizeof keep);
-    for (int i = 0; i < 5; i++)
-        assert_true(keep[i] >= 0 && keep[i] < 16 && (!i || keep[i] > keep[i - 1]));
+    rng_init(&r, 3, RNG_PATCHDROP, 9, 6); /* the draw of one sample, by hand */
+    rng_subset(&r, 16, 5, want);
+    assert_int_equal(b.in.n_keep, 5);
+    assert_memory_equal(keep, want, sizeof want);
     p.row = y;
     p.n = p.batch = 1;
     loader_start(l, &p);
@@ -162,6 +182,151 @@ static void test_keyed(void **state)
     assert_memory_equal(&v, &b.in.view[0], sizeof v);
     assert_memory_equal(keep, b.in.keep, sizeof keep);
     loader_free(l); /* in the middle of a plan */
+}
+
+/* Keyed by the image's name, kept patches do not depend on where its row stands in the cohort. */
+static void test_keyed_by_image(void **state)
+{
+    int64_t row[1] = {9};
+    loader_batch b;
+    int32_t first[5];
+    keep_plan kp = {.net = net, .rate = 5.0 / 16, .seed = 3};
+    loader_plan p = {.row = row, .n = 1, .batch = 1, .keep = &kp, .by_image = true};
+    loader *l = open_loader(0);
+    loader_start(l, &p);
+    OK(loader_next(l, &b, e) == 1);
+    memcpy(first, b.in.keep, sizeof first);
+    loader_stop(l);
+    cohort_row nine = data.row[9], four = data.row[4];
+    data.row[4] = nine;
+    data.row[9] = four;
+    row[0] = 4;
+    loader_start(l, &p);
+    OK(loader_next(l, &b, e) == 1);
+    assert_memory_equal(first, b.in.keep, sizeof first);
+    p.by_image = false;
+    loader_start(l, &p);
+    OK(loader_next(l, &b, e) == 1);
+    assert_memory_not_equal(first, b.in.keep, sizeof first);
+    loader_free(l);
+    data.row[9] = nine;
+    data.row[4] = four;
+}
+
+/* A rate for every batch: what it keeps is what the rate of that batch says, all or fewer. */
+static void test_rates(void **state)
+{
+    int64_t row[60];
+    loader_batch b;
+    int all = 0, fewer = 0;
+    plan_rows(row, 60);
+    keep_plan kp = {.net = net, .schedule = KEEP_CODE, .seed = 5, .epoch = 1};
+    loader_plan p = {.row = row, .n = 60, .batch = 2, .keep = &kp};
+    loader *l = open_loader(0);
+    loader_start(l, &p);
+    for (int64_t k = 0; k < 30; k++) {
+        OK(loader_next(l, &b, e) == 1);
+        double rate = keep_rate(&kp, k);
+        assert_int_equal(b.in.n_keep, rate == 1 ? 0 : (int)(16 * rate));
+        assert_true((b.in.keep == NULL) == (rate == 1));
+        all += rate == 1;
+        fewer += rate < 0.8;
+    }
+    assert_true(all > 5 && fewer > 3);
+    loader_free(l);
+}
+
+/* ---- breast ---------------------------------------------------------------------------------- */
+
+/* By the definition, pixel by pixel. */
+static void brute_breast(int64_t row, const model_view *v, uint8_t *out)
+{
+    uint8_t mask[TINY_SIDE * TINY_SIDE];
+    const float *a = v->affine;
+    tiny_mask((int)row, mask);
+    memset(out, 0, 16);
+    for (int y = 0; y < TINY_SIDE; y++)
+        for (int x = 0; x < TINY_SIDE; x++) {
+            float sx = a[0] * ((float)x + .5f) + a[1] * ((float)y + .5f) + a[2];
+            float sy = a[3] * ((float)x + .5f) + a[4] * ((float)y + .5f) + a[5];
+            if (sx >= 0 && sy >= 0 && sx < TINY_SIDE && sy < TINY_SIDE)
+                out[y / 8 * 4 + x / 8] |= mask[(int)sy * TINY_SIDE + (int)sx];
+        }
+}
+
+static void test_breast_patches(void **state)
+{
+    enum { H = 4, W = 6 };
+    uint8_t mask[H * W] = {0}, out[6];
+    model_view flip = {.affine = {-1, 0, W, 0, 1, 0}};
+    mask[1 * W + 3] = 1;
+    breast_patches(mask, H, W, &model_view_identity, 2, 3, out);
+    assert_memory_equal(out, ((const uint8_t[]){0, 1, 0, 0, 0, 0}), 6);
+    breast_patches(mask, H, W, &flip, 2, 3, out); /* column 3 is seen at column 2 */
+    assert_memory_equal(out, ((const uint8_t[]){0, 1, 0, 0, 0, 0}), 6);
+    mask[3 * W + 5] = 1;
+    breast_patches(mask, H, W, &flip, 2, 3, out);
+    assert_memory_equal(out, ((const uint8_t[]){0, 1, 0, 1, 0, 0}), 6);
+    model_view away = {.affine = {1, 0, 100, 0, 1, 0}}; /* outside the image there is none */
+    breast_patches(mask, H, W, &away, 2, 3, out);
+    assert_memory_equal(out, ((const uint8_t[]){0, 0, 0, 0, 0, 0}), 6);
+}
+
+/* Background goes first, seen through the same view as the pixels; the number kept stays. */
+static void test_breast_mode(void **state)
+{
+    int64_t row[60];
+    loader_batch b;
+    int enough = 0, few = 0;
+    model *m = net_of(4);
+    plan_rows(row, 60);
+    keep_plan kp = {.net = m, .rate = 0.5, .seed = 5, .epoch = 1};
+    loader_plan p = {
+        .row = row, .n = 60, .batch = 4, .aug = &aug, .seed = 5, .epoch = 1, .keep = &kp};
+    loader *l = open_loader(0);
+    OK(loader_need_masks(l, e));
+    loader_start(l, &p);
+    while (loader_next(l, &b, NULL) == 1) {
+        assert_int_equal(b.in.n_keep, 8);
+        for (int i = 0; i < b.in.b; i++) {
+            const int32_t *keep = b.in.keep + 8 * i;
+            uint8_t breast[16];
+            int n = 0, kept = 0;
+            brute_breast(b.row[i], &b.in.view[i], breast);
+            for (int k = 0; k < 16; k++)
+                n += breast[k];
+            for (int k = 0; k < 8; k++) {
+                assert_true(keep[k] >= 0 && keep[k] < 16 && (!k || keep[k] > keep[k - 1]));
+                kept += breast[keep[k]];
+            }
+            assert_int_equal(kept, n < 8 ? n : 8);
+            enough += n > 8;
+            few += n < 8;
+        }
+    }
+    assert_true(enough > 5 && few > 5);
+    loader_free(l);
+    model_free(m);
+}
+
+static void test_no_masks(void **state)
+{
+    cohort c;
+    loader *l;
+    err e = {0};
+    char *bare = fs_join(dir, "bare"), *path = fs_join(bare, "COHORT.h5");
+    OK(fs_mkdirs(bare, e));
+    tiny_write(bare, "COHORT.h5", &(tiny_spec){.train = 3, .val = 1, .test = 1});
+    OK(cohort_read(&c, path, e));
+    OK((l = loader_new(&c, 0, 0, e)));
+    assert_false(loader_need_masks(l, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_string_equal(e.msg, "model.keep_mode: breast needs masks, and shard 'tiny-00.h5' has "
+                               "none; prepare the images with prepare.mask: true");
+    loader_free(l);
+    cohort_release(&c);
+    mem_free(path);
+    mem_free(bare);
 }
 
 static void test_bad_shards(void **state)
@@ -282,7 +447,10 @@ static int setup(void **state)
 {
     if (!store_tmp("loader", dir))
         return -1;
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 27, .val = 3, .test = 3});
+    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 27, .val = 3, .test = 3, .masks = true});
+    threads = pool_new(1);
+    OK((be = backend_new("cpu", threads, e)));
+    net = net_of(0);
     char *path = fs_join(dir, "COHORT.h5");
     OK(cohort_read(&data, path, e));
     mem_free(path);
@@ -293,6 +461,9 @@ static int teardown(void **state)
 {
     err e = {0};
     cohort_release(&data);
+    model_free(net);
+    backend_free(be);
+    pool_free(threads);
     return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
@@ -303,6 +474,11 @@ int main(void)
         cmocka_unit_test(test_order_and_pixels),
         cmocka_unit_test(test_resume_and_cache),
         cmocka_unit_test(test_keyed),
+        cmocka_unit_test(test_keyed_by_image),
+        cmocka_unit_test(test_rates),
+        cmocka_unit_test(test_breast_patches),
+        cmocka_unit_test(test_breast_mode),
+        cmocka_unit_test(test_no_masks),
         cmocka_unit_test(test_bad_shards),
         cmocka_unit_test(test_balanced),
         cmocka_unit_test(test_few_negatives),

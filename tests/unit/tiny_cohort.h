@@ -11,6 +11,7 @@
 typedef struct tiny_spec {
     int train, val, test; /* patients; one exam of four images each */
     bool shuffled_label;  /* no relation between pixels and label */
+    bool masks;
     const char *prepare_id;
 } tiny_spec;
 
@@ -31,6 +32,14 @@ static inline void tiny_pixels(int image, bool signal, uint16_t *out)
                 v += 20000;
             out[y * TINY_SIDE + x] = (uint16_t)v;
         }
+}
+
+/* Breast: from the left edge, wider from image to image; a strip above and below is air. */
+static inline void tiny_mask(int image, uint8_t *out)
+{
+    for (int y = 0; y < TINY_SIDE; y++)
+        for (int x = 0; x < TINY_SIDE; x++)
+            out[y * TINY_SIDE + x] = y >= 3 && y < 28 && x < 4 + image % 20;
 }
 
 static inline void tiny_row(const tiny_spec *s, int i, cohort_row *r)
@@ -76,6 +85,13 @@ static inline void tiny_shard(const char *dir, cohort *c, int k, const tiny_spec
         void *chunk = shard_compress(pixels, TINY_SIDE, TINY_SIDE, &len);
         OK(shard_append(w, chunk, len, &m, e));
         mem_free(chunk);
+        if (s->masks) {
+            uint8_t mask[TINY_SIDE * TINY_SIDE];
+            tiny_mask((int)i, mask);
+            chunk = shard_compress_mask(mask, TINY_SIDE, TINY_SIDE, &len);
+            OK(shard_append_mask(w, chunk, len, e));
+            mem_free(chunk);
+        }
         d->n++;
     }
     OK(shard_commit(w, "{}", d->sha256, e));

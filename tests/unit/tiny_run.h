@@ -11,13 +11,14 @@
 
 #include "core/pool.h"
 #include "train/augment.h"
+#include "train/keep.h"
 #include "train/predict.h"
 #include "train/trainer.h"
 
 static inline cfg *tiny_config(void)
 {
     static const cfg_group *const groups[] = {&model_options, &train_options, &augment_options,
-                                              &predict_options};
+                                              &keep_options, &predict_options};
     static const char *const set[] = {"model.name=deit_tiny_patch16_224",
                                       "model.patch=8",
                                       "model.depth=1",

@@ -1,0 +1,263 @@
+/* PatchDropout's draws (patchdropout.md 1, 11): rates of micro-batches and kept patches of images.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <math.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/pool.h"
+#include "core/rng.h"
+#include "model/select.h"
+#include "train/keep.h"
+
+static pool *threads;
+static backend *be;
+
+static model_cfg cfg_of(int keep_mode)
+{
+    return (model_cfg){.name = "deit_tiny_patch16_224",
+                       .image_h = 56,
+                       .image_w = 56,
+                       .patch = 8,
+                       .depth = 1,
+                       .channels = 1,
+                       .classes = 2,
+                       .keep_rate = 1,
+                       .keep_mode = keep_mode};
+}
+
+static model *net_of(int keep_mode)
+{
+    err e = {0};
+    model_cfg c = cfg_of(keep_mode);
+    model *m = model_new(&c, be, 1, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    return m;
+}
+
+/* keep 0.25 of 49 patches: every row strictly increasing, trunc(N keep) = 12 distinct values of
+ * 0..48, every patch in k/N of the draws, another draw every epoch. */
+static void kept_rows_are_subsets(void **state)
+{
+    enum { N = 49, K = 12, B = 50, EPOCHS = 80 };
+    model *m = net_of(SELECT_RANDOM);
+    uint64_t sample[B];
+    int32_t keep[B * K], before[B * K];
+    int count[N] = {0}, same = 0;
+    for (int i = 0; i < B; i++)
+        sample[i] = (uint64_t)i;
+    for (int epoch = 0; epoch < EPOCHS; epoch++) {
+        keep_plan p = {.net = m, .rate = 0.25, .seed = 3, .epoch = (uint64_t)epoch};
+        assert_int_equal(keep_most(&p), K);
+        assert_int_equal(keep_draw(&p, 7, B, sample, NULL, keep), K);
+        for (int i = 0; i < B * K; i++) {
+            assert_true(keep[i] >= 0 && keep[i] < N && (i % K == 0 || keep[i] > keep[i - 1]));
+            count[keep[i]]++;
+        }
+        same += epoch && !memcmp(keep, before, sizeof keep);
+        memcpy(before, keep, sizeof keep);
+    }
+    assert_int_equal(same, 0);
+    double draws = B * EPOCHS, p = (double)K / N;
+    for (int i = 0; i < N; i++)
+        if (fabs(count[i] - draws * p) > 4.5 * sqrt(draws * p * (1 - p)))
+            fail_msg("patch %d kept %d times in %g draws", i, count[i], draws);
+    model_free(m);
+}
+
+/* keep 1: all patches, and no number is drawn: the buffer stays as it was. */
+static void keep_one_draws_nothing(void **state)
+{
+    model *m = net_of(SELECT_RANDOM);
+    uint64_t sample[2] = {1, 2};
+    int32_t keep[2 * 49];
+    memset(keep, 0x5a, sizeof keep);
+    keep_plan p = {.net = m, .rate = 1, .seed = 3};
+    assert_int_equal(keep_draw(&p, 0, 2, sample, NULL, keep), 49);
+    for (int i = 0; i < 2 * 49; i++)
+        assert_int_equal(keep[i], 0x5a5a5a5a);
+    model_free(m);
+}
+
+/* One rate per batch, the same when asked again: P(1) = .5 + .5/11, each other step .5/11. */
+static void code_schedule_is_the_published_mixture(void **state)
+{
+    enum { DRAWS = 44000 };
+    keep_plan p = {.schedule = KEEP_CODE, .rate = 0.3, .seed = 9};
+    int count[11] = {0};
+    for (int i = 0; i < DRAWS; i++) {
+        p.epoch = (uint64_t)i / 1000;
+        double rate = keep_rate(&p, i % 1000);
+        assert_true(rate == keep_rate(&p, i % 1000));
+        int m = (int)lround((1 - rate) * 20);
+        assert_true(m >= 0 && m <= 10 && rate == 1 - m / 20.0);
+        count[m]++;
+    }
+    for (int m = 0; m <= 10; m++) {
+        double want = m ? 0.5 / 11 : 0.5 + 0.5 / 11;
+        if (fabs(count[m] - DRAWS * want) > 4.5 * sqrt(DRAWS * want * (1 - want)))
+            fail_msg("rate %g: %d of %d", 1 - m / 20.0, count[m], DRAWS);
+    }
+}
+
+static void paper_schedule_is_uniform(void **state)
+{
+    enum { DRAWS = 22000 };
+    int bin[10] = {0}, step[11] = {0};
+    for (int i = 0; i < DRAWS; i++) {
+        keep_plan p = {.schedule = KEEP_PAPER, .rate = 0.3, .seed = 9, .epoch = 4};
+        double rate = keep_rate(&p, i);
+        assert_true(rate > 0.5 && rate <= 1);
+        bin[(int)((1 - rate) * 20)]++;
+        p.grid = true;
+        rate = keep_rate(&p, i);
+        int m = (int)lround((1 - rate) * 20);
+        assert_true(m >= 0 && m <= 10 && rate == 1 - m / 20.0);
+        step[m]++;
+    }
+    for (int i = 0; i < 10; i++)
+        assert_true(fabs(bin[i] - DRAWS / 10.0) < 4.5 * sqrt(DRAWS * 0.09));
+    for (int i = 0; i <= 10; i++)
+        assert_true(fabs(step[i] - DRAWS / 11.0) < 4.5 * sqrt(DRAWS * 10 / 121.0));
+}
+
+/* The rate is one of the run: it follows the seed, the epoch and the batch. */
+static void rates_are_keyed(void **state)
+{
+    int other[3] = {0};
+    for (int i = 0; i < 200; i++) {
+        keep_plan p = {.schedule = KEEP_PAPER, .seed = 9, .epoch = 4};
+        double a = keep_rate(&p, i);
+        other[0] += a != keep_rate(&p, i + 1);
+        p.epoch = 5;
+        other[1] += a != keep_rate(&p, i);
+        p.epoch = 4;
+        p.seed = 10;
+        other[2] += a != keep_rate(&p, i);
+    }
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(other[i], 200);
+    keep_plan fixed = {.rate = 0.3, .seed = 9};
+    assert_true(keep_rate(&fixed, 0) == 0.3 && keep_rate(&fixed, 8) == 0.3);
+}
+
+/* ---- breast ---------------------------------------------------------------------------------- */
+
+/* All breast: PatchDropout's own numbers. Too little breast: all of it, and background at random.
+ * Enough: no background, every breast patch alike. */
+static void background_goes_first(void **state)
+{
+    enum { N = 49, K = 12, DRAWS = 6000 };
+    uint8_t breast[N];
+    int32_t a[K], b[K];
+    int count[N] = {0};
+    memset(breast, 1, sizeof breast);
+    for (uint64_t s = 0; s < 20; s++) {
+        select_breast(breast, N, K, 3, s, 1, a);
+        select_patches(SELECT_RANDOM, 7, 7, 0.25, 3, s, 1, b);
+        assert_memory_equal(a, b, sizeof a);
+    }
+    for (int i = 0; i < N; i++)
+        breast[i] = i % 2; /* 24 */
+    for (int s = 0; s < DRAWS; s++) {
+        select_breast(breast, N, K, 3, (uint64_t)s, 2, a);
+        for (int k = 0; k < K; k++) {
+            assert_true(breast[a[k]] && (!k || a[k] > a[k - 1]));
+            count[a[k]]++;
+        }
+    }
+    for (int i = 1; i < N; i += 2)
+        assert_true(fabs(count[i] - DRAWS / 2.0) < 4.5 * sqrt(DRAWS / 4.0));
+    memset(count, 0, sizeof count);
+    for (int i = 0; i < N; i++)
+        breast[i] = i >= 40 && i < 45; /* 5 */
+    for (int s = 0; s < DRAWS; s++) {
+        select_breast(breast, N, K, 3, (uint64_t)s, 3, a);
+        for (int k = 0; k < K; k++) {
+            assert_true(a[k] >= 0 && a[k] < N && (!k || a[k] > a[k - 1]));
+            count[a[k]]++;
+        }
+    }
+    double p = 7.0 / 44;
+    for (int i = 0; i < N; i++) {
+        if (breast[i])
+            assert_int_equal(count[i], DRAWS);
+        else
+            assert_true(fabs(count[i] - DRAWS * p) < 4.5 * sqrt(DRAWS * p * (1 - p)));
+    }
+}
+
+/* Each image of a batch by its own flags. */
+static void flags_are_per_image(void **state)
+{
+    enum { N = 49, K = 4 };
+    model *m = net_of(SELECT_BREAST);
+    uint8_t breast[2 * N] = {0};
+    int32_t keep[2 * K];
+    assert_true(model_wants_breast(m));
+    memset(breast, 1, 10);
+    memset(breast + N + 30, 1, 10);
+    keep_plan p = {.net = m, .rate = 0.1, .seed = 3};
+    assert_int_equal(keep_draw(&p, 0, 2, (const uint64_t[]){7, 7}, breast, keep), K);
+    for (int k = 0; k < K; k++)
+        assert_true(keep[k] < 10 && keep[K + k] >= 30 && keep[K + k] < 40);
+    model_free(m);
+}
+
+/* ---- refusals -------------------------------------------------------------------------------- */
+
+static void nothing_left_is_refused(void **state)
+{
+    err e = {0};
+    model_cfg c = cfg_of(SELECT_RANDOM);
+    c.keep_rate = 0.02;
+    model *m = model_new(&c, be, 1, &e);
+    keep_cfg k = {.schedule = KEEP_FIXED};
+    assert_non_null(m);
+    assert_false(keep_check(&k, m, &e));
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_string_equal(e.msg, "model.keep_rate: 0.02 of 49 patches is not one patch");
+    k.schedule = KEEP_CODE; /* the configured rate does not count */
+    memset(&e, 0, sizeof e);
+    if (!keep_check(&k, m, &e))
+        fail_msg("%s", e.msg);
+    model_free(m);
+}
+
+static int setup(void **state)
+{
+    err e = {0};
+    threads = pool_new(1);
+    be = backend_new("cpu", threads, &e);
+    return be ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    backend_free(be);
+    pool_free(threads);
+    return 0;
+}
+
+int main(void)
+{
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(kept_rows_are_subsets),
+        cmocka_unit_test(keep_one_draws_nothing),
+        cmocka_unit_test(code_schedule_is_the_published_mixture),
+        cmocka_unit_test(paper_schedule_is_uniform),
+        cmocka_unit_test(rates_are_keyed),
+        cmocka_unit_test(background_goes_first),
+        cmocka_unit_test(flags_are_per_image),
+        cmocka_unit_test(nothing_left_is_refused),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,78 @@
+/* Rates of PatchDropout and the draw of a batch. patchdropout.md 1. */
+#include "train/keep.h"
+
+#include "core/log.h"
+#include "core/rng.h"
+
+#define STEPS 20 /* of the grid of rates */
+
+#define AT(f) offsetof(keep_cfg, f)
+static const cfg_option table[] = {
+    {"train.keep_schedule", CFG_ENUM, AT(schedule), "fixed", 0, 0, "fixed|paper|code", "",
+     "share of patches kept by a micro-batch: model.keep_rate, uniform in 0.5..1, or 1 half of the "
+     "time and else from 0.5, 0.55, ..., 1 as the published program; the last two ignore "
+     "model.keep_rate"},
+    {"train.keep_grid", CFG_BOOL, AT(grid), "false", 0, 0, NULL, "",
+     "schedule paper draws from 0.5, 0.55, ..., 1 instead of all values between"},
+};
+const cfg_group keep_options = {"Kept patches", table, COUNT_OF(table)};
+
+bool keep_check(const keep_cfg *c, const model *net, err *e)
+{
+    const model_cfg *m = model_config(net);
+    model_cfg lowest = *m;
+    model_counts counts;
+    if (c->schedule != KEEP_FIXED) {
+        if (m->window)
+            return err_set(e, ERR_CONFIG,
+                           "train.keep_schedule: rates that vary are not implemented for %s, whose "
+                           "windows need one size in the published network; use fixed",
+                           m->name);
+        if (m->keep_rate < 1)
+            log_warn("keep_rate_ignored",
+                     "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
+                     m->keep_rate);
+        lowest.keep_rate = KEEP_LOWEST;
+    }
+    if (model_kept(net, lowest.keep_rate) < 1)
+        return err_set(e, ERR_CONFIG, "model.keep_rate: %g of %d patches is not one patch",
+                       lowest.keep_rate, model_patches(net));
+    return model_count(&lowest, &counts, e); /* what must not be combined with fewer patches */
+}
+
+/* 1 - m/20 in IEEE double, as the published program computes it. */
+static double on_grid(rng *r)
+{
+    return 1 - rng_below(r, STEPS / 2 + 1) / (double)STEPS;
+}
+
+double keep_rate(const keep_plan *p, int64_t batch)
+{
+    rng r;
+    if (p->schedule == KEEP_FIXED)
+        return p->rate;
+    rng_init(&r, p->seed, RNG_KEEPRATE, (uint64_t)batch, p->epoch);
+    if (p->schedule == KEEP_CODE)
+        return rng_u32(&r) & 1 ? 1 : on_grid(&r);
+    return p->grid ? on_grid(&r) : 1 - (1 - KEEP_LOWEST) * rng_f64(&r);
+}
+
+int keep_most(const keep_plan *p)
+{
+    return p->schedule == KEEP_FIXED ? model_kept(p->net, p->rate) : model_patches(p->net);
+}
+
+int keep_draw(const keep_plan *p, int64_t batch, int b, const uint64_t *sample,
+              const uint8_t *breast, int32_t *out)
+{
+    model_draw d = {.b = b,
+                    .sample = sample,
+                    .breast = breast,
+                    .seed = p->seed,
+                    .epoch = p->epoch,
+                    .rate = keep_rate(p, batch)};
+    int n = model_kept(p->net, d.rate);
+    if (n < model_patches(p->net))
+        model_select(p->net, &d, out);
+    return n;
+}

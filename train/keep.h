@@ -1,0 +1,41 @@
+/* Which patches the images of a batch keep (PatchDropout, patchdropout.md 1): one rate for the
+ * whole batch, then a draw for every image. Numbers are functions of (seed, epoch, batch, sample)
+ * only; validation keeps all. */
+#ifndef TRAIN_KEEP_H
+#define TRAIN_KEEP_H
+
+#include "core/cfg.h"
+#include "model/model.h"
+
+/* fixed: model.keep_rate. paper: uniform in 0.5..1. code: a fair coin between 1 and a uniform draw
+ * from 1, 0.95, ..., 0.5, as in the published program. The last two ignore model.keep_rate. */
+typedef enum keep_schedule { KEEP_FIXED, KEEP_PAPER, KEEP_CODE } keep_schedule;
+#define KEEP_LOWEST 0.5 /* of paper and code */
+
+/* Options "train.keep_*". */
+typedef struct keep_cfg {
+    int schedule;
+    bool grid; /* paper: in steps of 1/20 */
+} keep_cfg;
+extern const cfg_group keep_options;
+
+typedef struct keep_plan {
+    const model *net; /* borrowed */
+    keep_schedule schedule;
+    double rate; /* of KEEP_FIXED */
+    bool grid;
+    uint64_t seed, epoch;
+} keep_plan;
+
+/* Is the schedule sound for this network? ERR_CONFIG says what it cannot do. */
+MUST_CHECK bool keep_check(const keep_cfg *c, const model *net, err *e);
+/* The share that batch number `batch` of the epoch keeps. */
+double keep_rate(const keep_plan *p, int64_t batch);
+/* Patches that an image keeps at most; room for keep_draw. */
+int keep_most(const keep_plan *p);
+/* out [b, result]: kept patches of each image, ascending; breast [b, patches] as in model_draw.
+ * Returns the number that every image keeps; where that is all of them, nothing is drawn and out is
+ * not written. */
+int keep_draw(const keep_plan *p, int64_t batch, int b, const uint64_t *sample,
+              const uint8_t *breast, int32_t *out);
+#endif
