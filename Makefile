@@ -109,12 +109,12 @@ accept: deps ## long campaigns; each part skips with a reason where its tool is 
 demo: deps ## from a synthetic archive to a report, on the CPU; DATA=DIR adds real images
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) DATA=$(DATA) tests/demo.sh
-bench: all ## the benchmarks, as ratios to a limit measured in the same run; DATA=DIR adds decoding
-	@for k in 1 0.25; do $(BUILD)/mammovit bench step --model deit_small_patch16_224 --keep-rate $$k; done
+bench: all ## the benchmarks, as ratios to a limit measured in the same run; DATA=DIR adds decoding, scan, prepare
+	@for k in 1 0.25; do $(BUILD)/mammovit bench step --model deit_small_patch16_224 --keep-rate $$k || exit 1; done
 	@$(BUILD)/mammovit bench step --model deit_base_patch16_224 --batch 8
 	@$(BUILD)/mammovit bench step --model deit_small_patch16_224 --image-size 896 --keep-rate 0.25 --batch 1
 	@$(BUILD)/mammovit bench infer --model deit_small_patch16_224
-	@$(if $(DATA),$(BUILD)/mammovit bench decode $(DATA)/mg_dicom,true)
+	@$(if $(DATA),for b in decode scan prepare; do $(BUILD)/mammovit bench $$b $(DATA)/mg_dicom || exit 1; done,true)
 
 asan ubsan tsan: ## the tests under a sanitizer (own build folder)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-$@ SAN=$(if $(filter asan,$@),address,$(if $(filter ubsan,$@),undefined,thread)) OPT=-O1 CUDA=0 san-test

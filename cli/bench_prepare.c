@@ -57,8 +57,10 @@ static bool collect(void *ctx, const fs_entry *f, err *e)
     record rec;
     char *data;
     size_t len;
-    if (f->bad || !fs_read(f->path, (size_t)1 << 30, &data, &len, e))
-        return !f->bad ? false : true;
+    if (f->bad)
+        return true;
+    if (!fs_read(f->path, (size_t)1 << 30, &data, &len, e))
+        return false;
     reason why = record_read(data, len, &rec);
     mem_free(data);
     if (why != REASON_NONE)
