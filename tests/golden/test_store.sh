@@ -31,9 +31,22 @@ else ok parts_removed; fi
 mkdir -p "$work/safe"
 expect reidentify 0 "" show "$work/one" --reidentify "$work/safe/map.csv"
 check reidentify_private "others can read it" test "$(stat -c %a "$work/safe/map.csv")" = 600
-images=$(tail -n +2 "$work/one.csv" | cut -d, -f3 | grep -c .)
-check reidentify_rows "not one row per image" \
-    test "$(tail -n +2 "$work/safe/map.csv" | cut -d, -f3 | grep -c .)" = "$images"
+named() { tail -n +2 "$1" | awk -F, '$1 != "" || $3 != "" { print $1 "," $2 "," $3 }' | sort; }
+named "$work/one.csv" >"$work/named"
+named "$work/safe/map.csv" | cmp -s - "$work/named"
+check reidentify_rows "not one row per image" test $? -eq 0 -a "$(grep -c ',.*,.' "$work/named")" -gt 100
+# each pseudonym is of one id and each id of one pseudonym: patient and issuer, study, image
+columns() { tail -n +2 "$work/safe/map.csv" | cut -d, -f"$1" | sort -u | wc -l; }
+for pair in 1:4,5 2:6 3:7; do
+    name=${pair%:*} id=${pair#*:}
+    n=$(columns "$name")
+    check "reidentify_joins_$name" "pseudonyms and ids do not go together" \
+        test "$n" -gt 1 -a "$n" = "$(columns "$id")" -a "$n" = "$(columns "$name,$id")"
+done
+cut -d, -f1 "$work/demo/clinical.csv" | tail -n +2 | sort -u >"$work/known"
+tail -n +2 "$work/safe/map.csv" | cut -d, -f4 | sort -u | comm -12 - "$work/known" >"$work/met"
+check reidentify_ids "not the ids of the table of outcomes" cmp -s "$work/known" "$work/met"
+check reidentify_ids_many "too few of them" test "$(grep -c . "$work/known")" -gt 50
 expect reidentify_again 3 "--force" show "$work/one" --reidentify "$work/safe/map.csv"
 touch "$work/safe/cohort.h5"
 expect reidentify_beside 3 "may leave the hospital" show "$work/one" --reidentify "$work/safe/m2.csv"
