@@ -15,7 +15,6 @@
 #include "core/version.h"
 #include "preprocess/shard_h5.h"
 
-#define SHARD_SCHEMA    2
 #define SHARD_PIXEL_MAX 65535
 #define SHARD_GROW      64 /* rows by which the dataset is extended at once */
 

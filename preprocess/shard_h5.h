@@ -8,6 +8,7 @@
 
 #include "preprocess/shard.h"
 
+#define SHARD_SCHEMA     2 /* of the layout; a reader takes its own only */
 #define SHARD_MAX_SIDE   16384
 #define SHARD_SLACK(raw) ((raw) + (raw) / 4 + 4096) /* most bytes of one compressed chunk */
 

@@ -88,6 +88,25 @@ static bool images_check(shard *s, err *e)
     return true;
 }
 
+static bool schema_check(shard *s, err *e)
+{
+    int32_t found = 0; /* none recorded */
+    hid_t a = H5Aopen(s->file, "schema_version", H5P_DEFAULT),
+          space = a >= 0 ? H5Aget_space(a) : -1;
+    if (space >= 0 && H5Sget_simple_extent_npoints(space) == 1 &&
+        H5Aread(a, H5T_NATIVE_INT32, &found) < 0)
+        found = 0;
+    if (space >= 0)
+        H5Sclose(space);
+    if (a >= 0)
+        H5Aclose(a);
+    H5Eclear2(H5E_DEFAULT);
+    return found == SHARD_SCHEMA ||
+           err_set(e, ERR_INPUT,
+                   "%s: its layout is version %d, this program reads %d; prepare the images again",
+                   s->name, found, SHARD_SCHEMA);
+}
+
 /* Whole dataset meta/<name> with n rows of `width` values; strings give their own width. */
 static char *column_read(shard *s, const char *name, shard_column_kind kind, int *width, err *e)
 {
@@ -178,7 +197,7 @@ shard *shard_open(const char *path, err *e)
     if (!ok)
         err_set(e, fs_exists(path) ? ERR_INPUT : ERR_IO, "%s: %s", s->name,
                 fs_exists(path) ? "not a shard, or damaged" : "no such file");
-    ok = ok && images_check(s, e) && meta_load(s, e);
+    ok = ok && images_check(s, e) && schema_check(s, e) && meta_load(s, e);
     pthread_mutex_unlock(&shard_lock);
     if (ok)
         return s;

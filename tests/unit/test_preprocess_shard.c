@@ -387,6 +387,34 @@ static void test_refusals(void **state)
     H5Fclose(f);
     assert_null(shard_open(bad, &e));
     assert_non_null(strstr(e.msg, "one shuffled and deflated chunk per image"));
+    /* a shard of another version */
+    for (int32_t k = 0; k < 3; k++) {
+        const int32_t version[2] = {k == 1 ? 2 : 1, 2};
+        hsize_t n = k == 2 ? 2 : 1; /* two numbers are none */
+        write_shard(path, 3, 0, sha);
+        f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+        assert_true(H5Adelete(f, "schema_version") >= 0);
+        sp = H5Screate_simple(1, &n, NULL);
+        d = H5Acreate2(f, "schema_version", H5T_STD_I32LE, sp, H5P_DEFAULT, H5P_DEFAULT);
+        assert_true(H5Awrite(d, H5T_NATIVE_INT32, version) >= 0);
+        H5Aclose(d);
+        H5Sclose(sp);
+        H5Fclose(f);
+        shard *s = shard_open(path, &e);
+        assert_int_equal(s != NULL, k == 1);
+        shard_close(s);
+        if (k != 1)
+            assert_string_equal(e.msg,
+                                k ? "whole.h5: its layout is version 0, this program reads 2; "
+                                    "prepare the images again"
+                                  : "whole.h5: its layout is version 1, this program reads 2; "
+                                    "prepare the images again");
+    }
+    f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT);
+    assert_true(H5Adelete(f, "schema_version") >= 0);
+    H5Fclose(f);
+    assert_null(shard_open(path, &e));
+    assert_non_null(strstr(e.msg, "its layout is version 0"));
     mem_free(path);
     mem_free(bad);
 }
