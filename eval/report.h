@@ -48,7 +48,8 @@ typedef struct report_headline {
  *   predictions.json {"flow":[{"stage","step","n_in","n_out","reason"[,"unit"][,"excluded"]}],
  *                     "model":{...}, "hashes":{name: hex}, "config_yaml": text}
  *   pages/index.json [{"exam_id","view","file","score","note"}]
- * Fails: ERR_USAGE (test split without `final`, existing report without `force`), ERR_INPUT
+ * Fails: ERR_USAGE (`final` missing for the test split or given for train or validation
+ * exams, existing report without `force`), ERR_INPUT
  * (tables, flow rows that do not add up: n_out > n_in, excluded != n_in - n_out, or a row that does
  * not begin with the n_out of the row before it in the same stage or with the same unit), ERR_IO.
  */

@@ -459,7 +459,25 @@ static void add_privacy(report_build *b)
 
 /* ---- all together ---------------------------------------------------------------------------- */
 
-/* The one split that is evaluated; fails on a mixture and on test without --final. */
+/* Test exams are looked at with --final, exams to choose on without: what `final` counts are looks
+ * at test exams. A split of another name, or of none, is what the caller says it is. */
+static bool check_final(const report_build *b, err *e)
+{
+    static const char *const choosing[] = {"train", "val", "val_natural", "validation"};
+    if (text_ieq(b->split, "test") && !b->opts->final)
+        return err_set(e, ERR_USAGE,
+                       "test metrics need --final (choose epoch, seed and threshold on the "
+                       "validation split first)");
+    for (size_t i = 0; i < COUNT_OF(choosing) && b->opts->final; i++)
+        if (text_ieq(b->split, choosing[i]))
+            return err_set(e, ERR_USAGE,
+                           "--final is for test exams; these are of the split '%s', which is "
+                           "reported without it",
+                           choosing[i]);
+    return true;
+}
+
+/* The one split that is evaluated; fails on a mixture. */
 static bool choose_split(report_build *b, err *e)
 {
     const char *want = b->opts->cfg.split;
@@ -481,11 +499,7 @@ static bool choose_split(report_build *b, err *e)
         }
     }
     b->rows_split = b->src->in[0].scores.n;
-    if (text_ieq(b->split, "test") && !b->opts->final)
-        return err_set(e, ERR_USAGE,
-                       "test metrics need --final (choose epoch, seed and threshold on the "
-                       "validation split first)");
-    return true;
+    return check_final(b, e);
 }
 
 /* Thresholds may not come from patients who are evaluated. */

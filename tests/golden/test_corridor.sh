@@ -242,6 +242,7 @@ expect unprepared 3 "no outcome under prepare id" split "$a/store" --labels "$cs
 expect other_config 3 "another config, seed or cohort" train -c "$yaml" \
     --set "run.cohort=$a/cohort.h5" --set train.lr=1e-4 -o "$a/run"
 expect test_needs_final 2 "" report "$a/pred-test" -o "$work/rep" -c "$yaml"
+expect val_is_not_final 2 "--final is for test exams" report "$a/pred-val" -o "$work/rep" -c "$yaml" --final
 expect unknown_split 2 "unknown split 'tset'" predict "$a/run" --cohort "$a/cohort.h5" --split tset -o "$work/p"
 
 # --keep: nobody moves

@@ -199,6 +199,14 @@ static void test_split_needs_final(void **state)
     mem_free(log);
     h = run(in, 1, "val", "eval.split=val", &(report_opts){0}, NULL);
     assert_int_equal(h.n_exams, 8);
+    run(in, 1, "val1", "eval.split=val", &(report_opts){.final = true},
+        "--final is for test exams; these are of the split 'val'");
+    assert_false(fs_exists(at("val1/final.log")));
+    put("ours.csv", "exam_id,score,y,split\na,.1,0,outside\nb,.2,1,outside\nc,.3,0,outside\n");
+    const char *const ours[] = {at("ours.csv")};
+    h = run(ours, 1, "ours", "", &(report_opts){.final = true}, NULL);
+    assert_int_equal(h.n_exams, 3);
+    assert_true(fs_exists(at("ours/final.log")));
     run(in, 1, "val2", "eval.split=nosuch", &(report_opts){0}, "no row has the split 'nosuch'");
 }
 
