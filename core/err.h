@@ -19,7 +19,8 @@ extern "C" {
 #define NORETURN          __attribute__((noreturn))
 #define UNUSED            __attribute__((unused))
 #define WEAK              __attribute__((weak)) /* a function that may be absent: NULL then */
-#define FAST_LOOPS        __attribute__((optimize("O3"))) /* loops over whole images */
+#define ALWAYS_INLINE     inline __attribute__((always_inline)) /* constant arguments disappear */
+#define FAST_LOOPS        __attribute__((optimize("O3")))       /* loops over whole images */
 #if defined(__x86_64__)
 #define FOR_AVX2 __attribute__((target("avx2"))) /* call only where the processor has it */
 #else

@@ -143,6 +143,23 @@ tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads)
     return attention(r, q, kv, q->c, heads);
 }
 
+tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const op_window_spec *w)
+{
+    int d = qkv->c / 3;
+    if (qkv->c % 3 || heads < 1 || d % heads)
+        BUG("window: %d channels are not q, k and v over %d heads", qkv->c, heads);
+    if (w->tokens < 1 || qkv->n % w->tokens)
+        BUG("window: %d rows in windows of %d", qkv->n, w->tokens);
+    if (bias->ndim != 2 || bias->shape[1] != heads)
+        BUG("window %s: %d heads wanted", bias->name, heads);
+    op_args a = {.kind = OP_WINDOW, .x = qkv, .w = bias, .window = {heads, *w}};
+    a.y = run_tensor(r, qkv->b, qkv->n, d);
+    a.save = run_save(r, (int64_t)qkv->b * heads * qkv->n);
+    run_counts cost = {.matmul = 2 * rows_of(qkv) * w->tokens * d};
+    cost.scale = rows_of(qkv) * w->tokens * heads;
+    return run_record(r, &a, cost);
+}
+
 tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
 {
     int merge = map->merge ? map->merge : 1;

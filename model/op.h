@@ -39,6 +39,18 @@ tensor *op_gelu(run *r, tensor *x); /* exact, erf */
 tensor *op_attention(run *r, tensor *qkv, int heads);
 tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads);
 
+/* Attention within windows: qkv as above, its rows in runs of `tokens`, each of which attends
+ * within itself; bias [entries, heads] is added to the scaled logits by a table of each window:
+ * index[table][i][j] = the entry for query i and key j, plus `entries` where the pair is masked
+ * (OP_WINDOW_MASK is added to the logit then). */
+#define OP_WINDOW_MASK (-100.0f) /* the published code's */
+typedef struct op_window_spec {
+    int tokens, tables;
+    const int32_t *index; /* [tables, tokens, tokens], in 0 .. 2 * entries - 1 */
+    const int32_t *table; /* [b, windows], in 0 .. tables - 1; both in backend memory */
+} op_window_spec;
+tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const op_window_spec *w);
+
 /* The one way in which tokens are kept, dropped, reordered, fused or merged: input row i of sample
  * s adds weight * x to output row dst[s*n_in + i] (-1 = dropped). */
 typedef struct op_map_spec {

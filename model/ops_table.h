@@ -13,6 +13,7 @@
     X(LAYERNORM, layernorm)                                                                        \
     X(GELU, gelu)                                                                                  \
     X(ATTENTION, attention)                                                                        \
+    X(WINDOW, window)                                                                              \
     X(ADD, add)                                                                                    \
     X(MAP, map)                                                                                    \
     X(PREFIX, prefix)                                                                              \
@@ -54,6 +55,10 @@ typedef struct op_args {
         struct {
             int heads; /* save = log-sum-exp [b, heads, rows of q] */
         } attention;
+        struct {
+            int heads; /* save = log-sum-exp [b, heads, rows]; w = the bias */
+            op_window_spec spec;
+        } window;
         struct {
             const float *scale;
         } add;

@@ -20,8 +20,19 @@ typedef struct kernels_norm {
     float *dw, *db;      /* added to */
 } kernels_norm;
 
+/* c[i][0..n) (+)= sum over s < depth of a[i*a_row + s*a_step] * x[s*ldx ..], s in order, i < m: for
+ * products too small for oneDNN's overhead. */
+typedef struct kernels_product {
+    float *c;
+    const float *a, *x;
+    int ldc, a_row, a_step, ldx;
+    int m, n, depth;
+    bool add;
+} kernels_product;
+
 typedef struct kernels {
     const char *name;
+    int lanes; /* floats of a vector */
     void (*gelu)(const float *u, float *y, int n);
     void (*gelu_back)(const float *u, const float *dy, float *du, bool add, int n);
     /* s = x + scale*add (add may be NULL; s may be x or NULL), y = norm(s); stat[2] or NULL. */
@@ -36,9 +47,7 @@ typedef struct kernels {
     void (*add)(float *y, const float *x, int n);                               /* y += x */
     void (*axpy)(float *y, const float *x, float a, bool add, int n);           /* y (+)= a*x */
     void (*sum2)(float *y, const float *a, const float *b, float scale, int n); /* a + scale*b */
-    /* c[i][0..n) += sum over s of a[s*lda + i] * x[s*ldx ..], s in order, for i < m. */
-    void (*outer)(float *c, int ldc, const float *a, int lda, const float *x, int ldx, int m, int n,
-                  int samples);
+    void (*product)(const kernels_product *k);
     double (*sumsq)(const float *x, int n);
     void (*sgd)(float *p, const float *g, float *v, float scale, float decay, float momentum,
                 float lr, int n);

@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "core/err.h"
 #include "model/cpu/kernels.h"
 
 #ifndef V /* portable C: vectors of one */
@@ -293,32 +294,91 @@ static void ISA(add)(float *y, const float *x, int n)
         y[i] += x[i];
 }
 
-static void ISA(outer)(float *c, int ldc, const float *a, int lda, const float *x, int ldx, int m,
-                       int n, int samples)
+/* Rows i.. (four or one) and columns j.. (two vectors or one) of a product, held in registers. */
+static ALWAYS_INLINE void ISA(tile)(const kernels_product *k, int i, int j, bool four, bool two)
 {
-    for (int i = 0; i < m; i++) {
-        float *row = c + (int64_t)i * ldc;
-        int j = 0;
-        for (; j + 4 * VL <= n; j += 4 * VL) {
-            V r0 = v_load(row + j), r1 = v_load(row + j + VL);
-            V r2 = v_load(row + j + 2 * VL), r3 = v_load(row + j + 3 * VL);
-            for (int s = 0; s < samples; s++) {
-                V f = v_set(a[(int64_t)s * lda + i]);
-                const float *p = x + (int64_t)s * ldx + j;
-                r0 = v_fma(f, v_load(p), r0);
-                r1 = v_fma(f, v_load(p + VL), r1);
-                r2 = v_fma(f, v_load(p + 2 * VL), r2);
-                r3 = v_fma(f, v_load(p + 3 * VL), r3);
-            }
-            v_store(row + j, r0);
-            v_store(row + j + VL, r1);
-            v_store(row + j + 2 * VL, r2);
-            v_store(row + j + 3 * VL, r3);
+    float *c0 = k->c + (int64_t)i * k->ldc + j, *c1 = c0, *c2 = c0, *c3 = c0;
+    const float *a0 = k->a + (int64_t)i * k->a_row, *a1 = a0, *a2 = a0, *a3 = a0;
+    const float *x = k->x + j;
+    V l0 = v_set(0.0f), l1 = l0, l2 = l0, l3 = l0, h0 = l0, h1 = l0, h2 = l0, h3 = l0, xh = l0;
+    if (four) {
+        c1 = c0 + k->ldc;
+        c2 = c1 + k->ldc;
+        c3 = c2 + k->ldc;
+        a1 = a0 + k->a_row;
+        a2 = a1 + k->a_row;
+        a3 = a2 + k->a_row;
+    }
+    if (k->add) {
+        l0 = v_load(c0);
+        l1 = v_load(c1);
+        l2 = v_load(c2);
+        l3 = v_load(c3);
+        if (two) {
+            h0 = v_load(c0 + VL);
+            h1 = v_load(c1 + VL);
+            h2 = v_load(c2 + VL);
+            h3 = v_load(c3 + VL);
         }
-        for (; j < n; j++) {
-            for (int s = 0; s < samples; s++)
-                row[j] += a[(int64_t)s * lda + i] * x[(int64_t)s * ldx + j];
+    }
+    for (int s = 0; s < k->depth; s++, x += k->ldx) {
+        int64_t at = (int64_t)s * k->a_step;
+        V xl = v_load(x), f = v_set(a0[at]);
+        if (two)
+            xh = v_load(x + VL);
+        l0 = v_fma(f, xl, l0);
+        h0 = v_fma(f, xh, h0);
+        if (four) {
+            f = v_set(a1[at]);
+            l1 = v_fma(f, xl, l1);
+            h1 = v_fma(f, xh, h1);
+            f = v_set(a2[at]);
+            l2 = v_fma(f, xl, l2);
+            h2 = v_fma(f, xh, h2);
+            f = v_set(a3[at]);
+            l3 = v_fma(f, xl, l3);
+            h3 = v_fma(f, xh, h3);
         }
+    }
+    if (four) {
+        v_store(c3, l3);
+        v_store(c2, l2);
+        v_store(c1, l1);
+    }
+    v_store(c0, l0);
+    if (two) {
+        if (four) {
+            v_store(c3 + VL, h3);
+            v_store(c2 + VL, h2);
+            v_store(c1 + VL, h1);
+        }
+        v_store(c0 + VL, h0);
+    }
+}
+
+static void ISA(product)(const kernels_product *k)
+{
+    int j = 0, whole = k->m / 4 * 4;
+    for (; j + 2 * VL <= k->n; j += 2 * VL) {
+        for (int i = 0; i < whole; i += 4)
+            ISA(tile)(k, i, j, true, true);
+        for (int i = whole; i < k->m; i++)
+            ISA(tile)(k, i, j, false, true);
+    }
+    for (; j + VL <= k->n; j += VL) {
+        for (int i = 0; i < whole; i += 4)
+            ISA(tile)(k, i, j, true, false);
+        for (int i = whole; i < k->m; i++)
+            ISA(tile)(k, i, j, false, false);
+    }
+    int rest = k->n - j;
+    for (int i = 0; rest && i < k->m; i++) {
+        float *c = k->c + (int64_t)i * k->ldc + j;
+        V sum = k->add ? ISA(v_head)(c, rest) : v_set(0.0f);
+        for (int s = 0; s < k->depth; s++)
+            sum = v_fma(v_set(k->a[(int64_t)i * k->a_row + (int64_t)s * k->a_step]),
+                        ISA(v_head)(k->x + (int64_t)s * k->ldx + j, rest), sum);
+        ISA(v_put)(c, sum, rest);
     }
 }
 
@@ -380,6 +440,7 @@ static void ISA(adamw)(float *p, const float *g, float *m, float *v, const kerne
 
 static const kernels ISA(table) = {
     .name = ISA_NAME,
+    .lanes = VL,
     .gelu = ISA(gelu),
     .gelu_back = ISA(gelu_back),
     .norm = ISA(norm),
@@ -390,7 +451,7 @@ static const kernels ISA(table) = {
     .add = ISA(add),
     .axpy = ISA(axpy),
     .sum2 = ISA(sum2),
-    .outer = ISA(outer),
+    .product = ISA(product),
     .sumsq = ISA(sumsq),
     .sgd = ISA(sgd),
     .adamw = ISA(adamw),

@@ -6,7 +6,7 @@
 #define TILE_ROWS  192 /* of the weight gradient: the tile stays in the second-level cache */
 #define TILE_COLS  384
 #define SPAN_MAX   256 /* rows of a sample per product of the weight gradient */
-#define OUTER_ROWS 4   /* samples with fewer rows go to the outer-product kernel */
+#define OUTER_ROWS 4   /* samples with fewer rows go to the small product */
 
 static int64_t rows_of(const tensor *t)
 {
@@ -132,7 +132,17 @@ static void tile_task(void *ctx, int64_t i, int thread)
     float *out = j->g + (int64_t)tr * TILE_ROWS * j->cols + (int64_t)tc * TILE_COLS;
     const float *dy = y->g + (int64_t)tr * TILE_ROWS, *in = x->x + (int64_t)tc * TILE_COLS;
     if (x->n < OUTER_ROWS) {
-        j->c->k->outer(out, j->cols, dy, y->c, in, x->c, m, n, x->b * x->n);
+        j->c->k->product(&(kernels_product){.c = out,
+                                            .a = dy,
+                                            .x = in,
+                                            .ldc = j->cols,
+                                            .a_row = 1,
+                                            .a_step = y->c,
+                                            .ldx = x->c,
+                                            .m = m,
+                                            .n = n,
+                                            .depth = x->b * x->n,
+                                            .add = true});
         return;
     }
     gemm *full = j->full[m != TILE_ROWS][n != TILE_COLS];

@@ -96,6 +96,20 @@ static tensor *attention_cls(const graph *g, run *r, tensor **in, param *p)
 {
     return op_attention_cls(r, in[0], in[1], g->heads);
 }
+/* Windows of g->number tokens with 3 tables in turn; the second one masks pairs. */
+static tensor *window(const graph *g, run *r, tensor **in, param *p)
+{
+    int t = g->number, windows = g->in[0][0] * g->in[0][1] / t, entries = g->par[0][1];
+    int32_t *index = run_host(r, 3 * (size_t)(t * t) * sizeof(*index));
+    int32_t *table = run_host(r, (size_t)windows * sizeof(*table));
+    for (int i = 0; i < 3 * t * t; i++) {
+        bool masked = i / (t * t) == 1 && (i / t % t < t / 2) != (i % t < t / 2);
+        index[i] = i * 7 % entries + (masked ? entries : 0);
+    }
+    for (int i = 0; i < windows; i++)
+        table[i] = i % 5 < 2 ? 0 : i % 5 - 2;
+    return op_window_attention(r, in[0], g->heads, &p[0], &(op_window_spec){t, 3, index, table});
+}
 static tensor *map(const graph *g, run *r, tensor **in, param *p)
 {
     op_map_spec *m = run_host(r, sizeof(*m));
@@ -164,6 +178,14 @@ static const graph graphs[] = {
      .groups = 2, .spread = 1.5},
     {"attention_cls", "3 queries", attention_cls, .in = {{2, 3, 128}, {2, 70, 256}}, .heads = 2,
      .groups = 2},
+    {"window", "9 tokens, 7 windows", window, .in = {{2, 63, 48}}, .par = {{2, 25, 2}}, .heads = 2,
+     .groups = 3, .number = 9, .spread = 1.5},
+    {"window", "49 tokens, chunks", window, .in = {{1, 1176, 48}}, .par = {{2, 169, 1}}, .heads = 1,
+     .groups = 3, .number = 49, .spread = 1.3},
+    {"window", "two tokens", window, .in = {{2, 6, 24}}, .par = {{2, 4, 1}}, .heads = 1,
+     .number = 2},
+    {"window", "odd head size", window, .in = {{2, 20, 45}}, .par = {{2, 9, 3}}, .heads = 3,
+     .groups = 3, .number = 4, .spread = 1.3},
     {"map", "drop, reorder", map, .in = {{2, 6, 5}}, .index = reorder, .number = 4},
     {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
     {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
