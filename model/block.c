@@ -79,28 +79,72 @@ stream block_forward(run *r, const block *k, stream in)
     return out;
 }
 
-stream block_forward_cls(run *r, const block *k, stream in)
+static stream stream_first(run *r, stream in, int rows)
+{
+    in.x = select_rows(r, in.x, 0, rows);
+    in.add = in.add ? select_rows(r, in.add, 0, rows) : NULL;
+    return in;
+}
+
+stream block_forward_first(run *r, const block *k, stream in, int rows)
 {
     tensor *x;
     tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
     int d = x->c;
     tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
-    tensor *q = op_linear_rows(r, select_first(r, h), k->qkv_w, k->qkv_b, 0, d);
+    tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);
     tensor *o = op_attention_cls(r, q, kv, k->heads);
     o = op_linear(r, o, k->proj_w, k->proj_b);
-    return mlp(r, k, (stream){select_first(r, x), o});
+    return mlp(r, k, (stream){select_rows(r, x, 0, rows), o});
 }
 
-void stem_params(stem *k, param_set *s, const net_cfg *c, int d)
+void trunk_params(trunk *t, param_set *s, const trunk_spec *k)
 {
-    const int cls[3] = {1, 1, d}, pos[3] = {1, c->patches + 1, d};
+    if (k->depth > TRUNK_MAX)
+        BUG("trunk of %d blocks", k->depth);
+    t->depth = k->depth;
+    for (int i = 0; i < k->depth; i++) {
+        char prefix[48];
+        snprintf(prefix, sizeof prefix, "%sblocks.%d.", k->prefix, i);
+        block_params(&t->block[i], s, prefix, k->width, k->heads);
+    }
+}
+
+stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int reads)
+{
+    for (int i = 0; i < t->depth; i++) {
+        if (call->trace)
+            call->trace->tokens[call->trace->n_tokens++] = x.x->n;
+        bool cut = reads && i + 1 == t->depth && !call->published;
+        x = cut ? block_forward_first(r, &t->block[i], x, reads)
+                : block_forward(r, &t->block[i], x);
+    }
+    return x;
+}
+
+void stem_params(stem *k, param_set *s, const net_cfg *c, const char *more)
+{
+    int d = c->width;
+    k->prefix = c->preset->prefix;
     k->channels = (int)c->m.channels;
     k->patch = (int)c->m.patch;
+    const int cls[3] = {1, 1, d}, rest[3] = {1, k->prefix - 1, d};
+    const int pos[3] = {1, k->prefix + c->patches, d};
     const int proj[4] = {d, k->channels, k->patch, k->patch};
     k->cls = param_add(s, "cls_token", 3, cls);
+    k->more = k->prefix > 1 ? param_add(s, more, 3, rest) : NULL;
     k->pos = param_add(s, "pos_embed", 3, pos);
     k->proj_w = param_add(s, "patch_embed.proj.weight", 4, proj);
     k->proj_b = param_add(s, "patch_embed.proj.bias", 1, &d);
+}
+
+/* The patches of the batch, behind the other tokens, with their positions. */
+static tensor *embed(run *r, const stem *k, const model_batch *batch)
+{
+    tensor *x = op_patch(r, batch, k->channels, k->patch, k->patch);
+    x = op_linear(r, x, k->proj_w, k->proj_b);
+    x = k->more ? op_prefix(r, x, k->more) : x;
+    return op_position(r, op_prefix(r, x, k->cls), k->pos, k->prefix, batch->keep);
 }
 
 /* All patches are embedded first; the kept ones go on: the published order of work. */
@@ -108,46 +152,58 @@ static tensor *stem_published(run *r, const stem *k, const net_call *call)
 {
     model_batch all = *call->batch;
     all.keep = NULL;
-    tensor *x =
-        op_linear(r, op_patch(r, &all, k->channels, k->patch, k->patch), k->proj_w, k->proj_b);
-    x = op_position(r, op_prefix(r, x, k->cls), k->pos, 1, NULL);
+    tensor *x = embed(r, k, &all);
     if (!call->batch->keep)
         return x;
     op_map_spec map;
-    select_kept(r, call->batch, call->cfg->patches, 1, &map);
+    select_kept(r, call->batch, call->cfg->patches, k->prefix, &map);
     return op_map(r, x, &map, NULL);
 }
 
 tensor *stem_forward(run *r, const stem *k, const net_call *call)
 {
-    if (call->published)
-        return stem_published(r, k, call);
-    tensor *x = op_patch(r, call->batch, k->channels, k->patch, k->patch);
-    x = op_linear(r, x, k->proj_w, k->proj_b);
-    return op_position(r, op_prefix(r, x, k->cls), k->pos, 1, call->batch->keep);
+    return call->published ? stem_published(r, k, call) : embed(r, k, call->batch);
 }
 
-void head_params(head *k, param_set *s, const net_cfg *c, int d)
+void head_params(head *k, param_set *s, const net_cfg *c, int d, int reads)
 {
     const weight_spec norm = {&k->norm_w, &k->norm_b, "norm", d, 0};
     const weight_spec linear = {&k->w, &k->b, "head", (int)c->m.classes, d};
+    const weight_spec dist = {&k->dist_w, &k->dist_b, "head_dist", (int)c->m.classes, d};
     add_pair(s, "", &norm);
     add_pair(s, "", &linear);
+    if (reads == 2)
+        add_pair(s, "", &dist);
+    k->reads = reads;
     k->eps = VIT_EPS;
 }
 
 tensor *head_features(run *r, const head *k, stream in, const net_call *call)
 {
     tensor *x;
-    if (!call->published && in.x->n > 1) { /* norm works on rows: pick first */
-        in.x = select_first(r, in.x);
-        in.add = in.add ? select_first(r, in.add) : NULL;
-    }
-    tensor *h = norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x);
-    return h->n > 1 ? select_first(r, h) : h;
+    if (!call->published) /* norm works on rows: pick first */
+        in = stream_first(r, in, k->reads);
+    return select_rows(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x), 0, k->reads);
 }
 
-tensor *head_logits(run *r, const head *k, tensor *features)
+/* (a + b) / 2, rows [b, 1, c]. */
+static tensor *mean_of(run *r, tensor *a, tensor *b)
 {
-    return op_linear(r, features, k->w, k->b);
+    int32_t *dst = run_host(r, (size_t)a->b * sizeof *dst);
+    float *half = run_host(r, (size_t)a->b * sizeof *half);
+    for (int s = 0; s < a->b; s++) {
+        dst[s] = 0;
+        half[s] = 0.5f;
+    }
+    op_map_spec map = {.n_in = 1, .n_out = 1, .dst = run_upload_ints(r, dst, a->b)};
+    map.weight = run_upload(r, half, a->b);
+    return op_map(r, op_add(r, a, b, NULL), &map, NULL);
+}
+
+tensor *head_logits(run *r, const head *k, tensor *f)
+{
+    if (!k->dist_w)
+        return op_linear(r, f, k->w, k->b);
+    tensor *z = op_linear(r, select_rows(r, f, 0, 1), k->w, k->b);
+    return mean_of(r, z, op_linear(r, select_rows(r, f, 1, 1), k->dist_w, k->dist_b));
 }

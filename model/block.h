@@ -11,15 +11,25 @@ typedef struct block {
     int heads;
     float eps;
 } block;
+/* Equal blocks in a row. */
+#define TRUNK_MAX 256
+typedef struct trunk {
+    int depth;
+    block block[TRUNK_MAX];
+} trunk;
 typedef struct stem {
-    param *cls, *pos, *proj_w, *proj_b;
-    int channels, patch;
+    param *cls, *more, *pos, *proj_w, *proj_b; /* more: tokens behind CLS, NULL = none */
+    int channels, patch, prefix;               /* prefix: tokens before the patches */
 } stem;
 typedef struct head {
     param *norm_w, *norm_b, *w, *b;
+    param *dist_w, *dist_b; /* of the distillation token, NULL = none */
+    int reads;              /* first tokens that heads read, one head each */
     float eps;
 } head;
 #define BLOCK_PARAMS 12
+#define STEM_PARAMS  5
+#define HEAD_PARAMS  6
 
 /* The residual stream: its value is x + add (add NULL = x); the sum is made by the next norm. */
 typedef struct stream {
@@ -28,16 +38,26 @@ typedef struct stream {
 
 void block_params(block *k, param_set *s, const char *prefix, int d, int heads);
 stream block_forward(run *r, const block *k, stream in);
-/* As block_forward, for the last block of a network whose head reads only the first token:
- * everything that does not reach it is left out. Returns streams of one token. */
-stream block_forward_cls(run *r, const block *k, stream in);
+/* As block_forward, for the last block of a network whose heads read only the first `rows` tokens:
+ * everything that does not reach them is left out. Returns streams of `rows` tokens. */
+stream block_forward_first(run *r, const block *k, stream in, int rows);
 
-void stem_params(stem *k, param_set *s, const net_cfg *c, int d);
-/* Tokens [b, 1 + kept, D]: embedded patches and CLS with their positions. */
+typedef struct trunk_spec {
+    const char *prefix; /* of the names: PREFIXblocks.0. ... */
+    int depth, width, heads;
+} trunk_spec;
+void trunk_params(trunk *t, param_set *s, const trunk_spec *k);
+/* All blocks; of the result only the first `reads` tokens are read (0: all). */
+stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int reads);
+
+/* Tokens before the patches by the preset's prefix: CLS, then those of the parameter `more`. */
+void stem_params(stem *k, param_set *s, const net_cfg *c, const char *more);
+/* Tokens [b, prefix + kept, D]: embedded patches and those before them, with their positions. */
 tensor *stem_forward(run *r, const stem *k, const net_call *call);
 
-void head_params(head *k, param_set *s, const net_cfg *c, int d);
-/* Final norm of the first token [b, 1, D]; `first` tells that the stream holds only that token. */
+/* A head on the first token, and one on the second where `reads` is 2 (distilled networks). */
+void head_params(head *k, param_set *s, const net_cfg *c, int d, int reads);
+/* Final norm of the tokens that are read [b, reads, D]. */
 tensor *head_features(run *r, const head *k, stream in, const net_call *call);
-tensor *head_logits(run *r, const head *k, tensor *features);
+tensor *head_logits(run *r, const head *k, tensor *features); /* two heads: their mean */
 #endif

@@ -1,48 +1,48 @@
-/* ViT and DeiT (non-distilled): stem, `depth` equal blocks, norm, head on the CLS token. */
-#include <stdio.h>
-
-#include "core/mem.h"
+/* ViT and DeiT: stem, equal blocks, norm, a head on the CLS token. A distilled DeiT has a second
+ * token with a head of its own; both heads count alike (token_reduction.md 1). */
 #include "model/block.h"
 
-#define DEIT_DEPTH_MAX 256
+#define DISTILLED 2 /* prefix tokens of a distilled network: CLS, distillation */
 
 typedef struct deit {
     stem stem;
+    trunk trunk;
     head head;
-    int depth;
-    block block[DEIT_DEPTH_MAX];
 } deit;
+
+static const net_preset presets[] = {
+    {"vit_tiny_patch16_224", 192, {12}, 3, 16, 224, .prefix = 1},
+    {"vit_small_patch16_224", 384, {12}, 6, 16, 224, .prefix = 1},
+    {"vit_base_patch16_224", 768, {12}, 12, 16, 224, .prefix = 1},
+    {"vit_large_patch16_224", 1024, {24}, 16, 16, 224, .prefix = 1},
+    {"vit_base_patch8_224", 768, {12}, 12, 8, 224, .prefix = 1},
+    {"deit_tiny_patch16_224", 192, {12}, 3, 16, 224, .prefix = 1},
+    {"deit_small_patch16_224", 384, {12}, 6, 16, 224, .prefix = 1},
+    {"deit_base_patch16_224", 768, {12}, 12, 16, 224, .prefix = 1},
+    {"deit_tiny_distilled_patch16_224", 192, {12}, 3, 16, 224, .prefix = DISTILLED},
+    {"deit_small_distilled_patch16_224", 384, {12}, 6, 16, 224, .prefix = DISTILLED},
+    {"deit_base_distilled_patch16_224", 768, {12}, 12, 16, 224, .prefix = DISTILLED},
+    {NULL},
+};
 
 static int param_cap(const net_cfg *c)
 {
-    return (int)c->m.depth * BLOCK_PARAMS + 8;
+    return (int)c->m.depth * BLOCK_PARAMS + STEM_PARAMS + HEAD_PARAMS;
 }
 
 static void build(void *net, const net_cfg *c, param_set *s)
 {
     deit *d = net;
-    if (c->m.depth > DEIT_DEPTH_MAX)
-        BUG("deit: depth %lld", (long long)c->m.depth);
-    d->depth = (int)c->m.depth;
-    stem_params(&d->stem, s, c, c->width);
-    for (int i = 0; i < d->depth; i++) {
-        char prefix[24];
-        snprintf(prefix, sizeof prefix, "blocks.%d.", i);
-        block_params(&d->block[i], s, prefix, c->width, c->heads);
-    }
-    head_params(&d->head, s, c, c->width);
+    stem_params(&d->stem, s, c, "dist_token");
+    trunk_params(&d->trunk, s, &(trunk_spec){"", (int)c->m.depth, c->width, c->heads});
+    head_params(&d->head, s, c, c->width, c->preset->prefix);
 }
 
 static tensor *features(void *net, run *r, const net_call *call)
 {
     const deit *d = net;
     stream x = {stem_forward(r, &d->stem, call), NULL};
-    for (int i = 0; i < d->depth; i++) {
-        if (call->trace)
-            call->trace->tokens[call->trace->n_tokens++] = x.x->n;
-        bool last = i + 1 == d->depth && !call->published;
-        x = last ? block_forward_cls(r, &d->block[i], x) : block_forward(r, &d->block[i], x);
-    }
+    x = trunk_forward(r, &d->trunk, x, call, d->head.reads);
     return head_features(r, &d->head, x, call);
 }
 
@@ -53,6 +53,7 @@ static tensor *logits(void *net, run *r, tensor *f)
 }
 
 const net_kind deit_kind = {
+    .presets = presets,
     .size = sizeof(deit),
     .param_cap = param_cap,
     .build = build,

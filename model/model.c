@@ -15,15 +15,10 @@
 #define SIDE_MAX 65536
 #define TAIL     "_in21k" /* AugReg's ImageNet-21k names of the same networks */
 
-static const net_preset table[] = {
-    {"vit_tiny_patch16_224", &deit_kind, 192, {12}, 3, 16, 224, .prefix = 1},
-    {"vit_small_patch16_224", &deit_kind, 384, {12}, 6, 16, 224, .prefix = 1},
-    {"vit_base_patch16_224", &deit_kind, 768, {12}, 12, 16, 224, .prefix = 1},
-    {"vit_large_patch16_224", &deit_kind, 1024, {24}, 16, 16, 224, .prefix = 1},
-    {"vit_base_patch8_224", &deit_kind, 768, {12}, 12, 8, 224, .prefix = 1},
-    {"deit_tiny_patch16_224", &deit_kind, 192, {12}, 3, 16, 224, .prefix = 1},
-    {"deit_small_patch16_224", &deit_kind, 384, {12}, 6, 16, 224, .prefix = 1},
-    {"deit_base_patch16_224", &deit_kind, 768, {12}, 12, 16, 224, .prefix = 1},
+static const net_kind *const kinds[] = {
+#define X(name) &name##_kind,
+    NET_LIST(X)
+#undef X
 };
 
 #define AT(field) offsetof(model_cfg, field)
@@ -65,29 +60,43 @@ struct model {
     void *net;
 };
 
-const char *model_names(int i)
+/* Preset i of all networks in order, and its kind; NULL beyond. */
+static const net_preset *preset_at(int i, const net_kind **kind)
 {
-    return i >= 0 && i < (int)COUNT_OF(table) ? table[i].name : NULL;
+    for (size_t k = 0; k < COUNT_OF(kinds); k++) {
+        for (const net_preset *p = kinds[k]->presets; p->name; p++) {
+            *kind = kinds[k];
+            if (i-- == 0)
+                return p;
+        }
+    }
+    return NULL;
 }
 
-static const net_preset *find_preset(const char *name, err *e)
+const char *model_names(int i)
+{
+    const net_kind *kind;
+    const net_preset *p = i < 0 ? NULL : preset_at(i, &kind);
+    return p ? p->name : NULL;
+}
+
+static bool find_preset(const char *name, net_cfg *c, err *e)
 {
     size_t n = strlen(name), tail = strlen(TAIL);
-    const net_preset *near = &table[0];
+    const char *near = "";
     int best = INT_MAX;
     if (n > tail && strncmp(name, "vit_", 4) == 0 && strcmp(name + n - tail, TAIL) == 0)
         n -= tail;
-    for (size_t i = 0; i < COUNT_OF(table); i++) {
-        if (strlen(table[i].name) == n && memcmp(table[i].name, name, n) == 0)
-            return &table[i];
-        int d = text_distance(name, table[i].name);
+    for (int i = 0; (c->preset = preset_at(i, &c->kind)); i++) {
+        if (strlen(c->preset->name) == n && memcmp(c->preset->name, name, n) == 0)
+            return true;
+        int d = text_distance(name, c->preset->name);
         if (d < best) {
             best = d;
-            near = &table[i];
+            near = c->preset->name;
         }
     }
-    err_set(e, ERR_CONFIG, "model.name: '%s' is not known; did you mean '%s'?", name, near->name);
-    return NULL;
+    return err_set(e, ERR_CONFIG, "model.name: '%s' is not known; did you mean '%s'?", name, near);
 }
 
 static bool in_range(const char *key, int64_t v, int64_t min, int64_t max, err *e)
@@ -174,7 +183,7 @@ static bool grid_plain(net_cfg *c, err *e)
 /* What must not be combined, with the reason (token_reduction.md 8.3). */
 static bool check_sound(const net_cfg *c, err *e)
 {
-    const char *dense = c->preset->kind->dense;
+    const char *dense = c->kind->dense;
     if (c->m.keep_rate < 1 && dense)
         return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
                        dense);
@@ -188,12 +197,13 @@ static bool check_sound(const net_cfg *c, err *e)
 
 static bool resolve(const model_cfg *in, net_cfg *out, err *e)
 {
-    const net_preset *k = find_preset(in->name ? in->name : "", e);
-    if (!k)
+    *out = (net_cfg){.m = *in};
+    if (!find_preset(in->name ? in->name : "", out, e))
         return false;
-    *out = (net_cfg){.m = *in, .preset = k, .width = k->width, .heads = k->heads};
+    out->width = out->preset->width;
+    out->heads = out->preset->heads;
     if (!fill(out, e) || !check_ranges(&out->m, e) || !check_sound(out, e) ||
-        !(k->kind->grid ? k->kind->grid : grid_plain)(out, e))
+        !(out->kind->grid ? out->kind->grid : grid_plain)(out, e))
         return false;
     int64_t patches = (int64_t)out->rows * out->cols;
     if (!in_range("model: number of patches", patches, 1, 1 << 20, e))
@@ -202,10 +212,21 @@ static bool resolve(const model_cfg *in, net_cfg *out, err *e)
     return true;
 }
 
+static bool ends_with(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && strcmp(s + n - k, tail) == 0;
+}
+
+/* Whether the weight belongs to a head: "head.weight", "head_dist.weight". */
+static bool is_head(const param *p)
+{
+    return strncmp(p->name, "head", 4) == 0 && ends_with(p->name, ".weight");
+}
+
 static bool is_norm(const param *p)
 {
-    size_t n = strlen(p->name);
-    return p->ndim == 1 && n > 7 && strcmp(p->name + n - 7, ".weight") == 0;
+    return p->ndim == 1 && ends_with(p->name, ".weight");
 }
 
 /* Initial values by kind of parameter, patchdropout.md 3. */
@@ -226,8 +247,7 @@ static void init_all(model *m, uint64_t seed)
         else if (p->ndim == 1)
             param_init(m->params, p, PARAM_CONST, 0, seed);
         else
-            param_init(m->params, p, PARAM_NORMAL,
-                       strcmp(p->name, "head.weight") == 0 ? c->head_init : INIT_SD, seed);
+            param_init(m->params, p, PARAM_NORMAL, is_head(p) ? c->head_init : INIT_SD, seed);
     }
 }
 
@@ -238,7 +258,7 @@ static model *build(const model_cfg *want, backend *be, err *e)
     if (!resolve(want, &c, e))
         return NULL;
     model *m = MEM_NEW(model);
-    m->kind = c.preset->kind;
+    m->kind = c.kind;
     m->cfg = c;
     m->name = mem_strdup(want->name);
     m->cfg.m.name = m->name;

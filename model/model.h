@@ -76,7 +76,8 @@ typedef struct model_batch {
 } model_batch;
 /* -> logits [b, 1, classes]. In a run made for training every op is recorded. */
 tensor *model_forward(model *m, run *r, const model_batch *batch);
-/* As model_forward but returns the head's input (final norm, CLS token) [b, 1, D]. */
+/* As model_forward but returns the heads' input (final norm, CLS token) [b, 1, D]; a distilled
+ * network's has a second row, the distillation token. */
 tensor *model_features(model *m, run *r, const model_batch *batch);
 
 /* Exact counts from a shape-only tape (design.md 3). published: given channels, all N patches

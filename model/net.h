@@ -4,11 +4,15 @@
 
 #include "model/op.h"
 
+/* The networks. A new one is its file, its line here and a config: docs/adding-a-network.md. */
+#define NET_LIST(X)                                                                                \
+    X(deit)                                                                                        \
+    X(vit_reg)
+
 struct net_kind;
-/* One row of the table of networks: what a timm name stands for. */
+/* What a timm name stands for. */
 typedef struct net_preset {
     const char *name;
-    const struct net_kind *kind;
     int width;    /* channels of the first stage; they double from stage to stage */
     int depth[4]; /* blocks of each stage; 0 = no such stage */
     int heads;    /* of the first stage; they double too */
@@ -21,6 +25,7 @@ typedef struct net_preset {
 
 typedef struct net_cfg {
     model_cfg m; /* resolved */
+    const struct net_kind *kind;
     const net_preset *preset;
     int width, heads;        /* of the first stage */
     int rows, cols, patches; /* grid of the stem */
@@ -37,7 +42,8 @@ typedef struct net_call {
 
 /* What one network is. An entry that may be NULL means: as a plain sequence of patches does. */
 typedef struct net_kind {
-    size_t size; /* of the network's own struct */
+    const net_preset *presets; /* the names of this network; ended by one without a name */
+    size_t size;               /* of the network's own struct */
     /* Checks sizes that the table and the ranges of the options leave open, fills rows and cols.
      * NULL: the image is cut into whole patches. */
     bool (*grid)(net_cfg *c, err *e);
@@ -50,8 +56,10 @@ typedef struct net_kind {
     bool (*init)(const net_cfg *c, const param *p, param_dist *dist, double *scale);
     int (*param_cap)(const net_cfg *c); /* at least its parameters */
     void (*build)(void *net, const net_cfg *c, param_set *s);
-    tensor *(*features)(void *net, run *r, const net_call *call); /* [b, 1, D] */
+    tensor *(*features)(void *net, run *r, const net_call *call); /* [b, rows of heads, D] */
     tensor *(*logits)(void *net, run *r, tensor *features);       /* [b, 1, classes] */
 } net_kind;
-extern const net_kind deit_kind;
+#define X(name) extern const net_kind name##_kind;
+NET_LIST(X)
+#undef X
 #endif

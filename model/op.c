@@ -173,11 +173,12 @@ tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
     return run_record(r, &a, (run_counts){0});
 }
 
-tensor *op_prefix(run *r, tensor *x, param *token)
+tensor *op_prefix(run *r, tensor *x, param *tokens)
 {
-    want_vector(token, x->c, "prefix");
-    op_args a = {.kind = OP_PREFIX, .x = x, .w = token};
-    a.y = run_tensor(r, x->b, x->n + 1, x->c);
+    if (tokens->n % x->c)
+        BUG("prefix %s: %lld values for rows of %d", tokens->name, (long long)tokens->n, x->c);
+    op_args a = {.kind = OP_PREFIX, .x = x, .w = tokens};
+    a.y = run_tensor(r, x->b, x->n + (int)(tokens->n / x->c), x->c);
     return run_record(r, &a, (run_counts){0});
 }
 

@@ -65,8 +65,8 @@ typedef struct op_map_spec {
  * or run_upload's). w: weights that carry gradient, [b, n_in, 1], or NULL (never both kinds). */
 tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w);
 
-/* Put the token (c values of `token`) before the rows of every sample: [b, n+1, c]. */
-tensor *op_prefix(run *r, tensor *x, param *token);
+/* Put the rows of `tokens` [1, t, c] before those of every sample: [b, t+n, c]. */
+tensor *op_prefix(run *r, tensor *x, param *tokens);
 /* x + rows of `pos` [1, prefix + N, c]: row j < prefix gets pos[j], row prefix + j gets
  * pos[prefix + keep[s, j]] (keep NULL: pos[prefix + j]). keep borrowed until run_reset.
  * A planar pos [1, c, h, w] goes to the h*w patches alone: prefix 0, no keep. */

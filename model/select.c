@@ -125,15 +125,19 @@ void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_m
     out->dst = run_upload_ints(r, dst, (int64_t)batch->b * n_in);
 }
 
-tensor *select_first(run *r, tensor *x)
+tensor *select_rows(run *r, tensor *x, int from, int n)
 {
-    op_map_spec map = {.n_in = x->n, .n_out = 1};
-    if (x->n == 1)
+    op_map_spec map = {.n_in = x->n, .n_out = n};
+    if (from < 0 || n < 0 || from + n > x->n)
+        BUG("select: rows %d+%d of %d", from, n, x->n);
+    if (n == x->n)
         return x;
     if (run_mode_of(r) != RUN_SHAPE) {
         int32_t *dst = run_host(r, (size_t)x->b * (size_t)x->n * sizeof *dst);
-        for (int64_t i = 0; i < (int64_t)x->b * x->n; i++)
-            dst[i] = i % x->n ? -1 : 0;
+        for (int64_t i = 0; i < (int64_t)x->b * x->n; i++) {
+            int to = (int)(i % x->n) - from;
+            dst[i] = to >= 0 && to < n ? to : -1;
+        }
         map.dst = run_upload_ints(r, dst, (int64_t)x->b * x->n);
     }
     return op_map(r, x, &map, NULL);

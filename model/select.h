@@ -33,6 +33,6 @@ void select_breast(const uint8_t *breast, int n, int k, uint64_t seed, uint64_t 
 
 /* Map that keeps the batch's kept patches behind `prefix` tokens; memory of the run. */
 void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_map_spec *out);
-/* op_map to the first row of every sample. */
-tensor *select_first(run *r, tensor *x);
+/* Rows from .. from + n - 1 of every sample, as they are. */
+tensor *select_rows(run *r, tensor *x, int from, int n);
 #endif

@@ -190,6 +190,7 @@ static const graph graphs[] = {
     {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
     {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
     {"prefix", "CLS", prefix, .in = {{3, 4, 10}}, .par = {{3, 1, 1, 10}}},
+    {"prefix", "4 registers", prefix, .in = {{3, 5, 6}}, .par = {{3, 1, 4, 6}}},
     {"position", "all, prefix 0", position, .in = {{2, 7, 6}}, .par = {{3, 1, 7, 6}}},
     {"position", "kept, prefix 1", position, .in = {{2, 4, 6}}, .par = {{3, 1, 8, 6}},
      .index = kept, .number = 1},

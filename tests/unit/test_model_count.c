@@ -131,6 +131,12 @@ static void parameters_are_the_published_integers(void **state)
         {"vit_large_patch16_224", 224, 1000, 0, 304326632},
         {"vit_large_patch16_224", 224, 2, 0, 303303682},
         {"vit_large_patch16_224", 896, 2, 0, 306314242},
+        {"deit_tiny_distilled_patch16_224", 224, 1000, 0, 5910800},
+        {"deit_small_distilled_patch16_224", 224, 1000, 0, 22436432},
+        {"deit_base_distilled_patch16_224", 224, 1000, 0, 87338192},
+        {"vit_tiny_patch16_reg4_224", 224, 1000, 0, 5717416 + 8 * 192}, /* tokens, positions */
+        {"vit_small_patch16_reg4_224", 224, 1000, 0, 22050664 + 8 * 384},
+        {"vit_base_patch16_reg4_224", 224, 1000, 0, 86567656 + 8 * 768},
     };
     for (size_t i = 0; i < COUNT_OF(want); i++) {
         model_cfg c = config(want[i].name, want[i].side, want[i].classes, 1);

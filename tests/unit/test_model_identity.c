@@ -26,14 +26,14 @@ typedef struct world {
     int32_t label[BATCH];
 } world;
 
-static world *world_new(int threads, int side_w)
+static world *world_of(const char *name, int threads, int side_w)
 {
     world *w = MEM_NEW(world);
     err e = {0};
     w->pool = pool_new(threads);
     w->be = backend_new("auto", w->pool, &e);
     assert_non_null(w->be);
-    model_cfg c = {.name = "deit_tiny_patch16_224", .image_h = SIDE_H, .image_w = side_w};
+    model_cfg c = {.name = name, .image_h = SIDE_H, .image_w = side_w};
     c.depth = 3;
     c.channels = 2;
     c.classes = CLASSES;
@@ -51,6 +51,11 @@ static world *world_new(int threads, int side_w)
         w->label[s] = s % CLASSES;
     }
     return w;
+}
+
+static world *world_new(int threads, int side_w)
+{
+    return world_of("deit_tiny_patch16_224", threads, side_w);
 }
 
 static void world_free(world *w)
@@ -249,38 +254,55 @@ static void dropped_patches_leave_no_trace(void **state)
     world_free(w);
 }
 
-/* The cheap form (kept patches embedded only, last block for CLS only) against the published one.
- */
+/* Logits of the published form: the same parameters under the private build. */
+static void published(world *w, const net_kind *kind, const net_preset *preset, int n_keep,
+                      float *logits)
+{
+    net_cfg nc = {.m = *model_config(w->m), .kind = kind, .preset = preset};
+    nc.width = preset->width;
+    nc.heads = preset->heads;
+    nc.patches = model_patches(w->m);
+    model_grid(w->m, &nc.rows, &nc.cols);
+    void *net = mem_calloc(1, kind->size);
+    param_set *s = param_set_new(w->be, kind->param_cap(&nc));
+    kind->build(net, &nc, s);
+    param_set_alloc(s);
+    for (int i = 0; i < s->n; i++) {
+        param *from = param_find(model_params(w->m), s->p[i].name);
+        backend_to_device(w->be, s->p[i].x, from->x, (size_t)from->n * sizeof(float));
+    }
+    run *r = run_new(w->be, RUN_INFER);
+    model_batch batch = batch_of(w, 0, BATCH, n_keep);
+    net_call call = {.cfg = &nc, .batch = &batch, .published = true};
+    run_read(r, kind->logits(net, r, kind->features(net, r, &call)), logits);
+    run_free(r);
+    param_set_free(s);
+    mem_free(net);
+}
+
+/* The cheap form (kept patches embedded only, last block for what heads read only) against the
+ * published one. */
 static void cheap_form_is_exact(void **state)
 {
     (void)state;
-    world *w = world_new(2, SIDE_W);
+    static const struct {
+        const net_kind *kind;
+        int preset;
+    } nets[] = {
+        {&deit_kind, 0}, {&deit_kind, 8}, {&vit_reg_kind, 0}}; /* CLS; distilled; registers */
     float a[BATCH * CLASSES], b[BATCH * CLASSES];
-    net_cfg nc = {.m = *model_config(w->m), .width = 192, .heads = 3, .rows = 3, .cols = 5};
-    nc.patches = PATCHES;
-    for (int n_keep = 0; n_keep <= 8; n_keep += 4) {
-        if (n_keep)
-            draw(w, n_keep);
-        infer(w, n_keep, a);
-        /* the same parameters under the private build: models of one seed are equal */
-        void *net = mem_calloc(1, deit_kind.size);
-        param_set *s = param_set_new(w->be, deit_kind.param_cap(&nc));
-        deit_kind.build(net, &nc, s);
-        param_set_alloc(s);
-        for (int i = 0; i < s->n; i++) {
-            param *from = param_find(model_params(w->m), s->p[i].name);
-            backend_to_device(w->be, s->p[i].x, from->x, (size_t)from->n * sizeof(float));
+    for (size_t i = 0; i < COUNT_OF(nets); i++) {
+        const net_preset *preset = &nets[i].kind->presets[nets[i].preset];
+        world *w = world_of(preset->name, 2, SIDE_W);
+        for (int n_keep = 0; n_keep <= 8; n_keep += 4) {
+            if (n_keep)
+                draw(w, n_keep);
+            infer(w, n_keep, a);
+            published(w, nets[i].kind, preset, n_keep, b);
+            assert_true(largest(a, b) < 1e-6);
         }
-        run *r = run_new(w->be, RUN_INFER);
-        model_batch batch = batch_of(w, 0, BATCH, n_keep);
-        net_call call = {.cfg = &nc, .batch = &batch, .published = true};
-        run_read(r, deit_kind.logits(net, r, deit_kind.features(net, r, &call)), b);
-        assert_true(largest(a, b) < 1e-6);
-        run_free(r);
-        param_set_free(s);
-        mem_free(net);
+        world_free(w);
     }
-    world_free(w);
 }
 
 static void memory_is_flat_over_steps(void **state)
