@@ -155,13 +155,13 @@ static void registers_are_a_set_of_their_own(void **state)
     infer(w, a);
     swap_rows(w, "reg_token", 0, 3);
     infer(w, b);
-    assert_true(largest(a, b) > 1e-6);
+    assert_true(largest(a, b) > 1e-2);
     swap_rows(w, "pos_embed", 1, 4);
     infer(w, b);
-    assert_true(largest(a, b) < 1e-6);
+    assert_true(largest(a, b) < 1e-4);
     swap_rows(w, "pos_embed", 0, 1); /* that of CLS */
     infer(w, b);
-    assert_true(largest(a, b) > 1e-6);
+    assert_true(largest(a, b) > 1e-2);
     world_free(w);
 }
 
