@@ -187,7 +187,7 @@ static bool check_sound(const net_cfg *c, err *e)
     if (c->m.keep_rate < 1 && dense)
         return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
                        dense);
-    if (c->m.keep_mode == SELECT_BREAST && c->preset->kind->select)
+    if (c->m.keep_mode == SELECT_BREAST && c->kind->select)
         return err_set(e, ERR_CONFIG,
                        "model.keep_mode: %s keeps rows and columns of its windows, not patches of "
                        "the breast",
