@@ -25,14 +25,18 @@ static bool scan(cmd_args *a, err *e)
         return err_set(e, ERR_USAGE, "no archive given; usage: mammovit %s", cmd_scan.usage);
     if (!scan_run(&o, &r, e))
         return false;
+    char unmet[80] = "";
+    if (r.unmet)
+        snprintf(unmet, sizeof unmet, "rows of the sidecar about no file here: %" PRId64 "\n",
+                 r.unmet);
     cmd_result(a,
-               json_pack("{s:I, s:I, s:I, s:I}", "seen", (json_int_t)r.seen, "candidates",
+               json_pack("{s:I, s:I, s:I, s:I, s:I}", "seen", (json_int_t)r.seen, "candidates",
                          (json_int_t)r.candidates, "failed", (json_int_t)r.failed, "unchanged",
-                         (json_int_t)r.unchanged),
+                         (json_int_t)r.unchanged, "sidecar_unused", (json_int_t)r.unmet),
                "%" PRId64 " files: %" PRId64 " images to judge, %" PRId64
                " without a readable image (%" PRId64 " known from before)\n"
-               "next: mammovit prepare %s -c CONFIG\n",
-               r.seen, r.candidates, r.failed, r.unchanged, a->out);
+               "%snext: mammovit prepare %s -c CONFIG\n",
+               r.seen, r.candidates, r.failed, r.unchanged, unmet, a->out);
     a->status = a->strict && r.failed ? 1 : 0;
     return true;
 }

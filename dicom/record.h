@@ -174,4 +174,9 @@ typedef struct sidecar sidecar;
 sidecar *sidecar_open(const char *path, err *e);
 void sidecar_free(sidecar *s);
 MUST_CHECK bool sidecar_apply(const sidecar *s, const char *relative, record *r, err *e);
+/* The archive holds this file: the row about it, if there is one, is of use. */
+void sidecar_meet(sidecar *s, const char *relative);
+/* Rows about no file that was met, misspelt or of another archive; *line: the first of them in the
+ * table, 0 = none. */
+int64_t sidecar_unmet(const sidecar *s, int *line);
 #endif

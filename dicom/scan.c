@@ -212,7 +212,11 @@ static bool visit(void *ctx, const fs_entry *f, err *e)
     job *j = ctx;
     if (pool_stop_asked())
         return err_set(e, ERR_STOPPED, "scan stopped on request; the same command continues it");
-    if (!mine(j->o, f->relative) || inside(f->path, j->store))
+    if (inside(f->path, j->store))
+        return true;
+    if (j->side)
+        sidecar_meet(j->side, f->relative);
+    if (!mine(j->o, f->relative))
         return true;
     j->res->seen++;
     bool known = false;
@@ -343,6 +347,16 @@ static bool open_job(job *j, err *e)
     return true;
 }
 
+/* A misspelt file name would leave its facts out in silence. */
+static void tell_unmet(job *j)
+{
+    int line;
+    j->res->unmet = sidecar_unmet(j->side, &line);
+    if (j->res->unmet)
+        log_warn("sidecar_rows_unused", "n=%lld first_line=%d why=\"no such file in the archive\"",
+                 (long long)j->res->unmet, line);
+}
+
 static bool walk_archives(const scan_opts *o, const scan_cfg *c, scan_result *res, err *e)
 {
     job j = {.o = o, .cfg = *c, .res = res};
@@ -354,6 +368,8 @@ static bool walk_archives(const scan_opts *o, const scan_cfg *c, scan_result *re
     for (int i = 0; ok && i < o->n_archives; i++)
         ok = scan_archive(&j, i, e);
     log_progress_end(&j.progress);
+    if (ok && j.side)
+        tell_unmet(&j);
     ok = ok && catalog_commit(j.cat, e) && (o->shard_n > 1 || catalog_index(j.cat, e));
     if (ok && !worker_sandboxed())
         log_warn("sandbox", "level=rlimits only: this kernel has no seccomp");

@@ -36,6 +36,7 @@ typedef struct scan_opts {
 } scan_opts;
 typedef struct scan_result {
     int64_t seen, candidates, failed, unchanged;
+    int64_t unmet; /* rows of the sidecar about files that are not in the archive */
 } scan_result;
 /* Resumable: files already in the catalogue with the same size and mtime are not read again, unless
  * the sidecar or this program's reading of headers changed. Rows of files that are gone stay,

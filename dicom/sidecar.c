@@ -47,6 +47,7 @@ static const char *const field_names[F_COUNT] = {
 typedef struct row {
     char *file, *value[F_COUNT]; /* owned; NULL = not given */
     int line;
+    bool met; /* the file was seen in the archive */
 } row;
 
 struct sidecar {
@@ -222,10 +223,35 @@ void sidecar_free(sidecar *s)
     mem_free(s);
 }
 
-static const row *find_row(const sidecar *s, const char *name)
+static row *find_name(const sidecar *s, const char *name)
 {
     row key = {.file = (char *)name};
     return s->n ? bsearch(&key, s->rows, s->n, sizeof(row), by_file) : NULL;
+}
+
+static row *find_row(const sidecar *s, const char *relative)
+{
+    row *r = find_name(s, relative);
+    return r ? r : find_name(s, fs_base(relative));
+}
+
+void sidecar_meet(sidecar *s, const char *relative)
+{
+    row *r = find_row(s, relative);
+    if (r)
+        r->met = true;
+}
+
+int64_t sidecar_unmet(const sidecar *s, int *line)
+{
+    int64_t n = 0;
+    *line = 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!s->rows[i].met) {
+            n++;
+            *line = !*line || s->rows[i].line < *line ? s->rows[i].line : *line;
+        }
+    return n;
 }
 
 /* Text fields: fill when absent; a different value is a contradiction. */
@@ -322,8 +348,6 @@ static bool take_pixel_facts(const sidecar *s, const row *r, record *rec, err *e
 bool sidecar_apply(const sidecar *s, const char *relative, record *rec, err *e)
 {
     const row *r = find_row(s, relative);
-    if (!r)
-        r = find_row(s, fs_base(relative));
     if (!r)
         return true;
     if (r->value[F_SOP_UID] && raster_is(rec))

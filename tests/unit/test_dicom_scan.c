@@ -384,18 +384,21 @@ static void sidecar_is_applied(void **state)
     native_pixels(&b, &m);
     save("arch/bare", b);
     snprintf(set, sizeof(set), "scan.sidecar=%s", csv);
-    const char *text1 = "file,patient_id,laterality,view\nbare,CANARY9,L,CC\n";
+    const char *text1 = "file,patient_id,laterality,view\nbare,CANARY9,L,CC\nbear,,R,\n";
     assert_true(fs_write(csv, text1, strlen(text1), &e));
     assert_true(run("st", 2, NULL, (scan_opts){0}, &r, &e));
     seen s = rows_of("st");
     assert_string_equal(row(&s, "bare"), "  -  0 32");
     /* a new sidecar reads everything again, the same one nothing */
+    assert_int_equal(r.unmet, 0);
     assert_true(run("st", 2, set, (scan_opts){0}, &r, &e));
     assert_int_equal(r.unchanged, 0);
+    assert_int_equal(r.unmet, 1);
     s = rows_of("st");
     assert_string_equal(row(&s, "bare"), " CC L CANARY9 32 32");
     assert_true(run("st", 2, set, (scan_opts){0}, &r, &e));
     assert_int_equal(r.unchanged, 7);
+    assert_int_equal(r.unmet, 1); /* also of files that are not read again */
     const char *text2 = "file,view\np1/lcc,MLO\n";
     assert_true(fs_write(csv, text2, strlen(text2), &e));
     assert_false(run("st", 2, set, (scan_opts){0}, &r, &e));

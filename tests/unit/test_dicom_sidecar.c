@@ -63,6 +63,27 @@ static void fills(void **state)
     sidecar_free(s);
 }
 
+/* Rows about no file are counted, whichever name the file was found by. */
+static void unmet(void **state)
+{
+    err e;
+    int line = -1;
+    sidecar *s = open_text("file,view\nz.dcm,CC\nb.dcm,CC\ndeep/b.dcm,CC\na.dcm,CC\n", &e);
+    assert_non_null(s);
+    assert_int_equal(sidecar_unmet(s, &line), 4);
+    assert_int_equal(line, 2);
+    sidecar_meet(s, "deep/b.dcm"); /* not b.dcm: the path goes first */
+    sidecar_meet(s, "x/y/z.dcm");
+    sidecar_meet(s, "unknown.dcm");
+    assert_int_equal(sidecar_unmet(s, &line), 2);
+    assert_int_equal(line, 3);
+    sidecar_meet(s, "b.dcm");
+    sidecar_meet(s, "deep/a.dcm");
+    assert_int_equal(sidecar_unmet(s, &line), 0);
+    assert_int_equal(line, 0);
+    sidecar_free(s);
+}
+
 static void contradictions(void **state)
 {
     err e;
@@ -210,8 +231,8 @@ static int teardown(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(fills), cmocka_unit_test(contradictions),
-                                       cmocka_unit_test(pictures), cmocka_unit_test(refused),
-                                       cmocka_unit_test(ignored_columns)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(fills),    cmocka_unit_test(unmet),   cmocka_unit_test(contradictions),
+        cmocka_unit_test(pictures), cmocka_unit_test(refused), cmocka_unit_test(ignored_columns)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }
