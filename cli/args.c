@@ -124,6 +124,7 @@ static bool apply_shared(shared_id id, const char *v, cmd_args *a, err *e)
 {
     switch (id) {
     case OPT_CONFIG:
+        a->has_config = true;
         return cfg_load(a->config, v, e);
     case OPT_SET:
         return true; /* after all files, in a second pass */

@@ -19,7 +19,8 @@ typedef struct cmd_opt {
 
 /* The command line after parsing: shared options, the verb's own options, and plain words. */
 typedef struct cmd_args {
-    cfg *config; /* defaults, -c files and --set applied; owned by main */
+    cfg *config;     /* defaults, -c files and --set applied; owned by main */
+    bool has_config; /* -c was given */
     const char *word[CMD_WORDS];
     int n_words;
     int threads;        /* -j; 0 = all cores */

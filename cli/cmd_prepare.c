@@ -8,6 +8,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #define MIB (1024.0 * 1024.0)
 
@@ -122,6 +123,31 @@ static bool plan(cmd_args *a, const prepare_opts *o, err *e)
     return true;
 }
 
+/* A forgotten -c decodes the whole store once more, for the defaults: said before work starts. What
+ * is wrong with the store is left to the stage. */
+static void tell_defaults(const cmd_args *a, const prepare_opts *o)
+{
+    char id[17];
+    text other;
+    err e = {0};
+    catalog *c = a->has_config ? NULL : catalog_open(o->store, false, &e);
+    if (!c)
+        return;
+    text_init(&other);
+    prepare_id(o->config, id);
+    bool ok = catalog_next_config(c, "", &other, &e);
+    if (ok && strcmp(other.s, id) == 0)
+        ok = catalog_next_config(c, id, &other, &e);
+    if (ok && other.len)
+        log_warn("no_config",
+                 "prepare_id=%s why=\"no -c was given, and the store holds the preparation %s of "
+                 "another config; this one goes beside it, flow.json and exclusions.csv become "
+                 "its own\"",
+                 id, other.s);
+    text_release(&other);
+    catalog_close(c);
+}
+
 static bool prepare(cmd_args *a, err *e)
 {
     prepare_result r = {0};
@@ -136,6 +162,7 @@ static bool prepare(cmd_args *a, err *e)
     };
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES], images = 0;
     audit_result q;
+    tell_defaults(a, &o);
     if (a->dry_run)
         return plan(a, &o, e);
     if (!audit_images(a, &images, e) || !prepare_sizes(a->config, &n, h, w, e) ||

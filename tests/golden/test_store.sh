@@ -27,6 +27,13 @@ if [ -e "$work/parts/parts" ] && [ -n "$(ls "$work/parts/parts")" ]; then
     bad parts_removed "$(ls "$work/parts/parts")"
 else ok parts_removed; fi
 
+# ---- a forgotten config ----------------------------------------------------------------------------
+expect no_config 0 "no -c was given, and the store holds the preparation" prepare "$work/one" --dry-run
+expect no_config_first 0 "images to decode" prepare "$work/fresh" --dry-run
+check no_config_first_quiet "it warns of nothing" test "$(grep -c 'no -c' "$work/out")" -eq 0
+expect with_config 0 "judged before" prepare "$work/one" -c "$yaml" --dry-run
+check with_config_quiet "it warns of a config that was given" test "$(grep -c 'no -c' "$work/out")" -eq 0
+
 # ---- the way back ----------------------------------------------------------------------------------
 mkdir -p "$work/safe"
 expect reidentify 0 "" show "$work/one" --reidentify "$work/safe/map.csv"
