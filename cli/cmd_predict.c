@@ -47,6 +47,12 @@ static bool predict(cmd_args *a, err *e)
         return predict_cohort(a, e);
     if (a->n_words != 1)
         return err_set(e, ERR_USAGE, "--dicom wants exactly one checkpoint");
+    predict_cfg pc;
+    cfg_bind(a->config, &predict_options, &pc);
+    if (pc.keep_rate < 1)
+        return err_set(e, ERR_CONFIG,
+                       "predict.keep_rate: one exam is scored for reading, with all its patches; "
+                       "studies of stability take a cohort");
     return exam_predict(a, a->word[0], dicom, e);
 }
 

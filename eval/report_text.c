@@ -265,6 +265,8 @@ static const struct entry {
     {"card.patch", "Patch size in pixels"},
     {"card.depth", "Blocks"},
     {"card.keep_rate", "Patches kept in training"},
+    {"card.predict_keep_rate", "Patches kept when scoring (stability study)"},
+    {"card.predict_keep_seed", "Seed of their draw"},
     {"card.params", "Parameters"},
     {"card.macs", "Multiply-adds per image"},
     {"card.pretrained", "Pretraining"},
@@ -284,6 +286,9 @@ static const struct entry {
     {"limit.research",
      "Research use only: the model is not cleared as a medical device and must not be "
      "used for decisions about patients."},
+    {"limit.dropped",
+     "Patches were left out at random when these exams were scored: a study of stability. Tissue "
+     "was not looked at; the scores are not for reading."},
     {"limit.train",
      "These are training exams: the model has seen them, the numbers say nothing about "
      "new women."},

@@ -349,6 +349,8 @@ static void add_limits(report_build *b)
     snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
     snprintf(cases, sizeof cases, "%lld", (long long)v->events);
     sentence(l, "limit.research", none);
+    if (json_object_get(b->model, "predict_keep_rate"))
+        sentence(l, "limit.dropped", none);
     if (text_ieq(b->split, "train") || text_ieq(b->split, "training"))
         sentence(l, "limit.train", none);
     else if (!text_ieq(b->split, "test"))

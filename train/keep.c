@@ -1,7 +1,8 @@
 /* Rates of PatchDropout and the draw of a batch. patchdropout.md 1. */
 #include "train/keep.h"
 
-#include "core/log.h"
+#include <string.h>
+
 #include "core/rng.h"
 
 #define STEPS 20 /* of the grid of rates */
@@ -14,28 +15,25 @@ static const cfg_option table[] = {
      "model.keep_rate"},
     {"train.keep_grid", CFG_BOOL, AT(grid), "false", 0, 0, NULL, "",
      "schedule paper draws from 0.5, 0.55, ..., 1 instead of all values between"},
+    {"train.keep_log", CFG_BOOL, AT(log), "false", 0, 0, NULL, "",
+     "write which patches every image kept: RUN/kept-epoch-NNNNNN.safetensors"},
+    {"train.keep_replay", CFG_TEXT, AT(replay), "", 0, 0, NULL, "",
+     "folder of such files, or one file, whose patches are kept instead of a draw; empty: draw"},
 };
 const cfg_group keep_options = {"Kept patches", table, COUNT_OF(table)};
 
-bool keep_check(const keep_cfg *c, const model *net, err *e)
+bool keep_check(keep_schedule schedule, double rate, const model *net, err *e)
 {
-    const model_cfg *m = model_config(net);
-    model_cfg lowest = *m;
+    model_cfg lowest = *model_config(net);
     model_counts counts;
-    if (c->schedule != KEEP_FIXED) {
-        if (m->window)
-            return err_set(e, ERR_CONFIG,
-                           "train.keep_schedule: rates that vary are not implemented for %s, whose "
-                           "windows need one size in the published network; use fixed",
-                           m->name);
-        if (m->keep_rate < 1)
-            log_warn("keep_rate_ignored",
-                     "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
-                     m->keep_rate);
-        lowest.keep_rate = KEEP_LOWEST;
-    }
+    lowest.keep_rate = schedule == KEEP_FIXED ? rate : KEEP_LOWEST;
+    if (schedule != KEEP_FIXED && lowest.window)
+        return err_set(e, ERR_CONFIG,
+                       "train.keep_schedule: rates that vary are not implemented for %s, whose "
+                       "windows need one size in the published network; use fixed",
+                       lowest.name);
     if (model_kept(net, lowest.keep_rate) < 1)
-        return err_set(e, ERR_CONFIG, "model.keep_rate: %g of %d patches is not one patch",
+        return err_set(e, ERR_CONFIG, "a keep rate of %g leaves none of %d patches",
                        lowest.keep_rate, model_patches(net));
     return model_count(&lowest, &counts, e); /* what must not be combined with fewer patches */
 }
@@ -57,8 +55,15 @@ double keep_rate(const keep_plan *p, int64_t batch)
     return p->grid ? on_grid(&r) : 1 - (1 - KEEP_LOWEST) * rng_f64(&r);
 }
 
+int keep_count(const keep_plan *p, int64_t batch)
+{
+    return p->replay ? p->replay->kept[batch] : model_kept(p->net, keep_rate(p, batch));
+}
+
 int keep_most(const keep_plan *p)
 {
+    if (p->replay)
+        return model_patches(p->net);
     return p->schedule == KEEP_FIXED ? model_kept(p->net, p->rate) : model_patches(p->net);
 }
 
@@ -71,8 +76,12 @@ int keep_draw(const keep_plan *p, int64_t batch, int b, const uint64_t *sample,
                     .seed = p->seed,
                     .epoch = p->epoch,
                     .rate = keep_rate(p, batch)};
-    int n = model_kept(p->net, d.rate);
-    if (n < model_patches(p->net))
+    int n = keep_count(p, batch);
+    if (n == model_patches(p->net))
+        return n;
+    if (p->replay)
+        memcpy(out, p->replay->index + p->replay->at[batch], (size_t)b * (size_t)n * sizeof *out);
+    else
         model_select(p->net, &d, out);
     return n;
 }

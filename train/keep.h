@@ -6,6 +6,7 @@
 
 #include "core/cfg.h"
 #include "model/model.h"
+#include "train/keep_log.h"
 
 /* fixed: model.keep_rate. paper: uniform in 0.5..1. code: a fair coin between 1 and a uniform draw
  * from 1, 0.95, ..., 0.5, as in the published program. The last two ignore model.keep_rate. */
@@ -16,6 +17,8 @@ typedef enum keep_schedule { KEEP_FIXED, KEEP_PAPER, KEEP_CODE } keep_schedule;
 typedef struct keep_cfg {
     int schedule;
     bool grid; /* paper: in steps of 1/20 */
+    bool log;
+    const char *replay; /* "" = none */
 } keep_cfg;
 extern const cfg_group keep_options;
 
@@ -25,12 +28,16 @@ typedef struct keep_plan {
     double rate; /* of KEEP_FIXED */
     bool grid;
     uint64_t seed, epoch;
+    const keep_log *replay; /* instead of all of that; NULL = none */
 } keep_plan;
 
-/* Is the schedule sound for this network? ERR_CONFIG says what it cannot do. */
-MUST_CHECK bool keep_check(const keep_cfg *c, const model *net, err *e);
+/* Is the schedule, with this rate where it is fixed, sound for the network? ERR_CONFIG says what it
+ * cannot do. */
+MUST_CHECK bool keep_check(keep_schedule schedule, double rate, const model *net, err *e);
 /* The share that batch number `batch` of the epoch keeps. */
 double keep_rate(const keep_plan *p, int64_t batch);
+/* Patches that each image of that batch keeps. */
+int keep_count(const keep_plan *p, int64_t batch);
 /* Patches that an image keeps at most; room for keep_draw. */
 int keep_most(const keep_plan *p);
 /* out [b, result]: kept patches of each image, ascending; breast [b, patches] as in model_draw.

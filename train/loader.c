@@ -213,10 +213,10 @@ static void draw_kept(loader *l, slot *s)
     const loader_plan *p = &l->plan;
     const keep_plan *keep = p->keep;
     s->n_keep = 0;
-    if (!keep || keep_rate(keep, s->index) == 1)
+    if (!keep || keep_count(keep, s->index) == model_patches(keep->net))
         return;
     int patches = model_patches(keep->net);
-    bool breast = model_wants_breast(keep->net);
+    bool breast = model_wants_breast(keep->net) && !keep->replay;
     for (int k = 0; k < s->b && !s->failed; k++) {
         int64_t row = p->row[s->index * p->batch + k];
         s->sample[k] = sample_of(l, row);
@@ -226,8 +226,6 @@ static void draw_kept(loader *l, slot *s)
     }
     if (!s->failed)
         s->n_keep = keep_draw(keep, s->index, s->b, s->sample, breast ? s->breast : NULL, s->keep);
-    if (s->n_keep == patches)
-        s->n_keep = 0;
 }
 
 static void make(void *ctx, int64_t i, void *item)

@@ -17,6 +17,11 @@
 static const cfg_option table[] = {
     {"predict.pages", CFG_INT, offsetof(predict_cfg, pages), "8", 0, 1000, NULL, "exams",
      "exams whose views are kept for the report's image page"},
+    {"predict.keep_rate", CFG_REAL, offsetof(predict_cfg, keep_rate), "1", 1e-6, 1, NULL, "",
+     "share of patches kept when scoring; below 1 tissue is left out at random: for studies of "
+     "stability, never for reading"},
+    {"predict.keep_seed", CFG_INT, offsetof(predict_cfg, keep_seed), "1", 0, 1e15, NULL, "",
+     "seed of that draw, which goes by the image's name"},
 };
 const cfg_group predict_options = {"Prediction", table, COUNT_OF(table)};
 
@@ -104,6 +109,14 @@ static int find_size(const cohort *c, const model_cfg *m)
     return -1;
 }
 
+static bool check_dropping(job *j, const model *net, err *e)
+{
+    if (j->c.keep_rate == 1)
+        return true;
+    return keep_check(KEEP_FIXED, j->c.keep_rate, net, e) &&
+           (!model_wants_breast(net) || loader_need_masks(j->load, e));
+}
+
 static bool score_member(job *j, member *m, err *e)
 {
     int size;
@@ -119,7 +132,14 @@ static bool score_member(job *j, member *m, err *e)
     m->score = MEM_ARRAY(double, j->n);
     m->logit = MEM_ARRAY(double, j->n);
     model *net = j->load ? checkpoint_load(m->dir, &m->info, j->be, e) : NULL;
-    bool ok = net && validate_score(net, j->load, &m->info, j->row, j->n, m->score, m->logit, e);
+    keep_plan keep = {.net = net, .rate = j->c.keep_rate, .seed = (uint64_t)j->c.keep_seed};
+    validate_rows rows = {.net = net,
+                          .load = j->load,
+                          .info = &m->info,
+                          .row = j->row,
+                          .n = j->n,
+                          .keep = keep.rate < 1 ? &keep : NULL};
+    bool ok = net && check_dropping(j, net, e) && validate_score(&rows, m->score, m->logit, e);
     for (int64_t i = 0; i < j->n && ok; i++)
         if (!isfinite(m->logit[i]))
             ok = err_set(e, ERR_RANGE, "the network's output is not finite for row %lld",
@@ -244,6 +264,10 @@ static json_t *model_card(const job *j)
     json_object_set_new(o, "normalize_sd", json_num((double)k->sd));
     json_object_set_new(o, "val_auc_exam", json_num(k->val_auc));
     json_object_set_new(o, "seed", json_integer((json_int_t)k->seed));
+    if (j->c.keep_rate < 1) {
+        json_object_set_new(o, "predict_keep_rate", json_num(j->c.keep_rate));
+        json_object_set_new(o, "predict_keep_seed", json_integer(j->c.keep_seed));
+    }
     json_object_update_missing(o, k->recipe);
     json_object_set_new(o, "history", json_incref(k->history));
     return o;

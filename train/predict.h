@@ -8,12 +8,15 @@
 
 /* Options "predict.*". */
 typedef struct predict_cfg {
-    int64_t pages; /* exams shown in PRED/pages */
+    int64_t pages;    /* exams shown in PRED/pages */
+    double keep_rate; /* below 1: a stability study, not for reading */
+    int64_t keep_seed;
 } predict_cfg;
 extern const cfg_group predict_options;
 
-/* Scores of n canvases (model->image_h x image_w, u16): score[n] = softmax probability of class 1,
- * logit[n] = its log-odds. The result of an image never depends on the others. */
+/* Scores of n canvases with all their patches (model->image_h x image_w, u16): score[n] = softmax
+ * probability of class 1, logit[n] = its log-odds. The result of an image never depends on the
+ * others. */
 MUST_CHECK bool predict_images(model *m, backend *be, const checkpoint_info *c,
                                const uint16_t *const *image, int n, double *score, double *logit,
                                err *e);

@@ -83,6 +83,7 @@ typedef struct trainer {
     train_cfg c;
     augment_cfg aug;
     keep_cfg keep;
+    keep_log kept, replay; /* of the running epoch */
     model_cfg mc;
     cohort data;
     pool *threads;
@@ -332,9 +333,11 @@ static bool micro_step(trainer *t, const loader_batch *b, err *e)
     return true;
 }
 
+/* The log goes first: a checkpoint never knows of more micro-batches than it. */
 static bool save(trainer *t, err *e)
 {
-    return checkpoint_save(t->o->run, &t->at, t->net, t->opt, e);
+    return (!t->keep.log || keep_log_write(&t->kept, t->o->run, e)) &&
+           checkpoint_save(t->o->run, &t->at, t->net, t->opt, e);
 }
 
 static keep_plan plan_keep(const trainer *t)
@@ -344,7 +347,22 @@ static keep_plan plan_keep(const trainer *t)
                        .rate = t->mc.keep_rate,
                        .grid = t->keep.grid,
                        .seed = t->o->seed,
-                       .epoch = (uint64_t)t->at.epoch};
+                       .epoch = (uint64_t)t->at.epoch,
+                       .replay = t->replay.n ? &t->replay : NULL};
+}
+
+/* The logs of kept patches that this epoch writes and follows. */
+static bool open_kept(trainer *t, err *e)
+{
+    keep_log_want w = {.epoch = t->at.epoch + 1,
+                       .row = t->epoch_rows,
+                       .n_rows = t->n_epoch,
+                       .batch = (int)t->c.batch,
+                       .patches = model_patches(t->net)};
+    keep_log_release(&t->kept);
+    keep_log_release(&t->replay);
+    return (!t->keep.log || keep_log_resume(&t->kept, t->o->run, &w, t->at.batch, e)) &&
+           (!t->keep.replay[0] || keep_log_replay(&t->replay, t->keep.replay, &w, e));
 }
 
 /* The micro-batches of one epoch from t->at.batch on. */
@@ -369,6 +387,8 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
     while (ok && t->at.batch < micro && (got = loader_next(t->load, &b, e)) > 0) {
         double t0 = now();
         ok = micro_step(t, &b, e);
+        if (t->keep.log)
+            keep_log_add(&t->kept, b.in.b, b.row, b.in.keep, b.in.n_keep);
         t->at.batch++;
         parts++;
         if (ok && (parts == t->c.accum || t->at.batch == micro)) {
@@ -501,10 +521,29 @@ static bool train_all(trainer *t, err *e)
     log_progress_init(&bar, "train", "images", (uint64_t)(t->c.epochs * t->n_epoch));
     while (ok && !t->at.finished) {
         draw_epoch(t, t->at.epoch);
-        ok = train_epoch(t, &bar, e) && close_epoch(t, &bad, e);
+        ok = open_kept(t, e) && train_epoch(t, &bar, e) && close_epoch(t, &bad, e);
     }
     log_progress_end(&bar);
     return ok;
+}
+
+static bool check_keep(const trainer *t, err *e)
+{
+    if (!keep_check((keep_schedule)t->keep.schedule, t->mc.keep_rate, t->net, e))
+        return false;
+    if (t->keep.schedule != KEEP_FIXED && t->mc.keep_rate < 1)
+        log_warn("keep_rate_ignored",
+                 "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
+                 t->mc.keep_rate);
+    if (t->keep.log && t->data.n > KEEP_LOG_ROWS)
+        return err_set(e, ERR_CONFIG, "train.keep_log: a log holds %d rows, the cohort has %lld",
+                       KEEP_LOG_ROWS, (long long)t->data.n);
+    if (t->keep.replay[0] && t->mc.window)
+        return err_set(e, ERR_CONFIG,
+                       "train.keep_replay: %s keeps rows and columns of its windows; only networks "
+                       "without windows follow a log",
+                       t->mc.name);
+    return !model_wants_breast(t->net) || loader_need_masks(t->load, e);
 }
 
 static bool open_all(trainer *t, err *e)
@@ -517,8 +556,7 @@ static bool open_all(trainer *t, err *e)
     if (!t->net)
         return false;
     t->mc = *model_config(t->net);
-    if (!keep_check(&t->keep, t->net, e) ||
-        (model_wants_breast(t->net) && !loader_need_masks(t->load, e)))
+    if (!check_keep(t, e))
         return false;
     t->opt = optim_new(&t->c.optim, model_params(t->net));
     t->tape = run_new(t->be, RUN_TRAIN);
@@ -565,6 +603,8 @@ done:
     fs_lock_release(lock);
     json_decref(t.at.history);
     json_decref(t.at.recipe);
+    keep_log_release(&t.kept);
+    keep_log_release(&t.replay);
     text_release(&t.yaml);
     run_free(t.tape);
     optim_free(t.opt);

@@ -23,25 +23,32 @@ void validate_probability(const float *logits, int classes, double *score, doubl
     *score = *logit >= 0 ? 1 / (1 + exp(-*logit)) : exp(*logit) / (1 + exp(*logit));
 }
 
-bool validate_score(model *m, loader *l, const checkpoint_info *k, const int64_t *row, int64_t n,
-                    double *score, double *logit, err *e)
+bool validate_score(const validate_rows *v, double *score, double *logit, err *e)
 {
-    int classes = (int)model_config(m)->classes, got;
-    run *tape = run_new(model_params(m)->be, RUN_INFER);
+    const model_cfg *m = model_config(v->net);
+    int classes = (int)m->classes, got;
+    run *tape = run_new(model_params(v->net)->be, RUN_INFER);
     float *host = MEM_ARRAY(float, VALIDATE_BATCH *classes);
     loader_batch b;
-    loader_plan p = {.row = row, .n = n, .batch = VALIDATE_BATCH, .horizon = k->horizon};
-    loader_start(l, &p);
-    while ((got = loader_next(l, &b, e)) > 0) {
-        b.in.mean = k->mean;
-        b.in.sd = k->sd;
+    loader_plan p = {.row = v->row,
+                     .n = v->n,
+                     .batch = VALIDATE_BATCH,
+                     .keep = v->keep,
+                     .by_image = true,
+                     .horizon = v->info->horizon};
+    if (v->keep && m->window) /* the draws of windows may go by the place in the batch */
+        p.batch = 1;
+    loader_start(v->load, &p);
+    while ((got = loader_next(v->load, &b, e)) > 0) {
+        b.in.mean = v->info->mean;
+        b.in.sd = v->info->sd;
         run_reset(tape);
-        run_read(tape, model_forward(m, tape, &b.in), host);
+        run_read(tape, model_forward(v->net, tape, &b.in), host);
         for (int i = 0; i < b.in.b; i++)
             validate_probability(host + i * classes, classes, &score[b.first_row + i],
                                  &logit[b.first_row + i]);
     }
-    loader_stop(l);
+    loader_stop(v->load);
     run_free(tape);
     mem_free(host);
     return got == 0;
@@ -95,7 +102,8 @@ bool validate_run(model *m, loader *l, const cohort *c, const int64_t *row, int6
 {
     double *score = MEM_ARRAY(double, n), *logit = MEM_ARRAY(double, n);
     int *y = MEM_ARRAY(int, n);
-    bool ok = validate_score(m, l, k, row, n, score, logit, e);
+    validate_rows v = {.net = m, .load = l, .info = k, .row = row, .n = n};
+    bool ok = validate_score(&v, score, logit, e);
     out->loss = 0;
     for (int64_t i = 0; i < n && ok; i++) {
         y[i] = c->row[row[i]].y[k->horizon];

@@ -7,10 +7,17 @@
 #include "train/checkpoint.h"
 #include "train/loader.h"
 
-/* score[i], logit[i] of row[i]: softmax probability of class 1 and log-odds, all patches kept. The
- * result of an image never depends on its neighbours. */
-MUST_CHECK bool validate_score(model *m, loader *l, const checkpoint_info *k, const int64_t *row,
-                               int64_t n, double *score, double *logit, err *e);
+typedef struct validate_rows { /* all borrowed */
+    model *net;
+    loader *load;
+    const checkpoint_info *info;
+    const int64_t *row; /* [n] */
+    int64_t n;
+    const keep_plan *keep; /* patches drawn for each image by its name; NULL: all */
+} validate_rows;
+/* score[i], logit[i] of row[i]: softmax probability of class 1 and log-odds. The result of an image
+ * never depends on its neighbours. */
+MUST_CHECK bool validate_score(const validate_rows *v, double *score, double *logit, err *e);
 
 typedef struct validate_result {
     double loss;              /* mean cross-entropy without smoothing */

@@ -421,6 +421,21 @@ static void names_and_uids_are_noticed(void **state)
     mem_free(html);
 }
 
+/* Scores of images with patches left out are called a study of stability. */
+static void dropped_patches_are_said(void **state)
+{
+    make_pred("p9", 0);
+    run_one("p9", "whole", NULL);
+    put("p9/predictions.json", "{\"model\":{\"predict_keep_rate\":0.5}}");
+    run_one("p9", "dropped", NULL);
+    char *whole = get("whole/report.html"), *dropped = get("dropped/report.html");
+    assert_null(strstr(whole, "a study of stability"));
+    assert_non_null(strstr(dropped, "a study of stability"));
+    assert_non_null(strstr(dropped, "Patches kept when scoring"));
+    mem_free(whole);
+    mem_free(dropped);
+}
+
 static void tools_accept_the_files(void **state)
 {
     char command[512];
@@ -473,6 +488,7 @@ int main(void)
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
         cmocka_unit_test(names_and_uids_are_noticed),
+        cmocka_unit_test(dropped_patches_are_said),
         cmocka_unit_test(tools_accept_the_files),
         cmocka_unit_test(every_word_is_unique),
     };

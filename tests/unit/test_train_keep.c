@@ -217,16 +217,13 @@ static void nothing_left_is_refused(void **state)
 {
     err e = {0};
     model_cfg c = cfg_of(SELECT_RANDOM);
-    c.keep_rate = 0.02;
     model *m = model_new(&c, be, 1, &e);
-    keep_cfg k = {.schedule = KEEP_FIXED};
     assert_non_null(m);
-    assert_false(keep_check(&k, m, &e));
+    assert_false(keep_check(KEEP_FIXED, 0.02, m, &e));
     assert_int_equal(e.code, ERR_CONFIG);
-    assert_string_equal(e.msg, "model.keep_rate: 0.02 of 49 patches is not one patch");
-    k.schedule = KEEP_CODE; /* the configured rate does not count */
+    assert_string_equal(e.msg, "a keep rate of 0.02 leaves none of 49 patches");
     memset(&e, 0, sizeof e);
-    if (!keep_check(&k, m, &e))
+    if (!keep_check(KEEP_CODE, 0.02, m, &e)) /* the configured rate does not count */
         fail_msg("%s", e.msg);
     model_free(m);
 }

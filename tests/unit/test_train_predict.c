@@ -8,6 +8,7 @@
 #include "core/csv.h"
 #include "core/json.h"
 #include "eval/metric.h"
+#include "model/select.h"
 #include "train/pages.h"
 #include "train/validate.h"
 
@@ -99,9 +100,12 @@ static void test_one_by_one(void **state)
     int64_t row[7] = {9, 131, 4, 77, 4, 60, 12};
     double a[7], b[7], x, y;
     assert_true(c.n > 131);
-    OK(validate_score(m, l, &k, row, 7, a, b, e));
+    validate_rows rows = {.net = m, .load = l, .info = &k, .row = row, .n = 7};
+    OK(validate_score(&rows, a, b, e));
     for (int i = 0; i < 7; i++) {
-        OK(validate_score(m, l, &k, &row[i], 1, &x, &y, e));
+        rows.row = &row[i];
+        rows.n = 1;
+        OK(validate_score(&rows, &x, &y, e));
         assert_true(x == a[i] && y == b[i]);
     }
     assert_true(a[2] == a[4]);
@@ -131,6 +135,99 @@ static void test_finds_signal(void **state)
     if (!(v.value > 0.99))
         fail_msg("AUC of the test images %g", v.value);
     mem_free(out);
+}
+
+/* The score of image 5 from a draw made by hand. */
+static void the_draw_is_by_name(const scored *s, int n)
+{
+    checkpoint_info k;
+    char d[4096];
+    cohort c;
+    backend *be;
+    model *m;
+    loader *l;
+    pool *p = pool_new(1);
+    uint64_t name[2];
+    int32_t keep[8];
+    float logits[2];
+    double score, logit;
+    uint16_t pixels[TINY_SIDE * TINY_SIDE];
+    const uint16_t *image = pixels;
+    OK((be = backend_new("cpu", p, e)));
+    OK(checkpoint_read_info(run_a, &k, d, e));
+    OK((m = checkpoint_load(d, &k, be, e)));
+    OK(cohort_read(&c, cohort_path, e));
+    OK((l = loader_new(&c, 0, 0, e)));
+    OK(loader_image(l, c.n - n + 5, pixels, e));
+    fs_xxh128_raw(s[5].image, 32, name);
+    select_patches(SELECT_RANDOM, 4, 4, 0.5, 1, name[0], 0, keep);
+    model_batch in = {.b = 1,
+                      .h = TINY_SIDE,
+                      .w = TINY_SIDE,
+                      .image = &image,
+                      .mean = k.mean,
+                      .sd = k.sd,
+                      .keep = keep,
+                      .n_keep = 8};
+    run *r = run_new(be, RUN_INFER);
+    run_read(r, model_forward(m, r, &in), logits);
+    validate_probability(logits, 2, &score, &logit);
+    assert_true(logit == s[5].logit);
+    run_free(r);
+    loader_free(l);
+    cohort_release(&c);
+    model_free(m);
+    checkpoint_release(&k);
+    backend_free(be);
+    pool_free(p);
+}
+
+/* predict.keep_rate: patches are left out by the image's name and the seed: the same for any split,
+ * order and number of threads; the books call it what it is. */
+static void test_dropping(void **state)
+{
+    char *out[5];
+    scored s[5][200];
+    int n[5];
+    for (int i = 0; i < 5; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "drop%d", i);
+        out[i] = fs_join(dir, name);
+        OK(cfg_set(config, i == 4 ? "predict.keep_rate=1" : "predict.keep_rate=0.5", e));
+        OK(cfg_set(config, i == 3 ? "predict.keep_seed=5" : "predict.keep_seed=1", e));
+        OK(predict((const char *[]){run_a}, 1, cohort_path, i == 2 ? "all" : "test", out[i],
+                   i == 1 ? 4 : 1, e));
+        n[i] = read_predictions(out[i], s[i]);
+    }
+    OK(cfg_set(config, "predict.keep_seed=1", e));
+    int other_seed = 0, all_patches = 0;
+    assert_int_equal(n[2], 132);
+    for (int i = 0; i < 24; i++) {
+        assert_string_equal(s[2][108 + i].image, s[0][i].image);
+        assert_true(s[0][i].logit == s[1][i].logit && s[0][i].logit == s[2][108 + i].logit);
+        other_seed += s[0][i].logit != s[3][i].logit;
+        all_patches += s[0][i].logit != s[4][i].logit;
+    }
+    assert_true(other_seed > 20 && all_patches > 20);
+    for (int i = 0; i < 5; i++) {
+        char *path = fs_join(out[i], "predictions.json");
+        json_t *o;
+        OK(json_read(path, &o, e));
+        const json_t *card = json_object_get(o, "model");
+        const json_t *rate = json_object_get(card, "predict_keep_rate");
+        assert_true(i == 4 ? rate == NULL : json_number_value(rate) == 0.5);
+        if (i == 3)
+            assert_int_equal(json_integer_value(json_object_get(card, "predict_keep_seed")), 5);
+        json_decref(o);
+        mem_free(path);
+        mem_free(out[i]);
+    }
+    the_draw_is_by_name(s[0], 24);
+    err e = {0};
+    OK(cfg_set(config, "predict.keep_rate=0.01", e));
+    assert_false(predict((const char *[]){run_a}, 1, cohort_path, "test", dir, 1, &e));
+    assert_string_equal(e.msg, "a keep rate of 0.01 leaves none of 16 patches");
+    OK(cfg_set(config, "predict.keep_rate=1", e));
 }
 
 static void test_ensemble(void **state)
@@ -313,10 +410,11 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_finds_signal),
-        cmocka_unit_test(test_ensemble),   cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_png),
-        cmocka_unit_test(test_pages),      cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_one_by_one),  cmocka_unit_test(test_finds_signal),
+        cmocka_unit_test(test_dropping),    cmocka_unit_test(test_ensemble),
+        cmocka_unit_test(test_probability), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_png),         cmocka_unit_test(test_pages),
+        cmocka_unit_test(test_same_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

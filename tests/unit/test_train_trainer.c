@@ -36,6 +36,15 @@ static json_t *read_state(const char *run, checkpoint_info *k, char d[4096])
     return k->json;
 }
 
+static void refused(int status, const char *run, const char *words)
+{
+    char message[1024];
+    tiny_message(run, message);
+    if (!strstr(message, words))
+        fail_msg("message '%s' lacks '%s'", message, words);
+    assert_int_equal(status, 3);
+}
+
 /* ---- it learns ------------------------------------------------------------------------------- */
 
 static void test_learns(void **state)
@@ -133,6 +142,85 @@ static void test_stop(void **state)
     same_as_reference(run, "a stopped run");
 }
 
+/* ---- kept patches ---------------------------------------------------------------------------- */
+
+#define LOGGED "train.save_steps=4", "train.keep_log=true", "train.keep_schedule=code"
+
+static void newest_weights(const char *run, char sum[65])
+{
+    checkpoint_info k;
+    char d[4096];
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    text_copy(sum, 65, k.model_sha256);
+    checkpoint_release(&k);
+}
+
+/* The log is part of the run: the same bytes after any death, and for any number of threads. */
+static void test_keep_log(void **state)
+{
+    static const char *const point[] = {"ckpt_before:1", "ckpt_inside:2", "train_step:2",
+                                        "train_step:6",  "ckpt_before:3", "train_step:17"};
+    const char *first = run_name("logged");
+    text want, got;
+    text_init(&want);
+    text_init(&got);
+    assert_int_equal(TRAIN(NULL, first, cohort_path, LOGGED), 0);
+    tiny_hash(first, &want);
+    assert_non_null(strstr(want.s, "kept-epoch-000003.safetensors"));
+    for (size_t i = 0; i < COUNT_OF(point); i++) {
+        char name[32];
+        snprintf(name, sizeof name, "logged%zu", i);
+        const char *run = run_name(name);
+        assert_int_equal(TRAIN(point[i], run, cohort_path, LOGGED), -SIGKILL);
+        assert_int_equal(TRAIN(NULL, run, cohort_path, LOGGED, "-j3"), 0);
+        tiny_hash(run, &got);
+        assert_string_equal(got.s, want.s);
+    }
+    text_release(&want);
+    text_release(&got);
+}
+
+/* What was kept once is kept again: a run that follows the log of another, from its own schedule
+ * and rate, ends with the same weights. */
+static void test_keep_replay(void **state)
+{
+    char set[160], a[65], b[65], c[65], *log = fs_join(run_name("logged"), "");
+    snprintf(set, sizeof set, "train.keep_replay=%s", log);
+    assert_int_equal(TRAIN(NULL, run_name("again"), cohort_path, "model.keep_rate=1", set), 0);
+    newest_weights(run_name("logged"), a);
+    newest_weights(run_name("again"), b);
+    newest_weights(run_name("base"), c);
+    assert_string_equal(a, b);
+    assert_string_not_equal(a, c);
+    refused(TRAIN(NULL, run_name("again2"), cohort_path, set, "train.batch=4"), run_name("again2"),
+            "train.keep_replay: ");
+    refused(TRAIN(NULL, run_name("again3"), cohort_path, set, "seed=8"), run_name("again3"),
+            "of the cohort, the epoch takes row");
+    mem_free(log);
+}
+
+/* Patches of the breast only where the images have masks; nothing is begun without. */
+static void test_keep_breast(void **state)
+{
+    const char *run = run_name("breast");
+    refused(TRAIN(NULL, run, cohort_path, "model.keep_mode=breast"), run,
+            "prepare the images with prepare.mask: true");
+    assert_false(fs_exists(run));
+    char *masked = fs_join(dir, "masked"), *path = fs_join(masked, "COHORT.h5"), a[65], b[65];
+    OK(fs_mkdirs(masked, e));
+    tiny_write(masked, "COHORT.h5", &(tiny_spec){.train = 6, .val = 3, .test = 1, .masks = true});
+    assert_int_equal(TRAIN(NULL, run, path, "model.keep_mode=breast", "-j1"), 0);
+    assert_int_equal(TRAIN(NULL, run_name("breast4"), path, "model.keep_mode=breast", "-j4"), 0);
+    newest_weights(run, a);
+    newest_weights(run_name("breast4"), b);
+    assert_string_equal(a, b);
+    assert_int_equal(TRAIN(NULL, run_name("any"), path), 0);
+    newest_weights(run_name("any"), b);
+    assert_string_not_equal(a, b);
+    mem_free(masked);
+    mem_free(path);
+}
+
 /* best, the newest, and nothing else; metrics.jsonl says what the checkpoint says. */
 static void test_layout(void **state)
 {
@@ -161,15 +249,6 @@ static void test_layout(void **state)
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */
-
-static void refused(int status, const char *run, const char *words)
-{
-    char message[1024];
-    tiny_message(run, message);
-    if (!strstr(message, words))
-        fail_msg("message '%s' lacks '%s'", message, words);
-    assert_int_equal(status, 3);
-}
 
 static void test_other_run(void **state)
 {
@@ -335,17 +414,13 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),
-        cmocka_unit_test(test_accumulation),
-        cmocka_unit_test(test_threads),
-        cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_other_run),
-        cmocka_unit_test(test_bad_input),
-        cmocka_unit_test(test_early_stop),
-        cmocka_unit_test(test_warm_start),
-        cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_learns),      cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_threads),     cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_stop),        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_keep_log),    cmocka_unit_test(test_keep_replay),
+        cmocka_unit_test(test_keep_breast), cmocka_unit_test(test_other_run),
+        cmocka_unit_test(test_bad_input),   cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_warm_start),  cmocka_unit_test(test_damaged_checkpoint),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
