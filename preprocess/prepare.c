@@ -61,7 +61,7 @@ static const cfg_option options[] = {
     {"prepare.mask", CFG_BOOL, AT(mask), "false", 0, 0, NULL, "",
      "also keep the breast mask of every canvas in the shards (/mask, 0 and 1)"},
     {"prepare.shard_mib", CFG_INT, AT(shard_mib), "512", 1, 65536, NULL, "MiB",
-     "uncompressed size of one shard of the largest canvas"},
+     "uncompressed size of one shard of the largest canvas; a killed run does one shard again"},
     {"prepare.seconds", CFG_REAL, AT(seconds), "60", 1, 3600, NULL, "seconds",
      "time limit of one image in its isolated process"},
     {"prepare.memory_mib", CFG_INT, AT(memory_mib), "2048", 256, 65536, NULL, "MiB",
