@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "model/reduce.h"
 #include "model/select.h"
 
 #define VIT_EPS 1e-6f
@@ -58,25 +59,61 @@ static tensor *norm_stream(run *r, stream in, param *w, param *b, float eps, ten
 
 static stream mlp(run *r, const block *k, stream in)
 {
-    tensor *x;
-    tensor *h = norm_stream(r, in, k->norm2_w, k->norm2_b, k->eps, &x);
+    stream out = in;
+    tensor *h = norm_stream(r, in, k->norm2_w, k->norm2_b, k->eps, &out.x);
     h = op_linear_gelu(r, h, k->fc1_w, k->fc1_b);
-    return (stream){x, op_linear(r, h, k->fc2_w, k->fc2_b)};
+    out.add = op_linear(r, h, k->fc2_w, k->fc2_b);
+    return out;
+}
+
+/* Fewer rows after the attention: x + o, mapped. The sum takes o's memory where memory is reused,
+ * so that the rows which stay can have x's. */
+static stream reduce(run *r, reduce_layer *cut, tensor *x, tensor *o)
+{
+    tensor *sum = op_add(r, o, x, NULL);
+    cut->map.into = x;
+    stream out = {.x = op_map(r, sum, &cut->map, cut->w), .size = cut->pool.new_size};
+    if (cut->call->cfg->m.ppt_size_bias)
+        out.bias = cut->pool.log_size;
+    return out;
+}
+
+/* cut: NULL = all tokens go on. In inference the result goes into x's own memory and the rest is
+ * free again. */
+static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int reads)
+{
+    run_point mark = run_mark(r);
+    op_attention_spec how = {.heads = k->heads, .bias = in.bias, .readers = reads};
+    tensor *x, *score = NULL;
+    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    tensor *qkv = op_linear(r, h, k->qkv_w, k->qkv_b);
+    h = op_attention_full(r, qkv, &how, cut ? &score : NULL);
+    tensor *o = op_linear(r, h, k->proj_w, k->proj_b);
+    stream out = {x, o, in.size, in.bias};
+    if (cut) {
+        reduce_select(r, cut, score, qkv);
+        out = reduce(r, cut, x, o);
+    }
+    out = mlp(r, k, out);
+    if (run_mode_of(r) == RUN_INFER) {
+        out.x = op_add(r, out.x, out.add, NULL);
+        out.add = NULL;
+        run_rewind(r, mark);
+    }
+    return out;
 }
 
 stream block_forward(run *r, const block *k, stream in)
 {
-    run_point mark = run_mark(r);
-    tensor *x;
-    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
-    h = op_attention(r, op_linear(r, h, k->qkv_w, k->qkv_b), k->heads);
-    stream out = mlp(r, k, (stream){x, op_linear(r, h, k->proj_w, k->proj_b)});
-    if (run_mode_of(r) ==
-        RUN_INFER) { /* the sum goes into x's own memory; the rest is free again */
-        out = (stream){op_add(r, out.x, out.add, NULL), NULL};
-        run_rewind(r, mark);
-    }
-    return out;
+    return forward(r, k, in, NULL, 0);
+}
+
+stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
+                             int reads)
+{
+    reduce_layer cut;
+    bool fewer = reduce_open(r, call, i, in.x->n, in.size, &cut); /* memory outlives the block */
+    return forward(r, k, in, fewer ? &cut : NULL, reads ? reads : 1);
 }
 
 static stream stream_first(run *r, stream in, int rows)
@@ -93,9 +130,10 @@ stream block_forward_first(run *r, const block *k, stream in, int rows)
     int d = x->c;
     tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
     tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);
-    tensor *o = op_attention_cls(r, q, kv, k->heads);
+    op_attention_spec how = {.heads = k->heads, .kv = kv, .bias = in.bias};
+    tensor *o = op_attention_full(r, q, &how, NULL);
     o = op_linear(r, o, k->proj_w, k->proj_b);
-    return mlp(r, k, (stream){select_rows(r, x, 0, rows), o});
+    return mlp(r, k, (stream){.x = select_rows(r, x, 0, rows), .add = o});
 }
 
 void trunk_params(trunk *t, param_set *s, const trunk_spec *k)
@@ -117,7 +155,7 @@ stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int
             call->trace->tokens[call->trace->n_tokens++] = x.x->n;
         bool cut = reads && i + 1 == t->depth && !call->published;
         x = cut ? block_forward_first(r, &t->block[i], x, reads)
-                : block_forward(r, &t->block[i], x);
+                : block_forward_reduced(r, &t->block[i], x, call, i, reads);
     }
     return x;
 }

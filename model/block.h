@@ -31,13 +31,20 @@ typedef struct head {
 #define STEM_PARAMS  5
 #define HEAD_PARAMS  6
 
-/* The residual stream: its value is x + add (add NULL = x); the sum is made by the next norm. */
+/* The residual stream: its value is x + add (add NULL = x); the sum is made by the next norm. Once
+ * tokens were merged it also carries how many each row stands for, and, where attention is to count
+ * rows by that, its logarithm; NULL = 1, 0. */
 typedef struct stream {
     tensor *x, *add;
+    tensor *size, *bias;
 } stream;
 
 void block_params(block *k, param_set *s, const char *prefix, int d, int heads);
 stream block_forward(run *r, const block *k, stream in);
+/* As block_forward, with the token reduction that the call's configuration asks for in block i;
+ * what the first `reads` tokens attend to decides which leave. */
+stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
+                             int reads);
 /* As block_forward, for the last block of a network whose heads read only the first `rows` tokens:
  * everything that does not reach them is left out. Returns streams of `rows` tokens. */
 stream block_forward_first(run *r, const block *k, stream in, int rows);

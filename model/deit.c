@@ -41,7 +41,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
 static tensor *features(void *net, run *r, const net_call *call)
 {
     const deit *d = net;
-    stream x = {stem_forward(r, &d->stem, call), NULL};
+    stream x = {.x = stem_forward(r, &d->stem, call)};
     x = trunk_forward(r, &d->trunk, x, call, d->head.reads);
     return head_features(r, &d->head, x, call);
 }
@@ -59,4 +59,5 @@ const net_kind deit_kind = {
     .build = build,
     .features = features,
     .logits = logits,
+    .sequence = true,
 };

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "model/net.h"
 #include "model/ops_table.h"
+#include "model/reduce.h"
 #include "model/select.h"
 
 #define INIT_SD  0.02 /* of every weight matrix, CLS and positions: timm 0.4.12 */
@@ -47,6 +48,24 @@ static const cfg_option options[] = {
      "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid; "
      "breast: any that hold breast by the mask (prepare.mask), background only when these are too "
      "few"},
+    {"model.reduction", CFG_ENUM, AT(reduction), "none", 0, 0, "none|evit|ppt", "",
+     "tokens leave between blocks: by attention of the class token (EViT), pruned or pooled (PPT)"},
+    {"model.reduction_layers", CFG_TEXT, AT(reduction_layers), "3/6/9", 0, 0, NULL, "",
+     "blocks, counted from 0, after whose attention tokens leave"},
+    {"model.evit_keep", CFG_REAL, AT(evit_keep), "0.7", 1e-6, 1, NULL, "",
+     "fraction of the patch tokens that every such block keeps"},
+    {"model.evit_fuse", CFG_BOOL, AT(evit_fuse), "true", 0, 0, NULL, "",
+     "the tokens that leave become one token, weighted by the attention they got"},
+    {"model.evit_fuse_one", CFG_BOOL, AT(evit_fuse_one), "false", 0, 0, NULL, "",
+     "fuse even a single token, as published; it only damps that token"},
+    {"model.ppt_rule", CFG_ENUM, AT(ppt_rule), "scale_free", 0, 0, "scale_free|absolute", "",
+     "scale_free: ppt_tokens and ppt_tau mean 196 patches and are scaled to others"},
+    {"model.ppt_tokens", CFG_INT, AT(ppt_tokens), "50", 1, 1 << 20, NULL, "tokens",
+     "tokens that leave in every such block, at most half of those there"},
+    {"model.ppt_tau", CFG_REAL, AT(ppt_tau), "7e-5", 0, 1e9, NULL, "",
+     "an image is pooled where the variance of its tokens' importance is smaller, else pruned"},
+    {"model.ppt_size_bias", CFG_BOOL, AT(ppt_size_bias), "true", 0, 0, NULL, "",
+     "attention counts a merged token as often as tokens went into it"},
     {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
      "standard deviation of the head's initial weights"},
 };
@@ -55,7 +74,7 @@ const cfg_group model_options = {"Network", options, COUNT_OF(options)};
 struct model {
     const net_kind *kind;
     net_cfg cfg;
-    char *name; /* cfg.m.name */
+    char *name, *layers; /* cfg.m.name, cfg.m.reduction_layers */
     param_set *params;
     void *net;
 };
@@ -181,7 +200,7 @@ static bool grid_plain(net_cfg *c, err *e)
 }
 
 /* What must not be combined, with the reason (token_reduction.md 8.3). */
-static bool check_sound(const net_cfg *c, err *e)
+static bool check_sound(net_cfg *c, err *e)
 {
     const char *dense = c->kind->dense;
     if (c->m.keep_rate < 1 && dense)
@@ -192,7 +211,7 @@ static bool check_sound(const net_cfg *c, err *e)
                        "model.keep_mode: %s keeps rows and columns of its windows, not patches of "
                        "the breast",
                        c->m.name);
-    return true;
+    return reduce_resolve(c, e);
 }
 
 static bool resolve(const model_cfg *in, net_cfg *out, err *e)
@@ -262,6 +281,8 @@ static model *build(const model_cfg *want, backend *be, err *e)
     m->cfg = c;
     m->name = mem_strdup(want->name);
     m->cfg.m.name = m->name;
+    m->layers = mem_strdup(want->reduction_layers ? want->reduction_layers : "");
+    m->cfg.m.reduction_layers = m->layers;
     m->params = param_set_new(be, m->kind->param_cap(&m->cfg));
     m->net = mem_calloc(1, m->kind->size);
     m->kind->build(m->net, &m->cfg, m->params);
@@ -284,6 +305,7 @@ void model_free(model *m)
     param_set_free(m->params);
     mem_free(m->net);
     mem_free(m->name);
+    mem_free(m->layers);
     mem_free(m);
 }
 
@@ -361,6 +383,8 @@ static void check_batch(const model *m, const model_batch *b)
 tensor *model_features(model *m, run *r, const model_batch *batch)
 {
     check_batch(m, batch);
+    if (batch->watch)
+        watch_release(batch->watch);
     net_call call = {.cfg = &m->cfg, .batch = batch};
     return m->kind->features(m->net, r, &call);
 }
@@ -372,9 +396,21 @@ tensor *model_forward(model *m, run *r, const model_batch *batch)
 
 bool model_count(const model_cfg *want, model_counts *out, err *e)
 {
+    return model_count_path(want, NULL, out, e);
+}
+
+bool model_count_path(const model_cfg *want, const char *path, model_counts *out, err *e)
+{
     model *m = build(want, NULL, e);
     if (!m)
         return false;
+    if (path && (m->cfg.m.reduction != MODEL_PPT || (int)strlen(path) != m->cfg.cuts ||
+                 strspn(path, "MP") != strlen(path))) {
+        err_set(e, ERR_CONFIG, "path '%s': wanted M (merge) or P (prune) for each layer of PPT",
+                path);
+        model_free(m);
+        return false;
+    }
     memset(out, 0, sizeof *out);
     run *r = run_new(NULL, RUN_SHAPE);
     static const int32_t some = 0; /* a shape-only run reads no index */
@@ -384,7 +420,7 @@ bool model_count(const model_cfg *want, model_counts *out, err *e)
         batch.n_keep = model_kept(m, m->cfg.m.keep_rate);
     }
     for (int published = 0; published < 2; published++) {
-        net_call call = {.cfg = &m->cfg, .batch = &batch, .published = published};
+        net_call call = {.cfg = &m->cfg, .batch = &batch, .published = published, .path = path};
         call.trace = published ? out : NULL;
         run_reset(r);
         m->kind->logits(m->net, r, m->kind->features(m->net, r, &call));

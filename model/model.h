@@ -7,6 +7,7 @@
 #include "core/cfg.h"
 #include "model/param.h"
 #include "model/tape.h"
+#include "model/watch.h"
 
 /* Options "model.*"; bound from model_options. */
 typedef struct model_cfg {
@@ -22,7 +23,18 @@ typedef struct model_cfg {
     double keep_rate; /* 0 < k <= 1: fraction of patches kept in training */
     int keep_mode;    /* select_mode: how kept patches are drawn */
     double head_init; /* sd of the head's normal initialisation */
+    /* Token reduction on plain vision transformers (token_reduction.md 2, 3, 8.2) */
+    int reduction;                /* model_reduction */
+    const char *reduction_layers; /* "3/6/9": blocks from 0, after whose attention tokens leave */
+    double evit_keep;
+    bool evit_fuse, evit_fuse_one;
+    int ppt_rule; /* model_ppt_rule */
+    int64_t ppt_tokens;
+    double ppt_tau;
+    bool ppt_size_bias;
 } model_cfg;
+typedef enum model_reduction { MODEL_FULL, MODEL_EVIT, MODEL_PPT } model_reduction;
+typedef enum model_ppt_rule { MODEL_SCALE_FREE, MODEL_ABSOLUTE } model_ppt_rule;
 extern const cfg_group model_options;
 
 typedef struct model model;
@@ -73,6 +85,8 @@ typedef struct model_batch {
     float mean, sd;               /* normalisation on the [0,1] scale */
     const int32_t *keep; /* [b, n_keep] ascending patch indices 0..N-1, NULL = all patches */
     int n_keep;
+    double evit_keep;   /* keep rate of this pass, for schedules; 0 = model.evit_keep */
+    model_watch *watch; /* what token reduction did, or NULL */
 } model_batch;
 /* -> logits [b, 1, classes]. In a run made for training every op is recorded. */
 tensor *model_forward(model *m, run *r, const model_batch *batch);
@@ -89,6 +103,9 @@ typedef struct model_counts {
     int tokens[256]; /* tokens entering each block */
 } model_counts;
 MUST_CHECK bool model_count(const model_cfg *cfg, model_counts *out, err *e);
+/* PPT's branch depends on the image: path names it for each reducing layer, M = merge, P = prune;
+ * model_count takes M for all. A path of another length or letter is ERR_CONFIG. */
+MUST_CHECK bool model_count_path(const model_cfg *cfg, const char *path, model_counts *out, err *e);
 /* "FLOPs" as the literature prints them, all of them multiply-adds (patchdropout.md 8,
  * token_reduction.md 6): core = matrix products only; fvcore = core + 5 per normalised element;
  * torchprofile = core + 1 per normalised element + scaled logits + what selectors compute. */

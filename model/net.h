@@ -23,12 +23,21 @@ typedef struct net_preset {
     int prefix;   /* tokens before the patches: CLS and others */
 } net_preset;
 
+/* One layer of token reduction, resolved. PPT: tokens that leave, r of n; what decides. */
+typedef struct net_cut {
+    int block;
+    int r, n;
+    double below; /* pooled where the spread is smaller */
+} net_cut;
+
 typedef struct net_cfg {
     model_cfg m; /* resolved */
     const struct net_kind *kind;
     const net_preset *preset;
     int width, heads;        /* of the first stage */
     int rows, cols, patches; /* grid of the stem */
+    int cuts;
+    net_cut cut[WATCH_LAYERS]; /* by rising block */
 } net_cfg;
 
 /* One forward call. published: embed every patch and drop afterwards, keep all tokens to the end,
@@ -38,6 +47,7 @@ typedef struct net_call {
     const model_batch *batch;
     bool published;
     model_counts *trace; /* tokens entering each block, or NULL */
+    const char *path;    /* shape-only runs: PPT's branches, M or P, or NULL = M */
 } net_call;
 
 /* What one network is. An entry that may be NULL means: as a plain sequence of patches does. */
@@ -52,6 +62,7 @@ typedef struct net_kind {
     int (*kept)(const net_cfg *c, double rate);
     void (*select)(const net_cfg *c, const model_draw *d, int32_t *keep);
     const char *dense; /* why no patch may be missing, or NULL */
+    bool sequence;     /* its blocks take any set of tokens: model.reduction works */
     /* Initial values of one parameter, or false for the rule of patchdropout.md 3. May be NULL. */
     bool (*init)(const net_cfg *c, const param *p, param_dist *dist, double *scale);
     int (*param_cap)(const net_cfg *c); /* at least its parameters */

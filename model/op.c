@@ -117,30 +117,38 @@ tensor *op_gelu(run *r, tensor *x)
     return run_record(r, &a, (run_counts){0});
 }
 
-static tensor *attention(run *r, tensor *q, tensor *kv, int d, int heads)
+tensor *op_attention_full(run *r, tensor *x, const op_attention_spec *how, tensor **score)
 {
+    const tensor *kv = how->kv ? how->kv : x, *bias = how->bias;
+    int heads = how->heads, d = how->kv ? x->c : x->c / 3;
+    if (how->kv ? kv->c != 2 * d || kv->b != x->b : x->c % 3)
+        BUG("attention: q [%d, %d, %d], kv [%d, %d, %d]", x->b, x->n, x->c, kv->b, kv->n, kv->c);
     if (heads < 1 || d % heads)
         BUG("attention: %d channels over %d heads", d, heads);
-    int keys = kv ? kv->n : q->n;
-    op_args a = {.kind = OP_ATTENTION, .x = q, .x2 = kv, .attention = {heads}};
-    a.y = run_tensor(r, q->b, q->n, d);
-    a.save = run_save(r, (int64_t)q->b * heads * q->n);
-    run_counts cost = {.matmul = 2 * rows_of(q) * keys * d, .scale = rows_of(q) * keys * heads};
+    if (bias && (!bias->fixed || bias->b != x->b || bias->n != kv->n || bias->c != 1))
+        BUG("attention: bias [%d, %d, %d] of %d keys", bias->b, bias->n, bias->c, kv->n);
+    if (score && (how->readers < 1 || how->readers > x->n))
+        BUG("attention: the score of %d rows of %d", how->readers, x->n);
+    op_args a = {.kind = OP_ATTENTION, .x = x, .x2 = how->kv};
+    a.attention.heads = heads;
+    a.attention.bias = bias;
+    a.attention.readers = score ? how->readers : 0;
+    a.y = run_tensor(r, x->b, x->n, d);
+    if (score)
+        *score = a.y2 = run_tensor(r, x->b, kv->n, 1);
+    a.save = run_save(r, (int64_t)x->b * heads * x->n);
+    run_counts cost = {.matmul = 2 * rows_of(x) * kv->n * d, .scale = rows_of(x) * kv->n * heads};
     return run_record(r, &a, cost);
 }
 
 tensor *op_attention(run *r, tensor *qkv, int heads)
 {
-    if (qkv->c % 3)
-        BUG("attention: %d channels are not q, k and v", qkv->c);
-    return attention(r, qkv, NULL, qkv->c / 3, heads);
+    return op_attention_full(r, qkv, &(op_attention_spec){.heads = heads}, NULL);
 }
 
 tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads)
 {
-    if (kv->c != 2 * q->c || kv->b != q->b)
-        BUG("attention: q [%d, %d, %d], kv [%d, %d, %d]", q->b, q->n, q->c, kv->b, kv->n, kv->c);
-    return attention(r, q, kv, q->c, heads);
+    return op_attention_full(r, q, &(op_attention_spec){.heads = heads, .kv = kv}, NULL);
 }
 
 tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const op_window_spec *w)
@@ -168,9 +176,56 @@ tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
     if (w && (map->weight || w->b != x->b || w->n != x->n || w->c != 1))
         BUG("map: weights [%d, %d, %d]", w->b, w->n, w->c);
     op_args a = {.kind = OP_MAP, .x = x, .x2 = w, .map = *map};
-    a.y = run_tensor(r, x->b, map->n_out / merge, x->c * merge);
+    int n = map->n_out / merge, c = x->c * merge;
+    if (in_place(r) && map->into) {
+        if (map->into == x || tensor_count(map->into) < (int64_t)x->b * n * c)
+            BUG("map: no room for %d rows of %d", n, c);
+        a.y = run_alias(r, map->into);
+        a.y->n = n;
+        a.y->c = c;
+    } else {
+        a.y = run_tensor(r, x->b, n, c);
+    }
     a.y->fixed = x->fixed && (!w || w->fixed);
-    return run_record(r, &a, (run_counts){0});
+    int64_t weighted = w && map->n_in > map->w_from ? map->n_in - map->w_from : 0;
+    return run_record(r, &a, (run_counts){.score = x->b * weighted * x->c});
+}
+
+/* Selectors have no value that a gradient could go to: their own result is an empty tensor. */
+static tensor *nothing(run *r, int b)
+{
+    tensor *t = run_tensor(r, b, 0, 1);
+    t->fixed = true;
+    return t;
+}
+
+void op_topk(run *r, tensor *score, const op_topk_spec *how)
+{
+    int others = score->n - how->prefix;
+    if (score->c != 1 || how->prefix < 0 || how->keep < 0 || how->keep > others)
+        BUG("topk: %d of %d rows of [%d, %d, %d]", how->keep, others, score->b, score->n, score->c);
+    op_args a = {.kind = OP_TOPK, .x = score, .y = nothing(r, score->b), .topk = *how};
+    run_record(r, &a, (run_counts){.score = (int64_t)score->b * others});
+}
+
+void op_match(run *r, tensor *score, tensor *qkv, const op_match_spec *how)
+{
+    int n = score->n, d = qkv->c / 3, head = d / how->heads;
+    const tensor *size = how->size;
+    if (score->c != 1 || qkv->n != n || qkv->b != score->b || qkv->c != 3 * head * how->heads)
+        BUG("match: score [%d, %d, %d], qkv [%d, %d, %d]", score->b, n, score->c, qkv->b, qkv->n,
+            qkv->c);
+    if (how->gone < 1 || how->gone > (n - how->prefix) / 2 || (size && size->n != n))
+        BUG("match: %d of %d rows are to go", how->gone, n);
+    op_args a = {.kind = OP_MATCH, .x = score, .x2 = qkv, .y = nothing(r, score->b), .match = *how};
+    int64_t rows = rows_of(score), pairs = (int64_t)score->b * ((n + 1) / 2) * (n / 2);
+    run_counts cost = {.score = rows + 2 * score->b};
+    if (how->prunes)
+        cost.score += 4 * score->b;
+    else
+        cost.score += rows * d + rows * head;
+    cost.matmul = how->prunes ? 0 : pairs * head;
+    run_record(r, &a, cost);
 }
 
 tensor *op_prefix(run *r, tensor *x, param *tokens)

@@ -38,6 +38,16 @@ tensor *op_gelu(run *r, tensor *x); /* exact, erf */
  * only). */
 tensor *op_attention(run *r, tensor *qkv, int heads);
 tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads);
+/* Both, and what token reduction needs of them (token_reduction.md 8.1). */
+typedef struct op_attention_spec {
+    int heads;
+    tensor *kv;         /* keys and values; NULL: they stand beside the queries */
+    const tensor *bias; /* [b, keys, 1], fixed: added to all logits of that key; NULL = 0 */
+    int readers;        /* first query rows whose attention is wanted */
+} op_attention_spec;
+/* *score [b, keys, 1]: probabilities of the `readers` first query rows, averaged over heads and
+ * these rows; it carries gradient. NULL: not wanted. */
+tensor *op_attention_full(run *r, tensor *x, const op_attention_spec *how, tensor **score);
 
 /* Attention within windows: qkv as above, its rows in runs of `tokens`, each of which attends
  * within itself; bias [entries, heads] is added to the scaled logits by a table of each window:
@@ -57,13 +67,43 @@ typedef struct op_map_spec {
     int n_in, n_out;
     const int32_t *dst;  /* [b, n_in], in -1 .. n_out-1 */
     const float *weight; /* [b, n_in] or NULL = 1 */
-    int w_from; /* with w: only rows that go to output rows w_from .. are weighted by it, others 1
-                 */
-    int merge;  /* neighbouring output rows that stand as one row of the result; 0 = 1 */
+    int w_from;   /* with w: only rows that go to output rows w_from .. are weighted by it, others 1
+                   */
+    int merge;    /* neighbouring output rows that stand as one row of the result; 0 = 1 */
+    tensor *into; /* at least as large, not used again: a RUN_INFER run puts the result there */
 } op_map_spec;
 /* -> [b, n_out/merge, c*merge]. dst and weight lie in backend memory until run_reset (a selector's,
  * or run_upload's). w: weights that carry gradient, [b, n_in, 1], or NULL (never both kinds). */
 tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w);
+
+/* Selectors: they fill memory of the caller (run_memory) that a map then uses; no gradient.
+ * topk: score [b, n, 1]. Rows below `prefix` stay; behind them go the `keep` largest of the others
+ * in falling order (ties: smaller index first), the rest to row prefix + keep, all of them, or
+ * nowhere. */
+typedef struct op_topk_spec {
+    int prefix, keep;
+    bool fuse;
+    int32_t *dst; /* out [b, n] */
+} op_topk_spec;
+void op_topk(run *r, tensor *score, const op_topk_spec *how);
+
+/* PPT (token_reduction.md 3.1): importance = score * |v| of each row behind the prefix, normalised
+ * to sum 1; an image whose importance is spread evenly is pooled, the others are pruned. Both leave
+ * n - gone rows. */
+typedef struct op_match_spec {
+    int heads, prefix, gone;
+    bool scale_free;    /* compare n^2 * variance, else the variance */
+    double below;       /* pooled where that is smaller */
+    const tensor *size; /* [b, n, 1] weight of each row, NULL = 1 */
+    bool prunes;        /* the branch that is counted */
+    int32_t *dst;       /* out [b, n] */
+    float *weight;      /* out [b, n] share of each row in its output row */
+    tensor *new_size;   /* out [b, n - gone, 1], and its logarithm */
+    tensor *log_size;
+    int32_t *pooled; /* out [b] */
+    double *spread;  /* out [b] n^2 * variance */
+} op_match_spec;
+void op_match(run *r, tensor *score, tensor *qkv, const op_match_spec *how);
 
 /* Put the rows of `tokens` [1, t, c] before those of every sample: [b, t+n, c]. */
 tensor *op_prefix(run *r, tensor *x, param *tokens);

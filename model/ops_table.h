@@ -19,7 +19,9 @@
     X(PREFIX, prefix)                                                                              \
     X(POSITION, position)                                                                          \
     X(MEAN, mean)                                                                                  \
-    X(LOSS, loss)
+    X(LOSS, loss)                                                                                  \
+    X(TOPK, topk)                                                                                  \
+    X(MATCH, match)
 
 typedef enum op_kind {
 #define X(upper, lower) OP_##upper,
@@ -34,7 +36,7 @@ typedef enum op_kind {
 
 typedef struct op_args {
     op_kind kind;
-    tensor *y, *y2;     /* outputs; y2: the sum of LAYERNORM */
+    tensor *y, *y2;     /* outputs; y2: the sum of LAYERNORM, the score of ATTENTION */
     tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights */
     bool add_x, add_x2; /* backward: x->g, x2->g hold something to add to; else overwrite */
     param *w, *b;
@@ -54,6 +56,8 @@ typedef struct op_args {
         } norm;
         struct {
             int heads; /* save = log-sum-exp [b, heads, rows of q] */
+            int readers;
+            const tensor *bias;
         } attention;
         struct {
             int heads; /* save = log-sum-exp [b, heads, rows]; w = the bias */
@@ -63,6 +67,8 @@ typedef struct op_args {
             const float *scale;
         } add;
         op_map_spec map;
+        op_topk_spec topk;
+        op_match_spec match;
         struct {
             int prefix;
             const int32_t *keep;

@@ -167,6 +167,16 @@ tensor *run_alias(run *r, tensor *t)
     return a;
 }
 
+void *run_memory(run *r, size_t bytes)
+{
+    return r->mode == RUN_SHAPE ? NULL : device_alloc(r, bytes);
+}
+
+void run_to_host(run *r, void *dst, const void *src, size_t bytes)
+{
+    r->be->ops->to_host(r->be, dst, src, bytes);
+}
+
 float *run_save(run *r, int64_t n)
 {
     return r->mode == RUN_TRAIN ? device_alloc(r, (size_t)n * sizeof(float)) : NULL;
@@ -189,7 +199,7 @@ static void *upload(run *r, const void *x, size_t bytes)
 {
     if (r->mode == RUN_SHAPE)
         return NULL;
-    void *p = device_alloc(r, bytes);
+    void *p = run_memory(r, bytes);
     r->be->ops->to_device(r->be, p, x, bytes);
     return p;
 }

@@ -39,6 +39,9 @@ const char *run_first_nonfinite(run *r);
 /* What network files may ask of a run. */
 run_mode run_mode_of(const run *r);
 void *run_host(run *r, size_t bytes); /* host memory until run_reset, uninitialised */
+/* Backend memory until run_reset, uninitialised; NULL in a shape-only run. */
+void *run_memory(run *r, size_t bytes);
+void run_to_host(run *r, void *dst, const void *src, size_t bytes);
 /* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */
 typedef struct run_point {
     int block, node;

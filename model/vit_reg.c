@@ -35,7 +35,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
 static tensor *features(void *net, run *r, const net_call *call)
 {
     const vit_reg *v = net;
-    stream x = {stem_forward(r, &v->stem, call), NULL};
+    stream x = {.x = stem_forward(r, &v->stem, call)};
     x = trunk_forward(r, &v->trunk, x, call, v->head.reads);
     return head_features(r, &v->head, x, call);
 }
@@ -53,4 +53,5 @@ const net_kind vit_reg_kind = {
     .build = build,
     .features = features,
     .logits = logits,
+    .sequence = true,
 };

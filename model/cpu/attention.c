@@ -1,6 +1,7 @@
 /* Softmax attention: per sample and head, tiles of query rows against all keys; two matrix products
  * around one softmax pass. Forward keeps the log-sum-exp only; backward makes the probabilities
- * again. Tiles depend on the token count only. */
+ * again. Tiles depend on the token count only. The score of the first rows, all of them in the
+ * first tile, is summed head by head and never needs more than one row of keys for each head. */
 #include "model/cpu/gemm.h"
 
 #include <math.h>
@@ -15,6 +16,8 @@ typedef struct attention_job {
     int ldq, ldk; /* row lengths of the tensors with q, with k and v */
     const float *q, *k, *v;
     float *dq, *dk, *dv;
+    const float *bias; /* [b, keys] or NULL */
+    float *part;       /* score of each head [b, heads, keys] */
     float scale;
     gemm *scores[2], *values[2];        /* [last tile] */
     gemm *dp[2], *to_q[2], *to_k[2][2]; /* to_k: also for v; [last tile][add] */
@@ -39,6 +42,9 @@ static attention_job job_new(cpu *c, op_args *a)
     j.dk = kv->g ? (a->x2 ? kv->g : kv->g + j.d) : NULL;
     j.dv = j.dk ? j.dk + j.d : NULL;
     j.scale = (float)(1.0 / sqrt((double)j.head));
+    j.bias = a->attention.bias ? a->attention.bias->x : NULL;
+    if (a->attention.readers > j.tile)
+        BUG("attention: a score of %d rows", a->attention.readers);
     return j;
 }
 
@@ -61,6 +67,22 @@ static void products_forward(attention_job *j)
     }
 }
 
+/* The bias counts before the scaling that softmax does. */
+static void add_bias(const attention_job *j, int64_t sample, float *s)
+{
+    if (j->bias)
+        j->c->k->axpy(s, j->bias + sample * j->keys, 1.0f / j->scale, true, j->keys);
+}
+
+/* What one query row of the rows that are read attends to, its share of the mean. */
+static void note_score(const attention_job *j, int64_t sample, int h, int row, const float *p,
+                       float total)
+{
+    int readers = j->a->attention.readers;
+    float *to = j->part + (sample * j->heads + h) * j->keys;
+    j->c->k->axpy(to, p, 1.0f / (total * (float)(j->heads * readers)), row > 0, j->keys);
+}
+
 static void forward_task(void *ctx, int64_t i, int thread)
 {
     const attention_job *j = ctx;
@@ -74,7 +96,11 @@ static void forward_task(void *ctx, int64_t i, int thread)
     gemm_run(j->c, j->scores[last], thread, q, key, NULL, p);
     float total[TILE_WHOLE], lse;
     for (int r = 0; r < rows; r++) {
-        total[r] = k->softmax(p + (int64_t)r * j->keys, j->keys, j->scale, &lse);
+        float *row = p + (int64_t)r * j->keys;
+        add_bias(j, s, row);
+        total[r] = k->softmax(row, j->keys, j->scale, &lse);
+        if (from + r < j->a->attention.readers)
+            note_score(j, s, h, r, row, total[r]);
         if (j->a->save)
             j->a->save[(s * j->heads + h) * j->queries + from + r] = lse;
     }
@@ -84,13 +110,28 @@ static void forward_task(void *ctx, int64_t i, int thread)
         k->axpy(y + (int64_t)r * j->d, y + (int64_t)r * j->d, 1.0f / total[r], false, j->head);
 }
 
+/* One sample: its heads in order. */
+static void score_task(void *ctx, int64_t s, int thread)
+{
+    const attention_job *j = ctx;
+    const float *part = j->part + s * j->heads * j->keys;
+    float *y = j->a->y2->x + s * j->keys;
+    memcpy(y, part, (size_t)j->keys * sizeof(float));
+    for (int h = 1; h < j->heads; h++)
+        j->c->k->add(y, part + (int64_t)h * j->keys, j->keys);
+}
+
 void cpu_attention_forward(backend *be, op_args *a)
 {
     attention_job j = job_new(cpu_of(be), a);
     if (tensor_count(a->y) == 0)
         return;
     products_forward(&j);
+    if (a->y2)
+        j.part = cpu_scratch_get(&j.c->shared, (size_t)a->y->b * (size_t)(j.heads * j.keys));
     pool_for(be->pool, (int64_t)a->y->b * j.heads * j.tiles, forward_task, &j);
+    if (a->y2)
+        pool_for(be->pool, a->y->b, score_task, &j);
 }
 
 static void products_backward(attention_job *j)
@@ -118,6 +159,25 @@ static void products_backward(attention_job *j)
     }
 }
 
+/* p = probabilities of one row, dp = gradient of its logits before the scale. A row whose score was
+ * read gets the score's gradient into dP too, and with it into the sum that softmax takes off. */
+static void row_backward(const attention_job *j, int64_t sample, int64_t row, float *p, float *dp,
+                         float lse, float delta)
+{
+    const kernels *k = j->c->k;
+    int readers = j->a->attention.readers;
+    add_bias(j, sample, p);
+    if (row >= readers) {
+        k->softmax_back(p, dp, j->keys, j->scale, lse, delta);
+        return;
+    }
+    const float *g = j->a->y2->g + sample * j->keys;
+    float share = 1.0f / (float)(j->heads * readers);
+    k->axpy(dp, g, share, true, j->keys);
+    k->softmax_back(p, dp, j->keys, j->scale, lse, delta);
+    k->axpy(dp, p, -j->scale * share * k->dot(p, g, j->keys), true, j->keys);
+}
+
 static void backward_task(void *ctx, int64_t i, int thread)
 {
     const attention_job *j = ctx;
@@ -138,8 +198,8 @@ static void backward_task(void *ctx, int64_t i, int thread)
         gemm_run(j->c, j->dp[last], thread, go, j->v + kv, NULL, dp);
         for (int r = 0; r < rows; r++) {
             float delta = k->dot(o + (int64_t)r * j->d, go + (int64_t)r * j->d, j->head);
-            k->softmax_back(p + (int64_t)r * j->keys, dp + (int64_t)r * j->keys, j->keys, j->scale,
-                            lse[r], delta);
+            row_backward(j, s, (int64_t)t * j->tile + r, p + (int64_t)r * j->keys,
+                         dp + (int64_t)r * j->keys, lse[r], delta);
         }
         if (j->dv)
             gemm_run(j->c, j->to_v[last][later], thread, p, go, NULL, j->dv + kv);

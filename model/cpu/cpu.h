@@ -45,6 +45,8 @@ static inline int cpu_chunks(int rows)
 {
     return (rows + CPU_CHUNK - 1) / CPU_CHUNK;
 }
+/* key[n]: low 32 bits = indices of x by falling value, equal ones by rising index, NaN last. */
+void cpu_rank(const float *x, int n, uint64_t *key);
 /* g[0..n) += parts in order; parts are [count][n]. */
 void cpu_sum_parts(cpu *c, float *g, const float *parts, int64_t count, int n);
 

@@ -110,6 +110,21 @@ static tensor *window(const graph *g, run *r, tensor **in, param *p)
         table[i] = i % 5 < 2 ? 0 : i % 5 - 2;
     return op_window_attention(r, in[0], g->heads, &p[0], &(op_window_spec){t, 3, index, table});
 }
+/* The score of the first rows, as weights of the output (or of the keys), so that both carry
+ * gradient; `factor`: a bias for every key. */
+static tensor *attention_score(const graph *g, run *r, tensor **in, param *p)
+{
+    op_map_spec *m = run_host(r, sizeof(*m));
+    bool apart = g->in[1][0] > 0;
+    tensor *rows = apart ? in[1] : in[0], *score;
+    op_attention_spec how = {.heads = g->heads, .kv = apart ? in[1] : NULL, .readers = g->number};
+    if (g->factor)
+        how.bias = run_input(r, rows->b, rows->n, 1, g->factor, true);
+    tensor *y = op_attention_full(r, in[0], &how, &score);
+    *m = (op_map_spec){.n_in = rows->n, .n_out = 1, .dst = g->index};
+    tensor *fused = op_map(r, apart ? in[1] : y, m, score);
+    return apart ? fused : op_add(r, op_mean(r, y), fused, NULL);
+}
 static tensor *map(const graph *g, run *r, tensor **in, param *p)
 {
     op_map_spec *m = run_host(r, sizeof(*m));
@@ -135,6 +150,9 @@ static const int32_t reorder[] = {2, -1, 0, 3, -1, 1, 3, 2, 1, 0, -1, -1};
 static const int32_t fuse[] = {0, 2, 0, 1, 2, 0, -1, -1, -1, -1, -1, 1};
 static const float blend[] = {.25F, 1.5F, -2, 1, .5F, .25F, 3, 3, 3, 3, 3, -.5F};
 static const float drop_path[] = {0, 1.25F, 1.25F};
+static const int32_t to_one[] = {0, -1, 0, 0, 0, -1, 0, 0, 0, 0};
+static const int32_t zeros[290];
+static const float bias[] = {0, 0.7F, 1.4F, 0, 2, 0, 0, 3, 0.7F, 1};
 static const int32_t kept[] = {0, 3, 4, 1, 2, 6};
 
 static const graph graphs[] = {
@@ -186,6 +204,14 @@ static const graph graphs[] = {
      .number = 2},
     {"window", "odd head size", window, .in = {{2, 20, 45}}, .par = {{2, 9, 3}}, .heads = 3,
      .groups = 3, .number = 4, .spread = 1.3},
+    {"attention_score", "CLS, bias", attention_score, .in = {{2, 5, 48}}, .heads = 2, .groups = 3,
+     .index = to_one, .factor = bias, .number = 1, .spread = 1.5},
+    {"attention_score", "two rows", attention_score, .in = {{2, 5, 48}}, .heads = 2, .groups = 3,
+     .index = to_one, .number = 2, .spread = 1.5},
+    {"attention_score", "tiles", attention_score, .in = {{1, 290, 96}}, .heads = 2, .groups = 3,
+     .index = zeros, .number = 2, .spread = 1.3},
+    {"attention_score", "keys apart", attention_score, .in = {{2, 3, 16}, {2, 5, 32}}, .heads = 2,
+     .index = to_one, .factor = bias, .number = 2, .spread = 1.5},
     {"map", "drop, reorder", map, .in = {{2, 6, 5}}, .index = reorder, .number = 4},
     {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
     {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
