@@ -10,8 +10,6 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/rng.h"
-#include "model/op.h"
 #include "model/reduce.h"
 #include "tests/fixtures/deit/formula.h"
 
@@ -209,6 +207,471 @@ static void kept_tokens_are_rounded_in_double(void **state)
     assert_int_equal(wrong, 5454);
 }
 
+/* ---- networks -------------------------------------------------------------------------------- */
+
+enum { BATCH = 4, ROWS = 6, COLS = 5, PATCHES = ROWS * COLS, CLASSES = 3 };
+
+typedef struct desk {
+    pool *pool;
+    backend *be;
+    run *r;
+} desk;
+
+static desk desk_new(int threads)
+{
+    err e = {0};
+    desk d = {.pool = pool_new(threads)};
+    d.be = backend_new("cpu", d.pool, &e);
+    assert_non_null(d.be);
+    d.r = run_new(d.be, RUN_TRAIN);
+    return d;
+}
+
+static void desk_free(desk *d)
+{
+    run_free(d->r);
+    backend_free(d->be);
+    pool_free(d->pool);
+}
+
+typedef struct world {
+    desk k;
+    model *m;
+    uint16_t *image[BATCH];
+    int32_t keep[BATCH * PATCHES];
+    model_watch watch;
+} world;
+
+static model_cfg small_config(int reduction)
+{
+    model_cfg c = config("deit_tiny_patch16_224", 0, reduction);
+    c.image_h = ROWS * 16;
+    c.image_w = COLS * 16;
+    c.channels = 1;
+    c.classes = CLASSES;
+    c.depth = 5;
+    c.reduction_layers = "1/3";
+    c.evit_keep = 0.5;
+    return c;
+}
+
+static void fill_params(param_set *s)
+{
+    for (int i = 0; i < s->n; i++) {
+        param *p = &s->p[i];
+        float *x = mem_alloc((size_t)p->n * sizeof *x);
+        formula_param(p->name, p->ndim, p->shape[0], p->n, 1.5, x);
+        param_write(s, p, x);
+        mem_free(x);
+    }
+}
+
+static world *world_new(const model_cfg *c, int threads)
+{
+    world *w = MEM_NEW(world);
+    err e = {0};
+    w->k = desk_new(threads);
+    w->m = model_new(c, w->k.be, 3, &e);
+    if (!w->m)
+        fail_msg("%s", e.msg);
+    fill_params(model_params(w->m));
+    for (int s = 0; s < BATCH; s++) {
+        w->image[s] = mem_alloc((size_t)(c->image_h * c->image_w) * sizeof(uint16_t));
+        formula_image(s, 1, (int)c->image_h, (int)c->image_w, w->image[s]);
+        for (int i = 0; i < PATCHES; i++)
+            w->keep[s * PATCHES + i] = i;
+    }
+    return w;
+}
+
+static void world_free(world *w)
+{
+    for (int s = 0; s < BATCH; s++)
+        mem_free(w->image[s]);
+    watch_release(&w->watch);
+    model_free(w->m);
+    desk_free(&w->k);
+    mem_free(w);
+}
+
+static model_batch batch_of(world *w, int from, int n)
+{
+    const model_cfg *c = model_config(w->m);
+    return (model_batch){.b = n,
+                         .h = (int)c->image_h,
+                         .w = (int)c->image_w,
+                         .image = (const uint16_t *const *)w->image + from,
+                         .mean = 0.5f,
+                         .sd = 0.25f,
+                         .watch = &w->watch};
+}
+
+static void infer(world *w, const model_batch *b, float *logits)
+{
+    run *r = run_new(w->k.be, RUN_INFER);
+    run_read(r, model_forward(w->m, r, b), logits);
+    run_free(r);
+}
+
+/* Logits of the whole batch and gradients of all parameters, in parts of `part` images. */
+static void train(world *w, int part, float *logits, float *grads)
+{
+    param_set *s = model_params(w->m);
+    param_zero_grad(s);
+    for (int from = 0; from < BATCH; from += part) {
+        model_batch b = batch_of(w, from, part);
+        float dz[BATCH * CLASSES];
+        run_reset(w->k.r);
+        tensor *z = model_forward(w->m, w->k.r, &b);
+        run_read(w->k.r, z, logits + from * CLASSES);
+        for (int i = 0; i < part * CLASSES; i++)
+            dz[i] = (float)((from * CLASSES + i) * 7 % 11 - 5) / 4;
+        run_backward_from(w->k.r, z, dz);
+    }
+    for (int i = 0; i < s->n; grads += s->p[i].n, i++)
+        backend_to_host(w->k.be, grads, s->p[i].g, (size_t)s->p[i].n * sizeof(float));
+}
+
+static double largest(const float *a, const float *b)
+{
+    double diff = 0;
+    for (int i = 0; i < BATCH * CLASSES; i++)
+        diff = fmax(diff, fabs((double)a[i] - (double)b[i]));
+    return diff;
+}
+
+static model_cfg plans[6];
+/* EViT fused, not fused; PPT with batches of both branches, all pooled, all pruned; no reduction.
+ */
+static int all_plans(void)
+{
+    for (int i = 0; i < 6; i++)
+        plans[i] = small_config(i < 2 ? MODEL_EVIT : i < 5 ? MODEL_PPT : MODEL_FULL);
+    plans[1].evit_fuse = false;
+    plans[3].ppt_tau = 1e6;
+    plans[4].ppt_tau = 0;
+    world *w = world_new(&plans[4], 1);
+    model_batch b = batch_of(w, 0, BATCH);
+    float z[BATCH * CLASSES];
+    infer(w, &b, z);
+    const double *v = w->watch.layer[0].spread;
+    plans[2].ppt_tau = (v[0] + v[1]) / 2 / (196 * 196);
+    world_free(w);
+    return 6;
+}
+
+static void threads_and_cuts_change_no_byte(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 0; p < n; p++) {
+        float want[BATCH * CLASSES], got[BATCH * CLASSES], *grads = NULL;
+        bool mixed = false;
+        for (int threads = 1; threads <= 3; threads += 2) {
+            world *w = world_new(&plans[p], threads);
+            size_t total = (size_t)model_params(w->m)->total;
+            float *g = MEM_ARRAY(float, total);
+            for (int part = BATCH; part >= 1; part /= 2) {
+                train(w, part, got, g);
+                for (int i = 0; p == 2 && part == BATCH && i < w->watch.layers; i++)
+                    for (int s = 1; s < BATCH; s++)
+                        mixed |= w->watch.layer[i].pooled[s] != w->watch.layer[i].pooled[0];
+                if (!grads) {
+                    memcpy(want, got, sizeof want);
+                    grads = g;
+                    g = MEM_ARRAY(float, total);
+                    continue;
+                }
+                assert_memory_equal(got, want, sizeof want);
+                assert_memory_equal(g, grads, total * sizeof *g);
+            }
+            model_batch b = batch_of(w, 0, BATCH);
+            infer(w, &b, got); /* the bytes of inference are those of training */
+            assert_memory_equal(got, want, sizeof want);
+            mem_free(g);
+            world_free(w);
+        }
+        assert_true(p != 2 || mixed);
+        mem_free(grads);
+    }
+}
+
+/* The tokens that stay are those of the largest score, and the rows lead back to patches. */
+static void evit_keeps_what_the_class_token_sees(void **state)
+{
+    (void)state;
+    static const int rows[] = {31, 17, 10}; /* 1 + 30 > 1 + 15 + 1 > 1 + 8 + 1 */
+    model_cfg c = small_config(MODEL_EVIT);
+    world *w = world_new(&c, 2);
+    model_batch b = batch_of(w, 0, BATCH);
+    float z[BATCH * CLASSES];
+    infer(w, &b, z);
+    assert_int_equal(w->watch.layers, 2);
+    for (int s = 0; s < BATCH; s++) {
+        int patch[40], next[40] = {0};
+        for (int i = 0; i < 40; i++)
+            patch[i] = i - 1; /* of each row; -1 = CLS, fused */
+        for (int i = 0; i < 2; i++) {
+            const watch_layer *l = &w->watch.layer[i];
+            const int32_t *dst = l->dst + s * l->n_in;
+            const float *score = l->score + s * l->n_in;
+            int keep = rows[i + 1] - 2;
+            assert_int_equal(l->block, 1 + 2 * i);
+            assert_int_equal(l->n_in, rows[i]);
+            assert_int_equal(l->n_out, rows[i + 1]);
+            assert_int_equal(l->fused, keep + 1);
+            assert_int_equal(dst[0], 0);
+            double sum = 0;
+            for (int j = 0; j < l->n_in; j++) {
+                int better = 0;
+                sum += score[j];
+                for (int k = 1; k < l->n_in; k++)
+                    better += k != j && (score[k] > score[j] || (score[k] == score[j] && k < j));
+                assert_int_equal(dst[j], j == 0 ? 0 : better < keep ? 1 + better : keep + 1);
+                next[dst[j]] = patch[j];
+            }
+            assert_true(fabs(sum - 1) < 1e-5);
+            next[keep + 1] = -1;
+            memcpy(patch, next, sizeof patch);
+            int32_t row[PATCHES], alone[40];
+            watch_patches(&w->watch, s, i + 1, NULL, PATCHES, row, alone);
+            for (int j = 0; j < l->n_out; j++)
+                assert_int_equal(alone[j], patch[j]);
+            for (int j = 0; j < PATCHES; j++)
+                assert_true(row[j] > 0 && (alone[row[j]] == j || alone[row[j]] == -1));
+        }
+    }
+    world_free(w);
+}
+
+static void the_rate_of_a_call(void **state)
+{
+    (void)state;
+    float z[4][BATCH * CLASSES];
+    for (int i = 0; i < 4; i++) {
+        model_cfg c = small_config(i ? MODEL_EVIT : MODEL_FULL);
+        c.evit_keep = i == 2 ? 1 : 0.5;
+        world *w = world_new(&c, 2);
+        model_batch b = batch_of(w, 0, BATCH);
+        b.evit_keep = i == 1 ? 1 : i == 2 ? 0.3 : 0;
+        infer(w, &b, z[i]);
+        if (i && i < 3)
+            assert_int_equal(w->watch.layer[0].n_out, PATCHES + 1);
+        if (i == 3) { /* a rate of the call stands for the configured one */
+            float y[BATCH * CLASSES];
+            b.evit_keep = 0.5;
+            infer(w, &b, y);
+            assert_memory_equal(y, z[3], sizeof y);
+            b.evit_keep = 0.3;
+            infer(w, &b, y);
+            assert_int_equal(w->watch.layer[0].n_out, 1 + 9 + 1);
+            assert_true(largest(y, z[3]) > 1e-5);
+        }
+        world_free(w);
+    }
+    assert_memory_equal(z[0], z[1], sizeof z[0]); /* 1 = all tokens */
+    assert_memory_equal(z[0], z[2], sizeof z[0]); /* a network without reduction has no rate */
+    assert_true(largest(z[0], z[3]) > 1e-5);
+}
+
+/* 2.1: where one token would be fused, it is left alone unless the published form is asked for. */
+static void a_single_token_is_not_fused(void **state)
+{
+    (void)state;
+    for (int one = 0; one < 2; one++) {
+        model_cfg c = small_config(MODEL_EVIT);
+        float z[BATCH * CLASSES];
+        c.evit_keep = 0.97; /* ceil(.97 * 30) = 30: nothing; .96: 29 of 30 */
+        c.evit_fuse_one = one;
+        world *w = world_new(&c, 1);
+        model_batch b = batch_of(w, 0, BATCH);
+        infer(w, &b, z);
+        assert_null(w->watch.layer[0].score);
+        b.evit_keep = 0.96;
+        infer(w, &b, z);
+        assert_int_equal(w->watch.layer[0].n_out, PATCHES + 1);
+        assert_true((w->watch.layer[0].score != NULL) == one);
+        assert_int_equal(w->watch.layer[0].fused, one ? 30 : -1);
+        assert_int_equal(counted(&c, NULL).tokens[4], PATCHES + 1);
+        world_free(w);
+    }
+}
+
+/* 9: the order of the tokens after their positions counts only where PPT pools. */
+static void the_order_of_tokens_counts_for_pooling_only(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 0; p < n; p++) {
+        world *w = world_new(&plans[p], 2);
+        model_batch b = batch_of(w, 0, BATCH);
+        float a[BATCH * CLASSES], z[BATCH * CLASSES];
+        b.keep = w->keep;
+        b.n_keep = PATCHES;
+        infer(w, &b, a);
+        for (int s = 0; s < BATCH; s++) {
+            for (int i = 0; i < PATCHES; i++)
+                w->keep[s * PATCHES + i] = (i * 7 + s) % PATCHES;
+        }
+        infer(w, &b, z);
+        if (p == 2 || p == 3)
+            assert_true(largest(a, z) > 1e-5);
+        else
+            assert_true(largest(a, z) < 1e-5);
+        world_free(w);
+    }
+}
+
+static void sizes_tell_what_became_of_all_patches(void **state)
+{
+    (void)state;
+    static const int rows[] = {197, 147, 97, 49};
+    for (int merge = 0; merge < 2; merge++) {
+        model_cfg c = small_config(MODEL_PPT);
+        c.image_h = c.image_w = 224;
+        c.reduction_layers = "0/1/2";
+        c.ppt_tau = merge ? 1e6 : 0;
+        world *w = world_new(&c, 2);
+        model_batch b = batch_of(w, 0, BATCH);
+        float z[BATCH * CLASSES];
+        infer(w, &b, z);
+        assert_int_equal(w->watch.layers, 3);
+        for (int i = 0; i < 3; i++) {
+            const watch_layer *l = &w->watch.layer[i];
+            assert_int_equal(l->n_in, rows[i]);
+            assert_int_equal(l->n_out, rows[i + 1]);
+            for (int s = 0; s < BATCH; s++) {
+                int32_t row[196];
+                float *held = MEM_ARRAY(float, l->n_out), sum = 0;
+                assert_int_equal(l->pooled[s], merge);
+                watch_patches(&w->watch, s, i + 1, NULL, 196, row, NULL);
+                held[0] = 1;
+                for (int j = 0; j < 196; j++)
+                    held[row[j] < 0 ? 0 : row[j]] += row[j] >= 0;
+                for (int j = 0; j < l->n_out; j++) {
+                    sum += l->size[s * l->n_out + j];
+                    assert_true(l->size[s * l->n_out + j] == held[j]); /* source columns sum to 1 */
+                }
+                assert_true(sum == (merge ? 197 : (float)l->n_out));
+                mem_free(held);
+            }
+        }
+        world_free(w);
+    }
+}
+
+/* 8.2: shares and spreads instead of numbers: the same at any number of tokens. */
+static void scale_free_rules(void **state)
+{
+    (void)state;
+    model_cfg c = small_config(MODEL_PPT);
+    net_preset plain = {.kind = &deit_kind, .prefix = 1};
+    net_cfg n = {.m = c, .preset = &plain};
+    err e = {0};
+    n.m.depth = 12;
+    n.m.reduction_layers = "3/6/9";
+    assert_true(reduce_resolve(&n, &e));
+    static const double below[] = {2.689, 1.492, .645};
+    static const int tokens[] = {196, 146, 96}, gone[] = {50, 50, 48};
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(n.cut[i].block, 3 + 3 * i);
+        assert_int_equal(n.cut[i].n, tokens[i]);
+        assert_int_equal(n.cut[i].r, gone[i]);
+        assert_int_equal(lround(n.cut[i].below * 1000), lround(below[i] * 1000));
+    }
+    c = config("deit_small_patch16_224", 896, MODEL_PPT); /* 3136 = 16 * 196 patches */
+    model_counts k = counted(&c, NULL);
+    tokens_are(&k, (const int[]){3137, 3137 - 800, 3137 - 1600, 769});
+    c.ppt_rule = MODEL_ABSOLUTE;
+    k = counted(&c, NULL);
+    tokens_are(&k, (const int[]){3137, 3087, 3037, 2987});
+}
+
+/* 3.1: without the bias sizes start anew in every layer and attention counts rows as one. */
+static void size_bias(void **state)
+{
+    (void)state;
+    float z[2][BATCH * CLASSES];
+    for (int bias = 0; bias < 2; bias++) {
+        model_cfg c = small_config(MODEL_PPT);
+        c.ppt_tau = 1e6;
+        c.ppt_size_bias = bias;
+        world *w = world_new(&c, 2);
+        model_batch b = batch_of(w, 0, BATCH);
+        infer(w, &b, z[bias]);
+        const watch_layer *l = &w->watch.layer[1];
+        float sum = 0;
+        for (int i = 0; i < l->n_out; i++)
+            sum += l->size[i];
+        assert_true(sum == (bias ? PATCHES + 1 : (float)l->n_in));
+        world_free(w);
+    }
+    assert_true(largest(z[0], z[1]) > 1e-5);
+}
+
+/* The cheap form (last block for CLS only, kept patches embedded only) against the published one,
+ * in a network of the same parameters. */
+static void cheap_form_is_exact(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 0; p < n; p++) {
+        for (int n_keep = 0; n_keep <= 19; n_keep += 19) {
+            world *w = world_new(&plans[p], 2);
+            model_batch b = batch_of(w, 0, BATCH);
+            float a[BATCH * CLASSES], z[BATCH * CLASSES];
+            net_preset plain = {.kind = &deit_kind, .prefix = 1};
+            net_cfg nc = {.m = *model_config(w->m), .preset = &plain, .width = 192, .heads = 3};
+            err e = {0};
+            nc.rows = ROWS;
+            nc.cols = COLS;
+            nc.patches = PATCHES;
+            assert_true(reduce_resolve(&nc, &e));
+            for (int i = 0; i < BATCH * n_keep; i++)
+                w->keep[i] = i % n_keep + i / n_keep;
+            b.keep = n_keep ? w->keep : NULL;
+            b.n_keep = n_keep;
+            infer(w, &b, a);
+            void *net = mem_calloc(1, deit_kind.size);
+            param_set *s = param_set_new(w->k.be, deit_kind.param_cap(&nc));
+            deit_kind.build(net, &nc, s);
+            param_set_alloc(s);
+            fill_params(s);
+            run *r = run_new(w->k.be, RUN_INFER);
+            watch_release(&w->watch);
+            net_call call = {.cfg = &nc, .batch = &b, .published = true};
+            run_read(r, deit_kind.logits(net, r, deit_kind.features(net, r, &call)), z);
+            assert_true(largest(a, z) < 1e-6);
+            run_free(r);
+            param_set_free(s);
+            mem_free(net);
+            world_free(w);
+        }
+    }
+}
+
+/* Hardly any token: nothing to reduce is no error. */
+static void few_tokens(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 0; p < n; p++) {
+        world *w = world_new(&plans[p], 1);
+        for (int n_keep = 1; n_keep <= 4; n_keep++) {
+            model_batch b = batch_of(w, 0, BATCH);
+            float z[BATCH * CLASSES];
+            b.keep = w->keep;
+            b.n_keep = n_keep;
+            infer(w, &b, z);
+            for (int i = 0; i < BATCH * CLASSES; i++)
+                assert_true(isfinite(z[i]));
+            for (int i = 0; i < w->watch.layers; i++)
+                assert_true(w->watch.layer[i].n_out >= 2);
+        }
+        world_free(w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +680,16 @@ int main(void)
         cmocka_unit_test(ppt_counts_are_the_published_integers),
         cmocka_unit_test(unsound_configurations_are_refused),
         cmocka_unit_test(kept_tokens_are_rounded_in_double),
+        cmocka_unit_test(threads_and_cuts_change_no_byte),
+        cmocka_unit_test(evit_keeps_what_the_class_token_sees),
+        cmocka_unit_test(the_rate_of_a_call),
+        cmocka_unit_test(a_single_token_is_not_fused),
+        cmocka_unit_test(the_order_of_tokens_counts_for_pooling_only),
+        cmocka_unit_test(sizes_tell_what_became_of_all_patches),
+        cmocka_unit_test(scale_free_rules),
+        cmocka_unit_test(size_bias),
+        cmocka_unit_test(cheap_form_is_exact),
+        cmocka_unit_test(few_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
