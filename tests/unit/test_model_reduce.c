@@ -565,8 +565,8 @@ static void scale_free_rules(void **state)
 {
     (void)state;
     model_cfg c = small_config(MODEL_PPT);
-    net_preset plain = {.kind = &deit_kind, .prefix = 1};
-    net_cfg n = {.m = c, .preset = &plain};
+    net_preset plain = {.prefix = 1};
+    net_cfg n = {.m = c, .kind = &deit_kind, .preset = &plain};
     err e = {0};
     n.m.depth = 12;
     n.m.reduction_layers = "3/6/9";
@@ -620,9 +620,11 @@ static void cheap_form_is_exact(void **state)
             world *w = world_new(&plans[p], 2);
             model_batch b = batch_of(w, 0, BATCH);
             float a[BATCH * CLASSES], z[BATCH * CLASSES];
-            net_preset plain = {.kind = &deit_kind, .prefix = 1};
-            net_cfg nc = {.m = *model_config(w->m), .preset = &plain, .width = 192, .heads = 3};
+            net_preset plain = {.prefix = 1};
+            net_cfg nc = {.m = *model_config(w->m), .kind = &deit_kind, .preset = &plain};
             err e = {0};
+            nc.width = 192;
+            nc.heads = 3;
             nc.rows = ROWS;
             nc.cols = COLS;
             nc.patches = PATCHES;
