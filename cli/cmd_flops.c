@@ -33,6 +33,53 @@ static bool choice(const char *name, int *out, err *e)
     return err_set(e, ERR_USAGE, "--convention '%s': wanted fvcore, torchprofile or core", name);
 }
 
+/* Room for the words of --token-reduction; the configuration borrows from it. */
+typedef struct reduction_words {
+    char buf[96];
+    const char *path; /* PPT's branches, or NULL */
+} reduction_words;
+
+static bool reduction_word(const char *w, reduction_words *to, model_cfg *m)
+{
+    if (m->reduction == MODEL_EVIT && !strcmp(w, "nofuse"))
+        m->evit_fuse = false;
+    else if (!strncmp(w, "layers=", 7))
+        m->reduction_layers = w + 7;
+    else if (m->reduction == MODEL_PPT && !strncmp(w, "path=", 5))
+        to->path = w + 5;
+    else
+        return false;
+    return true;
+}
+
+/* "evit:0.7[,nofuse][,layers=3/6/9]" or "ppt:50[,layers=3/6/9][,path=MPP]". */
+static bool token_reduction(const char *s, reduction_words *to, model_cfg *m, err *e)
+{
+    text_copy(to->buf, sizeof to->buf, s);
+    char *word = to->buf, *next = strchr(word, ',');
+    bool ok = strlen(s) < sizeof to->buf;
+    if (next)
+        *next++ = 0;
+    if (!strncmp(word, "evit:", 5)) {
+        m->reduction = MODEL_EVIT;
+        ok = ok && text_ratio(word + 5, &m->evit_keep);
+    } else {
+        m->reduction = MODEL_PPT;
+        ok = ok && !strncmp(word, "ppt:", 4) && text_i64(word + 4, &m->ppt_tokens);
+    }
+    while (ok && next) {
+        word = next;
+        next = strchr(word, ',');
+        if (next)
+            *next++ = 0;
+        ok = reduction_word(word, to, m);
+    }
+    return ok || err_set(e, ERR_USAGE,
+                         "--token-reduction '%s': wanted evit:0.7[,nofuse][,layers=3/6/9] or "
+                         "ppt:50[,layers=3/6/9][,path=MPP]",
+                         s);
+}
+
 static bool integer(const cmd_args *a, const char *name, int64_t *out, err *e)
 {
     const char *v = cmd_value(a, name);
@@ -45,7 +92,8 @@ static bool flops(cmd_args *a, err *e)
     model_counts n;
     cfg_bind(a->config, &model_options, &m);
     const char *convention = cmd_value(a, "--convention"), *keep = cmd_value(a, "--keep-rate"),
-               *size = cmd_value(a, "--image-size");
+               *size = cmd_value(a, "--image-size"), *cut = cmd_value(a, "--token-reduction");
+    reduction_words words = {0};
     if (cmd_value(a, "--model"))
         m.name = cmd_value(a, "--model");
     if (!cfg_given(a->config, "model.channels"))
@@ -59,7 +107,7 @@ static bool flops(cmd_args *a, err *e)
                        keep);
     if ((size && !image_size(size, &m, e)) || !integer(a, "--patch-size", &m.patch, e) ||
         !integer(a, "--channels", &m.channels, e) || !integer(a, "--classes", &m.classes, e) ||
-        !model_count(&m, &n, e))
+        (cut && !token_reduction(cut, &words, &m, e)) || !model_count_path(&m, words.path, &n, e))
         return false;
     int how = 0;
     if (convention && !choice(convention, &how, e))
@@ -91,6 +139,7 @@ static const cmd_opt opts[] = {
     {"--image-size", "S|HxW", "pixels; default: the name's own"},
     {"--patch-size", "P", "pixels; default: the name's own"},
     {"--keep-rate", "K", "fraction of patches kept, 0.25 or 3/7; default 1"},
+    {"--token-reduction", "R", "evit:0.7[,nofuse] or ppt:50[,path=MPP]; both [,layers=3/6/9]"},
     {"--channels", "3", "image channels, as published"},
     {"--classes", "C", "default 1000, as published"},
     {"--convention", "C", "fvcore (default), torchprofile or core: see below"},
@@ -99,7 +148,7 @@ static const cmd_opt opts[] = {
 const cmd cmd_flops = {
     .verb = "flops",
     .usage = "flops --model M --image-size S|HxW [--patch-size P] [--keep-rate K] "
-             "[--convention C] [--json]",
+             "[--token-reduction R] [--convention C] [--json]",
     .summary = "exact multiply-add and parameter counts of a network",
     .help = "Counts on a shape-only run of the same code that trains. Every convention counts a "
             "multiply-add of a matrix\nproduct or convolution as 1. core: nothing else; fvcore "
@@ -107,7 +156,11 @@ const cmd cmd_flops = {
             "LayerNorm 1 per element, the scaling of attention logits, token selection.\n"
             "Published form: all patches embedded, full last block.\nAs executed: only kept "
             "patches are embedded and the last block "
-            "computes the class token only.\nThe depth is changed with --set model.depth=24.",
+            "computes the class token only.\nThe depth is changed with --set model.depth=24.\n"
+            "--token-reduction: evit keeps that fraction of the patch tokens at blocks 3, 6 and 9 "
+            "(counted from 0), with\na fused token unless nofuse; ppt takes that many away, and "
+            "path tells for each block whether the image's tokens\nare merged (M, the default) or "
+            "pruned (P), which only costs differ by. Tokens are those that enter each block.",
     .fn = flops,
     .opts = opts,
     .max_words = 0,

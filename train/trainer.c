@@ -22,6 +22,7 @@
 
 typedef struct train_cfg {
     int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
+    int64_t evit_start, evit_warmup;
     double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
     int schedule, sampling, normalize, init_resample;
     const char *init;
@@ -48,6 +49,10 @@ static const cfg_option table[] = {
      "learning rate after warm-up"},
     {"train.warmup_epochs", CFG_REAL, AT(warmup_epochs), "2", 0, 1000, NULL, "epochs",
      "linear warm-up from zero"},
+    {"train.evit_start", CFG_INT, AT(evit_start), "0", 0, 100000, NULL, "epochs",
+     "EViT: epochs with all tokens; 0 for fine-tuning, 10 in the published training from scratch"},
+    {"train.evit_warmup", CFG_INT, AT(evit_warmup), "0", 0, 100000, NULL, "epochs",
+     "EViT: epochs after these in which the keep rate falls to model.evit_keep (published: 100)"},
     {"train.drop_epoch", CFG_REAL, AT(drop_epoch), "400", 0, 1e6, NULL, "epochs",
      "where schedule step divides by ten"},
     {"train.clip", CFG_REAL, AT(optim.clip), "1", 0, 1e9, NULL, "",
@@ -310,12 +315,22 @@ static double learning_rate(const trainer *t, int64_t step)
     return schedule_lr(&s, step);
 }
 
+/* For model_batch: 0 leaves the configured rate, as validation has it. */
+static double evit_keep(const trainer *t)
+{
+    if (t->mc.reduction != MODEL_EVIT)
+        return 0;
+    schedule_evit_ramp s = {t->mc.evit_keep, t->c.evit_start, t->c.evit_warmup, t->steps_per_epoch};
+    return schedule_evit(&s, t->at.step);
+}
+
 static bool micro_step(trainer *t, const loader_batch *b, err *e)
 {
     model_batch in = b->in;
     float loss;
     in.mean = t->at.mean;
     in.sd = t->at.sd;
+    in.evit_keep = evit_keep(t);
     run_reset(t->tape);
     tensor *logits = model_forward(t->net, t->tape, &in);
     tensor *l = op_loss(t->tape, logits, b->label, NULL, (float)t->c.smoothing);
@@ -531,6 +546,11 @@ static bool check_keep(const trainer *t, err *e)
 {
     if (!keep_check((keep_schedule)t->keep.schedule, t->mc.keep_rate, t->net, e))
         return false;
+    if (t->keep.schedule != KEEP_FIXED && t->mc.reduction == MODEL_PPT &&
+        t->mc.ppt_rule == MODEL_ABSOLUTE)
+        return err_set(e, ERR_CONFIG,
+                       "train.keep_schedule: numbers of tokens change, so that model.ppt_rule must "
+                       "be scale_free");
     if (t->keep.schedule != KEEP_FIXED && t->mc.keep_rate < 1)
         log_warn("keep_rate_ignored",
                  "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",

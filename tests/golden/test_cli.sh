@@ -40,6 +40,14 @@ expect unknown_key 3 "nearest known key: 'train.epochs'" flops --set train.epoch
 expect bad_number 3 "train.epochs" flops --set train.epochs=many
 expect out_of_range 3 "split.test_fraction" flops --set split.test_fraction=2
 expect bad_choice 3 "train.optimizer" flops --set train.optimizer=adam
+reduced=(flops --model deit_small_patch16_224 --convention torchprofile --token-reduction)
+expect flops_evit 0 "published form: 3032105162" "${reduced[@]}" evit:0.7
+expect flops_evit_tokens 0 "197 197 197 197 139 139 139 98 98 98 69 69" "${reduced[@]}" evit:0.7,nofuse
+expect flops_ppt 0 "published form: 2944411999" "${reduced[@]}" ppt:50,path=MPP
+expect flops_layers 0 "197 148 148 148" "${reduced[@]}" ppt:49,layers=0
+expect flops_words 2 "wanted evit:0.7[,nofuse]" "${reduced[@]}" evit:0.7,path=MPP
+expect flops_path 3 "path 'MP'" "${reduced[@]}" ppt:50,path=MP
+expect flops_last_block 3 "block 11 of 12" "${reduced[@]}" evit:0.5,layers=11
 printf 'train:\n  epochs: 3\n  epohcs: 4\n' >"$work/bad.yaml"
 expect unknown_key_file 3 "bad.yaml:3" scan "$work" -o "$work/never" -c "$work/bad.yaml"
 if [ -e "$work/never" ]; then bad no_work_before_config "the store was made"; else ok no_work_before_config; fi

@@ -59,9 +59,29 @@ static void test_cosine(void **state)
     is(&s, 10, 1);
 }
 
+/* The check values of token_reduction.md 2.3, and both ends. */
+static void test_evit(void **state)
+{
+    schedule_evit_ramp s = {.keep = .7, .start = 10, .ramp = 100, .steps = 7};
+    static const struct {
+        int64_t epoch;
+        double keep;
+    } want[] = {{0, 1}, {35, .956066}, {60, .85}, {85, .743934}, {110, .7}, {300, .7}};
+    for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
+        assert_true(fabs(schedule_evit(&s, 7 * want[i].epoch) - want[i].keep) < 5e-7);
+    assert_true(schedule_evit(&s, 69) == 1 && schedule_evit(&s, 70) == 1);
+    for (int64_t i = 71; i < 770; i++)
+        assert_true(schedule_evit(&s, i) < schedule_evit(&s, i - 1));
+    assert_true(schedule_evit(&s, 770) == .7);
+    s.ramp = 0; /* a step */
+    assert_true(schedule_evit(&s, 69) == 1 && schedule_evit(&s, 70) == .7);
+    s.start = 0;
+    assert_true(schedule_evit(&s, 0) == .7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_warmup), cmocka_unit_test(test_step),
-                                       cmocka_unit_test(test_cosine)};
+                                       cmocka_unit_test(test_cosine), cmocka_unit_test(test_evit)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
