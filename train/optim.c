@@ -7,6 +7,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 struct optim {
     optim_cfg c;
@@ -16,8 +17,22 @@ struct optim {
     float *scale;
 };
 
+/* By timm's names: cls_token, dist_token, reg_token, pos_embed, *.relative_position_bias_table. */
+static bool is_token(const char *name)
+{
+    static const char *const tail[] = {"_token", "pos_embed", "relative_position_bias_table"};
+    size_t n = strlen(name);
+    for (size_t i = 0; i < COUNT_OF(tail); i++)
+        if (n >= strlen(tail[i]) && !strcmp(name + n - strlen(tail[i]), tail[i]))
+            return true;
+    return false;
+}
+
 optim *optim_new(const optim_cfg *c, param_set *s)
 {
+    for (int i = 0; i < s->n && !c->decay_tokens; i++)
+        if (is_token(s->p[i].name))
+            s->p[i].decay = false;
     optim *o = MEM_NEW(optim);
     o->c = *c;
     o->s = s;

@@ -11,10 +11,13 @@ typedef enum optim_clip { OPTIM_CLIP_GLOBAL, OPTIM_CLIP_TENSOR } optim_clip;
 typedef struct optim_cfg {
     int kind, clip_mode;
     double momentum, beta1, beta2, eps, weight_decay;
-    double clip; /* 0 = off */
+    double clip;       /* 0 = off */
+    bool decay_tokens; /* decay what is no weight matrix but has two dimensions or more */
 } optim_cfg;
 
 typedef struct optim optim;
+/* Without decay_tokens the decay flag of class and other prefix tokens, position embeddings and
+ * tables of relative positions is taken away. */
 optim *optim_new(const optim_cfg *c, param_set *s);
 void optim_free(optim *o);
 /* Gradients are first divided by `parts` (accumulated micro-batches). step counts from 1. Returns

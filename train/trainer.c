@@ -24,7 +24,8 @@ typedef struct train_cfg {
     int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
     int64_t evit_start, evit_warmup;
     double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
-    int schedule, sampling, normalize, init_resample;
+    int schedule, lr_counts, sampling, normalize, init_resample;
+    bool accum_average;
     const char *init;
     optim_cfg optim;
 } train_cfg;
@@ -34,7 +35,9 @@ static const cfg_option table[] = {
     {"train.epochs", CFG_INT, AT(epochs), "50", 1, 100000, NULL, "epochs", "longest training"},
     {"train.batch", CFG_INT, AT(batch), "32", 1, 65536, NULL, "images", "images per micro-batch"},
     {"train.accum", CFG_INT, AT(accum), "1", 1, 65536, NULL, "micro-batches",
-     "micro-batches per optimiser step; their gradients are averaged"},
+     "micro-batches per optimiser step"},
+    {"train.accum_average", CFG_BOOL, AT(accum_average), "true", 0, 0, NULL, "",
+     "average the gradients of these micro-batches; false adds them up, as published"},
     {"train.optimizer", CFG_ENUM, AT(optim.kind), "sgd", 0, 0, "sgd|adamw", "",
      "sgd with momentum as published, or adamw"},
     {"train.lr", CFG_REAL, AT(lr), "3e-4", 0, 100, NULL, "", "learning rate after warm-up"},
@@ -45,6 +48,8 @@ static const cfg_option table[] = {
     {"train.eps", CFG_REAL, AT(optim.eps), "1e-8", 0, 1, NULL, "", "of adamw"},
     {"train.weight_decay", CFG_REAL, AT(optim.weight_decay), "1e-4", 0, 10, NULL, "",
      "weight decay: coupled for sgd, decoupled for adamw; never on biases and norms"},
+    {"train.decay_tokens", CFG_BOOL, AT(optim.decay_tokens), "true", 0, 0, NULL, "",
+     "weight decay on class tokens, position embeddings and tables of relative positions too"},
     {"train.schedule", CFG_ENUM, AT(schedule), "constant", 0, 0, "constant|step|cosine", "",
      "learning rate after warm-up"},
     {"train.warmup_epochs", CFG_REAL, AT(warmup_epochs), "2", 0, 1000, NULL, "epochs",
@@ -55,6 +60,8 @@ static const cfg_option table[] = {
      "EViT: epochs after these in which the keep rate falls to model.evit_keep (published: 100)"},
     {"train.drop_epoch", CFG_REAL, AT(drop_epoch), "400", 0, 1e6, NULL, "epochs",
      "where schedule step divides by ten"},
+    {"train.lr_counts", CFG_ENUM, AT(lr_counts), "steps", 0, 0, "steps|batches", "",
+     "what the learning rate advances with: optimiser steps, or micro-batches as published"},
     {"train.clip", CFG_REAL, AT(optim.clip), "1", 0, 1e9, NULL, "",
      "largest gradient norm; 0 switches clipping off"},
     {"train.clip_mode", CFG_ENUM, AT(optim.clip_mode), "global", 0, 0, "global|tensor", "",
@@ -120,6 +127,11 @@ static void draw_epoch(trainer *t, int64_t epoch)
         t->n_epoch -= t->n_epoch % t->c.batch;
 }
 
+static int64_t micro_batches(const trainer *t)
+{
+    return (t->n_epoch + t->c.batch - 1) / t->c.batch;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static bool fit_model(trainer *t, err *e)
@@ -164,7 +176,7 @@ static bool open_data(trainer *t, err *e)
     if (!t->n_epoch)
         return err_set(e, ERR_INPUT, "the cohort has no training image%s",
                        t->c.sampling == 0 ? " with a positive label" : "");
-    int64_t micro = (t->n_epoch + t->c.batch - 1) / t->c.batch;
+    int64_t micro = micro_batches(t);
     t->steps_per_epoch = (micro + t->c.accum - 1) / t->c.accum;
     return true;
 }
@@ -302,17 +314,20 @@ static bool resume(trainer *t, err *e)
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
+/* The rate of step number `step`, which the micro-batch before at.batch ends. */
 static double learning_rate(const trainer *t, int64_t step)
 {
+    bool steps = t->c.lr_counts == 0;
+    int64_t unit = steps ? t->steps_per_epoch : micro_batches(t);
     schedule s = {
         .kind = (schedule_kind)t->c.schedule,
         .base = t->c.lr,
         .final = t->c.lr_final,
-        .warmup = (int64_t)(t->c.warmup_epochs * (double)t->steps_per_epoch),
-        .total = t->c.epochs * t->steps_per_epoch,
-        .drop = (int64_t)(t->c.drop_epoch * (double)t->steps_per_epoch),
+        .warmup = (int64_t)(t->c.warmup_epochs * (double)unit),
+        .total = t->c.epochs * unit,
+        .drop = (int64_t)(t->c.drop_epoch * (double)unit),
     };
-    return schedule_lr(&s, step);
+    return schedule_lr(&s, steps ? step : t->at.epoch * unit + t->at.batch - 1);
 }
 
 /* For model_batch: 0 leaves the configured rate, as validation has it. */
@@ -383,7 +398,7 @@ static bool open_kept(trainer *t, err *e)
 /* The micro-batches of one epoch from t->at.batch on. */
 static bool train_epoch(trainer *t, log_progress *bar, err *e)
 {
-    int64_t micro = (t->n_epoch + t->c.batch - 1) / t->c.batch;
+    int64_t micro = micro_batches(t);
     int parts = 0, got = 1;
     loader_batch b;
     keep_plan keep = plan_keep(t);
@@ -407,7 +422,8 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
         t->at.batch++;
         parts++;
         if (ok && (parts == t->c.accum || t->at.batch == micro)) {
-            double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1, parts);
+            double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1,
+                                     t->c.accum_average ? parts : 1);
             if (!isfinite(norm))
                 ok = err_set(e, ERR_RANGE,
                              "the gradient is not finite at epoch %lld step %lld; lower train.lr",

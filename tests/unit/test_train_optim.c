@@ -209,10 +209,42 @@ static int teardown(void **state)
     return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
+/* Which names count as tokens: prefix tokens, positions and tables of relative positions, of any
+ * stage; the rest decays by its shape as ever. */
+static void test_decay_groups(void **state)
+{
+    static const struct {
+        const char *name;
+        int ndim;
+        bool with, without;
+    } t[] = {{"cls_token", 3, true, false},
+             {"dist_token", 3, true, false},
+             {"reg_token", 3, true, false},
+             {"pos_embed", 3, true, false},
+             {"layers.1.blocks.0.attn.relative_position_bias_table", 2, true, false},
+             {"patch_embed.proj.weight", 4, true, true},
+             {"blocks.0.attn.qkv.weight", 2, true, true},
+             {"blocks.0.attn.qkv.bias", 1, false, false},
+             {"norm.weight", 1, false, false}};
+    for (int tokens = 0; tokens < 2; tokens++) {
+        param_set *s = param_set_new(be, COUNT_OF(t));
+        for (size_t i = 0; i < COUNT_OF(t); i++)
+            param_add(s, t[i].name, t[i].ndim, (int[]){1, 1, 1, 1});
+        param_set_alloc(s);
+        optim *o = optim_new(&(optim_cfg){.decay_tokens = tokens}, s);
+        for (size_t i = 0; i < COUNT_OF(t); i++)
+            if (s->p[i].decay != (tokens ? t[i].with : t[i].without))
+                fail_msg("%s: decay %d with decay_tokens %d", t[i].name, s->p[i].decay, tokens);
+        optim_free(o);
+        param_set_free(s);
+    }
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_steps), cmocka_unit_test(test_by_hand),
-                                       cmocka_unit_test(test_state)};
+                                       cmocka_unit_test(test_state),
+                                       cmocka_unit_test(test_decay_groups)};
     return cmocka_run_group_tests(tests, setup, teardown);
 }

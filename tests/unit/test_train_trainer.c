@@ -95,6 +95,61 @@ static void test_accumulation(void **state)
         fail_msg("loss %.9g with one micro-batch, %.9g with two", loss[0], loss[1]);
 }
 
+static void newest_weights(const char *run, char sum[65])
+{
+    checkpoint_info k;
+    char d[4096];
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    text_copy(sum, 65, k.model_sha256);
+    checkpoint_release(&k);
+}
+
+static void history_lr(const char *run, double out[2])
+{
+    checkpoint_info k;
+    char d[4096];
+    OK(checkpoint_newest(run, &k, d, e) == 1);
+    for (size_t i = 0; i < 2; i++)
+        out[i] = json_number_value(json_object_get(json_array_get(k.history, i), "lr"));
+    checkpoint_release(&k);
+}
+
+/* The published sums: without an average, half the rate makes the very same steps of two. */
+static void test_accumulation_by_sum(void **state)
+{
+#define TWO_OF_12                                                                                  \
+    "train.sampling=all", "train.batch=12", "train.accum=2", "train.clip=0",                       \
+        "train.weight_decay=0", "train.epochs=2"
+    char a[65], b[65], c[65];
+    assert_int_equal(TRAIN(NULL, run_name("mean"), cohort_path, TWO_OF_12, "train.lr=0.01"), 0);
+    assert_int_equal(TRAIN(NULL, run_name("sum"), cohort_path, TWO_OF_12, "train.lr=0.005",
+                           "train.accum_average=false"),
+                     0);
+    assert_int_equal(TRAIN(NULL, run_name("half"), cohort_path, TWO_OF_12, "train.lr=0.005"), 0);
+    newest_weights(run_name("mean"), a);
+    newest_weights(run_name("sum"), b);
+    newest_weights(run_name("half"), c);
+    assert_string_equal(a, b);
+    assert_string_not_equal(a, c);
+}
+
+/* Six micro-batches of 12, three steps an epoch; warm-up over two epochs: counted in steps W is 6
+ * and epoch 1 ends with step 2, counted in micro-batches W is 12 and it ends with number 5. */
+static void test_lr_counts(void **state)
+{
+    double lr[2];
+    assert_int_equal(TRAIN(NULL, run_name("steps"), cohort_path, TWO_OF_12, "train.lr=0.01",
+                           "train.warmup_epochs=2"),
+                     0);
+    history_lr(run_name("steps"), lr);
+    assert_true(lr[0] == 0.01 * 2 / 5 && lr[1] == 0.01);
+    assert_int_equal(TRAIN(NULL, run_name("batches"), cohort_path, TWO_OF_12, "train.lr=0.01",
+                           "train.warmup_epochs=2", "train.lr_counts=batches"),
+                     0);
+    history_lr(run_name("batches"), lr);
+    assert_true(lr[0] == 0.01 * 5 / 11 && lr[1] == 0.01);
+}
+
 /* ---- the same bytes -------------------------------------------------------------------------- */
 
 static void test_threads(void **state)
@@ -145,15 +200,6 @@ static void test_stop(void **state)
 /* ---- kept patches ---------------------------------------------------------------------------- */
 
 #define LOGGED "train.save_steps=4", "train.keep_log=true", "train.keep_schedule=code"
-
-static void newest_weights(const char *run, char sum[65])
-{
-    checkpoint_info k;
-    char d[4096];
-    OK(checkpoint_newest(run, &k, d, e) == 1);
-    text_copy(sum, 65, k.model_sha256);
-    checkpoint_release(&k);
-}
 
 /* The log is part of the run: the same bytes after any death, and for any number of threads. */
 static void test_keep_log(void **state)
@@ -414,13 +460,22 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_learns),      cmocka_unit_test(test_accumulation),
-        cmocka_unit_test(test_threads),     cmocka_unit_test(test_kill),
-        cmocka_unit_test(test_stop),        cmocka_unit_test(test_layout),
-        cmocka_unit_test(test_keep_log),    cmocka_unit_test(test_keep_replay),
-        cmocka_unit_test(test_keep_breast), cmocka_unit_test(test_other_run),
-        cmocka_unit_test(test_bad_input),   cmocka_unit_test(test_early_stop),
-        cmocka_unit_test(test_warm_start),  cmocka_unit_test(test_damaged_checkpoint),
+        cmocka_unit_test(test_learns),
+        cmocka_unit_test(test_accumulation),
+        cmocka_unit_test(test_accumulation_by_sum),
+        cmocka_unit_test(test_lr_counts),
+        cmocka_unit_test(test_threads),
+        cmocka_unit_test(test_kill),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_layout),
+        cmocka_unit_test(test_keep_log),
+        cmocka_unit_test(test_keep_replay),
+        cmocka_unit_test(test_keep_breast),
+        cmocka_unit_test(test_other_run),
+        cmocka_unit_test(test_bad_input),
+        cmocka_unit_test(test_early_stop),
+        cmocka_unit_test(test_warm_start),
+        cmocka_unit_test(test_damaged_checkpoint),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
