@@ -202,12 +202,6 @@ static void print_task(void *ctx, const store_status *s)
     text_release(&t);
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), k = strlen(tail);
-    return n >= k && !strcmp(s + n - k, tail);
-}
-
 /* The table that leads back to persons must not lie where files lie that are to leave. */
 static bool write_reidentify(const cmd_args *a, catalog *c, const char *to, err *e)
 {
@@ -216,7 +210,7 @@ static bool write_reidentify(const cmd_args *a, catalog *c, const char *to, err 
     DIR *d = opendir(dir[0] ? dir : ".");
     bool ok = d || err_errno(e, "--reidentify: cannot open the folder");
     for (struct dirent *f; ok && (f = readdir(d));)
-        if (ends_with(f->d_name, ".h5"))
+        if (text_ends(f->d_name, ".h5"))
             ok = err_set(e, ERR_INPUT,
                          "--reidentify: that folder holds images or a cohort that may leave the "
                          "hospital; choose another one");
@@ -344,7 +338,7 @@ static bool show(cmd_args *a, err *e)
     case CMD_FILE:
         break;
     }
-    if (ends_with(path, ".safetensors"))
+    if (text_ends(path, ".safetensors"))
         return show_safetensors(a, path, e);
     if (is_hdf5(path)) {
         shard *s = shard_open(path, NULL);

@@ -358,6 +358,12 @@ bool text_ieq(const char *a, const char *b)
     return lower(*a) == lower(*b);
 }
 
+bool text_ends(const char *s, const char *tail)
+{
+    size_t n = strlen(s), k = strlen(tail);
+    return n >= k && memcmp(s + n - k, tail, k) == 0;
+}
+
 void text_words(const char *s, bool foreign, char *out, size_t cap)
 {
     size_t n = 0;

@@ -28,6 +28,7 @@ void text_from_days(int32_t days, char out[11]); /* "2026-01-31"; "" outside yea
 /* Shortest decimal that reads back as the same double; NaN and infinity give "". */
 void text_shortest(double v, char out[32]);
 bool text_ieq(const char *a, const char *b); /* ASCII, ignoring case */
+bool text_ends(const char *s, const char *tail);
 /* Copy src into dst[cap], cut at cap-1, NUL-terminated; control characters become '?'. */
 void text_copy(char *dst, size_t cap, const char *src);
 /* The words of s, letters and digits in ASCII upper case, with one space before, between and after

@@ -116,7 +116,7 @@ stream block_forward_reduced(run *r, const block *k, stream in, const net_call *
     return forward(r, k, in, fewer ? &cut : NULL, reads ? reads : 1);
 }
 
-static stream stream_first(run *r, stream in, int rows)
+stream stream_first(run *r, stream in, int rows)
 {
     in.x = select_rows(r, in.x, 0, rows);
     in.add = in.add ? select_rows(r, in.add, 0, rows) : NULL;

@@ -39,6 +39,8 @@ typedef struct stream {
     tensor *size, *bias;
 } stream;
 
+stream stream_first(run *r, stream in, int rows); /* its first rows only */
+
 void block_params(block *k, param_set *s, const char *prefix, int d, int heads);
 stream block_forward(run *r, const block *k, stream in);
 /* As block_forward, with the token reduction that the call's configuration asks for in block i;

@@ -231,21 +231,15 @@ static bool resolve(const model_cfg *in, net_cfg *out, err *e)
     return true;
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), k = strlen(tail);
-    return n >= k && strcmp(s + n - k, tail) == 0;
-}
-
 /* Whether the weight belongs to a head: "head.weight", "head_dist.weight". */
 static bool is_head(const param *p)
 {
-    return strncmp(p->name, "head", 4) == 0 && ends_with(p->name, ".weight");
+    return strncmp(p->name, "head", 4) == 0 && text_ends(p->name, ".weight");
 }
 
 static bool is_norm(const param *p)
 {
-    return p->ndim == 1 && ends_with(p->name, ".weight");
+    return p->ndim == 1 && text_ends(p->name, ".weight");
 }
 
 /* Initial values by kind of parameter, patchdropout.md 3. */

@@ -7,7 +7,8 @@
 /* The networks. A new one is its file, its line here and a config: docs/adding-a-network.md. */
 #define NET_LIST(X)                                                                                \
     X(deit)                                                                                        \
-    X(vit_reg)
+    X(vit_reg)                                                                                     \
+    X(pit)
 
 struct net_kind;
 /* What a timm name stands for. */

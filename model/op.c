@@ -249,6 +249,19 @@ tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *ke
     return run_record(r, &a, (run_counts){0});
 }
 
+tensor *op_pool(run *r, tensor *x, tensor *tokens, int h, int w, param *weight, param *bias)
+{
+    int t = tokens->n, c = 2 * x->c, points = op_pool_side(h) * op_pool_side(w);
+    if (h < 1 || w < 1 || x->n != t + h * w || tokens->b != x->b || tokens->c != c)
+        BUG("pool: %dx%d patches and %d tokens of %d channels, x [%d, %d, %d]", h, w, t, tokens->c,
+            x->b, x->n, x->c);
+    want_vector(weight, 9 * c, "pool");
+    want_vector(bias, c, "pool");
+    op_args a = {.kind = OP_POOL, .x = x, .x2 = tokens, .w = weight, .b = bias, .pool = {h, w}};
+    a.y = run_tensor(r, x->b, t + points, c);
+    return run_record(r, &a, (run_counts){.matmul = (int64_t)x->b * points * c * 9});
+}
+
 tensor *op_mean(run *r, tensor *x)
 {
     op_args a = {.kind = OP_MEAN, .x = x, .y = run_tensor(r, x->b, 1, x->c)};

@@ -111,6 +111,17 @@ tensor *op_prefix(run *r, tensor *x, param *tokens);
  * pos[prefix + keep[s, j]] (keep NULL: pos[prefix + j]). keep borrowed until run_reset.
  * A planar pos [1, c, h, w] goes to the h*w patches alone: prefix 0, no keep. */
 tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *keep);
+
+/* Halves the h x w grid of patches behind the first rows of x and doubles their channels: a
+ * convolution 3x3 with stride 2 and zero padding 1 in which output channel o reads input channel
+ * o / 2 alone; weight [2c, 1, 3, 3], bias [2c]. The first rows are not read: those of the result
+ * are tokens [b, t, 2c]. -> [b, t + h' * w', 2c] */
+tensor *op_pool(run *r, tensor *x, tensor *tokens, int h, int w, param *weight, param *bias);
+static inline int op_pool_side(int side) /* h' of h */
+{
+    return (side - 1) / 2 + 1;
+}
+
 tensor *op_mean(run *r, tensor *x); /* over rows: [b, 1, c] */
 
 const char *op_name(int kind); /* of an op_kind (model/ops_table.h) */

@@ -18,6 +18,7 @@
     X(MAP, map)                                                                                    \
     X(PREFIX, prefix)                                                                              \
     X(POSITION, position)                                                                          \
+    X(POOL, pool)                                                                                  \
     X(MEAN, mean)                                                                                  \
     X(LOSS, loss)                                                                                  \
     X(TOPK, topk)                                                                                  \
@@ -37,7 +38,7 @@ typedef enum op_kind {
 typedef struct op_args {
     op_kind kind;
     tensor *y, *y2;     /* outputs; y2: the sum of LAYERNORM, the score of ATTENTION */
-    tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights */
+    tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights, tokens */
     bool add_x, add_x2; /* backward: x->g, x2->g hold something to add to; else overwrite */
     param *w, *b;
     float *save; /* backend memory from forward to backward; NULL in inference */
@@ -73,6 +74,9 @@ typedef struct op_args {
             int prefix;
             const int32_t *keep;
         } position;
+        struct {
+            int h, w;
+        } pool;
         struct {
             const int32_t *label;
             const float *weight;

@@ -21,12 +21,6 @@ param_set *param_set_new(backend *be, int cap)
     return s;
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), k = strlen(tail);
-    return n >= k && memcmp(s + n - k, tail, k) == 0;
-}
-
 param *param_add(param_set *s, const char *name, int ndim, const int *shape)
 {
     if (s->n == s->cap || s->x || ndim < 1 || ndim > 4)
@@ -42,7 +36,7 @@ param *param_add(param_set *s, const char *name, int ndim, const int *shape)
         p->shape[i] = shape[i];
         p->n *= shape[i];
     }
-    p->decay = ndim > 1 && !ends_with(name, ".bias");
+    p->decay = ndim > 1 && !text_ends(name, ".bias");
     s->total += p->n;
     return p;
 }

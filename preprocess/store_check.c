@@ -10,6 +10,7 @@
 #include "core/json.h"
 #include "core/kill.h"
 #include "core/mem.h"
+#include "core/text.h"
 #include "preprocess/shard.h"
 
 #define ROWS_SHOWN 20 /* wrong rows named per shard */
@@ -261,12 +262,6 @@ static bool is_number(const check *k, int number)
     return false;
 }
 
-static bool ends_with(const char *s, const char *tail)
-{
-    size_t n = strlen(s), m = strlen(tail);
-    return n >= m && strcmp(s + n - m, tail) == 0;
-}
-
 /* A file below prep/<id>: is it one that the books name? */
 static bool check_file(void *ctx, const fs_entry *f, err *e)
 {
@@ -275,11 +270,11 @@ static bool check_file(void *ctx, const fs_entry *f, err *e)
     char name[512], want[64] = "";
     (void)e;
     snprintf(name, sizeof name, "prep/%s/%s", k->id, f->relative);
-    if (ends_with(f->relative, ".partial")) {
+    if (text_ends(f->relative, ".partial")) {
         add(k, STORE_CHECK_LEFTOVER, name, "leftover of a run that was stopped");
         return true;
     }
-    if (!ends_with(f->relative, ".h5"))
+    if (!text_ends(f->relative, ".h5"))
         return true;
     bool ours = false;
     if (sscanf(f->relative, "%dx%d/%d.h5%n", &h, &w, &number, &end) == 3 && end &&
@@ -387,7 +382,7 @@ static void find_leftover_parts(check *k)
     DIR *d = opendir(parts);
     k->id[0] = 0;
     for (struct dirent *f; d && (f = readdir(d));)
-        if (ends_with(f->d_name, ".partial")) {
+        if (text_ends(f->d_name, ".partial")) {
             snprintf(name, sizeof name, "parts/%s", f->d_name);
             add(k, STORE_CHECK_LEFTOVER, name, "leftover of a merge that was stopped");
         }

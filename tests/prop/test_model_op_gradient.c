@@ -140,6 +140,12 @@ static tensor *position(const graph *g, run *r, tensor **in, param *p)
 {
     return op_position(r, in[0], &p[0], g->number, g->index);
 }
+/* number = width of the grid. */
+static tensor *pooled(const graph *g, run *r, tensor **in, param *p)
+{
+    int h = (g->in[0][1] - g->in[1][1]) / g->number;
+    return op_pool(r, in[0], in[1], h, g->number, &p[0], &p[1]);
+}
 static tensor *mean(const graph *g, run *r, tensor **in, param *p)
 {
     return op_mean(r, in[0]);
@@ -222,6 +228,15 @@ static const graph graphs[] = {
      .index = kept, .number = 1},
     {"position", "kept, prefix 0", position, .in = {{2, 3, 6}}, .par = {{3, 1, 7, 6}},
      .index = kept},
+    {"position", "planar map", position, .in = {{2, 6, 5}}, .par = {{4, 1, 5, 2, 3}}},
+    {"pool", "5x4 grid, CLS", pooled, .in = {{2, 21, 3}, {2, 1, 6}},
+     .par = {{4, 6, 1, 3, 3}, {1, 6}}, .number = 4},
+    {"pool", "4x7 grid, 2 tokens", pooled, .in = {{2, 30, 4}, {2, 2, 8}},
+     .par = {{4, 8, 1, 3, 3}, {1, 8}}, .number = 7},
+    {"pool", "19x17 grid, chunks", pooled, .in = {{2, 324, 2}, {2, 1, 4}},
+     .par = {{4, 4, 1, 3, 3}, {1, 4}}, .number = 17},
+    {"pool", "1x6 grid", pooled, .in = {{1, 7, 2}, {1, 1, 4}}, .par = {{4, 4, 1, 3, 3}, {1, 4}},
+     .number = 6},
     {"mean", "9 rows", mean, .in = {{2, 9, 6}}},
 };
 

@@ -306,6 +306,11 @@ static void comparing_and_copying(void **state)
     assert_false(text_ieq("na", "nan"));
     assert_false(text_ieq("nan", "na"));
     assert_false(text_ieq("[", "{")); /* differ by the case bit only */
+    assert_true(text_ends("head.bias", ".bias"));
+    assert_true(text_ends(".bias", ".bias"));
+    assert_true(text_ends("x", ""));
+    assert_false(text_ends("bias", ".bias"));
+    assert_false(text_ends("head.bias.", ".bias"));
     char out[8];
     text_copy(out, sizeof out, "abcdefghij");
     assert_string_equal(out, "abcdefg");

@@ -34,7 +34,7 @@ static world *world_of(const char *name, int threads, int side_w)
     w->be = backend_new("auto", w->pool, &e);
     assert_non_null(w->be);
     model_cfg c = {.name = name, .image_h = SIDE_H, .image_w = side_w};
-    c.depth = 3;
+    c.depth = strncmp(name, "pit_", 4) ? 3 : 0;
     c.channels = 2;
     c.classes = CLASSES;
     c.keep_rate = 1;
@@ -110,34 +110,43 @@ static void pass(world *w, int part, int n_keep, float *logits, float *grads)
     run_free(r);
 }
 
+/* One network with `n_keep` kept patches (0: all): 1..4 threads, a batch of 5 as 5; 3+2; 1+1+1+1+1.
+ */
+static void same_bytes(const char *name, int n_keep)
+{
+    float want[BATCH * CLASSES], *want_g = NULL;
+    for (int threads = 1; threads <= 4; threads++) {
+        world *w = world_of(name, threads, SIDE_W);
+        if (n_keep)
+            draw(w, n_keep);
+        size_t n = (size_t)model_params(w->m)->total;
+        float got[BATCH * CLASSES], *g = MEM_ARRAY(float, n);
+        for (int part = BATCH; part >= 1; part -= 2) {
+            pass(w, part, n_keep, got, g);
+            if (!want_g) {
+                memcpy(want, got, sizeof want);
+                want_g = g;
+                g = MEM_ARRAY(float, n);
+                continue;
+            }
+            assert_memory_equal(got, want, sizeof want);
+            assert_memory_equal(g, want_g, n * sizeof(float));
+        }
+        mem_free(g);
+        world_free(w);
+    }
+    mem_free(want_g);
+}
+
 static void threads_and_cuts_change_no_byte(void **state)
 {
     (void)state;
     static const int keeps[] = {0, 7, 1};
-    for (size_t k = 0; k < COUNT_OF(keeps); k++) {
-        float want[BATCH * CLASSES], *want_g = NULL;
-        for (int threads = 1; threads <= 4; threads++) {
-            world *w = world_new(threads, SIDE_W);
-            if (keeps[k])
-                draw(w, keeps[k]);
-            size_t n = (size_t)model_params(w->m)->total;
-            float got[BATCH * CLASSES], *g = MEM_ARRAY(float, n);
-            for (int part = BATCH; part >= 1; part -= 2) { /* 5; 3+2; 1+1+1+1+1 */
-                pass(w, part, keeps[k], got, g);
-                if (!want_g) {
-                    memcpy(want, got, sizeof want);
-                    want_g = g;
-                    g = MEM_ARRAY(float, n);
-                    continue;
-                }
-                assert_memory_equal(got, want, sizeof want);
-                assert_memory_equal(g, want_g, n * sizeof(float));
-            }
-            mem_free(g);
-            world_free(w);
-        }
-        mem_free(want_g);
-    }
+    for (size_t k = 0; k < COUNT_OF(keeps); k++)
+        same_bytes("deit_tiny_patch16_224", keeps[k]);
+    same_bytes("deit_tiny_distilled_patch16_224", 7);
+    same_bytes("vit_tiny_patch16_reg4_224", 7);
+    same_bytes("pit_ti_distilled_224", 0);
 }
 
 static void infer(world *w, int n_keep, float *logits)
@@ -151,16 +160,20 @@ static void infer(world *w, int n_keep, float *logits)
 static void inference_gives_the_bytes_of_training(void **state)
 {
     (void)state;
-    world *w = world_new(2, SIDE_W);
-    float a[BATCH * CLASSES], b[BATCH * CLASSES];
-    float *g = MEM_ARRAY(float, model_params(w->m)->total);
-    draw(w, 6);
-    pass(w, BATCH, 6, a, g);
-    infer(w, 6, b);
-    assert_memory_equal(a, b, sizeof a);
-    assert_true(a[0] != a[CLASSES]); /* samples differ */
-    mem_free(g);
-    world_free(w);
+    static const char *const names[] = {"deit_tiny_patch16_224", "pit_ti_distilled_224"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        world *w = world_of(names[i], 2, SIDE_W);
+        int n_keep = i ? 0 : 6;
+        float a[BATCH * CLASSES], b[BATCH * CLASSES];
+        float *g = MEM_ARRAY(float, model_params(w->m)->total);
+        draw(w, 6);
+        pass(w, BATCH, n_keep, a, g);
+        infer(w, n_keep, b);
+        assert_memory_equal(a, b, sizeof a);
+        assert_true(a[0] != a[CLASSES]); /* samples differ */
+        mem_free(g);
+        world_free(w);
+    }
 }
 
 static void keeping_all_is_the_plain_network(void **state)
@@ -288,13 +301,18 @@ static void cheap_form_is_exact(void **state)
     static const struct {
         const net_kind *kind;
         int preset;
+        bool drops;
     } nets[] = {
-        {&deit_kind, 0}, {&deit_kind, 8}, {&vit_reg_kind, 0}}; /* CLS; distilled; registers */
+        {&deit_kind, 0, true},                           /* CLS */
+        {&deit_kind, 8, true},                           /* CLS, distillation */
+        {&vit_reg_kind, 0, true},                        /* CLS, registers */
+        {&pit_kind, 0, false},    {&pit_kind, 4, false}, /* distilled */
+    };
     float a[BATCH * CLASSES], b[BATCH * CLASSES];
     for (size_t i = 0; i < COUNT_OF(nets); i++) {
         const net_preset *preset = &nets[i].kind->presets[nets[i].preset];
         world *w = world_of(preset->name, 2, SIDE_W);
-        for (int n_keep = 0; n_keep <= 8; n_keep += 4) {
+        for (int n_keep = 0; n_keep <= (nets[i].drops ? 8 : 0); n_keep += 4) {
             if (n_keep)
                 draw(w, n_keep);
             infer(w, n_keep, a);
