@@ -2,6 +2,7 @@
  * whole config schema is composed here, from the tables of the rooms. */
 #include "cli/cmd.h"
 
+#include "cli/compat.h"
 #include "core/log.h"
 #include "core/text.h"
 #include "dicom/scan.h"
@@ -92,6 +93,7 @@ static bool parse_seed(const char *s, cmd_args *a, err *e)
 
 typedef enum shared_id {
     OPT_CONFIG,
+    OPT_COMPAT,
     OPT_SET,
     OPT_THREADS,
     OPT_DEVICE,
@@ -117,7 +119,8 @@ static const struct {
     {NULL, "--shard", OPT_SHARD, true},     {"-v", "--verbose", OPT_VERBOSE, false},
     {"-q", "--quiet", OPT_QUIET, false},    {NULL, "--json", OPT_JSON, false},
     {NULL, "--dry-run", OPT_DRY, false},    {NULL, "--force", OPT_FORCE, false},
-    {NULL, "--strict", OPT_STRICT, false},  {"-h", "--help", OPT_HELP, false},
+    {NULL, "--compat", OPT_COMPAT, true},   {NULL, "--strict", OPT_STRICT, false},
+    {"-h", "--help", OPT_HELP, false},
 };
 
 static bool apply_shared(shared_id id, const char *v, cmd_args *a, err *e)
@@ -125,9 +128,11 @@ static bool apply_shared(shared_id id, const char *v, cmd_args *a, err *e)
     switch (id) {
     case OPT_CONFIG:
         a->has_config = true;
-        return cfg_load(a->config, v, e);
+        return patchdropout_is(v) ? patchdropout_load(&a->foreign, a->config, v, e)
+                                  : cfg_load(a->config, v, e);
     case OPT_SET:
-        return true; /* after all files, in a second pass */
+    case OPT_COMPAT:
+        return true; /* have passes of their own */
     case OPT_THREADS:
         return parse_threads(v, a, e);
     case OPT_DEVICE:
@@ -186,15 +191,34 @@ static bool unknown_option(const cmd *c, const char *name, err *e)
                    best ? ", did you mean " : "", best ? best : "", c->verb);
 }
 
-/* One pass over the words; `sets` selects the pass that applies --set. */
-static bool pass(cmd_args *a, const cmd *c, int argc, char **argv, bool sets, err *e)
+/* The words are gone through once for --compat (and how much talk there is), then for files and all
+ * that has no order, then for --set: later passes override what earlier ones set. */
+typedef enum pass_of { PASS_FIRST, PASS_FILES, PASS_SETS } pass_of;
+
+static bool take_shared(cmd_args *a, pass_of which, shared_id id, const char *v, err *e)
+{
+    if (which == PASS_SETS)
+        return id != OPT_SET || cfg_set(a->config, v, e);
+    if (which == PASS_FILES)
+        return apply_shared(id, v, a, e);
+    if (id == OPT_QUIET || id == OPT_VERBOSE)
+        return apply_shared(id, v, a, e);
+    if (id != OPT_COMPAT)
+        return true;
+    if (a->compat)
+        return err_set(e, ERR_USAGE, "--compat is given twice");
+    a->compat = v;
+    return compat_check(v, e) && compat_apply(a->config, v, true, e);
+}
+
+static bool pass(cmd_args *a, const cmd *c, int argc, char **argv, pass_of which, err *e)
 {
     bool only_words = false;
     for (int i = 0; i < argc; i++) {
         char name[64];
         const char *w = argv[i], *v = NULL, *eq;
         if (only_words || w[0] != '-' || !w[1]) {
-            if (sets)
+            if (which != PASS_FILES)
                 continue;
             if (a->n_words == CMD_WORDS)
                 return err_set(e, ERR_USAGE, "more than %d words", CMD_WORDS);
@@ -231,14 +255,12 @@ static bool pass(cmd_args *a, const cmd *c, int argc, char **argv, bool sets, er
             return err_set(e, ERR_USAGE, "%s wants a value", name);
         if (arg && !v)
             v = argv[++i];
-        if (own && !sets) {
+        if (own && which == PASS_FILES) {
             if (a->n_values == CMD_VALUES)
                 return err_set(e, ERR_USAGE, "more than %d options", CMD_VALUES);
             a->value[a->n_values].opt = own;
             a->value[a->n_values++].value = arg ? v : "";
-        } else if (!own && !sets && !apply_shared(shared[s].id, v, a, e)) {
-            return false;
-        } else if (!own && sets && shared[s].id == OPT_SET && !cfg_set(a->config, v, e)) {
+        } else if (!own && !take_shared(a, which, shared[s].id, v, e)) {
             return false;
         }
     }
@@ -251,7 +273,11 @@ bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err *e)
     a->config = args_schema();
     a->device = "auto";
     a->shard_n = 1;
-    if (!pass(a, c, argc, argv, false, e) || !pass(a, c, argc, argv, true, e))
+    for (pass_of which = PASS_FIRST; which <= PASS_SETS; which++)
+        if (!pass(a, c, argc, argv, which, e))
+            return false;
+    const char *compat = a->compat ? a->compat : a->foreign.training ? "patchdropout" : NULL;
+    if (compat && !compat_apply(a->config, compat, false, e))
         return false;
     if (a->help)
         return true;

@@ -3,6 +3,7 @@
 #ifndef CLI_CMD_H
 #define CLI_CMD_H
 
+#include "cli/patchdropout.h"
 #include "core/cfg.h"
 #include "core/err.h"
 #include "core/json.h"
@@ -23,9 +24,11 @@ typedef struct cmd_args {
     bool has_config; /* -c was given */
     const char *word[CMD_WORDS];
     int n_words;
-    int threads;        /* -j; 0 = all cores */
-    const char *device; /* --device, "auto" */
-    const char *out;    /* -o, NULL = not given */
+    int threads;          /* -j; 0 = all cores */
+    const char *device;   /* --device, "auto" */
+    const char *out;      /* -o, NULL = not given */
+    const char *compat;   /* --compat, NULL = not given */
+    patchdropout foreign; /* that program's own files among -c */
     bool json, force, dry_run, strict, help;
     int status;           /* exit status of a successful call: 0, or 1 with --strict */
     int shard_k, shard_n; /* --shard k/n; 0, 1 = everything */

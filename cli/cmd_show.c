@@ -1,6 +1,7 @@
 /* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
 #include "cli/show_dicom.h"
 
+#include "cli/compat.h"
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -321,11 +322,35 @@ static bool show_config(const cmd_args *a)
     return true;
 }
 
+/* What published programs do, and the key that does it here. */
+static bool show_compat(const cmd_args *a)
+{
+    cfg *plain = args_schema();
+    if (!a->json)
+        printf("%-12s  %-22s  %-8s  %-9s  %s\n", "program", "key", "default", "published", "quirk");
+    for (int i = 0; compat_at(i); i++) {
+        const compat_row *r = compat_at(i);
+        const char *def = r->key ? cfg_text(plain, r->key) : NULL;
+        cmd_result(
+            a,
+            json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "program", r->program, "quirk",
+                      r->quirk, "key", r->key, "default", def, "published", r->value, "networks",
+                      r->nets, r->key ? "note" : "not_reproduced", r->why),
+            "%-12s  %-22s  %-8s  %-9s  %s%s%s%s\n", r->program, r->key ? r->key : "-",
+            def ? def : "-", r->value ? r->value : "-", r->quirk, r->key && r->why ? "; " : "",
+            r->key ? "" : ". Not reproduced: ", r->why ? r->why : "");
+    }
+    cfg_free(plain);
+    return true;
+}
+
 static bool show(cmd_args *a, err *e)
 {
     const char *path = a->word[0];
     if (!strcmp(path, "config") && !fs_exists(path))
         return show_config(a);
+    if (!strcmp(path, "compat") && !fs_exists(path))
+        return show_compat(a);
     if (!strcmp(path, "reasons") && !fs_exists(path))
         return show_dicom_reasons(a);
     switch (cmd_kind_of(path)) {
@@ -360,14 +385,15 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_show = {
     .verb = "show",
-    .usage = "show FILE|STORE|RUN|config|reasons [--image OUT.png [--stage S]] [--json]",
+    .usage = "show FILE|STORE|RUN|config|reasons|compat [--image OUT.png [--stage S]] [--json]",
     .summary = "what is in a DICOM file, store, shard, cohort or checkpoint",
     .help =
         "A DICOM file: its facts, every decision of prepare and every reason that would leave it "
         "out under the\nconfig. --image: left the image with the outline of the breast and the "
         "crop, right what the network\nwould see; also for an image that is left out. "
         "Identifiers are printed only on request.\nThe word config prints the resolved config "
-        "with the help of every key, the word reasons every\nreason code.",
+        "with the help of every key, the word reasons every\nreason code, "
+        "the word compat what published programs do and the key that does it here (--compat).",
     .fn = show,
     .opts = opts,
     .foreign_bytes = true,

@@ -34,6 +34,8 @@ static void print_help(void)
     printf("\noptions that every verb knows:\n"
            "  -c, --config FILE    YAML config; may be repeated, later files win\n"
            "      --set KEY=VALUE  one config key, after all files; may be repeated\n"
+           "      --compat P       the quirks of a published program before all of these:\n"
+           "                       patchdropout, evit, ppt; 'mammovit show compat' lists them\n"
            "  -j, --threads N      threads; 0 = all cores (default). Never changes a result\n"
            "      --device D       auto, cpu\n"
            "      --seed N         seed of training (config key run.seed)\n"
