@@ -1,5 +1,6 @@
 /* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
 #include "cli/show_dicom.h"
+#include "cli/show_weights.h"
 
 #include "cli/compat.h"
 #include "core/fs.h"
@@ -13,7 +14,6 @@
 #include "preprocess/store_status.h"
 #include "train/checkpoint.h"
 #include "train/pages.h"
-#include "train/safetensors.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -272,28 +272,14 @@ static bool show_run(const cmd_args *a, const char *path, err *e)
     return true;
 }
 
-static bool show_safetensors(const cmd_args *a, const char *path, err *e)
+static bool is_weights(const char *path)
 {
-    safetensors *s = safetensors_open(path, e);
-    if (!s)
-        return false;
-    for (int i = 0; i < safetensors_count(s); i++) {
-        const safetensors_array *t = safetensors_at(s, i);
-        json_t *dims = json_array();
-        text shape;
-        text_init(&shape);
-        for (int d = 0; d < t->ndim; d++) {
-            text_addf(&shape, "%s%" PRId64, d ? "x" : " ", t->shape[d]);
-            json_array_append_new(dims, json_integer(t->shape[d]));
-        }
-        cmd_result(a,
-                   json_pack("{s:o, s:s, s:o}", "name", json_words(t->name), "dtype", t->type_name,
-                             "shape", dims),
-                   "%-48s %-5s%s\n", t->name, t->type_name, shape.s);
-        text_release(&shape);
+    static const char *const names[] = {".safetensors", ".pth", ".pt", ".bin", ".npz"};
+    for (size_t i = 0; i < COUNT_OF(names); i++) {
+        if (text_ends(path, names[i]))
+            return true;
     }
-    safetensors_close(s);
-    return true;
+    return false;
 }
 
 /* By its first bytes: any name may be given to a cohort. */
@@ -363,8 +349,8 @@ static bool show(cmd_args *a, err *e)
     case CMD_FILE:
         break;
     }
-    if (text_ends(path, ".safetensors"))
-        return show_safetensors(a, path, e);
+    if (is_weights(path))
+        return show_weights(a, path, e);
     if (is_hdf5(path)) {
         shard *s = shard_open(path, NULL);
         shard_close(s);

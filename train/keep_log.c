@@ -126,7 +126,7 @@ bool keep_log_write(const keep_log *l, const char *dir, err *e)
 static int32_t *whole(const safetensors *f, const char *name, int64_t n, int min, int64_t *got,
                       err *e)
 {
-    const safetensors_array *a = safetensors_get(f, name);
+    const array_info *a = safetensors_get(f, name);
     if (!a || a->ndim != 1 || (n >= 0 && a->n != n)) {
         err_set(e, ERR_INPUT, "the array '%s' is missing or has another length", name);
         return NULL;

@@ -133,7 +133,7 @@ static bool load_one(const optim *o, const safetensors *f, int which, int i, err
     const param *p = &o->s->p[i];
     char name[112];
     snprintf(name, sizeof name, "%c.%s", which ? 'v' : 'm', p->name);
-    const safetensors_array *a = safetensors_get(f, name);
+    const array_info *a = safetensors_get(f, name);
     if (!a || a->n != p->n)
         return err_set(e, ERR_INPUT, "optimiser state: '%s' is missing or has another size", name);
     float *x = mem_alloc((size_t)p->n * sizeof(float));
@@ -141,7 +141,7 @@ static bool load_one(const optim *o, const safetensors *f, int which, int i, err
     if (ok)
         backend_to_device(o->s->be, state(o, which)[i], x, (size_t)p->n * sizeof(float));
     mem_free(x);
-    return ok;
+    return ok ? true : err_wrap(e, "optimiser state: '%s'", name);
 }
 
 bool optim_load(optim *o, const char *path, err *e)

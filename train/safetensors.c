@@ -15,33 +15,16 @@
 #include "core/mem.h"
 #include "core/text.h"
 
-#define META      "__metadata__"
-#define LENGTH    8 /* bytes in front of the header: its length, little-endian */
-#define READ_STEP ((size_t)1 << 20)
+#define META   "__metadata__"
+#define LENGTH 8 /* bytes in front of the header: its length, little-endian */
 
 struct safetensors {
-    char *path;
     int fd;
     json_t *header;
-    uint64_t data_at;         /* offset of the data part in the file */
-    safetensors_array *array; /* by offset */
+    uint64_t data_at;  /* offset of the data part in the file */
+    array_info *array; /* by offset */
     int n;
     int *by_name;
-};
-
-static const struct {
-    const char *name;
-    int bits;
-    safetensors_type type;
-} types[] = {
-    {"F32", 32, SAFETENSORS_F32},      {"F16", 16, SAFETENSORS_F16},
-    {"BF16", 16, SAFETENSORS_BF16},    {"F64", 64, SAFETENSORS_OTHER},
-    {"I64", 64, SAFETENSORS_OTHER},    {"I32", 32, SAFETENSORS_OTHER},
-    {"I16", 16, SAFETENSORS_OTHER},    {"I8", 8, SAFETENSORS_OTHER},
-    {"U64", 64, SAFETENSORS_OTHER},    {"U32", 32, SAFETENSORS_OTHER},
-    {"U16", 16, SAFETENSORS_OTHER},    {"U8", 8, SAFETENSORS_OTHER},
-    {"BOOL", 8, SAFETENSORS_OTHER},    {"F8_E5M2", 8, SAFETENSORS_OTHER},
-    {"F8_E4M3", 8, SAFETENSORS_OTHER},
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -64,61 +47,50 @@ static bool read_at(int fd, uint64_t at, void *out, size_t n, err *e)
     return true;
 }
 
-static bool parse_shape(const json_t *list, safetensors_array *a, err *e)
+static bool parse_shape(const json_t *list, array_info *a, err *e)
 {
-    if (!json_is_array(list) || json_array_size(list) > SAFETENSORS_NDIM_MAX)
-        return err_set(e, ERR_INPUT, "'shape' is not a list of at most %d sizes",
-                       SAFETENSORS_NDIM_MAX);
-    a->ndim = (int)json_array_size(list);
-    a->n = 1;
-    for (int i = 0; i < a->ndim; i++) {
+    int64_t shape[ARRAY_NDIM_MAX];
+    if (!json_is_array(list) || json_array_size(list) > ARRAY_NDIM_MAX)
+        return err_set(e, ERR_INPUT, "'shape' is not a list of at most %d sizes", ARRAY_NDIM_MAX);
+    int ndim = (int)json_array_size(list);
+    for (int i = 0; i < ndim; i++) {
         const json_t *v = json_array_get(list, (size_t)i);
-        int64_t d = json_is_integer(v) ? (int64_t)json_integer_value(v) : -1;
-        if (d < 0)
+        if (!json_is_integer(v) || json_integer_value(v) < 0)
             return err_set(e, ERR_INPUT, "size %d of 'shape' is not a whole number >= 0", i);
-        a->shape[i] = d;
-        if (__builtin_mul_overflow(a->n, d, &a->n))
-            return err_set(e, ERR_INPUT, "the number of elements does not fit 64 bits");
+        shape[i] = (int64_t)json_integer_value(v);
     }
-    return true;
+    return array_set_shape(a, ndim, shape, e);
 }
 
-static bool parse_offsets(const json_t *list, safetensors_array *a, err *e)
+static uint64_t byte_size(const array_info *a)
+{
+    return (uint64_t)a->n * (uint64_t)array_width(a->type);
+}
+
+static bool parse_offsets(const json_t *list, array_info *a, err *e)
 {
     const json_t *b = json_array_get(list, 0), *c = json_array_get(list, 1);
     if (!json_is_array(list) || json_array_size(list) != 2 || !json_is_integer(b) ||
         !json_is_integer(c) || json_integer_value(b) < 0 ||
         json_integer_value(c) < json_integer_value(b))
         return err_set(e, ERR_INPUT, "'data_offsets' is not a pair 0 <= begin <= end");
-    a->begin = (uint64_t)json_integer_value(b);
-    a->end = (uint64_t)json_integer_value(c);
+    a->at = (uint64_t)json_integer_value(b);
+    uint64_t bytes = (uint64_t)json_integer_value(c) - a->at;
+    if (byte_size(a) != bytes)
+        return err_set(e, ERR_INPUT, "%lld elements of %s do not fill %llu bytes", (long long)a->n,
+                       array_type_name(a->type), (unsigned long long)bytes);
     return true;
 }
 
-static bool parse_array(const json_t *j, safetensors_array *a, err *e)
+static bool parse_array(const json_t *j, array_info *a, err *e)
 {
     const json_t *dtype = json_object_get(j, "dtype");
     if (!json_is_object(j) || json_object_size(j) != 3 || !json_is_string(dtype))
         return err_set(e, ERR_INPUT, "not an object of exactly dtype, shape and data_offsets");
-    int bits = 0;
-    for (size_t i = 0; i < COUNT_OF(types); i++) {
-        if (strcmp(types[i].name, json_string_value(dtype)) == 0) {
-            bits = types[i].bits;
-            a->type = types[i].type;
-            a->type_name = types[i].name;
-        }
-    }
-    if (!bits)
+    if (!array_type_find(json_string_value(dtype), json_string_length(dtype), &a->type))
         return err_set(e, ERR_INPUT, "element type is not known");
-    if (!parse_shape(json_object_get(j, "shape"), a, e) ||
-        !parse_offsets(json_object_get(j, "data_offsets"), a, e))
-        return false;
-    int64_t bytes;
-    if (__builtin_mul_overflow(a->n, (int64_t)(bits / 8), &bytes) ||
-        (uint64_t)bytes != a->end - a->begin)
-        return err_set(e, ERR_INPUT, "%lld elements of %s do not fill %llu bytes", (long long)a->n,
-                       a->type_name, (unsigned long long)(a->end - a->begin));
-    return true;
+    return parse_shape(json_object_get(j, "shape"), a, e) &&
+           parse_offsets(json_object_get(j, "data_offsets"), a, e);
 }
 
 static bool check_meta(const json_t *meta, err *e)
@@ -137,32 +109,20 @@ static bool check_meta(const json_t *meta, err *e)
 
 static int by_offset(const void *a, const void *b)
 {
-    const safetensors_array *x = a, *y = b;
-    if (x->begin != y->begin)
-        return x->begin < y->begin ? -1 : 1;
-    if (x->end != y->end)
-        return x->end < y->end ? -1 : 1;
+    const array_info *x = a, *y = b;
+    if (x->at != y->at)
+        return x->at < y->at ? -1 : 1;
+    if (byte_size(x) != byte_size(y))
+        return byte_size(x) < byte_size(y) ? -1 : 1;
     return strcmp(x->name, y->name);
-}
-
-static int by_name(const void *a, const void *b, void *arrays)
-{
-    const safetensors_array *s = arrays;
-    return strcmp(s[*(const int *)a].name, s[*(const int *)b].name);
-}
-
-/* Names come from a foreign file: shown shortened and without control characters. */
-static void shown(const char *name, char out[80])
-{
-    text_copy(out, 80, name);
 }
 
 static bool collect(safetensors *s, uint64_t data_bytes, err *e)
 {
     const char *name;
     json_t *j;
-    char safe[80];
-    s->array = MEM_ARRAY(safetensors_array, json_object_size(s->header) + 1);
+    char safe[ARRAY_SHOWN];
+    s->array = MEM_ARRAY(array_info, json_object_size(s->header) + 1);
     json_object_foreach(s->header, name, j)
     {
         if (strcmp(name, META) == 0) {
@@ -170,7 +130,7 @@ static bool collect(safetensors *s, uint64_t data_bytes, err *e)
                 return false;
             continue;
         }
-        shown(name, safe);
+        array_shown(name, safe);
         s->array[s->n].name = name;
         if (!parse_array(j, &s->array[s->n], e))
             return err_wrap(e, "array '%s'", safe);
@@ -179,19 +139,16 @@ static bool collect(safetensors *s, uint64_t data_bytes, err *e)
     qsort(s->array, (size_t)s->n, sizeof *s->array, by_offset);
     uint64_t at = 0;
     for (int i = 0; i < s->n; i++) {
-        shown(s->array[i].name, safe);
-        if (s->array[i].begin != at)
+        array_shown(s->array[i].name, safe);
+        if (s->array[i].at != at)
             return err_set(e, ERR_INPUT, "array '%s' begins at byte %llu, %llu was expected", safe,
-                           (unsigned long long)s->array[i].begin, (unsigned long long)at);
-        at = s->array[i].end;
+                           (unsigned long long)s->array[i].at, (unsigned long long)at);
+        at += byte_size(&s->array[i]);
     }
     if (at != data_bytes)
         return err_set(e, ERR_INPUT, "the arrays take %llu bytes, the file holds %llu",
                        (unsigned long long)at, (unsigned long long)data_bytes);
-    s->by_name = MEM_ARRAY(int, s->n + 1);
-    for (int i = 0; i < s->n; i++)
-        s->by_name[i] = i;
-    qsort_r(s->by_name, (size_t)s->n, sizeof(int), by_name, s->array);
+    s->by_name = array_by_name(s->array, s->n);
     return true;
 }
 
@@ -230,7 +187,6 @@ static bool load_header(safetensors *s, err *e)
 safetensors *safetensors_open(const char *path, err *e)
 {
     safetensors *s = MEM_NEW(safetensors);
-    s->path = mem_strdup(path);
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     bool ok = s->fd >= 0 ? load_header(s, e) : err_errno(e, "cannot be opened");
     if (!ok) {
@@ -250,7 +206,6 @@ void safetensors_close(safetensors *s)
     json_decref(s->header);
     mem_free(s->array);
     mem_free(s->by_name);
-    mem_free(s->path);
     mem_free(s);
 }
 
@@ -259,26 +214,14 @@ int safetensors_count(const safetensors *s)
     return s->n;
 }
 
-const safetensors_array *safetensors_at(const safetensors *s, int i)
+const array_info *safetensors_at(const safetensors *s, int i)
 {
     return &s->array[i];
 }
 
-const safetensors_array *safetensors_get(const safetensors *s, const char *name)
+const array_info *safetensors_get(const safetensors *s, const char *name)
 {
-    int low = 0, high = s->n;
-    while (low < high) {
-        int mid = (low + high) / 2;
-        const safetensors_array *a = &s->array[s->by_name[mid]];
-        int c = strcmp(name, a->name);
-        if (c == 0)
-            return a;
-        if (c < 0)
-            high = mid;
-        else
-            low = mid + 1;
-    }
-    return NULL;
+    return array_find(s->array, s->n, s->by_name, name);
 }
 
 const char *safetensors_meta(const safetensors *s, const char *key)
@@ -286,57 +229,24 @@ const char *safetensors_meta(const safetensors *s, const char *key)
     return json_string_value(json_object_get(json_object_get(s->header, META), key));
 }
 
-static float from_bits(uint32_t u)
+typedef struct cursor {
+    const safetensors *s;
+    uint64_t at;
+} cursor;
+
+static bool next_bytes(void *ctx, void *to, size_t n, err *e)
 {
-    float f;
-    memcpy(&f, &u, sizeof f);
-    return f;
+    cursor *c = ctx;
+    if (!read_at(c->s->fd, c->at, to, n, e))
+        return false;
+    c->at += n;
+    return true;
 }
 
-static float from_half(uint16_t h)
+bool safetensors_read(const safetensors *s, const array_info *a, float *out, err *e)
 {
-    uint32_t sign = (uint32_t)(h & 0x8000u) << 16, exponent = h >> 10 & 31u, m = h & 0x3ffu;
-    if (exponent == 31)
-        return from_bits(sign | 0x7f800000u | m << 13);
-    if (exponent)
-        return from_bits(sign | (exponent + 112) << 23 | m << 13);
-    float f = (float)m * 0x1p-24f; /* subnormal or zero: exact */
-    return sign ? -f : f;
-}
-
-static void convert(safetensors_type type, const uint8_t *raw, size_t n, float *out)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (type == SAFETENSORS_F32) {
-            const uint8_t *p = raw + 4 * i;
-            out[i] = from_bits((uint32_t)p[0] | (uint32_t)p[1] << 8 | (uint32_t)p[2] << 16 |
-                               (uint32_t)p[3] << 24);
-        } else {
-            uint16_t h = (uint16_t)(raw[2 * i] | raw[2 * i + 1] << 8);
-            out[i] = type == SAFETENSORS_F16 ? from_half(h) : from_bits((uint32_t)h << 16);
-        }
-    }
-}
-
-bool safetensors_read(const safetensors *s, const safetensors_array *a, float *out, err *e)
-{
-    char safe[80];
-    shown(a->name, safe);
-    if (a->type == SAFETENSORS_OTHER)
-        return err_set(e, ERR_INPUT,
-                       "weights file '%s': array '%s' holds %s; F32, F16 or BF16 wanted", s->path,
-                       safe, a->type_name);
-    size_t width = a->type == SAFETENSORS_F32 ? 4 : 2, step = READ_STEP / width;
-    uint8_t *raw = mem_alloc(READ_STEP);
-    bool ok = true;
-    for (size_t at = 0, n = (size_t)a->n; ok && at < n; at += step) {
-        size_t k = n - at < step ? n - at : step;
-        ok = read_at(s->fd, s->data_at + a->begin + at * width, raw, k * width, e);
-        if (ok)
-            convert(a->type, raw, k, out + at);
-    }
-    mem_free(raw);
-    return ok ? true : err_wrap(e, "weights file '%s': array '%s'", s->path, safe);
+    cursor c = {s, s->data_at + a->at};
+    return array_read(a->type, a->n, next_bytes, &c, out, e);
 }
 
 /* ---- writing --------------------------------------------------------------------------------- */
@@ -372,7 +282,7 @@ void safetensors_writer_add(safetensors_writer *w, const char *name, int ndim, c
                             const float *x)
 {
     if (!*name || strcmp(name, META) == 0 || json_object_get(w->header, name) || ndim < 0 ||
-        ndim > SAFETENSORS_NDIM_MAX)
+        ndim > ARRAY_NDIM_MAX)
         BUG("safetensors: cannot add an array '%s' of %d dimensions", name, ndim);
     int64_t n = 1;
     json_t *dims = json_array();

@@ -6,28 +6,11 @@
 
 #include "core/err.h"
 #include "core/json.h"
+#include "train/array.h"
 
-#define SAFETENSORS_NDIM_MAX   8
 #define SAFETENSORS_HEADER_MAX 100000000 /* bytes */
 
-typedef enum safetensors_type {
-    SAFETENSORS_F32,
-    SAFETENSORS_F16,
-    SAFETENSORS_BF16,
-    SAFETENSORS_OTHER /* a known element type that this program does not read as numbers */
-} safetensors_type;
-
-typedef struct safetensors_array {
-    const char *name; /* owned by the file */
-    safetensors_type type;
-    const char *type_name; /* "F32", "I64" */
-    int ndim;              /* 0 = a single number */
-    int64_t shape[SAFETENSORS_NDIM_MAX];
-    int64_t n;      /* elements */
-    uint64_t begin; /* offset of the first byte in the data part */
-    uint64_t end;
-} safetensors_array;
-
+/* array_info.at: offset of the first byte in the data part. */
 typedef struct safetensors safetensors;
 /* Map the file and check all of it: header length, JSON without duplicate keys, known types, sizes
  * in 64 bits, every byte of the data part in exactly one array. ERR_IO or ERR_INPUT with the path.
@@ -36,13 +19,11 @@ safetensors *safetensors_open(const char *path, err *e);
 void safetensors_close(safetensors *s);
 int safetensors_count(const safetensors *s);
 /* Arrays in order of their data; i in 0..count-1. Borrowed until close. */
-const safetensors_array *safetensors_at(const safetensors *s, int i);
-const safetensors_array *safetensors_get(const safetensors *s,
-                                         const char *name);          /* NULL = absent */
+const array_info *safetensors_at(const safetensors *s, int i);
+const array_info *safetensors_get(const safetensors *s, const char *name); /* NULL = absent */
 const char *safetensors_meta(const safetensors *s, const char *key); /* "__metadata__", or NULL */
-/* Values as f32 into out[a->n]; F16 and BF16 are converted. ERR_INPUT for other types. */
-MUST_CHECK bool safetensors_read(const safetensors *s, const safetensors_array *a, float *out,
-                                 err *e);
+/* Values as f32 into out[a->n]; all floating-point types of array.h. ERR_INPUT for others. */
+MUST_CHECK bool safetensors_read(const safetensors *s, const array_info *a, float *out, err *e);
 
 /* Writer: declare every array in order with add (values are borrowed until finish), then finish
  * once. The file appears under its name only when whole (temporary name, fsync, rename). The bytes

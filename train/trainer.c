@@ -84,9 +84,9 @@ static const cfg_option table[] = {
     {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
      "memory for inflated images; changes speed only"},
     {"train.init", CFG_TEXT, AT(init), "", 0, 0, NULL, "",
-     "safetensors file with timm's names to start from; empty: random"},
-    {"train.init_resample", CFG_ENUM, AT(init_resample), "bilinear", 0, 0,
-     "bilinear|bicubic|bicubic_aa", "", "how its position embedding is brought to another grid"},
+     "file of weights to start from: safetensors, PyTorch .pth or AugReg .npz; empty: random"},
+    {"train.init_resample", CFG_ENUM, AT(init_resample), "bilinear", 0, 0, RESAMPLE_WORDS, "",
+     "how its position embedding is brought to another grid"},
 };
 const cfg_group train_options = {"Training", table, COUNT_OF(table)};
 
@@ -213,9 +213,8 @@ static bool warm_start(trainer *t, err *e)
     if (!t->c.init[0])
         return true;
     text_init(&r.table);
-    bool ok =
-        weights_load(t->net, t->c.init,
-                     &(weights_opts){.resample = (weights_resample)t->c.init_resample}, &r, e);
+    bool ok = weights_load(t->net, t->c.init,
+                           &(weights_opts){.resample = (resample_how)t->c.init_resample}, &r, e);
     if (ok) {
         fputs(r.table.s, stderr);
         log_info("weights_loaded", "loaded=%d resized=%d kept=%d unused=%d", r.loaded, r.resized,

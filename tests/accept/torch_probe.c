@@ -67,7 +67,7 @@ int main(int argc, char **argv)
         ok = weights_save(m, argv[4], NULL, &e);
     } else if (ok) {
         weights_report report = {0};
-        weights_opts opts = {.resample = WEIGHTS_BILINEAR};
+        weights_opts opts = {.resample = RESAMPLE_BILINEAR};
         text_init(&report.table);
         ok = weights_load(m, argv[4], &opts, &report, &e);
         printf("report %d %d %d %d\n", report.loaded, report.resized, report.kept, report.unused);

@@ -33,6 +33,8 @@ expect split_labels 2 "--labels is missing" split "$work/s" -o "$work/c.h5"
 expect predict_source 2 "give either --cohort" predict "$work/r" -o "$work/p"
 expect prepare_words 2 "usage: mammovit prepare" prepare
 expect weights_words 2 "usage: mammovit weights" weights import
+expect weights_action 2 "wanted import, export or show" weights exprot x
+expect weights_layout 2 "--layout 'old': wanted timm or timm0.4" weights export x -o y --layout old
 
 # the configuration: one bad key stops before any work starts
 expect help_config 0 "train.lr" --help config
@@ -77,6 +79,14 @@ expect no_such_show 3 "does not exist" show "$work/nothing"
 expect no_such_verify 3 "does not exist" verify "$work/nothing"
 expect no_such_table 4 "" report "$work/nothing.csv" -o "$work/rep"
 expect unknown_model 3 "deit_tiny_patch16_224" flops --model deit_tiny_patch16_22
+fixtures=$top/tests/fixtures/weights
+expect weights_show 0 "turned                                           F32   4x3  -6.25 .. 5.125" \
+    weights show "$fixtures/types.pth"
+expect weights_show_json 0 '"dtype":"F32","max":6.25' weights show "$fixtures/tiny.npz" --json
+expect show_pytorch 0 "module.a" show "$fixtures/nested.pth"
+expect weights_of_old_pytorch 3 "convert it once" weights show "$fixtures/legacy.pth"
+expect weights_of_another_width 3 "'cls_token' has shape [1, 1, 8], the network wants [1, 1, 192]" \
+    weights import "$fixtures/tiny.npz" -o "$work/y.safetensors" --model vit_tiny_patch16_224_in21k
 expect cuda_absent 3 "" weights import "$work/x.safetensors" -o "$work/y.safetensors" --device cuda
 
 exit $((n_bad > 0))

@@ -1,5 +1,5 @@
 /* safetensors and the import of timm weights: round trips, every kind of broken file, folding,
- * resampling and a new head. */
+ * another grid, names, and a new head. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,8 @@
 #include "core/rng.h"
 #include "train/safetensors.h"
 #include "train/weights.h"
+
+#define FIXTURE "tests/fixtures/weights/"
 
 static char folder[] = "/tmp/mammovit-weights-XXXXXX";
 
@@ -65,7 +67,7 @@ static void round_trip(void **state)
     assert_int_equal(safetensors_count(s), 3);
     assert_string_equal(safetensors_meta(s, "format"), "pt");
     assert_null(safetensors_meta(s, "other"));
-    const safetensors_array *a = safetensors_get(s, "z.first");
+    const array_info *a = safetensors_get(s, "z.first");
     assert_int_equal(a->ndim, 2);
     assert_int_equal(a->shape[1], 3);
     float got[6];
@@ -110,7 +112,7 @@ static void half_precision(void **state)
     assert_true(safetensors_read(s, safetensors_get(s, "b"), got, &e));
     assert_true(got[0] == 1 && got[1] == -100);
     assert_false(safetensors_read(s, safetensors_get(s, "i"), got, &e));
-    assert_non_null(strstr(e.msg, "array 'i' holds I32; F32, F16 or BF16 wanted"));
+    assert_non_null(strstr(e.msg, "holds I32; F32, F16, BF16 or F64 wanted"));
     safetensors_close(s);
     mem_free(path);
 }
@@ -142,7 +144,7 @@ static void broken_files(void **state)
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4294967296,4294967298],\"data_offsets\":[0,8]}}", 8,
          "does not fit 64 bits"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[4611686018427387906],\"data_offsets\":[0,8]}}", 8,
-         "do not fill"},
+         "bytes does not fit 64 bits"},
         {"{\"a\":{\"dtype\":\"F31\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8,
          "type is not known"},
         {"{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[8,0]}}", 8, "not a pair"},
@@ -236,7 +238,7 @@ static bool equal(model *a, model *b, const char *name)
     return p->n == q->n && memcmp(p->x, q->x, (size_t)p->n * sizeof(float)) == 0;
 }
 
-static const weights_opts plain = {WEIGHTS_BILINEAR, false}, strict = {WEIGHTS_BILINEAR, true};
+static const weights_opts plain = {RESAMPLE_BILINEAR, false}, strict = {RESAMPLE_BILINEAR, true};
 
 static void networks_come_back(void **state)
 {
@@ -287,9 +289,11 @@ static void pretrained_networks_fit(void **state)
     assert_int_equal(r.resized, 2);
     assert_int_equal(r.kept, 12 + 2);
     assert_non_null(strstr(r.table.s, "resized  patch_embed.proj.weight [192, 1, 16, 16] file "
-                                      "[192, 3, 16, 16]\n"));
-    assert_non_null(strstr(r.table.s, "resized  pos_embed [1, 13, 192] file [1, 17, 192]\n"));
-    assert_non_null(strstr(r.table.s, "kept     head.weight [2, 192] file [1000, 192]\n"));
+                                      "[192, 3, 16, 16] (sum over 3 channels)\n"));
+    assert_non_null(strstr(r.table.s, "resized  pos_embed [1, 13, 192] file [1, 17, 192] "
+                                      "(positions 4x4 to 6x2, bilinear)\n"));
+    assert_non_null(strstr(r.table.s, "kept     head.weight [2, 192] file [1000, 192] "
+                                      "(a head of other classes)\n"));
     assert_non_null(strstr(r.table.s, "loaded   norm.bias [192]\n"));
     const float *rgb = param_find(model_params(a), "patch_embed.proj.weight")->x;
     const float *grey = param_find(model_params(b), "patch_embed.proj.weight")->x;
@@ -324,7 +328,7 @@ static void nothing_changes_on_failure(void **state)
         assert_true(equal(b, twin, s->p[i].name));
     put_file(path, "{\"a\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}", 8);
     assert_false(weights_load(b, path, &plain, NULL, &e));
-    assert_non_null(strstr(e.msg, "not a vision transformer with timm's names"));
+    assert_non_null(strstr(e.msg, "not a file for 'vit_tiny_patch16_224' with timm's names"));
     put_file(path,
              "{\"blocks.0.norm1.weight\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,8]}}",
              8);
@@ -336,37 +340,82 @@ static void nothing_changes_on_failure(void **state)
     mem_free(path);
 }
 
-/* Values worked out with torch.nn.functional.interpolate's definition: 2x2 -> 3x3 and 4 -> 2. */
-static void positions_are_resampled(void **state)
+/* What is in the model but not in a file, and the other way round, by name. */
+static void names_of_a_file(void **state)
 {
-    (void)state;
-    const float src[5] = {9, 0, 1, 2, 3};
-    float dst[10], back[2 * 5];
-    weights_resample_pos(src, 2, 2, dst, 3, 3, 1, WEIGHTS_BILINEAR);
-    const float want[10] = {9, 0, 0.5f, 1, 1, 1.5f, 2, 2, 2.5f, 3};
-    for (int i = 0; i < 10; i++)
-        assert_true(fabsf(dst[i] - want[i]) < 1e-6f);
-    const float row[5] = {0, 1, 2, 4, 8}; /* 1x4 -> 1x2: no antialias takes the middle of pairs */
-    weights_resample_pos(row, 1, 4, back, 1, 2, 1, WEIGHTS_BILINEAR);
-    assert_true(fabsf(back[1] - 1.5f) < 1e-6f && fabsf(back[2] - 6) < 1e-6f);
-    weights_resample_pos(row, 1, 4, back, 1, 2, 1, WEIGHTS_BICUBIC);
-    /* weights at 0.5: -0.09375, 0.59375, 0.59375, -0.09375, edges repeated */
-    assert_true(fabsf(back[1] - (-0.09375f * 1 + 0.59375f * 3 - 0.09375f * 4)) < 1e-5f);
-    assert_true(fabsf(back[2] - (-0.09375f * 2 + 0.59375f * 12 - 0.09375f * 8)) < 1e-5f);
-    for (int how = WEIGHTS_BILINEAR; how <= WEIGHTS_BICUBIC_AA; how++) {
-        float flat[26], out[64];
-        for (int i = 0; i < 26; i++)
-            flat[i] = 3;
-        weights_resample_pos(flat, 5, 5, out, 9, 7, 1, (weights_resample)how);
-        for (int i = 0; i < 64; i++)
-            assert_true(fabsf(out[i] - 3) < 1e-5f); /* weights sum to 1 */
-        float same[26];
-        for (int i = 0; i < 26; i++)
-            flat[i] = (float)(i * i % 7);
-        weights_resample_pos(flat, 5, 5, same, 5, 5, 1, (weights_resample)how);
-        for (int i = 0; i < 26; i++)
-            assert_true(fabsf(flat[i] - same[i]) < 1e-6f); /* the same grid: the same values */
+    char *path = file("named.safetensors");
+    model *a = net(*state, 64, 64, 1, 2, 2, 1), *b = net(*state, 64, 64, 1, 2, 2, 2);
+    param_set *s = model_params(a);
+    static const struct {
+        const char *add; /* an array more, or */
+        const char *from, *to;
+        const char *says;
+    } bad[] = {
+        {"blocks.1.ls1.gamma", "", "", "'blocks.1.ls1.gamma' is nothing this network computes"},
+        {"norm_pre.weight", "", "", "'norm_pre.weight' is nothing this network computes"},
+        {NULL, "norm.", "fc_norm.", "a network that averages its patches before the norm"},
+        {NULL, "blocks.0.norm1.bias", "x", "'blocks.0.norm1.bias' is missing"},
+        {"module.cls_token", "", "", "are names of one parameter"},
+    };
+    static const struct {
+        const char *add, *prefix, *line;
+    } good[] = {
+        {"head_dist.weight", "", "unused   head_dist.weight [1]\n"},
+        {"blocks.2.norm1.weight", "", "unused   blocks.2.norm1.weight [1]\n"},
+        {"pre_logits.fc.bias", "module.", "loaded   norm.bias [192] from module.norm.bias\n"},
+        {"blocks.0.attn.relative_position_index", "",
+         "unused   blocks.0.attn.relative_position_index [1] (follows from the window)\n"},
+    };
+    for (size_t k = 0; k < COUNT_OF(bad) + COUNT_OF(good); k++) {
+        bool fails = k < COUNT_OF(bad);
+        size_t g = k - COUNT_OF(bad);
+        const char *add = fails ? bad[k].add : good[g].add, *from = fails ? bad[k].from : "";
+        err e = {0};
+        safetensors_writer *w = safetensors_writer_new(path, NULL);
+        for (int i = 0; i < s->n; i++) {
+            const param *p = &s->p[i];
+            int64_t shape[4];
+            char name[128];
+            bool change = strncmp(p->name, from, strlen(from)) == 0;
+            for (int d = 0; d < p->ndim; d++)
+                shape[d] = p->shape[d];
+            snprintf(name, sizeof name, "%s%s",
+                     fails && change ? bad[k].to
+                     : fails         ? ""
+                                     : good[g].prefix,
+                     p->name + (change ? strlen(from) : 0));
+            safetensors_writer_add(w, name, p->ndim, shape, p->x);
+        }
+        if (add)
+            safetensors_writer_add(w, add, 1, (int64_t[]){1}, s->p[0].x);
+        assert_true(safetensors_writer_finish(w, &e));
+        weights_report r;
+        text_init(&r.table);
+        bool ok = weights_load(b, path, &plain, &r, &e);
+        if (ok == fails || !strstr(fails ? e.msg : r.table.s, fails ? bad[k].says : good[g].line))
+            fail_msg("case %zu: %s%s", k, e.msg, ok ? r.table.s : "");
+        assert_true(!ok || (r.loaded == s->n && r.unused == 1));
+        text_release(&r.table);
     }
+    model_free(a);
+    model_free(b);
+    mem_free(path);
+}
+
+/* The same numbers in PyTorch's container: half precision, names of parallel training, and a file
+ * of AugReg whose width no network has. */
+static void other_containers(void **state)
+{
+    model *a = net(*state, 64, 64, 1, 2, 2, 1);
+    err e = {0};
+    assert_false(weights_load(a, FIXTURE "tiny.npz", &plain, NULL, &e));
+    assert_non_null(
+        strstr(e.msg, "'cls_token' has shape [1, 1, 8], the network wants [1, 1, 192]"));
+    assert_false(weights_load(a, FIXTURE "types.pth", &plain, NULL, &e));
+    assert_non_null(strstr(e.msg, "not a file for 'vit_tiny_patch16_224' with timm's names"));
+    assert_false(weights_load(a, FIXTURE "legacy.pth", &plain, NULL, &e));
+    assert_non_null(strstr(e.msg, "convert it once"));
+    model_free(a);
 }
 
 int main(void)
@@ -378,7 +427,8 @@ int main(void)
         cmocka_unit_test(networks_come_back),
         cmocka_unit_test(pretrained_networks_fit),
         cmocka_unit_test(nothing_changes_on_failure),
-        cmocka_unit_test(positions_are_resampled),
+        cmocka_unit_test(names_of_a_file),
+        cmocka_unit_test(other_containers),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
