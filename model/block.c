@@ -78,8 +78,19 @@ static stream reduce(run *r, reduce_layer *cut, tensor *x, tensor *o)
     return out;
 }
 
-/* cut: NULL = all tokens go on. In inference the result goes into x's own memory and the rest is
- * free again. */
+/* In inference the sum of the stream goes into x's own memory, and what the block took since the
+ * mark is free again. */
+static stream settle(run *r, stream out, run_point mark)
+{
+    if (run_mode_of(r) == RUN_INFER) {
+        out.x = op_add(r, out.x, out.add, NULL);
+        out.add = NULL;
+        run_rewind(r, mark);
+    }
+    return out;
+}
+
+/* cut: NULL = all tokens go on. */
 static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int reads)
 {
     run_point mark = run_mark(r);
@@ -94,18 +105,22 @@ static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int 
         reduce_select(r, cut, score, qkv);
         out = reduce(r, cut, x, o);
     }
-    out = mlp(r, k, out);
-    if (run_mode_of(r) == RUN_INFER) {
-        out.x = op_add(r, out.x, out.add, NULL);
-        out.add = NULL;
-        run_rewind(r, mark);
-    }
-    return out;
+    return settle(r, mlp(r, k, out), mark);
 }
 
 stream block_forward(run *r, const block *k, stream in)
 {
     return forward(r, k, in, NULL, 0);
+}
+
+stream block_forward_windows(run *r, const block *k, stream in, const op_window_spec *w)
+{
+    run_point mark = run_mark(r);
+    tensor *x;
+    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    h = op_window_attention(r, op_linear(r, h, k->qkv_w, k->qkv_b), k->heads, k->bias, w);
+    h = op_linear(r, h, k->proj_w, k->proj_b);
+    return settle(r, mlp(r, k, (stream){.x = x, .add = h}), mark);
 }
 
 stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
@@ -222,6 +237,12 @@ tensor *head_features(run *r, const head *k, stream in, const net_call *call)
     if (!call->published) /* norm works on rows: pick first */
         in = stream_first(r, in, k->reads);
     return select_rows(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x), 0, k->reads);
+}
+
+tensor *head_mean(run *r, const head *k, stream in)
+{
+    tensor *x;
+    return op_mean(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x));
 }
 
 /* (a + b) / 2, rows [b, 1, c]. */

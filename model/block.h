@@ -8,6 +8,7 @@
 typedef struct block {
     param *norm1_w, *norm1_b, *qkv_w, *qkv_b, *proj_w, *proj_b;
     param *norm2_w, *norm2_b, *fc1_w, *fc1_b, *fc2_w, *fc2_b;
+    param *bias; /* of relative positions in a window, where there are windows */
     int heads;
     float eps;
 } block;
@@ -47,6 +48,8 @@ stream block_forward(run *r, const block *k, stream in);
  * what the first `reads` tokens attend to decides which leave. */
 stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
                              int reads);
+/* As block_forward, with attention within windows and k->bias. */
+stream block_forward_windows(run *r, const block *k, stream in, const op_window_spec *w);
 /* As block_forward, for the last block of a network whose heads read only the first `rows` tokens:
  * everything that does not reach them is left out. Returns streams of `rows` tokens. */
 stream block_forward_first(run *r, const block *k, stream in, int rows);
@@ -68,5 +71,7 @@ tensor *stem_forward(run *r, const stem *k, const net_call *call);
 void head_params(head *k, param_set *s, const net_cfg *c, int d, int reads);
 /* Final norm of the tokens that are read [b, reads, D]. */
 tensor *head_features(run *r, const head *k, stream in, const net_call *call);
+/* The mean over all tokens of their final norm [b, 1, D]. */
+tensor *head_mean(run *r, const head *k, stream in);
 tensor *head_logits(run *r, const head *k, tensor *features); /* two heads: their mean */
 #endif

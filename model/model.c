@@ -14,7 +14,11 @@
 
 #define INIT_SD  0.02 /* of every weight matrix, CLS and positions: timm 0.4.12 */
 #define SIDE_MAX 65536
-#define TAIL     "_in21k" /* AugReg's ImageNet-21k names of the same networks */
+
+/* Names of the same networks with weights of the large ImageNet. */
+static const struct {
+    const char *head, *tail;
+} aliases[] = {{"vit_", "_in21k"}, {"swin_base_", "_in22k"}, {"swin_large_", "_in22k"}};
 
 static const net_kind *const kinds[] = {
 #define X(name) &name##_kind,
@@ -25,7 +29,7 @@ static const net_kind *const kinds[] = {
 #define AT(field) offsetof(model_cfg, field)
 static const cfg_option options[] = {
     {"model.name", CFG_TEXT, AT(name), "deit_small_patch16_224", 0, 0, NULL, "",
-     "network, by its timm name; vit_* also with _in21k"},
+     "network, by its timm name; vit_* also with _in21k, swin_base_* and swin_large_* with _in22k"},
     {"model.image_h", CFG_INT, AT(image_h), "0", 0, SIDE_MAX, NULL, "px",
      "height of the network's input; 0 = the name's own size"},
     {"model.image_w", CFG_INT, AT(image_w), "0", 0, SIDE_MAX, NULL, "px",
@@ -42,7 +46,9 @@ static const cfg_option options[] = {
      "channels of an image: 1 for mammograms, 3 in published figures"},
     {"model.classes", CFG_INT, AT(classes), "2", 2, 100000, NULL, "", "classes of the head"},
     {"model.keep_rate", CFG_REAL, AT(keep_rate), "1", 1e-6, 1, NULL, "",
-     "fraction of patches kept in training (PatchDropout); validation keeps all"},
+     "fraction of patches kept in training (PatchDropout), of Swin that of a window's rows and of "
+     "its "
+     "columns; validation keeps all"},
     {"model.keep_mode", CFG_ENUM, AT(keep_mode), "random", 0, 0,
      "random|structured|cropping|grid|breast", "",
      "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid; "
@@ -66,6 +72,13 @@ static const cfg_option options[] = {
      "an image is pooled where the variance of its tokens' importance is smaller, else pruned"},
     {"model.ppt_size_bias", CFG_BOOL, AT(ppt_size_bias), "true", 0, 0, NULL, "",
      "attention counts a merged token as often as tokens went into it"},
+    {"model.swin_sets", CFG_ENUM, AT(swin_sets), "window", 0, 0, "window|image|tile", "",
+     "rows and columns that PatchDropout keeps in Swin's windows: drawn for every window; once for "
+     "all windows of an image; tile: one set per image of the batch, dealt out to all windows in "
+     "turn, with positions and masks as in the published program"},
+    {"model.swin_init", CFG_ENUM, AT(swin_init), "timm", 0, 0, "timm|torch", "",
+     "initial weights of Swin's blocks: normal with sd 0.02, or uniform in +-1/sqrt(inputs) with "
+     "biases, as in the published program"},
     {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
      "standard deviation of the head's initial weights"},
 };
@@ -101,11 +114,15 @@ const char *model_names(int i)
 
 static bool find_preset(const char *name, net_cfg *c, err *e)
 {
-    size_t n = strlen(name), tail = strlen(TAIL);
+    size_t n = strlen(name);
     const char *near = "";
     int best = INT_MAX;
-    if (n > tail && strncmp(name, "vit_", 4) == 0 && strcmp(name + n - tail, TAIL) == 0)
-        n -= tail;
+    for (size_t i = 0; i < COUNT_OF(aliases); i++) {
+        size_t tail = strlen(aliases[i].tail);
+        if (n > tail && strncmp(name, aliases[i].head, strlen(aliases[i].head)) == 0 &&
+            strcmp(name + n - tail, aliases[i].tail) == 0)
+            n -= tail;
+    }
     for (int i = 0; (c->preset = preset_at(i, &c->kind)); i++) {
         if (strlen(c->preset->name) == n && memcmp(c->preset->name, name, n) == 0)
             return true;
@@ -154,6 +171,9 @@ static bool fill(net_cfg *c, err *e)
                        m->name, stages(k));
     if (m->window && !k->window)
         return err_set(e, ERR_CONFIG, "model.window: %s has no windows", m->name);
+    if ((m->swin_sets || m->swin_init) && c->kind != &swin_kind)
+        return err_set(e, ERR_CONFIG, "model.swin_%s: %s is no Swin",
+                       m->swin_sets ? "sets" : "init", m->name);
     m->image_h = m->image_h ? m->image_h : k->image;
     m->image_w = m->image_w ? m->image_w : k->image;
     m->patch = m->patch ? m->patch : k->patch;
@@ -206,10 +226,10 @@ static bool check_sound(net_cfg *c, err *e)
     if (c->m.keep_rate < 1 && dense)
         return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
                        dense);
-    if (c->m.keep_mode == SELECT_BREAST && c->kind->select)
+    if (c->m.keep_mode != SELECT_RANDOM && c->kind->select)
         return err_set(e, ERR_CONFIG,
-                       "model.keep_mode: %s keeps rows and columns of its windows, not patches of "
-                       "the breast",
+                       "model.keep_mode: %s keeps random rows and columns of its windows, nothing "
+                       "else; leave it random",
                        c->m.name);
     return reduce_resolve(c, e);
 }

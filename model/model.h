@@ -32,6 +32,8 @@ typedef struct model_cfg {
     int64_t ppt_tokens;
     double ppt_tau;
     bool ppt_size_bias;
+    int swin_sets; /* swin_sets: which windows share kept rows and columns */
+    int swin_init; /* 0 timm, 1 PyTorch's own */
 } model_cfg;
 typedef enum model_reduction { MODEL_FULL, MODEL_EVIT, MODEL_PPT } model_reduction;
 typedef enum model_ppt_rule { MODEL_SCALE_FREE, MODEL_ABSOLUTE } model_ppt_rule;

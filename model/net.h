@@ -8,7 +8,8 @@
 #define NET_LIST(X)                                                                                \
     X(deit)                                                                                        \
     X(vit_reg)                                                                                     \
-    X(pit)
+    X(pit)                                                                                         \
+    X(swin)
 
 struct net_kind;
 /* What a timm name stands for. */

@@ -37,7 +37,8 @@ typedef struct gradient_case {
     const int32_t *labels;
     const float *weights; /* per sample, or NULL */
     float smoothing;
-    bool quick; /* many blocks: 2 directions, and of the blocks of a stage the first alone */
+    bool quick;     /* many blocks: 2 directions, and of the blocks of a stage the first alone */
+    int directions; /* of each tensor; 0 = gradient_directions, or 2 where quick */
 } gradient_case;
 
 typedef struct gradient_worst {
@@ -154,7 +155,8 @@ static inline void gradient_check(const gradient_case *c, uint64_t seed, const c
             gg += (double)g[k] * g[k];
         if (!(gg > 0) && !(dead && !strcmp(dead, p->name)))
             fail_msg("%s: gradient of %s is zero (or NaN)", c->name, p->name);
-        for (int d = 0; d < (c->quick ? 2 : gradient_directions()); d++) {
+        int directions = c->directions ? c->directions : c->quick ? 2 : gradient_directions();
+        for (int d = 0; d < directions; d++) {
             rng q;
             rng_init(&q, seed, RNG_PROBE, formula_hash(p->name), (uint64_t)d);
             for (int64_t k = 0; k < p->n; k++)

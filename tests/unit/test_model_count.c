@@ -168,6 +168,35 @@ static void refusals(void **state)
     assert_non_null(strstr(e.msg, "model.keep_rate: 0 is outside"));
 }
 
+/* fvcore's counts of Swin-B by rows that a window keeps; tokens and parameters. Embedding is
+ * counted for all patches, executed for the kept ones only. */
+static void swin_is_the_published_integers(void **state)
+{
+    (void)state;
+    static const double giga[] = {0.33142, 1.26030, 2.81352, 4.99869, 7.82648, 11.31061, 15.46783};
+    for (int k = 1; k <= 7; k++) {
+        model_cfg c = config("swin_base_patch4_window7_224", 0, 1000, k / 7.0);
+        model_counts n;
+        err e = {0};
+        assert_true(model_count(&c, &n, &e));
+        int64_t macs = 401408 * 48 + 5 * 401408 + 5 * k * k * 1024 + 1024 * 1000;
+        for (int s = 0; s < 4; s++) {
+            int64_t l = (8 * k >> s) * (8 * k >> s), d = 128 << s, depth = s == 2 ? 18 : 2;
+            macs += depth * (12 * l * d * d + 2 * l * k * k * d + 10 * l * d);
+            macs += s < 3 ? 2 * l * d * d + 5 * l * d : 0;
+        }
+        assert_int_equal(model_macs(&n.published, MODEL_FVCORE), macs);
+        assert_true((double)macs * 1e-9 - giga[k - 1] < 5e-6);
+        assert_true(giga[k - 1] - (double)macs * 1e-9 < 5e-6);
+        assert_int_equal(model_macs(&n.executed, MODEL_FVCORE),
+                         macs - (int64_t)(3136 - 64 * k * k) * 128 * (48 + 5));
+        assert_int_equal(n.params, 87768224);
+        assert_int_equal(n.n_tokens, 24);
+        assert_int_equal(n.tokens[0], 64 * k * k);
+        assert_int_equal(n.tokens[23], k * k);
+    }
+}
+
 /* The number of kept patches is the exact floor for all rates in hundredths (patchdropout.md 1). */
 static void kept_patches(void **state)
 {
@@ -199,6 +228,7 @@ int main(void)
         cmocka_unit_test(relative_macs_of_table_2),
         cmocka_unit_test(executed_macs),
         cmocka_unit_test(parameters_are_the_published_integers),
+        cmocka_unit_test(swin_is_the_published_integers),
         cmocka_unit_test(refusals),
         cmocka_unit_test(kept_patches),
     };
