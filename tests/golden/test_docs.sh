@@ -42,6 +42,13 @@ if "$mammovit" show reasons | diff - "$work/reasons" >&2; then
 else
     bad reason_table "docs/dicom.md differs from 'mammovit show reasons'"
 fi
+# shellcheck disable=SC2016 # the quotes of Markdown
+stale=$(sed -n '/^```c$/,/^```$/{/^```/d;p}' docs/adding-a-network.md | grep . | while read -r line; do
+    cat model/*.[ch] | grep -qF -- "$line" || echo "$line"
+done)
+if [ -z "$stale" ]; then ok quoted_code; else
+    bad quoted_code "docs/adding-a-network.md quotes what is not in model/: $stale"
+fi
 for f in README.md docs/*.md; do
     dead=$(grep -oE '\]\([^)#]+' "$f" | sed 's/](//' | grep -v '^http' | while read -r link; do
         [ -e "$(dirname "$f")/$link" ] || echo "$link"
