@@ -29,10 +29,12 @@ typedef struct figure {
     const char *why; /* why the printed figure differs, NULL = it must agree */
 } figure;
 
-#define G   1e9
-#define M   1e6
-#define B16 "name=vit_base_patch16_224 "
-#define B8  "name=vit_base_patch8_224 "
+#define G    1e9
+#define M    1e6
+#define B16  "name=vit_base_patch16_224 "
+#define B8   "name=vit_base_patch8_224 "
+#define EVIT "name=deit_small_patch16_224 reduction=evit evit_keep="
+#define PPT  "name=deit_small_patch16_224 reduction=ppt "
 
 static const figure figures[] = {
     {"PatchDropout T1", B16 "keep_rate=1", "17.58", G, FVCORE, 17582740224, NULL},
@@ -102,6 +104,67 @@ static const figure figures[] = {
     {"ViT parameters", "name=vit_large_patch16_224 classes=2", "", M, PARAMS, 303303682, NULL},
     {"ViT parameters", "name=vit_large_patch16_224 classes=2 image=896", "", M, PARAMS, 306314242,
      NULL},
+    {"EViT README", EVIT "0.9", "4.0", G, TORCHPROFILE, 4025801396, NULL},
+    {"EViT README", EVIT "0.8", "3.5", G, TORCHPROFILE, 3480450218, NULL},
+    {"EViT README", EVIT "0.7", "3.0", G, TORCHPROFILE, 3032105162, NULL},
+    {"EViT README", EVIT "0.6", "2.6", G, TORCHPROFILE, 2637750292, NULL},
+    {"EViT README", EVIT "0.5", "2.3", G, TORCHPROFILE, 2311015474, NULL},
+    {"EViT README, not fused", EVIT "0.9 evit_fuse=false", "4.0", G, TORCHPROFILE, 3991992275,
+     NULL},
+    {"EViT README, not fused", EVIT "0.8 evit_fuse=false", "3.5", G, TORCHPROFILE, 3447432641,
+     "3.447 reads 3.4; the README repeats the row of the fused network"},
+    {"EViT README, not fused", EVIT "0.7 evit_fuse=false", "3.0", G, TORCHPROFILE, 2999739005,
+     NULL},
+    {"EViT README, not fused", EVIT "0.6 evit_fuse=false", "2.6", G, TORCHPROFILE, 2610805579,
+     NULL},
+    {"EViT README, not fused", EVIT "0.5 evit_fuse=false", "2.3", G, TORCHPROFILE, 2284472521,
+     NULL},
+    {"EViT parameters", EVIT "0.7", "22.1", M, PARAMS, 22050664, NULL},
+    {"EViT-B, core", "name=deit_base_patch16_224 reduction=evit evit_keep=0.9", "15.395", G, CORE,
+     0, NULL},
+    {"EViT-B, core", "name=deit_base_patch16_224 reduction=evit evit_keep=0.8", "13.327", G, CORE,
+     0, NULL},
+    {"EViT-B, core", "name=deit_base_patch16_224 reduction=evit evit_keep=0.7", "11.610", G, CORE,
+     0, NULL},
+    {"EViT-B, core", "name=deit_base_patch16_224 reduction=evit evit_keep=0.6", "10.088", G, CORE,
+     0, NULL},
+    {"EViT-B, core", "name=deit_base_patch16_224 reduction=evit evit_keep=0.5", "8.820", G, CORE, 0,
+     NULL},
+    {"EViT, core", EVIT "0.9", "4.022", G, CORE, 0, NULL},
+    {"EViT, core", EVIT "0.8", "3.477", G, CORE, 0, NULL},
+    {"EViT, core", EVIT "0.7", "3.029", G, CORE, 0, NULL},
+    {"EViT, core", EVIT "0.6", "2.635", G, CORE, 0, NULL},
+    {"EViT, core", EVIT "0.5", "2.309", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.7 image=272", "4.56", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.6 image=272", "3.97", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.5 image=272", "3.48", G, CORE, 0, NULL},
+    {"EViT at other sizes", "name=deit_small_patch16_224 image=272", "7.02", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.7 image=288", "5.16", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.6 image=288", "4.50", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.5 image=288", "3.94", G, CORE, 0, NULL},
+    {"EViT at other sizes", "name=deit_small_patch16_224 image=288", "7.97", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.7 image=304", "5.81", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.6 image=304", "5.06", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.5 image=304", "4.44", G, CORE, 0, NULL},
+    {"EViT at other sizes", "name=deit_small_patch16_224 image=304", "9.00", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.7 image=384", "9.85", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.6 image=384", "8.57", G, CORE, 0, NULL},
+    {"EViT at other sizes", EVIT "0.5 image=384", "7.52", G, CORE, 0, NULL},
+    {"EViT at other sizes", "name=deit_small_patch16_224 image=384", "15.49", G, CORE, 0, NULL},
+    {"PPT README", PPT "path=MPP", "2.944411999", G, TORCHPROFILE, 2944411999, NULL},
+    {"PPT, other paths", PPT "path=PPP", "", G, TORCHPROFILE, 2943702819, NULL},
+    {"PPT, other paths", PPT "path=PPM", "", G, TORCHPROFILE, 2943896799, NULL},
+    {"PPT, other paths", PPT "path=PMP", "", G, TORCHPROFILE, 2944114399, NULL},
+    {"PPT, other paths", PPT "path=PMM", "", G, TORCHPROFILE, 2944308379, NULL},
+    {"PPT, other paths", PPT "path=MPM", "", G, TORCHPROFILE, 2944605979, NULL},
+    {"PPT, other paths", PPT "path=MMP", "", G, TORCHPROFILE, 2944823579, NULL},
+    {"PPT, other paths", PPT "path=MMM", "", G, TORCHPROFILE, 2945017559, NULL},
+    {"PPT, core", PPT "path=MPP", "2.942221", G, CORE, 2941600128,
+     "that figure holds the one matching of 620,928 twice; the whole count beside it holds it "
+     "once"},
+    {"DeiT, core", "name=deit_tiny_patch16_224", "1.2537", G, CORE, 0, NULL},
+    {"DeiT, core", "name=deit_small_patch16_224", "4.5989", G, CORE, 0, NULL},
+    {"DeiT, core", "name=deit_base_patch16_224", "17.5638", G, CORE, 0, NULL},
     {"PiT README", "name=pit_ti_224", "4.9", M, PARAMS, 4847272, "4.847 M reads 4.8"},
     {"PiT README", "name=pit_xs_224", "10.6", M, PARAMS, 10618888, NULL},
     {"PiT README", "name=pit_s_224", "23.5", M, PARAMS, 23461912, NULL},
@@ -137,14 +200,18 @@ static const figure figures[] = {
     {"PiT, products", "name=pit_b_distilled_224", "12.4824", G, CORE, 0, NULL},
 };
 
-/* Options as the sources have them: three channels, 1000 classes. */
-static void configure(cfg *c, const char *words)
+/* Options as the sources have them: three channels, 1000 classes. A word path=MPP is kept apart. */
+static void configure(cfg *c, const char *words, char path[8])
 {
     char copy[256], *save = NULL;
     err e = {0};
     snprintf(copy, sizeof copy, "channels=3 classes=1000 %s", words);
     for (char *w = strtok_r(copy, " ", &save); w; w = strtok_r(NULL, " ", &save)) {
         char key[128];
+        if (strncmp(w, "path=", 5) == 0) {
+            snprintf(path, 8, "%s", w + 5);
+            continue;
+        }
         bool side = strncmp(w, "image=", 6) == 0;
         snprintf(key, sizeof key, side ? "model.image_h=%s" : "model.%s", side ? w + 6 : w);
         if (!cfg_set(c, key, &e))
@@ -162,9 +229,10 @@ static int64_t count(const figure *f)
     model_cfg m;
     model_counts n;
     err e = {0};
-    configure(c, f->config);
+    char path[8] = "";
+    configure(c, f->config, path);
     cfg_bind(c, &model_options, &m);
-    if (!model_count(&m, &n, &e))
+    if (!(*path ? model_count_path(&m, path, &n, &e) : model_count(&m, &n, &e)))
         fail_msg("%s: %s", f->config, e.msg);
     cfg_free(c);
     return f->what == PARAMS ? n.params : model_macs(&n.published, (model_convention)f->what);
