@@ -10,6 +10,8 @@ static const cfg_option options[] = {
      "how image scores become one exam score"},
     {"eval.split", CFG_TEXT, AT(split), "", 0, 0, NULL, "",
      "evaluate the rows of this split; empty: the table must hold one split only"},
+    {"eval.require", CFG_ENUM, AT(require), "any", 0, 0, "any|exactly4", "",
+     "exactly4 evaluates exams of exactly four images only, as the published program does"},
     {"eval.bootstrap", CFG_INT, AT(bootstrap), "2000", 0, 100000, NULL, "replicates",
      "bootstrap replicates (patients drawn with replacement); 0 switches it off"},
     {"eval.seed", CFG_INT, AT(seed), "1", 0, 9007199254740991.0, NULL, "", "seed of the bootstrap"},

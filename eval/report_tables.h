@@ -12,7 +12,7 @@ typedef struct report_build {
     const report_sources *src;
     const json_t *model; /* the model card, borrowed */
     const char *split;   /* borrowed from the scores */
-    int64_t rows_read, rows_split;
+    int64_t rows_read, rows_split, rows_whole;
     cohort_set set, val_set, *member;
     cohort_view all, val;
     operate_result operate;

@@ -112,6 +112,7 @@ static const struct entry {
     /* flow */
     {"flow.repeated", "row repeats another one"},
     {"flow.other_split", "belongs to another split"},
+    {"flow.incomplete", "exam has not exactly four images (eval.require)"},
     {"flow.unlabelled", "label unknown"},
     {"flow.excluded", "Left out: {n}"},
     {"flow.analysed", "{exams} exams analysed"},

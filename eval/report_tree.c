@@ -13,6 +13,7 @@
 #define CURVE_MAX      1000 /* points of a curve in eval.json */
 #define HIST_BINS      24
 #define ENRICHED_ABOVE 0.02 /* share of cancers above which a set is called enriched */
+#define WHOLE_EXAM     4    /* images, of eval.require: exactly4 */
 #define FEW_CASES      100  /* below this the limits say that cases are few */
 
 const json_t *report_tree_by_id(const json_t *tree, const char *list, const char *id)
@@ -234,10 +235,11 @@ static bool add_flow(report_build *b, err *e)
          b->rows_read - in->scores.n_merged},
         {"flow.other_split", "images", "OTHER_SPLIT", b->rows_read - in->scores.n_merged,
          b->rows_split},
+        {"flow.incomplete", "images", "INCOMPLETE_EXAM", b->rows_split, b->rows_whole},
         {"flow.unlabelled", "exams", "LABEL_UNKNOWN", exams, b->set.exams.n},
     };
     for (size_t i = 0; i < COUNT_OF(steps); i++)
-        if (i != 1 || steps[i].n_in != steps[i].n_out)
+        if ((i != 1 && i != 2) || steps[i].n_in != steps[i].n_out)
             flow_add(flow, &steps[i]);
     return report_in_check_flow(flow, e);
 }
@@ -268,6 +270,7 @@ static void add_options(report_build *b)
     json_t *o = json_object(), *groups = json_array();
     json_object_set_new(o, "rule", json_string(exam_rule_name((exam_rule)c->rule)));
     json_object_set_new(o, "split", cells_string(b->split));
+    json_object_set_new(o, "require", json_string(c->require ? "exactly4" : "any"));
     json_object_set_new(o, "bootstrap", json_integer(c->bootstrap));
     json_object_set_new(o, "seed", json_integer(c->seed));
     json_object_set_new(o, "specificities", reals(&c->spec));
@@ -504,6 +507,20 @@ static bool choose_split(report_build *b, err *e)
     return check_final(b, e);
 }
 
+/* eval.require, for the evaluated exams and for those that thresholds come from. */
+static bool require_whole(report_build *b, err *e)
+{
+    for (int i = 0; i < b->src->n_in + (b->src->val != NULL) && b->opts->cfg.require; i++) {
+        scores *s = i < b->src->n_in ? &b->src->in[i].scores : &b->src->val->scores;
+        scores_keep_whole(s, WHOLE_EXAM);
+        if (!s->n)
+            return err_set(e, ERR_INPUT, "no exam has exactly %d images (eval.require)",
+                           WHOLE_EXAM);
+    }
+    b->rows_whole = b->src->in[0].scores.n;
+    return true;
+}
+
 /* Thresholds may not come from patients who are evaluated. */
 static bool check_val(const report_build *b, err *e)
 {
@@ -596,7 +613,7 @@ bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
     b->model = src->in[0].model;
     b->tree = json_object();
     b->member = MEM_ARRAY(cohort_set, src->n_in);
-    bool ok = choose_split(b, e) && load_sets(b, e) && fill(b, p, e);
+    bool ok = choose_split(b, e) && require_whole(b, e) && load_sets(b, e) && fill(b, p, e);
     if (ok)
         *out = json_incref(b->tree);
     json_decref(b->tree);

@@ -415,6 +415,19 @@ void scores_keep_split(scores *s, const char *split)
     s->n = kept;
 }
 
+void scores_keep_whole(scores *s, int n)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0, end; i < s->n; i = end) {
+        int images = 0; /* of the network that made the first row */
+        for (end = i; end < s->n && !strcmp(s->row[end].exam, s->row[i].exam); end++)
+            images += !strcmp(s->row[end].member, s->row[i].member);
+        for (int64_t k = i; k < end && images == n; k++)
+            s->row[kept++] = s->row[k];
+    }
+    s->n = kept;
+}
+
 static void hash_text(fs_sha256 *h, const char *s)
 {
     fs_sha256_add(h, s, strlen(s) + 1);

@@ -56,6 +56,9 @@ void scores_add(scores *s, const scores_row *r);
 MUST_CHECK bool scores_read(scores *s, const char *path, err *e);
 /* Keep only the rows of one split ("" keeps all). */
 void scores_keep_split(scores *s, const char *split);
+/* Keep only exams of exactly n images (of each network, where several made the scores). The rows
+ * are those of scores_read. */
+void scores_keep_whole(scores *s, int n);
 /* Lower-case hex SHA-256 of the canonical rows: the same for any order of rows and columns. */
 void scores_hash(const scores *s, char out[65]);
 #endif

@@ -421,6 +421,60 @@ static void names_and_uids_are_noticed(void **state)
     mem_free(html);
 }
 
+/* Four images an exam; the rest: every third row twice, and exams of three and of five images whose
+ * scores say the opposite of their labels. */
+static void put_views(const char *name, bool rest)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,image_id,score,y\n");
+    for (int i = 0; i < 200; i++) {
+        int n = i < 40 || !rest ? 4 : i % 2 ? 3 : 5;
+        if (i >= 40 && !rest)
+            break;
+        for (int k = 0; k < n; k++) {
+            double v = i < 40 ? 0.9 * syn_a[i] + 0.02 * k : i % 3 ? 0.9 : 0.1;
+            int y = i < 40 ? syn_y[i] : i % 3 == 0;
+            for (int twice = 0; twice < (rest && k == 1 ? 2 : 1); twice++)
+                text_addf(&t, "e%03d,p%03d,i%03d-%d,%.3f,%d\n", i, i, i, k, v, y);
+        }
+    }
+    put(name, t.s);
+    text_release(&t);
+}
+
+/* patchdropout.md 11: the exam AUC is the same with repeated rows and with exams that have not four
+ * images, once these are not asked for. */
+static void exams_without_four_images_change_nothing(void **state)
+{
+    put_views("four.csv", false);
+    put_views("rest.csv", true);
+    const char *const four[] = {at("four.csv")}, *const rest[] = {at("rest.csv")};
+    report_headline a = run(four, 1, "four", "", &(report_opts){0}, NULL);
+    report_headline b = run(rest, 1, "rest4", "eval.require=exactly4", &(report_opts){0}, NULL);
+    report_headline c = run(rest, 1, "rest", "", &(report_opts){0}, NULL);
+    assert_int_equal(a.n_exams, 40);
+    assert_int_equal(b.n_exams, 40);
+    assert_int_equal(c.n_exams, 200);
+    assert_true(a.auc == b.auc && a.lo == b.lo && a.hi == b.hi);
+    assert_true(fabs(a.auc - c.auc) > 0.1);
+    json_t *j = NULL;
+    assert_true(json_read(at("rest4/eval.json"), &j, NULL));
+    const json_t *flow = json_object_get(j, "flow"), *step = NULL;
+    for (size_t i = 0; i < json_array_size(flow); i++)
+        if (!strcmp(json_string_value(json_object_get(json_array_get(flow, i), "reason")),
+                    "INCOMPLETE_EXAM"))
+            step = json_array_get(flow, i);
+    assert_non_null(step);
+    assert_int_equal(json_integer_value(json_object_get(step, "n_out")), 160);
+    assert_int_equal(json_integer_value(json_object_get(step, "n_in")), 160 + 80 * 8);
+    json_decref(j);
+    syn40("three.csv", syn_a);
+    const char *const three[] = {at("three.csv")};
+    run(three, 1, "three", "eval.require=exactly4", &(report_opts){0},
+        "no exam has exactly 4 images (eval.require)");
+}
+
 /* Scores of images with patches left out are called a study of stability. */
 static void dropped_patches_are_said(void **state)
 {
@@ -488,6 +542,7 @@ int main(void)
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
         cmocka_unit_test(names_and_uids_are_noticed),
+        cmocka_unit_test(exams_without_four_images_change_nothing),
         cmocka_unit_test(dropped_patches_are_said),
         cmocka_unit_test(tools_accept_the_files),
         cmocka_unit_test(every_word_is_unique),

@@ -247,8 +247,8 @@ static void brute_breast(int64_t row, const model_view *v, uint8_t *out)
     memset(out, 0, 16);
     for (int y = 0; y < TINY_SIDE; y++)
         for (int x = 0; x < TINY_SIDE; x++) {
-            float sx = a[0] * ((float)x + .5f) + a[1] * ((float)y + .5f) + a[2];
-            float sy = a[3] * ((float)x + .5f) + a[4] * ((float)y + .5f) + a[5];
+            double sx = (double)a[0] * (x + .5) + (double)a[1] * (y + .5) + (double)a[2];
+            double sy = (double)a[3] * (x + .5) + (double)a[4] * (y + .5) + (double)a[5];
             if (sx >= 0 && sy >= 0 && sx < TINY_SIDE && sy < TINY_SIDE)
                 out[y / 8 * 4 + x / 8] |= mask[(int)sy * TINY_SIDE + (int)sx];
         }
