@@ -3,8 +3,8 @@
 
 #include <string.h>
 
-/* Is the mask set where output pixel (x, y) reads the raw image? Truncation is the pixel to the left
- * of a place that is not negative. */
+/* Is the mask set where output pixel (x, y) reads the raw image? Truncation is the pixel to the
+ * left of a place that is not negative. */
 static inline bool hit(const uint8_t *mask, int h, int w, const double *a, int x, int y)
 {
     double px = x + 0.5, py = y + 0.5;
