@@ -37,13 +37,12 @@ static inline void within(const char *name, const char *what, const worst *w, do
         fail_msg("%s: %s error %.3e at %s, limit %.0e", name, what, w->error, w->where, limit);
 }
 
-/* tests/fixtures/NAME.KIND.json, NAME as in "deit/rect_all". */
-static inline json_t *load(const char *name, const char *kind, bool required)
+static inline json_t *load(const char *folder, const char *name, const char *kind, bool required)
 {
     char path[256];
     err e = {0};
     json_t *j = NULL;
-    snprintf(path, sizeof(path), "tests/fixtures/%s.%s.json", name, kind);
+    snprintf(path, sizeof(path), "tests/fixtures/%s/%s.%s.json", folder, name, kind);
     FILE *f = fopen(path, "rb");
     if (f)
         fclose(f);

@@ -8,6 +8,7 @@
 #include "tests/unit/model_record.h"
 
 typedef struct fixture {
+    const char *name;
     json_t *grad, *steps; /* steps: NULL if the case has none */
     cfg *options;
     model_cfg cfg;
@@ -17,6 +18,7 @@ typedef struct fixture {
     uint16_t *image[8];
     int32_t *keep;
     model_batch mb;
+    model_watch watch;
     pool *pool;
     backend *be;
     model *m;
@@ -76,6 +78,8 @@ static void read_batch(fixture *f)
                           .mean = (float)number(f->grad, "mean"),
                           .sd = (float)number(f->grad, "sd")};
     read_keep(f);
+    if (json_object_get(f->grad, "reduction"))
+        f->mb.watch = &f->watch;
 }
 
 /* The case's configuration, through the same door as a user's. */
@@ -97,10 +101,12 @@ static void read_config(fixture *f)
     cfg_bind(f->options, &model_options, &f->cfg);
 }
 
-static void fixture_open(fixture *f, const char *name)
+static void fixture_open(fixture *f, const char *folder, const char *name)
 {
     err e = {0};
-    *f = (fixture){.grad = load(name, "grad", true), .steps = load(name, "steps", false)};
+    *f = (fixture){.name = name,
+                   .grad = load(folder, name, "grad", true),
+                   .steps = load(folder, name, "steps", false)};
     read_config(f);
     f->batch = (int)number(f->grad, "batch");
     f->first_image = (int)number(f->grad, "first_image");
@@ -129,6 +135,7 @@ static void fixture_close(fixture *f)
     for (int b = 0; b < f->batch; b++)
         mem_free(f->image[b]);
     mem_free(f->keep);
+    watch_release(&f->watch);
     cfg_free(f->options);
     json_decref(f->grad);
     json_decref(f->steps);
@@ -154,7 +161,7 @@ static double step(fixture *f, double *logits)
     return loss;
 }
 
-static void check_forward(fixture *f, const char *name, const double *logits, double loss)
+static void check_forward(fixture *f, const double *logits, double loss)
 {
     json_t *ref = json_object_get(f->grad, "logits");
     worst w = {-1, ""};
@@ -169,10 +176,10 @@ static void check_forward(fixture *f, const char *name, const double *logits, do
     }
     note(&w, diff / big, "logits");
     note(&w, fabs(loss - want) / fabs(want), "loss");
-    within(name, "forward", &w, LIMIT_FORWARD);
+    within(f->name, "forward", &w, LIMIT_FORWARD);
 }
 
-static void check_gradients(fixture *f, const char *name)
+static void check_gradients(fixture *f)
 {
     json_t *ref = json_object_get(f->grad, "grad");
     param_set *s = model_params(f->m);
@@ -188,7 +195,7 @@ static void check_gradients(fixture *f, const char *name)
         note(&w, tensor_error(p->name, g, p->n, rec), p->name);
         mem_free(g);
     }
-    within(name, "gradient", &w, LIMIT_GRADIENT);
+    within(f->name, "gradient", &w, LIMIT_GRADIENT);
 }
 
 /* Error of the sampled weights x against the first values x0 plus the recorded change. */
@@ -208,7 +215,7 @@ static double weight_error(const param *p, const float *x, const float *x0, cons
 }
 
 /* Weights after the last step: themselves, their norm, and their change. */
-static void check_weights(fixture *f, const char *name)
+static void check_weights(fixture *f)
 {
     param_set *s = model_params(f->m);
     worst delta = {-1, ""}, norm = {-1, ""}, weight = {-1, ""};
@@ -230,14 +237,14 @@ static void check_weights(fixture *f, const char *name)
         mem_free(x);
         mem_free(x0);
     }
-    within(name, "weight after SGD", &weight, LIMIT_GRADIENT);
-    within(name, "weight norm after SGD", &norm, LIMIT_FORWARD);
+    within(f->name, "weight after SGD", &weight, LIMIT_GRADIENT);
+    within(f->name, "weight norm after SGD", &norm, LIMIT_FORWARD);
     double torch = number(json_object_get(f->grad, "float32_deviation"), "delta");
-    within(name, "weight change by SGD", &delta, fmax(LIMIT_DELTA, 2 * torch));
+    within(f->name, "weight change by SGD", &delta, fmax(LIMIT_DELTA, 2 * torch));
 }
 
 /* The first step's gradients are in place; walk the rest and compare every loss. */
-static void check_sgd(fixture *f, const char *name, double first)
+static void check_sgd(fixture *f, double first)
 {
     json_t *ref = json_object_get(f->steps, "losses");
     param_set *s = model_params(f->m);
@@ -263,11 +270,98 @@ static void check_sgd(fixture *f, const char *name, double first)
         backend_step_sgd(f->be, s, v, &o);
         loss = step(f, NULL);
     }
-    within(name, "loss along SGD", &w, LIMIT_LOSSES);
-    check_weights(f, name);
+    within(f->name, "loss along SGD", &w, LIMIT_LOSSES);
+    check_weights(f);
     for (int i = 0; i < s->n; i++)
         backend_dealloc(f->be, v[i]);
     mem_free(v);
+}
+
+/* The list `want` of a fixture against n numbers. */
+static void same_list(const fixture *f, const char *what, const json_t *want, const int32_t *got,
+                      int n)
+{
+    if ((int)json_array_size(want) != n)
+        fail_msg("%s: definition of %s: %d of them, wanted %zu", f->name, what, n,
+                 json_array_size(want));
+    for (int i = 0; i < n; i++)
+        if (got[i] != (int32_t)item(want, (size_t)i))
+            fail_msg("%s: definition of %s: number %d is %d, wanted %d", f->name, what, i, got[i],
+                     (int)item(want, (size_t)i));
+}
+
+/* EViT: patches that are tokens of their own after a layer, ascending, and how many tokens are
+ * fused. */
+static void check_kept(const fixture *f, const json_t *rec, int sample, int layers,
+                       const int32_t *keep)
+{
+    const watch_layer *l = &f->watch.layer[layers - 1];
+    int patches = model_patches(f->m), n = 0, fused = 0;
+    int32_t *row = MEM_ARRAY(int32_t, patches), *alone = MEM_ARRAY(int32_t, l->n_out),
+            *kept = MEM_ARRAY(int32_t, patches);
+    watch_patches(&f->watch, sample, layers, keep, patches, row, alone);
+    for (int i = 0; i < patches; i++)
+        if (row[i] >= 0 && alone[row[i]] == i)
+            kept[n++] = i;
+    for (int i = f->watch.prefix; i < l->n_out; i++)
+        fused += alone[i] < 0;
+    same_list(f, "kept patches", json_array_get(json_object_get(rec, "kept"), (size_t)sample), kept,
+              n);
+    assert_int_equal(fused, (int)item(json_object_get(rec, "fused"), (size_t)sample));
+    mem_free(row);
+    mem_free(alone);
+    mem_free(kept);
+}
+
+/* PPT: the branch, the variance behind it, and the smallest patch of the token that holds each
+ * patch of the image. */
+static void check_groups(const fixture *f, const json_t *rec, int sample, int layers,
+                         const int32_t *keep)
+{
+    const watch_layer *l = &f->watch.layer[layers - 1];
+    int patches = model_patches(f->m), n = keep ? f->mb.n_keep : patches;
+    int32_t *row = MEM_ARRAY(int32_t, patches), *first = MEM_ARRAY(int32_t, l->n_out),
+            *group = MEM_ARRAY(int32_t, n);
+    const char *branch =
+        json_string_value(json_array_get(json_object_get(rec, "branch"), (size_t)sample));
+    double rows = number(rec, "n"),
+           spread = rows * rows * item(json_object_get(rec, "variance"), (size_t)sample);
+    assert_non_null(l->pooled);
+    assert_string_equal(l->pooled[sample] ? "pool" : "prune", branch);
+    if (!(fabs(l->spread[sample] - spread) < LIMIT_GRADIENT * spread))
+        fail_msg("%s: definition of spread: %.7g, wanted %.7g", f->name, l->spread[sample], spread);
+    watch_patches(&f->watch, sample, layers, keep, patches, row, NULL);
+    for (int i = 0; i < l->n_out; i++)
+        first[i] = -1;
+    for (int i = 0; i < n; i++) {
+        int at = keep ? keep[i] : i;
+        if (row[at] >= 0 && first[row[at]] < 0)
+            first[row[at]] = at;
+        group[i] = row[at] < 0 ? -1 : first[row[at]];
+    }
+    same_list(f, "groups", json_array_get(json_object_get(rec, "group"), (size_t)sample), group, n);
+    mem_free(row);
+    mem_free(first);
+    mem_free(group);
+}
+
+/* What token reduction did in the first forward pass, layer by layer, image by image. */
+static void check_reduction(const fixture *f)
+{
+    json_t *ref = json_object_get(f->grad, "reduction");
+    const model_watch *w = &f->watch;
+    assert_int_equal(w->layers, json_array_size(ref));
+    assert_int_equal(w->b, f->batch);
+    for (int i = 0; i < w->layers; i++) {
+        const json_t *rec = json_array_get(ref, (size_t)i);
+        assert_int_equal(w->layer[i].block, (int)number(rec, "layer"));
+        assert_int_equal(w->layer[i].n_in - w->prefix, (int)number(rec, "n"));
+        assert_int_equal(w->layer[i].n_out - w->prefix, (int)number(rec, "out"));
+        for (int b = 0; b < f->batch; b++) {
+            const int32_t *keep = f->keep ? f->keep + b * f->mb.n_keep : NULL;
+            (json_object_get(rec, "branch") ? check_groups : check_kept)(f, rec, b, i + 1, keep);
+        }
+    }
 }
 
 typedef struct recorded {
@@ -279,20 +373,20 @@ static void test_case(void **state)
 {
     const recorded *c = *state;
     const char *san = getenv("SAN");
-    char path[128];
     if (san && *san && c->large) {
         print_message("skip: the large networks take too long under a sanitizer\n");
         skip();
     }
-    snprintf(path, sizeof(path), "%s/%s", c->folder, c->name);
     fixture f;
-    fixture_open(&f, path);
+    fixture_open(&f, c->folder, c->name);
     double *logits = MEM_ARRAY(double, f.batch *f.cfg.classes);
     double loss = step(&f, logits);
-    check_forward(&f, c->name, logits, loss);
-    check_gradients(&f, c->name);
+    check_forward(&f, logits, loss);
+    check_gradients(&f);
+    if (f.mb.watch)
+        check_reduction(&f);
     if (f.steps)
-        check_sgd(&f, c->name, loss);
+        check_sgd(&f, loss);
     mem_free(logits);
     fixture_close(&f);
 }
@@ -313,6 +407,20 @@ int main(int argc, char **argv)
         {"nets", "deit_ti_dist_keep50", false},
         {"nets", "vit_reg4", false},
         {"nets", "vit_reg4_keep50", false},
+        {"nets", "evit_fuse", false},
+        {"nets", "evit_nofuse", false},
+        {"nets", "evit_keep50_pd", false},
+        {"nets", "evit_dist", false},
+        {"nets", "evit_one_skip", false},
+        {"nets", "evit_one_fuse", false},
+        {"nets", "ppt_prune", false},
+        {"nets", "ppt_pool", false},
+        {"nets", "ppt_mixed", false},
+        {"nets", "ppt_nobias", false},
+        {"nets", "ppt_scale_free", false},
+        {"nets", "swin_t_224", true},
+        {"nets", "swin_drop3_tile", true},
+        {"nets", "swin_drop5_tile", true},
     };
     struct CMUnitTest tests[COUNT_OF(cases)] = {0};
     for (size_t i = 0; i < COUNT_OF(cases); i++)
