@@ -407,6 +407,8 @@ int main(int argc, char **argv)
         {"nets", "deit_ti_dist_keep50", false},
         {"nets", "vit_reg4", false},
         {"nets", "vit_reg4_keep50", false},
+        {"nets", "pit_ti_rect", false},
+        {"nets", "pit_ti_dist", false},
         {"nets", "evit_fuse", false},
         {"nets", "evit_nofuse", false},
         {"nets", "evit_keep50_pd", false},
