@@ -37,14 +37,15 @@ typedef struct gradient_case {
     const int32_t *labels;
     const float *weights; /* per sample, or NULL */
     float smoothing;
-    bool quick;     /* many blocks: 2 directions, and of the blocks of a stage the first alone */
-    int directions; /* of each tensor; 0 = gradient_directions, or 2 where quick */
+    bool quick;       /* many blocks: 2 directions, and of the blocks of a stage the first alone */
+    int directions;   /* of each tensor; 0 = gradient_directions, or 2 where quick */
+    const int *flips; /* counts forward passes whose selection of tokens is another one, or NULL */
 } gradient_case;
 
 typedef struct gradient_worst {
     double error;
     char where[160];
-    int directions;
+    int directions, crossed; /* crossed: no step small enough to keep the selection */
 } gradient_worst;
 
 /* Cross-entropy with label smoothing, by its definition, in double. */
@@ -101,13 +102,15 @@ static inline void gradient_backward(const gradient_case *c)
 /* Error of one direction: best of three step sizes, in units of the larger derivative (or of a
  * fifth of the gradient's norm, where the direction happens to be almost across the gradient). Four
  * points per step: a large step then keeps the curvature out and the rounding of the forward pass
- * small. */
+ * small. A step that crosses a border between selections proves nothing and is left out; -1 = all
+ * did. */
 static inline double gradient_direction(const gradient_case *c, run *r, param *p, const float *x0,
                                         const float *g, const double *u)
 {
     static const double drop[3] = {0.008, 0.0025, 0.03}; /* wanted change of the loss */
     static const double at[4] = {1, -1, 2, -2}, factor[4] = {8, -8, -1, 1};
     double gg = 0, uu = 0, xx = 0, best = INFINITY;
+    int crossed = 0;
     for (int64_t i = 0; i < p->n; i++) {
         gg += (double)g[i] * g[i];
         uu += u[i] * u[i];
@@ -118,6 +121,7 @@ static inline double gradient_direction(const gradient_case *c, run *r, param *p
     for (int s = 0; s < 3 && !(best < GRADIENT_LIMIT / 5); s++) {
         double h = fmin(drop[s] / (size * sqrt(gg) + 1e-30), reach / size * drop[s] / drop[2]);
         double seen = 0, moved = 0;
+        int before = c->flips ? *c->flips : 0;
         for (int k = 0; k < 4; k++) {
             for (int64_t i = 0; i < p->n; i++) {
                 x[i] = (float)(x0[i] + at[k] * h * u[i]);
@@ -128,11 +132,12 @@ static inline double gradient_direction(const gradient_case *c, run *r, param *p
         }
         double unit = fmax(fmax(fabs(seen), fabs(moved)), 0.2 * 12 * h * size * sqrt(gg));
         double error = seen == moved ? 0 : fabs(seen - moved) / unit;
-        if (error < best)
+        if (error < best && (!c->flips || *c->flips == before))
             best = error;
+        crossed += c->flips && *c->flips != before;
     }
     mem_free(x);
-    return best;
+    return crossed == 3 ? -1 : best;
 }
 
 /* Check every parameter of the case; notes the worst. Fails on an error above the limit and on a
@@ -163,6 +168,7 @@ static inline void gradient_check(const gradient_case *c, uint64_t seed, const c
                 u[k] = rng_normal(&q);
             double error = gradient_direction(c, r, p, x0, g, u);
             w->directions++;
+            w->crossed += error < 0;
             if (!(error <= w->error)) {
                 w->error = error;
                 snprintf(w->where, sizeof(w->where), "%s %s direction %d", c->name, p->name, d);

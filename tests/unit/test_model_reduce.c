@@ -340,24 +340,34 @@ static double largest(const float *a, const float *b)
     return diff;
 }
 
-static model_cfg plans[6];
-/* EViT fused, not fused; PPT with batches of both branches, all pooled, all pruned; no reduction.
- */
+enum { MIXED = 2, PLANS = 9 };
+static model_cfg plans[PLANS];
+/* EViT fused, not fused; PPT with batches of both branches, all pooled, all pruned; no reduction;
+ * with a distillation token and with registers. */
 static int all_plans(void)
 {
-    for (int i = 0; i < 6; i++)
-        plans[i] = small_config(i < 2 ? MODEL_EVIT : i < 5 ? MODEL_PPT : MODEL_FULL);
+    static const int how[PLANS] = {MODEL_EVIT, MODEL_EVIT, MODEL_PPT, MODEL_PPT, MODEL_PPT,
+                                   MODEL_FULL, MODEL_EVIT, MODEL_PPT, MODEL_PPT};
+    for (int i = 0; i < PLANS; i++)
+        plans[i] = small_config(how[i]);
     plans[1].evit_fuse = false;
-    plans[3].ppt_tau = 1e6;
+    plans[3].ppt_tau = plans[7].ppt_tau = plans[8].ppt_tau = 1e6;
+    plans[6].name = plans[7].name = "deit_tiny_distilled_patch16_224";
+    plans[8].name = "vit_tiny_patch16_reg4_224";
     plans[4].ppt_tau = 0;
     world *w = world_new(&plans[4], 1);
     model_batch b = batch_of(w, 0, BATCH);
     float z[BATCH * CLASSES];
     infer(w, &b, z);
     const double *v = w->watch.layer[0].spread;
-    plans[2].ppt_tau = (v[0] + v[1]) / 2 / (196 * 196);
+    plans[MIXED].ppt_tau = (v[0] + v[1]) / 2 / (196 * 196);
     world_free(w);
-    return 6;
+    return PLANS;
+}
+
+static int prefix_of(const model_cfg *c)
+{
+    return strstr(c->name, "distilled") ? 2 : strstr(c->name, "reg4") ? 5 : 1;
 }
 
 static void threads_and_cuts_change_no_byte(void **state)
@@ -373,7 +383,7 @@ static void threads_and_cuts_change_no_byte(void **state)
             float *g = MEM_ARRAY(float, total);
             for (int part = BATCH; part >= 1; part /= 2) {
                 train(w, part, got, g);
-                for (int i = 0; p == 2 && part == BATCH && i < w->watch.layers; i++)
+                for (int i = 0; p == MIXED && part == BATCH && i < w->watch.layers; i++)
                     for (int s = 1; s < BATCH; s++)
                         mixed |= w->watch.layer[i].pooled[s] != w->watch.layer[i].pooled[0];
                 if (!grads) {
@@ -391,7 +401,7 @@ static void threads_and_cuts_change_no_byte(void **state)
             mem_free(g);
             world_free(w);
         }
-        assert_true(p != 2 || mixed);
+        assert_true(p != MIXED || mixed);
         mem_free(grads);
     }
 }
@@ -514,7 +524,7 @@ static void the_order_of_tokens_counts_for_pooling_only(void **state)
                 w->keep[s * PATCHES + i] = (i * 7 + s) % PATCHES;
         }
         infer(w, &b, z);
-        if (p == 2 || p == 3)
+        if (plans[p].reduction == MODEL_PPT && plans[p].ppt_tau > 0)
             assert_true(largest(a, z) > 1e-5);
         else
             assert_true(largest(a, z) < 1e-5);
@@ -620,8 +630,9 @@ static void cheap_form_is_exact(void **state)
             world *w = world_new(&plans[p], 2);
             model_batch b = batch_of(w, 0, BATCH);
             float a[BATCH * CLASSES], z[BATCH * CLASSES];
-            net_preset plain = {.prefix = 1};
-            net_cfg nc = {.m = *model_config(w->m), .kind = &deit_kind, .preset = &plain};
+            net_preset plain = {.prefix = prefix_of(&plans[p])};
+            const net_kind *kind = plain.prefix == 5 ? &vit_reg_kind : &deit_kind;
+            net_cfg nc = {.m = *model_config(w->m), .kind = kind, .preset = &plain};
             err e = {0};
             nc.width = 192;
             nc.heads = 3;
@@ -634,21 +645,73 @@ static void cheap_form_is_exact(void **state)
             b.keep = n_keep ? w->keep : NULL;
             b.n_keep = n_keep;
             infer(w, &b, a);
-            void *net = mem_calloc(1, deit_kind.size);
-            param_set *s = param_set_new(w->k.be, deit_kind.param_cap(&nc));
-            deit_kind.build(net, &nc, s);
+            void *net = mem_calloc(1, kind->size);
+            param_set *s = param_set_new(w->k.be, kind->param_cap(&nc));
+            kind->build(net, &nc, s);
             param_set_alloc(s);
             fill_params(s);
             run *r = run_new(w->k.be, RUN_INFER);
             watch_release(&w->watch);
             net_call call = {.cfg = &nc, .batch = &b, .published = true};
-            run_read(r, deit_kind.logits(net, r, deit_kind.features(net, r, &call)), z);
+            run_read(r, kind->logits(net, r, kind->features(net, r, &call)), z);
             assert_true(largest(a, z) < 1e-6);
             run_free(r);
             param_set_free(s);
             mem_free(net);
             world_free(w);
         }
+    }
+}
+
+static void swap_rows(param_set *s, const char *a, int i, const char *b, int j)
+{
+    param *p = param_find(s, a), *q = param_find(s, b);
+    float *x = mem_alloc((size_t)p->n * sizeof *x), *y = mem_alloc((size_t)q->n * sizeof *y);
+    param_read(s, p, x);
+    param_read(s, q, y);
+    float *to = p == q ? x : y;
+    for (int c = 0; c < 192; c++) {
+        float v = x[i * 192 + c];
+        x[i * 192 + c] = to[j * 192 + c];
+        to[j * 192 + c] = v;
+    }
+    if (p != q)
+        param_write(s, q, y);
+    param_write(s, p, x);
+    mem_free(x);
+    mem_free(y);
+}
+
+/* 8.3: both tokens that a head reads stay, and decide alike; so do registers, but they do not
+ * decide. */
+static void first_tokens_stay_and_those_read_decide(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 6; p < n; p++) {
+        world *w = world_new(&plans[p], 1);
+        model_batch b = batch_of(w, 0, 1);
+        int prefix = prefix_of(&plans[p]), rows = prefix + PATCHES;
+        float z[CLASSES], first[5 + PATCHES];
+        for (int swapped = 0; swapped < 2; swapped++) {
+            infer(w, &b, z);
+            for (int i = 0; i < w->watch.layers; i++) {
+                for (int k = 0; k < prefix; k++)
+                    assert_int_equal(w->watch.layer[i].dst[k], k);
+            }
+            const float *score = w->watch.layer[0].score;
+            double diff = 0;
+            for (int k = 0; k < rows; k++) {
+                int was = prefix == 2 && k < 2 ? 1 - k : k;
+                diff += swapped ? fabs(score[k] - first[was]) : 0;
+            }
+            assert_true(prefix == 2 ? diff < 1e-5 : !swapped || diff > 1e-3);
+            memcpy(first, score, (size_t)rows * sizeof *first);
+            swap_rows(model_params(w->m), "cls_token", 0, prefix == 2 ? "dist_token" : "reg_token",
+                      0);
+            swap_rows(model_params(w->m), "pos_embed", 0, "pos_embed", 1);
+        }
+        world_free(w);
     }
 }
 
@@ -668,7 +731,7 @@ static void few_tokens(void **state)
             for (int i = 0; i < BATCH * CLASSES; i++)
                 assert_true(isfinite(z[i]));
             for (int i = 0; i < w->watch.layers; i++)
-                assert_true(w->watch.layer[i].n_out >= 2);
+                assert_true(w->watch.layer[i].n_out > prefix_of(&plans[p]));
         }
         world_free(w);
     }
@@ -691,6 +754,7 @@ int main(void)
         cmocka_unit_test(scale_free_rules),
         cmocka_unit_test(size_bias),
         cmocka_unit_test(cheap_form_is_exact),
+        cmocka_unit_test(first_tokens_stay_and_those_read_decide),
         cmocka_unit_test(few_tokens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
