@@ -172,6 +172,8 @@ static void unsound_configurations_are_refused(void **state)
     assert_int_equal(counted(&c, NULL).tokens[1], 140);
     c.evit_keep = 0;
     refused(&c, NULL, "model.evit_keep: 0 is outside");
+    c = config("pit_s_224", 224, MODEL_EVIT);
+    refused(&c, NULL, "pit_s_224 cannot lose tokens between its blocks, because the convolutions");
     c = config("deit_small_patch16_224", 224, MODEL_EVIT);
     refused(&c, "MMM", "path 'MMM'");
     c = config("deit_small_patch16_224", 224, MODEL_PPT);
