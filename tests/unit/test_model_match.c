@@ -355,7 +355,7 @@ static void equal_keys_are_matched_in_order(void **state)
     desk_free(&k);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(attention_hands_out_what_the_first_rows_see),
@@ -364,5 +364,7 @@ int main(void)
         cmocka_unit_test(matching_is_the_definition),
         cmocka_unit_test(equal_keys_are_matched_in_order),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -739,7 +739,7 @@ static void few_tokens(void **state)
     }
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(evit_counts_are_the_published_integers),
@@ -759,5 +759,7 @@ int main(void)
         cmocka_unit_test(first_tokens_stay_and_those_read_decide),
         cmocka_unit_test(few_tokens),
     };
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
