@@ -1,5 +1,5 @@
-/* Exact multiply-add and parameter counts against the published figures (patchdropout.md 3 and 8).
- */
+/* What a count tells beside the published figures (test_model_published): tokens, the step as it is
+ * run, refusals. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -16,35 +16,17 @@ typedef struct row {
     int side, patch, depth;
     double keep;
     int tokens;
-    int64_t macs;
 } row;
 
-static const row published[] = {
-    {"vit_base_patch16_224", 224, 0, 0, 1, 197, 17582740224},
-    {"vit_base_patch16_224", 896, 0, 0, .05, 157, 15654599424},
-    {"vit_base_patch16_224", 896, 0, 0, .10, 314, 30367403520},
-    {"vit_base_patch16_224", 896, 0, 0, .25, 785, 79957780224},
-    {"vit_base_patch16_224", 896, 0, 0, .50, 1569, 180638734080},
-    {"vit_base_patch16_224", 896, 0, 0, 1, 3137, 449976678144},
-    {"vit_base_patch16_224", 64, 0, 0, 1, 17, 1461053184},
-    {"vit_base_patch8_224", 64, 0, 0, .25, 17, 1461053184},
-    {"vit_small_patch16_224", 224, 0, 0, .25, 50, 1145309952},
-    {"vit_large_patch16_224", 224, 0, 0, .25, 50, 15390083072},
-    {"deit_base_patch16_224", 224, 0, 48, .25, 50, 17306248704},
-    {"vit_base_patch16_224", 128, 0, 0, .25, 17, 1489364736},
-    {"vit_base_patch16_224", 112, 0, 0, 1, 50, 4327282176},
-    {"vit_base_patch8_224", 112, 0, 0, .25, 50, 4327282176},
-    {"vit_base_patch16_224", 224, 0, 0, .25, 50, 4413986304},
-    {"vit_base_patch8_224_in21k", 0, 0, 0, .25, 197, 17582740224},
-    {"vit_base_patch16_224", 448, 0, 0, .25, 197, 17929556736},
-    {"vit_base_patch16_224", 448, 0, 0, 1, 785, 78570514176},
-    {"vit_base_patch8_224", 448, 0, 0, .25, 785, 78570514176},
-    {"deit_tiny_patch16_224", 0, 0, 0, 1, 197, 1258411200},
-    {"vit_tiny_patch16_224", 224, 0, 0, 1, 197, 1258411200},
-    {"deit_small_patch16_224", 224, 0, 0, 1, 197, 4608338304},
-    {"vit_base_patch16_224", 224, 0, 24, .5, 99, 17313367296},
-    {"vit_base_patch16_224", 224, 0, 0, .5, 99, 8715060480},
-    {"vit_base_patch16_224", 448, 8, 0, .25, 785, 78570514176},
+static const row rows[] = {
+    {"vit_base_patch16_224", 896, 0, 0, .05, 157},
+    {"vit_base_patch16_224", 896, 0, 0, 1, 3137},
+    {"vit_base_patch8_224", 64, 0, 0, .25, 17},
+    {"vit_large_patch16_224", 224, 0, 0, .25, 50},
+    {"deit_base_patch16_224", 224, 0, 48, .25, 50},
+    {"vit_base_patch8_224_in21k", 0, 0, 0, .25, 197},
+    {"deit_tiny_patch16_224", 0, 0, 0, 1, 197},
+    {"vit_base_patch16_224", 448, 8, 0, .25, 785},
 };
 
 static model_cfg config(const char *name, int side, int classes, double keep)
@@ -58,36 +40,21 @@ static model_cfg config(const char *name, int side, int classes, double keep)
                        .head_init = 0.02};
 }
 
-static void macs_are_the_published_integers(void **state)
+static void tokens_entering_each_block(void **state)
 {
     (void)state;
-    for (size_t i = 0; i < COUNT_OF(published); i++) {
-        const row *k = &published[i];
+    for (size_t i = 0; i < COUNT_OF(rows); i++) {
+        const row *k = &rows[i];
         model_cfg c = config(k->name, k->side, 1000, k->keep);
         c.patch = k->patch;
         c.depth = k->depth;
         model_counts n;
         err e = {0};
         assert_true(model_count(&c, &n, &e));
-        assert_int_equal(model_macs(&n.published, MODEL_FVCORE), k->macs);
-        assert_int_equal(n.tokens[0], k->tokens);
-        assert_int_equal(n.tokens[n.n_tokens - 1], k->tokens);
         assert_int_equal(n.n_tokens, k->depth ? k->depth : strstr(k->name, "large") ? 24 : 12);
-        assert_true(model_macs(&n.executed, MODEL_FVCORE) < k->macs);
-    }
-}
-
-static void relative_macs_of_table_2(void **state)
-{
-    (void)state;
-    static const double want[] = {.8954, .7917, .6940, .5919, .4957, .3952, .2956, .2017, .1038};
-    for (int i = 0; i < 9; i++) {
-        model_cfg c = config("vit_base_patch16_224", 224, 1000, (9 - i) / 10.0);
-        model_counts n;
-        err e = {0};
-        assert_true(model_count(&c, &n, &e));
-        double r = (double)model_macs(&n.published, MODEL_FVCORE) / 17582740224.0 - want[i];
-        assert_true(r < 5.1e-5 && r > -5.1e-5);
+        for (int b = 0; b < n.n_tokens; b++)
+            assert_int_equal(n.tokens[b], k->tokens);
+        assert_true(model_macs(&n.executed, MODEL_FVCORE) < model_macs(&n.published, MODEL_FVCORE));
     }
 }
 
@@ -104,48 +71,6 @@ static void executed_macs(void **state)
     int64_t last = 5 * t * d + 2 * t * d * d + d * d + 2 * t * d + d * d + 5 * d + 8 * d * d;
     assert_int_equal(model_macs(&n.executed, MODEL_FVCORE),
                      49 * d * 768 + 11 * full + last + 5 * d + 10 * d);
-}
-
-static void parameters_are_the_published_integers(void **state)
-{
-    (void)state;
-    static const struct {
-        const char *name;
-        int side, classes, depth;
-        int64_t params;
-    } want[] = {
-        {"vit_tiny_patch16_224", 224, 1000, 0, 5717416},
-        {"vit_tiny_patch16_224", 224, 2, 0, 5524802},
-        {"vit_tiny_patch16_224", 896, 2, 0, 6089282},
-        {"vit_small_patch16_224", 224, 1000, 0, 22050664},
-        {"deit_small_patch16_224", 224, 2, 0, 21666434},
-        {"deit_small_patch16_224", 896, 2, 0, 22795394},
-        {"vit_base_patch16_224", 224, 1000, 0, 86567656},
-        {"deit_base_patch16_224", 224, 2, 0, 85800194},
-        {"vit_base_patch16_224_in21k", 896, 2, 0, 88058114},
-        {"vit_base_patch8_224", 224, 2, 0, 85809410},
-        {"vit_base_patch16_224", 224, 1000, 24, 171622120},
-        {"vit_base_patch16_224", 224, 2, 24, 170854658},
-        {"vit_base_patch16_224", 224, 1000, 48, 341731048},
-        {"vit_base_patch16_224", 224, 2, 48, 340963586},
-        {"vit_large_patch16_224", 224, 1000, 0, 304326632},
-        {"vit_large_patch16_224", 224, 2, 0, 303303682},
-        {"vit_large_patch16_224", 896, 2, 0, 306314242},
-        {"deit_tiny_distilled_patch16_224", 224, 1000, 0, 5910800},
-        {"deit_small_distilled_patch16_224", 224, 1000, 0, 22436432},
-        {"deit_base_distilled_patch16_224", 224, 1000, 0, 87338192},
-        {"vit_tiny_patch16_reg4_224", 224, 1000, 0, 5717416 + 8 * 192}, /* tokens, positions */
-        {"vit_small_patch16_reg4_224", 224, 1000, 0, 22050664 + 8 * 384},
-        {"vit_base_patch16_reg4_224", 224, 1000, 0, 86567656 + 8 * 768},
-    };
-    for (size_t i = 0; i < COUNT_OF(want); i++) {
-        model_cfg c = config(want[i].name, want[i].side, want[i].classes, 1);
-        c.depth = want[i].depth;
-        model_counts n;
-        err e = {0};
-        assert_true(model_count(&c, &n, &e));
-        assert_int_equal(n.params, want[i].params);
-    }
 }
 
 static void refusals(void **state)
@@ -168,29 +93,18 @@ static void refusals(void **state)
     assert_non_null(strstr(e.msg, "model.keep_rate: 0 is outside"));
 }
 
-/* fvcore's counts of Swin-B by rows that a window keeps; tokens and parameters. Embedding is
- * counted for all patches, executed for the kept ones only. */
-static void swin_is_the_published_integers(void **state)
+/* Swin embeds the kept patches only, its published count all of them. */
+static void swin_executed(void **state)
 {
     (void)state;
-    static const double giga[] = {0.33142, 1.26030, 2.81352, 4.99869, 7.82648, 11.31061, 15.46783};
     for (int k = 1; k <= 7; k++) {
         model_cfg c = config("swin_base_patch4_window7_224", 0, 1000, k / 7.0);
         model_counts n;
         err e = {0};
         assert_true(model_count(&c, &n, &e));
-        int64_t macs = 401408 * 48 + 5 * 401408 + 5 * k * k * 1024 + 1024 * 1000;
-        for (int s = 0; s < 4; s++) {
-            int64_t l = (8 * k >> s) * (8 * k >> s), d = 128 << s, depth = s == 2 ? 18 : 2;
-            macs += depth * (12 * l * d * d + 2 * l * k * k * d + 10 * l * d);
-            macs += s < 3 ? 2 * l * d * d + 5 * l * d : 0;
-        }
-        assert_int_equal(model_macs(&n.published, MODEL_FVCORE), macs);
-        assert_true((double)macs * 1e-9 - giga[k - 1] < 5e-6);
-        assert_true(giga[k - 1] - (double)macs * 1e-9 < 5e-6);
+        int64_t saved = (int64_t)(3136 - 64 * k * k) * 128 * (48 + 5);
         assert_int_equal(model_macs(&n.executed, MODEL_FVCORE),
-                         macs - (int64_t)(3136 - 64 * k * k) * 128 * (48 + 5));
-        assert_int_equal(n.params, 87768224);
+                         model_macs(&n.published, MODEL_FVCORE) - saved);
         assert_int_equal(n.n_tokens, 24);
         assert_int_equal(n.tokens[0], 64 * k * k);
         assert_int_equal(n.tokens[23], k * k);
@@ -224,11 +138,9 @@ static void kept_patches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(macs_are_the_published_integers),
-        cmocka_unit_test(relative_macs_of_table_2),
+        cmocka_unit_test(tokens_entering_each_block),
         cmocka_unit_test(executed_macs),
-        cmocka_unit_test(parameters_are_the_published_integers),
-        cmocka_unit_test(swin_is_the_published_integers),
+        cmocka_unit_test(swin_executed),
         cmocka_unit_test(refusals),
         cmocka_unit_test(kept_patches),
     };

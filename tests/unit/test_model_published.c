@@ -29,12 +29,13 @@ typedef struct figure {
     const char *why; /* why the printed figure differs, NULL = it must agree */
 } figure;
 
-#define G    1e9
-#define M    1e6
-#define B16  "name=vit_base_patch16_224 "
-#define B8   "name=vit_base_patch8_224 "
-#define EVIT "name=deit_small_patch16_224 reduction=evit evit_keep="
-#define PPT  "name=deit_small_patch16_224 reduction=ppt "
+#define G      1e9
+#define M      1e6
+#define B16    "name=vit_base_patch16_224 "
+#define B8     "name=vit_base_patch8_224 "
+#define SWIN_B "name=swin_base_patch4_window7_224 "
+#define EVIT   "name=deit_small_patch16_224 reduction=evit evit_keep="
+#define PPT    "name=deit_small_patch16_224 reduction=ppt "
 
 static const figure figures[] = {
     {"PatchDropout T1", B16 "keep_rate=1", "17.58", G, FVCORE, 17582740224, NULL},
@@ -165,6 +166,20 @@ static const figure figures[] = {
     {"DeiT, core", "name=deit_tiny_patch16_224", "1.2537", G, CORE, 0, NULL},
     {"DeiT, core", "name=deit_small_patch16_224", "4.5989", G, CORE, 0, NULL},
     {"DeiT, core", "name=deit_base_patch16_224", "17.5638", G, CORE, 0, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=1/7", "0.33142", G, FVCORE, 331418624, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=2/7", "1.26030", G, FVCORE, 1260302336, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=3/7", "2.81352", G, FVCORE, 2813520896, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=4/7", "4.99869", G, FVCORE, 4998692864, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=5/7", "7.82648", G, FVCORE, 7826484224, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=6/7", "11.31061", G, FVCORE, 11310608384, NULL},
+    {"Swin-B, n of 7", SWIN_B "keep_rate=1", "15.46783", G, FVCORE, 15467826176, NULL},
+    {"Swin parameters", SWIN_B, "", M, PARAMS, 87768224, NULL},
+    {"ViT-reg parameters", "name=vit_tiny_patch16_reg4_224", "", M, PARAMS, 5717416 + 8 * 192,
+     NULL},
+    {"ViT-reg parameters", "name=vit_small_patch16_reg4_224", "", M, PARAMS, 22050664 + 8 * 384,
+     NULL},
+    {"ViT-reg parameters", "name=vit_base_patch16_reg4_224", "", M, PARAMS, 86567656 + 8 * 768,
+     NULL},
     {"PiT README", "name=pit_ti_224", "4.9", M, PARAMS, 4847272, "4.847 M reads 4.8"},
     {"PiT README", "name=pit_xs_224", "10.6", M, PARAMS, 10618888, NULL},
     {"PiT README", "name=pit_s_224", "23.5", M, PARAMS, 23461912, NULL},
