@@ -200,6 +200,24 @@ static void dropped_patches_leave_no_trace(void **state)
     small_free(n);
 }
 
+/* In inference the maps between orders take turns in two places: blocks add nothing. */
+static void blocks_add_no_memory_in_inference(void **state)
+{
+    (void)state;
+    size_t bytes[2];
+    for (int k = 0; k < 2; k++) {
+        small_preset.depth[0] = 4 + 2 * k;
+        small *n = small_new(1, 48, 48, 3, SWIN_WINDOW);
+        run *r = run_new(n->be, RUN_INFER);
+        small_logits(n, r, &n->batch, false);
+        bytes[k] = run_bytes(r);
+        run_free(r);
+        small_free(n);
+    }
+    small_preset.depth[0] = 2;
+    assert_int_equal(bytes[0], bytes[1]);
+}
+
 /* ---- orders, maps, tables -------------------------------------------------------------------- */
 
 static void orders_are_permutations(void **state)
@@ -517,6 +535,7 @@ int main(void)
         cmocka_unit_test(keeping_all_is_the_plain_network),
         cmocka_unit_test(threads_and_cuts_change_no_byte),
         cmocka_unit_test(dropped_patches_leave_no_trace),
+        cmocka_unit_test(blocks_add_no_memory_in_inference),
         cmocka_unit_test(orders_are_permutations),
         cmocka_unit_test(at_most_one_map_for_a_block),
         cmocka_unit_test(dense_tables),
