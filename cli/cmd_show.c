@@ -313,7 +313,8 @@ static bool show_compat(const cmd_args *a)
 {
     cfg *plain = args_schema();
     if (!a->json)
-        printf("%-12s  %-22s  %-8s  %-9s  %s\n", "program", "key", "default", "published", "quirk");
+        printf("%-12s  %-23s  %-10s  %-9s  %s\n", "program", "key", "default", "published",
+               "quirk");
     for (int i = 0; compat_at(i); i++) {
         const compat_row *r = compat_at(i);
         const char *def = r->key ? cfg_text(plain, r->key) : NULL;
@@ -322,7 +323,7 @@ static bool show_compat(const cmd_args *a)
             json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?}", "program", r->program, "quirk",
                       r->quirk, "key", r->key, "default", def, "published", r->value, "networks",
                       r->nets, r->key ? "note" : "not_reproduced", r->why),
-            "%-12s  %-22s  %-8s  %-9s  %s%s%s%s\n", r->program, r->key ? r->key : "-",
+            "%-12s  %-23s  %-10s  %-9s  %s%s%s%s\n", r->program, r->key ? r->key : "-",
             def ? def : "-", r->value ? r->value : "-", r->quirk, r->key && r->why ? "; " : "",
             r->key ? "" : ". Not reproduced: ", r->why ? r->why : "");
     }

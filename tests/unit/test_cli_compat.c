@@ -48,6 +48,10 @@ static void rows_are_keys_and_values(void **state)
             assert_true(strcmp(compat_at(other)->program, r->program) || !compat_at(other)->key ||
                         strcmp(compat_at(other)->key, r->key));
         n[k] += r->key != NULL;
+        if (r->nets) {
+            OK(cfg_set(c, "model.name=swin_tiny_patch4_window7_224", e));
+            assert_string_equal(r->nets, "swin_");
+        }
         text_addf(&kv, "%s=%s", r->key ? r->key : "run.seed", r->value ? r->value : "1");
         if (!cfg_set(c, kv.s, &e))
             fail_msg("%s: %s", kv.s, e.msg);
@@ -97,6 +101,23 @@ static void files_and_set_override(void **state)
     cfg_free(c);
 }
 
+/* Keys that are about some networks are set for these only, and never over a file or --set. */
+static void keys_of_other_networks_stay(void **state)
+{
+    err e = {0};
+    cfg *c = parse(WORDS("--compat", "patchdropout"), &e);
+    assert_non_null(c);
+    assert_string_equal(cfg_text(c, "model.swin_sets"), "window");
+    cfg_free(c);
+    c = parse(WORDS("--compat", "patchdropout", "--set", "model.name=swin_base_patch4_window7_224",
+                    "--set", "model.swin_init=timm"),
+              &e);
+    assert_non_null(c);
+    assert_string_equal(cfg_text(c, "model.swin_sets"), "tile");
+    assert_string_equal(cfg_text(c, "model.swin_init"), "timm");
+    cfg_free(c);
+}
+
 static void wrong_programs_are_refused(void **state)
 {
     err e = {0};
@@ -130,6 +151,7 @@ int main(void)
         cmocka_unit_test(rows_are_keys_and_values),
         cmocka_unit_test(all_keys_of_a_program_are_set),
         cmocka_unit_test(files_and_set_override),
+        cmocka_unit_test(keys_of_other_networks_stay),
         cmocka_unit_test(wrong_programs_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);

@@ -189,6 +189,13 @@ static void none_and_names(void **state)
     is(c, "train.clip", "0");
     is(c, "model.name", "swin_base_patch4_window7_224");
     cfg_free(c);
+    cmd_args a; /* what is about Swin only comes behind all files */
+    static const cmd verb = {.verb = "test", .usage = "test"};
+    char *path = train_file(&p), *argv[] = {"-c", path};
+    OK(args_parse(&a, &verb, 2, argv, e));
+    is(a.config, "model.swin_sets", "tile");
+    cfg_free(a.config);
+    mem_free(path);
 }
 
 /* The number of classes is that of the data set which the other file names, in either order. */

@@ -228,6 +228,39 @@ static void nothing_left_is_refused(void **state)
     model_free(m);
 }
 
+/* Windows want one rate, and draws of their own; a rate of less than one row is refused. */
+static void windows_want_one_rate(void **state)
+{
+    err e = {0};
+    model_cfg c = {.name = "swin_tiny_patch4_window7_224",
+                   .image_h = 224,
+                   .image_w = 224,
+                   .channels = 1,
+                   .classes = 2,
+                   .keep_rate = 3.0 / 7};
+    model *m = model_new(&c, be, 1, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    for (int schedule = KEEP_PAPER; schedule <= KEEP_CODE; schedule++) {
+        memset(&e, 0, sizeof e);
+        assert_false(keep_check((keep_schedule)schedule, 1, m, &e));
+        assert_int_equal(e.code, ERR_CONFIG);
+        assert_non_null(strstr(e.msg, "rates that vary are not implemented for swin_tiny_patch4_"
+                                      "window7_224, whose windows need one size"));
+    }
+    memset(&e, 0, sizeof e);
+    if (!keep_check(KEEP_FIXED, 3.0 / 7, m, &e))
+        fail_msg("%s", e.msg);
+    assert_false(keep_check(KEEP_FIXED, 0.1, m, &e));
+    keep_plan p = {.net = m, .rate = 3.0 / 7, .seed = 3};
+    enum { KEPT = 64 * 9, N = 56 * 56 };
+    static int32_t keep[KEPT];
+    assert_int_equal(keep_draw(&p, 0, 1, (const uint64_t[]){7}, NULL, keep), KEPT);
+    for (int i = 0; i < KEPT; i++)
+        assert_true(keep[i] >= 0 && keep[i] < N && (!i || keep[i] > keep[i - 1]));
+    model_free(m);
+}
+
 static int setup(void **state)
 {
     err e = {0};
@@ -255,6 +288,7 @@ int main(void)
         cmocka_unit_test(background_goes_first),
         cmocka_unit_test(flags_are_per_image),
         cmocka_unit_test(nothing_left_is_refused),
+        cmocka_unit_test(windows_want_one_rate),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
