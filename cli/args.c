@@ -208,7 +208,7 @@ static bool take_shared(cmd_args *a, pass_of which, shared_id id, const char *v,
     if (a->compat)
         return err_set(e, ERR_USAGE, "--compat is given twice");
     a->compat = v;
-    return compat_check(v, e) && compat_apply(a->config, v, true, e);
+    return compat_check(v, e);
 }
 
 static bool pass(cmd_args *a, const cmd *c, int argc, char **argv, pass_of which, err *e)
@@ -273,9 +273,10 @@ bool args_parse(cmd_args *a, const cmd *c, int argc, char **argv, err *e)
     a->config = args_schema();
     a->device = "auto";
     a->shard_n = 1;
-    for (pass_of which = PASS_FIRST; which <= PASS_SETS; which++)
-        if (!pass(a, c, argc, argv, which, e))
-            return false;
+    if (!pass(a, c, argc, argv, PASS_FIRST, e) ||
+        (a->compat && !compat_apply(a->config, a->compat, true, e)) ||
+        !pass(a, c, argc, argv, PASS_FILES, e) || !pass(a, c, argc, argv, PASS_SETS, e))
+        return false;
     const char *compat = a->compat ? a->compat : a->foreign.training ? "patchdropout" : NULL;
     if (compat && !compat_apply(a->config, compat, false, e))
         return false;

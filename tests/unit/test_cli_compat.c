@@ -118,6 +118,34 @@ static void keys_of_other_networks_stay(void **state)
     cfg_free(c);
 }
 
+/* What was set is said, unless -q stands anywhere on the line. */
+static void it_is_said_what_was_set(void **state)
+{
+    static const char *const quiet[] = {"--compat", "ppt", "-q"};
+    for (int q = 0; q < 2; q++) {
+        char *said = fs_join(dir, "said"), *s;
+        size_t len;
+        err e = {0};
+        int saved = dup(2), file_fd = open(said, O_CREAT | O_TRUNC | O_WRONLY, 0600);
+        dup2(file_fd, 2);
+        log_set_level(LOG_INFO);
+        cfg *c = parse(quiet, q ? 3 : 2, &e);
+        log_set_level(LOG_ERROR);
+        dup2(saved, 2);
+        close(saved);
+        close(file_fd);
+        assert_non_null(c);
+        OK(fs_read(said, 1 << 16, &s, &len, e));
+        if (q)
+            assert_int_equal(len, 0);
+        else
+            assert_non_null(strstr(s, "info compat model.reduction=ppt why=\"tokens are pruned"));
+        mem_free(s);
+        mem_free(said);
+        cfg_free(c);
+    }
+}
+
 static void wrong_programs_are_refused(void **state)
 {
     err e = {0};
@@ -148,11 +176,9 @@ int main(void)
 {
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_are_keys_and_values),
-        cmocka_unit_test(all_keys_of_a_program_are_set),
-        cmocka_unit_test(files_and_set_override),
-        cmocka_unit_test(keys_of_other_networks_stay),
-        cmocka_unit_test(wrong_programs_are_refused),
+        cmocka_unit_test(rows_are_keys_and_values), cmocka_unit_test(all_keys_of_a_program_are_set),
+        cmocka_unit_test(files_and_set_override),   cmocka_unit_test(keys_of_other_networks_stay),
+        cmocka_unit_test(it_is_said_what_was_set),  cmocka_unit_test(wrong_programs_are_refused),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -182,6 +182,52 @@ static void the_draw_is_by_name(const scored *s, int n)
     pool_free(p);
 }
 
+/* Windows that share their draws over the batch (Swin's tile): an image still scores the same alone
+ * and among others. */
+static void test_dropping_in_windows(void **state)
+{
+    enum { N = 5 };
+    model_cfg mc = {.name = "swin_tiny_patch4_window7_224",
+                    .image_h = TINY_SIDE,
+                    .image_w = TINY_SIDE,
+                    .patch = 2,
+                    .window = 2,
+                    .channels = 1,
+                    .classes = 2,
+                    .keep_rate = 1,
+                    .head_init = 0.02,
+                    .swin_sets = 2};
+    checkpoint_info k = {.mean = 0.35f, .sd = 0.12f};
+    int64_t row[N] = {9, 4, 77, 60, 12};
+    double score[N], logit[N], alone, x;
+    cohort c;
+    backend *be;
+    model *m;
+    loader *l;
+    pool *p = pool_new(2);
+    OK((be = backend_new("cpu", p, e)));
+    OK((m = model_new(&mc, be, 3, e)));
+    OK(cohort_read(&c, cohort_path, e));
+    OK((l = loader_new(&c, 0, 0, e)));
+    keep_plan keep = {.net = m, .rate = 0.5, .seed = 1};
+    validate_rows rows = {.net = m, .load = l, .info = &k, .row = row, .n = N, .keep = &keep};
+    OK(validate_score(&rows, score, logit, e));
+    for (int i = 0; i < N; i++) {
+        rows.row = &row[i];
+        rows.n = 1;
+        OK(validate_score(&rows, &x, &alone, e));
+        assert_true(alone == logit[i]);
+    }
+    rows.keep = NULL;
+    OK(validate_score(&rows, &x, &alone, e));
+    assert_true(alone != logit[N - 1]);
+    loader_free(l);
+    cohort_release(&c);
+    model_free(m);
+    backend_free(be);
+    pool_free(p);
+}
+
 /* predict.keep_rate: patches are left out by the image's name and the seed: the same for any split,
  * order and number of threads; the books call it what it is. */
 static void test_dropping(void **state)
@@ -410,11 +456,11 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_by_one),  cmocka_unit_test(test_finds_signal),
-        cmocka_unit_test(test_dropping),    cmocka_unit_test(test_ensemble),
-        cmocka_unit_test(test_probability), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_png),         cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_finds_signal),
+        cmocka_unit_test(test_dropping),   cmocka_unit_test(test_dropping_in_windows),
+        cmocka_unit_test(test_ensemble),   cmocka_unit_test(test_probability),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_png),
+        cmocka_unit_test(test_pages),      cmocka_unit_test(test_same_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
