@@ -504,6 +504,10 @@ static void a_single_token_is_not_fused(void **state)
         assert_int_equal(w->watch.layer[0].n_out, PATCHES + 1);
         assert_true((w->watch.layer[0].score != NULL) == one);
         assert_int_equal(w->watch.layer[0].fused, one ? 30 : -1);
+        int32_t row[PATCHES], alone[PATCHES + 1];
+        watch_patches(&w->watch, 0, 1, NULL, PATCHES, row, alone);
+        for (int i = 0; i < PATCHES; i++)
+            assert_int_equal(alone[row[i]], one && row[i] == 30 ? -1 : i);
         assert_int_equal(counted(&c, NULL).tokens[4], PATCHES + 1);
         world_free(w);
     }
@@ -556,14 +560,18 @@ static void sizes_tell_what_became_of_all_patches(void **state)
                 int32_t row[196];
                 float *held = MEM_ARRAY(float, l->n_out), sum = 0;
                 assert_int_equal(l->pooled[s], merge);
-                watch_patches(&w->watch, s, i + 1, NULL, 196, row, NULL);
+                int32_t *alone = MEM_ARRAY(int32_t, l->n_out);
+                watch_patches(&w->watch, s, i + 1, NULL, 196, row, alone);
                 held[0] = 1;
                 for (int j = 0; j < 196; j++)
                     held[row[j] < 0 ? 0 : row[j]] += row[j] >= 0;
                 for (int j = 0; j < l->n_out; j++) {
                     sum += l->size[s * l->n_out + j];
                     assert_true(l->size[s * l->n_out + j] == held[j]); /* source columns sum to 1 */
+                    assert_true((alone[j] >= 0) == (j > 0 && held[j] == 1));
+                    assert_true(alone[j] < 0 || row[alone[j]] == j);
                 }
+                mem_free(alone);
                 assert_true(sum == (merge ? 197 : (float)l->n_out));
                 mem_free(held);
             }
@@ -597,28 +605,73 @@ static void scale_free_rules(void **state)
     c.ppt_rule = MODEL_ABSOLUTE;
     k = counted(&c, NULL);
     tokens_are(&k, (const int[]){3137, 3087, 3037, 2987});
+    c = config("deit_small_patch16_224", 160, MODEL_PPT); /* 100 * 50 / 196 = 25.5 */
+    assert_int_equal(counted(&c, NULL).tokens[4], 75);
 }
 
-/* 3.1: without the bias sizes start anew in every layer and attention counts rows as one. */
+/* The rows that go to the fused token alone are weighted. */
+static void the_map_of_a_layer(void **state)
+{
+    (void)state;
+    model_batch b = {.b = 2};
+    net_preset plain = {.prefix = 2};
+    net_cfg n = {.m = small_config(MODEL_EVIT), .kind = &deit_kind, .preset = &plain, .heads = 3};
+    net_call call = {.cfg = &n, .batch = &b};
+    run *r = run_new(NULL, RUN_SHAPE);
+    reduce_layer l;
+    err e = {0};
+    assert_true(reduce_resolve(&n, &e));
+    assert_false(reduce_open(r, &call, 0, 32, NULL, &l));
+    assert_true(reduce_open(r, &call, 1, 33, NULL, &l)); /* 2 and 31, of which 16 stay */
+    assert_int_equal(l.map.n_in, 33);
+    assert_int_equal(l.map.n_out, 2 + 16 + 1);
+    assert_int_equal(l.map.w_from, 2 + 16);
+    n.m.evit_fuse = false;
+    assert_true(reduce_open(r, &call, 3, 33, NULL, &l));
+    assert_int_equal(l.map.n_out, 2 + 16);
+    run_free(r);
+}
+
+/* A world where all patches look alike: blank images, one position for all. */
+static void make_alike(world *w)
+{
+    param_set *s = model_params(w->m);
+    param *pos = param_find(s, "pos_embed");
+    float *x = mem_alloc((size_t)pos->n * sizeof *x);
+    param_read(s, pos, x);
+    for (int i = 2 * 192; i < pos->n; i++)
+        x[i] = x[i - 192];
+    param_write(s, pos, x);
+    mem_free(x);
+    for (int i = 0; i < BATCH; i++)
+        memset(w->image[i], 0x50 + i, ROWS * COLS * 256 * sizeof(uint16_t));
+}
+
+/* 3.1: where equal tokens are merged and counted as often, nothing changes; it does without the
+ * bias, where sizes start anew in every layer too. */
 static void size_bias(void **state)
 {
     (void)state;
-    float z[2][BATCH * CLASSES];
-    for (int bias = 0; bias < 2; bias++) {
-        model_cfg c = small_config(MODEL_PPT);
+    float z[4][BATCH * CLASSES];
+    for (int p = 0; p < 4; p++) {
+        model_cfg c = small_config(p ? MODEL_PPT : MODEL_FULL);
         c.ppt_tau = 1e6;
-        c.ppt_size_bias = bias;
+        c.ppt_size_bias = p == 2;
+        c.reduction_layers = p < 3 ? "1/3" : "1";
         world *w = world_new(&c, 2);
+        make_alike(w);
         model_batch b = batch_of(w, 0, BATCH);
-        infer(w, &b, z[bias]);
-        const watch_layer *l = &w->watch.layer[1];
+        infer(w, &b, z[p]);
         float sum = 0;
-        for (int i = 0; i < l->n_out; i++)
-            sum += l->size[i];
-        assert_true(sum == (bias ? PATCHES + 1 : (float)l->n_in));
+        const watch_layer *last = &w->watch.layer[p < 3];
+        for (int i = 0; p && i < last->n_out; i++)
+            sum += last->size[i];
+        assert_true(!p || sum == (p == 2 ? PATCHES + 1 : (float)last->n_in));
         world_free(w);
     }
-    assert_true(largest(z[0], z[1]) > 1e-5);
+    assert_true(largest(z[0], z[1]) > 1e-4);
+    assert_true(largest(z[0], z[2]) < 1e-5);
+    assert_true(largest(z[0], z[3]) > 1e-4);
 }
 
 /* The cheap form (last block for CLS only, kept patches embedded only) against the published one,
@@ -754,6 +807,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(the_order_of_tokens_counts_for_pooling_only),
         cmocka_unit_test(sizes_tell_what_became_of_all_patches),
         cmocka_unit_test(scale_free_rules),
+        cmocka_unit_test(the_map_of_a_layer),
         cmocka_unit_test(size_bias),
         cmocka_unit_test(cheap_form_is_exact),
         cmocka_unit_test(first_tokens_stay_and_those_read_decide),
