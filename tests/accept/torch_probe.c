@@ -1,8 +1,8 @@
 /* Helper of test_torch_export.sh.
- * torch_probe export MODEL CLASSES FILE: a network with weights from formula.h, saved as
- * safetensors. torch_probe import MODEL CLASSES FILE: a fresh network, FILE loaded; counts of the
- * report. Both then print one line per number: the features and the logits of two formula-made
- * images. */
+ * torch_probe export MODEL CLASSES FILE timm|timm0.4: a network with weights from formula.h, saved
+ * as safetensors in that layout. torch_probe import MODEL CLASSES FILE: a fresh network, FILE
+ * loaded; counts of the report. Both then print one line per number: the features and the logits of
+ * two formula-made images. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -43,7 +43,7 @@ static void print_numbers(model *m, backend *be)
 int main(int argc, char **argv)
 {
     err e = {0};
-    if (argc != 5)
+    if (argc != 5 && argc != 6)
         return 2;
     model_cfg mc = {.name = argv[2],
                     .image_h = SIDE,
@@ -64,7 +64,8 @@ int main(int argc, char **argv)
             param_write(s, &s->p[i], x);
             mem_free(x);
         }
-        ok = weights_save(m, argv[4], NULL, &e);
+        bool old = argc == 6 && !strcmp(argv[5], "timm0.4");
+        ok = weights_export(m, argv[4], old ? NAMES_TIMM04 : NAMES_TIMM, NULL, &e);
     } else if (ok) {
         weights_report report = {0};
         weights_opts opts = {.resample = RESAMPLE_BILINEAR};

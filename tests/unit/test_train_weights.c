@@ -198,19 +198,29 @@ typedef struct world {
     backend *be;
 } world;
 
-static model *net(const world *w, int side_h, int side_w, int channels, int classes, int depth,
-                  uint64_t seed)
+static model *build(const world *w, model_cfg c, uint64_t seed)
 {
-    model_cfg c = {.name = "vit_tiny_patch16_224", .image_h = side_h, .image_w = side_w};
-    c.channels = channels;
-    c.classes = classes;
-    c.depth = depth;
+    c.channels = c.channels ? c.channels : 1;
+    c.classes = c.classes ? c.classes : 2;
     c.keep_rate = 1;
     c.head_init = 0.02;
     err e = {0};
     model *m = model_new(&c, w->be, seed, &e);
     assert_non_null(m);
     return m;
+}
+
+static model *net(const world *w, int side_h, int side_w, int channels, int classes, int depth,
+                  uint64_t seed)
+{
+    return build(w,
+                 (model_cfg){.name = "vit_tiny_patch16_224",
+                             .image_h = side_h,
+                             .image_w = side_w,
+                             .channels = channels,
+                             .classes = classes,
+                             .depth = depth},
+                 seed);
 }
 
 static int setup(void **state)
@@ -402,8 +412,94 @@ static void names_of_a_file(void **state)
     mem_free(path);
 }
 
-/* The same numbers in PyTorch's container: half precision, names of parallel training, and a file
- * of AugReg whose width no network has. */
+/* Networks with one, two and five tokens before the patches, all into one another. */
+static void other_tokens(void **state)
+{
+    static const struct {
+        const char *name, *token;
+        int tokens;
+    } kinds[] = {{"deit_tiny_patch16_224", NULL, 1},
+                 {"deit_tiny_distilled_patch16_224", "dist_token", 2},
+                 {"vit_tiny_patch16_reg4_224", "reg_token", 5}};
+    enum { N = COUNT_OF(kinds), D = 192 };
+    char *path = file("tokens.safetensors");
+    for (int i = 0; i < N * N; i++) {
+        int f = i / N, t = i % N, both = kinds[f].tokens < kinds[t].tokens ? f : t;
+        model_cfg c = {.name = kinds[f].name, .image_h = 64, .image_w = 64, .depth = 1};
+        model *from = build(*state, c, 1);
+        c.name = kinds[t].name;
+        model *to = build(*state, c, 2), *fresh = build(*state, c, 2);
+        err e = {0};
+        weights_report r;
+        text_init(&r.table);
+        assert_true(weights_save(from, path, NULL, &e));
+        if (!weights_load(to, path, &plain, &r, &e))
+            fail_msg("%s into %s: %s", kinds[f].name, kinds[t].name, e.msg);
+        const float *old = param_find(model_params(from), "pos_embed")->x;
+        const float *new = param_find(model_params(to), "pos_embed")->x;
+        const float *initial = param_find(model_params(fresh), "pos_embed")->x;
+        int rows = kinds[both].tokens;
+        assert_memory_equal(new, old, (size_t)rows * D * sizeof *new);
+        assert_memory_equal(new + rows *D, initial + rows * D,
+                            (size_t)(kinds[t].tokens - rows) * D * sizeof *new);
+        assert_memory_equal(new + kinds[t].tokens *D, old + kinds[f].tokens * D,
+                            (size_t)16 * D * sizeof *new);
+        if (f != t) {
+            char line[96];
+            snprintf(line, sizeof line, "(positions 4x4 to 4x4, %d rows of tokens to %d)",
+                     kinds[f].tokens, kinds[t].tokens);
+            assert_non_null(strstr(r.table.s, line));
+            assert_true(!kinds[t].token || equal(to, fresh, kinds[t].token));
+        }
+        text_release(&r.table);
+        model_free(from);
+        model_free(to);
+        model_free(fresh);
+    }
+    mem_free(path);
+}
+
+/* PiT: positions in planes, its pools under three names, its export under timm's. */
+static void planes(void **state)
+{
+    char *path = file("pit.safetensors");
+    model_cfg c = {.name = "pit_ti_224", .image_h = 40, .image_w = 40};
+    model *a = build(*state, c, 1), *same = build(*state, c, 3);
+    c.image_w = 64;
+    model *b = build(*state, c, 2);
+    err e = {0};
+    weights_report r;
+    text_init(&r.table);
+    assert_true(weights_save(a, path, NULL, &e));
+    assert_true(weights_load(b, path, &plain, &r, &e));
+    assert_non_null(strstr(r.table.s, "resized  pos_embed [1, 64, 4, 7] file [1, 64, 4, 4] "
+                                      "(positions 4x4 to 4x7, bilinear)\n"));
+    assert_int_equal(r.resized, 1);
+    float want[64 * 28];
+    resample_values(&(resample_grid){64, 1, 4, 4, 4, 7}, RESAMPLE_BILINEAR,
+                    param_find(model_params(a), "pos_embed")->x, want);
+    assert_memory_equal(param_find(model_params(b), "pos_embed")->x, want, sizeof want);
+    assert_true(equal(a, b, "pools.1.fc.weight"));
+    for (int layout = NAMES_TIMM; layout <= NAMES_TIMM04; layout++) {
+        text_clear(&r.table);
+        assert_true(weights_export(a, path, (names_layout)layout, NULL, &e));
+        assert_true(weights_load(same, path, &plain, &r, &e));
+        assert_non_null(strstr(r.table.s, layout == NAMES_TIMM
+                                              ? " from transformers.2.pool.fc.weight\n"
+                                              : " from transformers.1.pool.fc.weight\n"));
+        param_set *s = model_params(a);
+        for (int i = 0; i < s->n; i++)
+            assert_true(equal(a, same, s->p[i].name));
+        assert_false(weights_load(same, path, &strict, NULL, &e)); /* checkpoints keep our names */
+    }
+    text_release(&r.table);
+    model_free(a);
+    model_free(b);
+    model_free(same);
+    mem_free(path);
+}
+
+/* Files that are whole and belong to no network here. */
 static void other_containers(void **state)
 {
     model *a = net(*state, 64, 64, 1, 2, 2, 1);
@@ -429,6 +525,8 @@ int main(void)
         cmocka_unit_test(nothing_changes_on_failure),
         cmocka_unit_test(names_of_a_file),
         cmocka_unit_test(other_containers),
+        cmocka_unit_test(other_tokens),
+        cmocka_unit_test(planes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
