@@ -266,6 +266,7 @@ static const struct entry {
     {"card.patch", "Patch size in pixels"},
     {"card.depth", "Blocks"},
     {"card.keep_rate", "Patches kept in training"},
+    {"card.keep_schedule", "Schedule of that share"},
     {"card.predict_keep_rate", "Patches kept when scoring (stability study)"},
     {"card.predict_keep_seed", "Seed of their draw"},
     {"card.params", "Parameters"},

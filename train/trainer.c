@@ -153,6 +153,12 @@ static bool fit_model(trainer *t, err *e)
                        (long long)m->channels);
     m->image_h = h;
     m->image_w = w;
+    if (t->keep.schedule != KEEP_FIXED && m->keep_rate < 1) {
+        log_warn("keep_rate_ignored",
+                 "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
+                 m->keep_rate);
+        m->keep_rate = 1;
+    }
     return true;
 }
 
@@ -204,6 +210,9 @@ static bool describe(trainer *t, err *e)
         json_pack("{s:s, s:o, s:I, s:o}", "optimizer", cfg_text(t->o->config, "train.optimizer"),
                   "lr", json_num(t->c.lr), "batch_size", (json_int_t)(t->c.batch * t->c.accum),
                   "pretrained", json_words(t->c.init[0] ? fs_base(t->c.init) : "none"));
+    if (t->keep.schedule != KEEP_FIXED)
+        json_object_set_new(k->recipe, "keep_schedule",
+                            json_string(cfg_text(t->o->config, "train.keep_schedule")));
     return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
 }
 
@@ -566,10 +575,6 @@ static bool check_keep(const trainer *t, err *e)
         return err_set(e, ERR_CONFIG,
                        "train.keep_schedule: numbers of tokens change, so that model.ppt_rule must "
                        "be scale_free");
-    if (t->keep.schedule != KEEP_FIXED && t->mc.keep_rate < 1)
-        log_warn("keep_rate_ignored",
-                 "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
-                 t->mc.keep_rate);
     if (t->keep.log && t->data.n > KEEP_LOG_ROWS)
         return err_set(e, ERR_CONFIG, "train.keep_log: a log holds %d rows, the cohort has %lld",
                        KEEP_LOG_ROWS, (long long)t->data.n);

@@ -213,6 +213,13 @@ static void test_keep_log(void **state)
     assert_int_equal(TRAIN(NULL, first, cohort_path, LOGGED), 0);
     tiny_hash(first, &want);
     assert_non_null(strstr(want.s, "kept-epoch-000003.safetensors"));
+    checkpoint_info
+        k; /* the schedule, not the rate that it ignores, is what the run says of itself */
+    char d[4096];
+    OK(checkpoint_newest(first, &k, d, e) == 1);
+    assert_true(k.model.keep_rate == 1);
+    assert_string_equal(json_string_value(json_object_get(k.recipe, "keep_schedule")), "code");
+    checkpoint_release(&k);
     for (size_t i = 0; i < COUNT_OF(point); i++) {
         char name[32];
         snprintf(name, sizeof name, "logged%zu", i);
