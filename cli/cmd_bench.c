@@ -71,9 +71,15 @@ static void fill_batch(net_bench *b, int n)
             x[k] = (uint16_t)rng_u32(&r);
         b->image[i] = x;
         b->label[i] = i % 2;
-        if (b->keep)
-            rng_subset(&r, patches, kept, b->keep + (size_t)i * (size_t)kept);
     }
+    uint64_t *sample = MEM_ARRAY(uint64_t, n);
+    for (int i = 0; i < n; i++)
+        sample[i] = (uint64_t)i;
+    if (b->keep)
+        model_select(b->m,
+                     &(model_draw){.b = n, .sample = sample, .seed = 1, .rate = b->mc.keep_rate},
+                     b->keep);
+    mem_free(sample);
     b->in = (model_batch){.b = n,
                           .h = (int)b->mc.image_h,
                           .w = (int)b->mc.image_w,

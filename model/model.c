@@ -382,6 +382,12 @@ void model_select(const model *m, const model_draw *d, int32_t *keep)
     }
 }
 
+const char *model_keep_fault(const model *m, int b, const int32_t *keep, int n_keep)
+{
+    model_batch batch = {.b = b, .keep = keep, .n_keep = n_keep};
+    return m->kind->keep_fault ? m->kind->keep_fault(&m->cfg, &batch) : NULL;
+}
+
 static void check_batch(const model *m, const model_batch *b)
 {
     const model_cfg *c = &m->cfg.m;

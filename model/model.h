@@ -68,6 +68,9 @@ typedef struct model_draw {
 bool model_wants_breast(const model *m);
 /* keep [b, model_kept(rate)], ascending patch indices of each image. */
 void model_select(const model *m, const model_draw *d, int32_t *keep);
+/* Why a batch of b images cannot keep these patches (ascending indices of the grid, as many for
+ * each image), in words, or NULL: networks over windows take rows x columns of every window. */
+const char *model_keep_fault(const model *m, int b, const int32_t *keep, int n_keep);
 
 /* How one sample is read from its raw image: out(x, y) = image at affine * (x, y, 1), pixel centres
  * at integer + 0.5, bilinear, 0 outside; then v = contrast * (v - 0.5) + 0.5 + brightness on [0,1]

@@ -63,6 +63,9 @@ typedef struct net_kind {
      * of the patches, by model.keep_mode. */
     int (*kept)(const net_cfg *c, double rate);
     void (*select)(const net_cfg *c, const model_draw *d, int32_t *keep);
+    /* What is wrong with kept patches from elsewhere (model_keep_fault). NULL: any subset is right.
+     */
+    const char *(*keep_fault)(const net_cfg *c, const model_batch *batch);
     const char *dense; /* why no patch may be missing, or NULL */
     bool sequence;     /* its blocks take any set of tokens: model.reduction works */
     /* Initial values of one parameter, or false for the rule of patchdropout.md 3. May be NULL. */

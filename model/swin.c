@@ -260,6 +260,7 @@ const net_kind swin_kind = {
     .grid = grid,
     .kept = swin_plan_kept,
     .select = swin_plan_select,
+    .keep_fault = swin_plan_fault,
     .init = init,
     .param_cap = param_cap,
     .build = build,

@@ -89,6 +89,7 @@ void swin_plan_select(const net_cfg *c, const model_draw *d, int32_t *keep)
 
 /* ---- one batch ------------------------------------------------------------------------------- */
 
+/* 0 = no whole number of rows and columns for every window. */
 static int side_of(const net_cfg *c, const model_batch *b)
 {
     int windows = windows_of(c), side = 1;
@@ -96,9 +97,7 @@ static int side_of(const net_cfg *c, const model_batch *b)
         return (int)c->m.window;
     while (side < c->m.window && side * side * windows < b->n_keep)
         side++;
-    if (side * side * windows != b->n_keep)
-        BUG("swin: %d kept patches are no rows and columns of %d windows", b->n_keep, windows);
-    return side;
+    return side * side * windows == b->n_keep ? side : 0;
 }
 
 static int map_rows(const swin_grid *g)
@@ -128,30 +127,33 @@ void swin_plan_order(const swin_grid *g, bool shifted, int32_t *at)
     }
 }
 
-/* Patches in ascending order fall into their windows in the right order: row by row. */
-static void fill_order(swin_plan *p)
+/* Patches in ascending order fall into their windows in the right order: row by row. false: a
+ * window gets more than its share. */
+static bool fill_order(swin_plan *p)
 {
     const net_cfg *c = p->c;
     int windows = windows_of(c), each = p->side * p->side, n = tokens_of(&p->grid[0]);
     int m = p->window;
     int *used = MEM_ARRAY(int, windows);
-    for (int s = 0; s < p->images; s++) {
+    bool ok = true;
+    for (int s = 0; s < p->images && ok; s++) {
         memset(used, 0, (size_t)windows * sizeof *used);
-        for (int k = 0; k < n; k++) {
+        for (int k = 0; k < n && ok; k++) {
             int patch = p->batch->keep ? p->batch->keep[(int64_t)s * n + k] : k;
             if (patch < 0 || patch >= c->patches)
                 BUG("swin: patch %d of %d", patch, c->patches);
             int w = patch / c->cols / m * (c->cols / m) + patch % c->cols / m;
-            if (used[w] == each)
-                BUG("swin: window %d keeps more than %d patches", w, each);
-            p->at[((int64_t)s * windows + w) * each + used[w]++] = patch;
+            ok = used[w] < each;
+            if (ok)
+                p->at[((int64_t)s * windows + w) * each + used[w]++] = patch;
         }
     }
     mem_free(used);
+    return ok;
 }
 
-/* Rows and columns that window `w` of all windows of the batch keeps, within it. */
-static void set_of(const swin_plan *p, int64_t w, int32_t *rows, int32_t *cols)
+/* Rows and columns that window `w` of all windows of the batch keeps, within it. false: others. */
+static bool set_of(const swin_plan *p, int64_t w, int32_t *rows, int32_t *cols)
 {
     const int32_t *at = p->at + w * p->side * p->side;
     for (int i = 0; i < p->side; i++) {
@@ -161,26 +163,31 @@ static void set_of(const swin_plan *p, int64_t w, int32_t *rows, int32_t *cols)
     for (int i = 0; i < p->side * p->side; i++) {
         if (at[i] / p->c->cols % p->window != rows[i / p->side] ||
             at[i] % p->c->cols % p->window != cols[i % p->side])
-            BUG("swin: kept patches of a window are not its rows x columns");
+            return false;
     }
+    return true;
 }
 
-/* Set s is what window s of the batch holds; every other window must agree with its own. */
-static void read_sets(swin_plan *p)
+/* SWIN_TILE: set s is what window s of the batch holds; every other window must agree with its own.
+ * -> what is wrong, or NULL. */
+static const char *read_sets(swin_plan *p)
 {
+    const char *wrong = NULL;
     int64_t all = (int64_t)p->images * windows_of(p->c), len = 2 * (int64_t)p->side;
     int32_t *seen = MEM_ARRAY(int32_t, len);
-    for (int64_t w = 0; w < all; w++) {
-        set_of(p, w, seen, seen + p->side);
-        if (!p->set)
+    for (int64_t w = 0; w < all && !wrong; w++) {
+        if (!set_of(p, w, seen, seen + p->side))
+            wrong = "the patches of a window are not its rows x columns";
+        if (!p->set || wrong)
             continue;
         int32_t *set = p->set + w % p->images * len;
         if (w < p->images)
             memcpy(set, seen, (size_t)len * sizeof *seen);
         else if (memcmp(set, seen, (size_t)len * sizeof *seen) != 0)
-            BUG("swin: window %lld does not hold the set of its place", (long long)w);
+            wrong = "a window does not hold the set of its place in the batch";
     }
     mem_free(seen);
+    return wrong;
 }
 
 /* Rows and columns of the patches under each token: from patches, then from stage to stage. */
@@ -206,11 +213,14 @@ static void sum_places(swin_plan *p)
     }
 }
 
-swin_plan *swin_plan_new(const net_cfg *c, const model_batch *batch, bool shape)
+/* -> what is wrong with the batch's kept patches, or NULL; p is released in any case by _free. */
+static const char *fill(swin_plan *p)
 {
-    swin_plan *p = MEM_NEW(swin_plan);
-    *p = (swin_plan){.c = c, .batch = batch, .shape = shape, .window = (int)c->m.window};
+    const net_cfg *c = p->c;
+    const model_batch *batch = p->batch;
     p->side = side_of(c, batch);
+    if (!p->side)
+        return "their number is no rows x columns of every window";
     p->images = batch->keep ? batch->b : 1;
     bool tile = batch->keep && c->m.swin_sets == SWIN_TILE;
     for (int s = 0; s < SWIN_STAGES; s++) {
@@ -219,8 +229,8 @@ swin_plan *swin_plan_new(const net_cfg *c, const model_batch *batch, bool shape)
         if (g->down > 1 && g->across > 1)
             g->shift = (tile ? p->window : p->side) / 2;
     }
-    if (shape)
-        return p;
+    if (p->shape)
+        return NULL;
     int64_t n = (int64_t)p->images * tokens_of(&p->grid[0]);
     p->at = MEM_ARRAY(int32_t, n);
     for (int s = 0; s < SWIN_STAGES; s++, n /= 4) {
@@ -228,9 +238,27 @@ swin_plan *swin_plan_new(const net_cfg *c, const model_batch *batch, bool shape)
         p->col[s] = MEM_ARRAY(int32_t, n);
     }
     p->set = tile ? MEM_ARRAY(int32_t, (int64_t)p->images * 2 * p->side) : NULL;
-    fill_order(p);
-    read_sets(p);
-    sum_places(p);
+    return fill_order(p) ? read_sets(p) : "a window keeps more patches than others";
+}
+
+const char *swin_plan_fault(const net_cfg *c, const model_batch *batch)
+{
+    swin_plan *p = MEM_NEW(swin_plan);
+    *p = (swin_plan){.c = c, .batch = batch, .window = (int)c->m.window};
+    const char *wrong = fill(p);
+    swin_plan_free(p);
+    return wrong;
+}
+
+swin_plan *swin_plan_new(const net_cfg *c, const model_batch *batch, bool shape)
+{
+    swin_plan *p = MEM_NEW(swin_plan);
+    *p = (swin_plan){.c = c, .batch = batch, .shape = shape, .window = (int)c->m.window};
+    const char *wrong = fill(p);
+    if (wrong)
+        BUG("swin: kept patches: %s", wrong);
+    if (!shape)
+        sum_places(p);
     return p;
 }
 

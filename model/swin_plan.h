@@ -20,9 +20,10 @@ typedef enum swin_sets { SWIN_WINDOW, SWIN_IMAGE, SWIN_TILE } swin_sets;
 
 /* Kept rows, and columns, of a window. */
 int swin_plan_side(const net_cfg *c, double rate);
-/* net_kind's kept and select. */
+/* net_kind's kept, select and keep_fault. */
 int swin_plan_kept(const net_cfg *c, double rate);
 void swin_plan_select(const net_cfg *c, const model_draw *d, int32_t *keep);
+const char *swin_plan_fault(const net_cfg *c, const model_batch *batch);
 
 /* The map of one stage: down x across windows of side x side tokens. */
 typedef struct swin_grid {
@@ -33,8 +34,8 @@ typedef struct swin_grid {
 void swin_plan_order(const swin_grid *g, bool shifted, int32_t *at);
 
 typedef struct swin_plan swin_plan;
-/* For one batch; everything is derived from its kept patches. shape: sizes only. BUG where these
- * are no rows x columns of windows. Borrows c and batch. */
+/* For one batch; everything is derived from its kept patches. shape: sizes only. BUG where
+ * swin_plan_fault finds one. Borrows c and batch. */
 swin_plan *swin_plan_new(const net_cfg *c, const model_batch *batch, bool shape);
 void swin_plan_free(swin_plan *p);
 const swin_grid *swin_plan_grid(const swin_plan *p, int stage);

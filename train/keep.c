@@ -38,6 +38,19 @@ bool keep_check(keep_schedule schedule, double rate, const model *net, err *e)
     return model_count(&lowest, &counts, e); /* what must not be combined with fewer patches */
 }
 
+bool keep_replay_check(const keep_log *l, const model *net, err *e)
+{
+    for (int i = 0; i < l->n; i++) {
+        const char *wrong = NULL;
+        if (l->kept[i] < l->patches)
+            wrong = model_keep_fault(net, l->images[i], l->index + l->at[i], l->kept[i]);
+        if (wrong)
+            return err_set(e, ERR_INPUT, "train.keep_replay: micro-batch %d is nothing for %s: %s",
+                           i, model_config(net)->name, wrong);
+    }
+    return true;
+}
+
 /* 1 - m/20 in IEEE double, as the published program computes it. */
 static double on_grid(rng *r)
 {

@@ -400,7 +400,8 @@ static bool open_kept(trainer *t, err *e)
     keep_log_release(&t->kept);
     keep_log_release(&t->replay);
     return (!t->keep.log || keep_log_resume(&t->kept, t->o->run, &w, t->at.batch, e)) &&
-           (!t->keep.replay[0] || keep_log_replay(&t->replay, t->keep.replay, &w, e));
+           (!t->keep.replay[0] || (keep_log_replay(&t->replay, t->keep.replay, &w, e) &&
+                                   keep_replay_check(&t->replay, t->net, e)));
 }
 
 /* The micro-batches of one epoch from t->at.batch on. */

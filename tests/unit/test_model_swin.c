@@ -371,6 +371,29 @@ static void windows_share_sets(void **state)
     }
 }
 
+/* Kept patches from elsewhere: as many for every window, but not its rows x columns. */
+static void other_patches_are_faults(void **state)
+{
+    (void)state;
+    small *n = small_new(1, 64, 64, 4, SWIN_WINDOW);
+    small_draw(n, 2, 0.5, 1);
+    assert_null(swin_plan_fault(&n->cfg, &n->batch));
+    swin_plan *p = swin_plan_new(&n->cfg, &n->batch, false);
+    run *r = run_new(n->be, RUN_INFER);
+    const int32_t *at = swin_plan_stem(p, r); /* 2 x 2 of the first window stand first */
+    int32_t other = at[0] / 4 * 4; /* in the last patch's row, a column that no patch has */
+    while (other % 4 == at[0] % 4 || other % 4 == at[1] % 4)
+        other++;
+    other += (at[3] / 32 - at[0] / 32) * 32;
+    for (int i = 0; i < n->batch.n_keep; i++)
+        n->keep[i] = n->keep[i] == at[3] ? other : n->keep[i];
+    assert_string_equal(swin_plan_fault(&n->cfg, &n->batch),
+                        "the patches of a window are not its rows x columns");
+    run_free(r);
+    swin_plan_free(p);
+    small_free(n);
+}
+
 static void every_row_is_kept_as_often(void **state)
 {
     (void)state;
@@ -540,6 +563,7 @@ int main(void)
         cmocka_unit_test(at_most_one_map_for_a_block),
         cmocka_unit_test(dense_tables),
         cmocka_unit_test(windows_share_sets),
+        cmocka_unit_test(other_patches_are_faults),
         cmocka_unit_test(every_row_is_kept_as_often),
         cmocka_unit_test(refusals),
         cmocka_unit_test(names_and_shapes),

@@ -276,6 +276,65 @@ static int teardown(void **state)
     return 0;
 }
 
+static void fault_is(const model *m, keep_log *l, const char *want)
+{
+    err e = {0};
+    bool ok = keep_replay_check(l, m, &e);
+    assert_int_equal(ok, want == NULL);
+    if (want && (e.code != ERR_INPUT || !strstr(e.msg, want)))
+        fail_msg("'%s' does not say '%s'", e.msg, want);
+}
+
+/* A log is replayed only where the network can keep what it says: Swin rows x columns of every
+ * window, with tiled sets those of its place in the batch. */
+static void a_replay_fits_the_network(void **state)
+{
+    (void)state;
+    enum { B = 2, WINDOW = 2 };
+    err e = {0};
+    model_cfg c = {.name = "swin_tiny_patch4_window7_224", .image_h = 64, .image_w = 64};
+    c.window = WINDOW;
+    c.channels = 1;
+    c.classes = 2;
+    c.keep_rate = 1;
+    model *plain = net_of(SELECT_RANDOM), *window = model_new(&c, be, 1, &e);
+    c.swin_sets = 2; /* tile */
+    model *tile = model_new(&c, be, 1, &e);
+    assert_true(window && tile);
+    int kept = model_kept(window, 0.5);
+    const uint64_t sample[B] = {4, 9};
+    const int64_t row[B] = {0, 1};
+    model_draw d = {.b = B, .sample = sample, .seed = 5, .rate = 0.5};
+    int32_t *keep = MEM_ARRAY(int32_t, B * kept);
+    keep_log l;
+    keep_log_init(&l, 1, model_patches(window));
+    keep_log_add(&l, B, row, NULL, model_patches(window)); /* a batch that keeps all */
+    model_select(tile, &d, keep);
+    keep_log_add(&l, B, row, keep, kept);
+    fault_is(tile, &l, NULL);
+    fault_is(window, &l, NULL);
+    fault_is(plain, &l, NULL);
+    model_select(window, &d, keep);
+    keep_log_add(&l, B, row, keep, kept);
+    fault_is(window, &l, NULL);
+    fault_is(tile, &l,
+             "micro-batch 2 is nothing for swin_tiny_patch4_window7_224: a window does not "
+             "hold the set of its place");
+    keep_log_cut(&l, 2);
+    keep[0] = keep[1] ^ 1; /* a second patch of another window */
+    keep_log_add(&l, B, row, keep, kept);
+    fault_is(window, &l, "a window keeps more patches than others");
+    keep_log_cut(&l, 2);
+    keep_log_add(&l, B, row, keep, kept - 1);
+    fault_is(window, &l, "their number is no rows x columns of every window");
+    fault_is(plain, &l, NULL);
+    keep_log_release(&l);
+    mem_free(keep);
+    model_free(plain);
+    model_free(window);
+    model_free(tile);
+}
+
 int main(void)
 {
     log_set_level(LOG_ERROR);
@@ -289,6 +348,7 @@ int main(void)
         cmocka_unit_test(flags_are_per_image),
         cmocka_unit_test(nothing_left_is_refused),
         cmocka_unit_test(windows_want_one_rate),
+        cmocka_unit_test(a_replay_fits_the_network),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
