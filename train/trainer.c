@@ -571,11 +571,6 @@ static bool check_keep(const trainer *t, err *e)
 {
     if (!keep_check((keep_schedule)t->keep.schedule, t->mc.keep_rate, t->net, e))
         return false;
-    if (t->keep.schedule != KEEP_FIXED && t->mc.reduction == MODEL_PPT &&
-        t->mc.ppt_rule == MODEL_ABSOLUTE)
-        return err_set(e, ERR_CONFIG,
-                       "train.keep_schedule: numbers of tokens change, so that model.ppt_rule must "
-                       "be scale_free");
     if (t->keep.log && t->data.n > KEEP_LOG_ROWS)
         return err_set(e, ERR_CONFIG, "train.keep_log: a log holds %d rows, the cohort has %lld",
                        KEEP_LOG_ROWS, (long long)t->data.n);
