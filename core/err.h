@@ -21,12 +21,15 @@ extern "C" {
 #define WEAK              __attribute__((weak)) /* a function that may be absent: NULL then */
 #define ALWAYS_INLINE     inline __attribute__((always_inline)) /* constant arguments disappear */
 #define FAST_LOOPS        __attribute__((optimize("O3")))       /* loops over whole images */
-#if defined(__x86_64__)
-#define FOR_AVX2 __attribute__((target("avx2"))) /* call only where the processor has it */
+/* The same with wide registers, too; the loader takes what the processor has. Not under sanitizers,
+ * which are not ready yet when it chooses. */
+#if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define WIDE_LOOPS FAST_LOOPS __attribute__((target_clones("avx2", "default")))
 #else
-#define FOR_AVX2
+#define WIDE_LOOPS FAST_LOOPS
 #endif
-#define COUNT_OF(a) (sizeof(a) / sizeof((a)[0]))
+#define LANES(type, n) __attribute__((vector_size((n) * sizeof(type)), may_alias)) /* a vector */
+#define COUNT_OF(a)    (sizeof(a) / sizeof((a)[0]))
 
 /* The kind of failure; each maps to one exit status of the program (err_exit). */
 typedef enum err_code {

@@ -3,19 +3,22 @@
  * few rows that are left. */
 #include "preprocess/resize.h"
 
+#include <math.h>
+
 #include "core/err.h"
 
-#if defined(__x86_64__)
-#define HAVE_AVX2 __builtin_cpu_supports("avx2")
-#else
-#define HAVE_AVX2 false
-#endif
+#define RESIZE_MAX 65535       /* source side: keeps a column's weighted sum inside 32 bits */
+#define BAND       8           /* output rows that are finished together, one lane each */
+#define CHUNK      64          /* ... and as many of their pixels at once as stay near */
+#define BIAS       2147483648. /* what sums are stored less: signed ones become doubles quickly */
 
-#define RESIZE_MAX 65535 /* source side: keeps a column's weighted sum inside 32 bits */
+typedef double double4 LANES(double, 4);
+typedef int32_t sums4 LANES(int32_t, 4);
+typedef uint16_t pixels4 LANES(uint16_t, 4);
 
 typedef struct axis { /* output i = sum of weight * source over count from first, / total */
     int *first, *count;
-    uint32_t *weight; /* most per output */
+    double *weight; /* whole numbers, most per output */
     int most;
     uint32_t total;
 } axis;
@@ -29,7 +32,7 @@ static void axis_make(axis *x, int src, int dst, arena *a)
     x->count = arena_alloc(a, (size_t)dst * sizeof *x->count);
     x->weight = arena_calloc(a, (size_t)dst * (size_t)x->most * sizeof *x->weight);
     for (int j = 0; j < dst; j++) {
-        uint32_t *wt = x->weight + (size_t)j * (size_t)x->most;
+        double *wt = x->weight + (size_t)j * (size_t)x->most;
         if (shrink) { /* source i covers [i*dst, (i+1)*dst), output j covers [j*src, (j+1)*src) */
             int64_t a0 = (int64_t)j * src, a1 = a0 + src;
             int i0 = (int)(a0 / dst), i1 = (int)((a1 - 1) / dst);
@@ -37,7 +40,7 @@ static void axis_make(axis *x, int src, int dst, arena *a)
             x->count[j] = i1 - i0 + 1;
             for (int i = i0; i <= i1; i++) {
                 int64_t lo = (int64_t)i * dst, hi = lo + dst;
-                wt[i - i0] = (uint32_t)((hi < a1 ? hi : a1) - (lo > a0 ? lo : a0));
+                wt[i - i0] = (double)((hi < a1 ? hi : a1) - (lo > a0 ? lo : a0));
             }
         } else { /* centre of output j in source units, times 2*dst */
             int64_t pos = (2 * (int64_t)j + 1) * src - dst, unit = 2 * (int64_t)dst;
@@ -45,33 +48,40 @@ static void axis_make(axis *x, int src, int dst, arena *a)
             int i0 = (int)(pos / unit);
             x->first[j] = i0;
             x->count[j] = i0 + 1 < src ? 2 : 1;
-            wt[1] = x->count[j] == 2 ? (uint32_t)(pos % unit) : 0;
-            wt[0] = (uint32_t)unit - wt[1];
+            wt[1] = x->count[j] == 2 ? (double)(pos % unit) : 0;
+            wt[0] = (double)unit - wt[1];
         }
     }
 }
 
-/* acc += weight * line, twice built: the loop is the same. */
-#define ADD_ROW(name, target)                                                                      \
-    target static void name(uint32_t *acc, const uint16_t *line, uint32_t weight, int n)           \
-    {                                                                                              \
-        for (int i = 0; i < n; i++)                                                                \
-            acc[i] += weight * line[i];                                                            \
-    }
-ADD_ROW(add_row, FAST_LOOPS)
-ADD_ROW(add_row_avx2, FAST_LOOPS FOR_AVX2)
+WIDE_LOOPS static void start_row(int32_t *acc, int n)
+{
+    for (int i = 0; i < n; i++)
+        acc[i] = INT32_MIN;
+}
 
-/* Four words are loaded and stored at once: the table's own loads are the limit then. */
+/* acc += weight * line */
+WIDE_LOOPS static void add_row(int32_t *acc, const uint16_t *line, uint32_t weight, int n)
+{
+    for (int i = 0; i < n; i++)
+        acc[i] = (int32_t)((uint32_t)acc[i] + weight * line[i]);
+}
+
+/* Four words are loaded and stored at once: the table's own loads are the limit then. Air is long
+ * stretches of the same four. */
 static void look_up(const uint16_t *src, int n, const uint16_t *lut, uint16_t *dst)
 {
+    uint64_t in, last = 0, out = lut[0] * UINT64_C(0x0001000100010001);
     int i = 0;
     for (; i + 4 <= n; i += 4) {
-        uint64_t in, out;
         memcpy(&in, src + i, sizeof in);
-        out = lut[in & 0xFFFF];
-        out |= (uint64_t)lut[in >> 16 & 0xFFFF] << 16;
-        out |= (uint64_t)lut[in >> 32 & 0xFFFF] << 32;
-        out |= (uint64_t)lut[in >> 48] << 48;
+        if (in != last) {
+            out = lut[in & 0xFFFF];
+            out |= (uint64_t)lut[in >> 16 & 0xFFFF] << 16;
+            out |= (uint64_t)lut[in >> 32 & 0xFFFF] << 32;
+            out |= (uint64_t)lut[in >> 48] << 48;
+            last = in;
+        }
         memcpy(dst + i, &out, sizeof out);
     }
     for (; i < n; i++)
@@ -88,43 +98,65 @@ static const uint16_t *source_row(const resize *j, int y, uint16_t *line)
     return line;
 }
 
-/* Sums over rows -> one output row; / total, rounded half up. The quotient of the doubles is off by
- * one at most, and then set right: sums stay below 2^53. taps: columns per output, the last ones
- * without weight where fewer are wanted; a constant where it is small. */
-static inline void finish(const axis *x, const uint32_t *acc, int taps, uint64_t total, int n,
-                          uint16_t *dst)
+/* The sums of a band side by side: those of one column lie together. */
+WIDE_LOOPS static void interleave(const int32_t *acc, size_t stride, int n, int32_t *out)
 {
-    double inverse = 1 / (double)total;
-    for (int k = 0; k < n; k++) {
-        const uint32_t *wt = x->weight + (size_t)k * (size_t)x->most, *at = acc + x->first[k];
-        uint64_t s = total / 2;
-        for (int i = 0; i < taps; i++)
-            s += (uint64_t)wt[i] * at[i];
-        int64_t q = (int64_t)((double)(int64_t)s * inverse);
-        int64_t left = (int64_t)(s - (uint64_t)q * total);
-        dst[k] = (uint16_t)(q - (left < 0) + (left >= (int64_t)total));
+    for (int i = 0; i < n; i++)
+        for (int b = 0; b < BAND; b++)
+            out[i * BAND + b] = acc[(size_t)b * stride + (size_t)i];
+}
+
+/* Sums over rows -> output pixels of all rows of the band; / total, rounded half up. Whole numbers
+ * below 2^48 and halves are exact in doubles; half a unit more keeps every quotient farther from
+ * the next whole number than its rounding errs. taps: columns per output, the last ones without
+ * weight where fewer are wanted; a constant where it is small. */
+static inline void finish(const axis *x, int from, int to, const sums4 *acc, int taps, double total,
+                          pixels4 *dst)
+{
+    const double start = floor(total / 2) + 0.5 + (double)x->total * BIAS;
+    const double4 inverse = 1 / total - (double4){0};
+    for (int k = from; k < to; k++) {
+        const double *wt = x->weight + (size_t)k * (size_t)x->most;
+        const sums4 *at = acc + (size_t)(x->first[k] - x->first[from]) * 2;
+        double4 lo = start - (double4){0}, hi = lo;
+        for (int i = 0; i < taps; i++) {
+            lo += wt[i] * __builtin_convertvector(at[2 * i], double4);
+            hi += wt[i] * __builtin_convertvector(at[2 * i + 1], double4);
+        }
+        lo *= inverse;
+        hi *= inverse;
+        *dst++ = __builtin_convertvector(__builtin_convertvector(lo, sums4), pixels4);
+        *dst++ = __builtin_convertvector(__builtin_convertvector(hi, sums4), pixels4);
     }
 }
 
-FAST_LOOPS static void finish_row(const axis *x, const uint32_t *acc, uint64_t total, int n,
-                                  uint16_t *dst)
+WIDE_LOOPS static void finish_band(const axis *x, int from, int to, const sums4 *acc, double total,
+                                   pixels4 *dst)
 {
     switch (x->most) {
     case 2:
-        finish(x, acc, 2, total, n, dst);
+        finish(x, from, to, acc, 2, total, dst);
         break;
     case 3:
-        finish(x, acc, 3, total, n, dst);
+        finish(x, from, to, acc, 3, total, dst);
         break;
     case 4:
-        finish(x, acc, 4, total, n, dst);
+        finish(x, from, to, acc, 4, total, dst);
         break;
     case 5:
-        finish(x, acc, 5, total, n, dst);
+        finish(x, from, to, acc, 5, total, dst);
         break;
     default:
-        finish(x, acc, x->most, total, n, dst);
+        finish(x, from, to, acc, x->most, total, dst);
     }
+}
+
+/* Back from the band to its rows. */
+WIDE_LOOPS static void spread(const uint16_t *band, int rows, int n, uint16_t *dst, size_t stride)
+{
+    for (int b = 0; b < rows; b++)
+        for (int k = 0; k < n; k++)
+            dst[(size_t)b * stride + (size_t)k] = band[k * BAND + b];
 }
 
 void resize_run(const resize *j, arena *a)
@@ -137,19 +169,32 @@ void resize_run(const resize *j, arena *a)
     axis_make(&y, j->h, j->dh, a);
     uint16_t *line = arena_alloc(a, (size_t)j->w * sizeof *line);
     size_t wide = (size_t)j->w + (size_t)x.most; /* taps without weight may lie behind the end */
-    uint32_t *acc = arena_alloc(a, wide * sizeof *acc);
-    uint64_t total = (uint64_t)x.total * y.total;
-    void (*add)(uint32_t *, const uint16_t *, uint32_t, int) = HAVE_AVX2 ? add_row_avx2 : add_row;
+    int32_t *acc = arena_calloc(a, BAND * wide * sizeof *acc);
+    int32_t *side_by_side = arena_alloc(a, BAND * wide * sizeof *side_by_side);
+    uint16_t *band = arena_alloc(a, CHUNK * BAND * sizeof *band);
+    double total = (double)x.total * y.total;
     const uint16_t *row = NULL;
     int held = -1; /* the source row in `row`: neighbours share their border row */
     for (int k = 0; k < j->dh; k++) {
-        memset(acc, 0, wide * sizeof *acc);
+        int32_t *sums = acc + (size_t)(k % BAND) * wide;
+        start_row(sums, j->w);
         for (int i = 0; i < y.count[k]; i++) {
-            uint32_t wt = y.weight[(size_t)k * (size_t)y.most + (size_t)i];
+            uint32_t wt = (uint32_t)y.weight[(size_t)k * (size_t)y.most + (size_t)i];
             if (y.first[k] + i != held)
                 row = source_row(j, held = y.first[k] + i, line);
-            add(acc, row, wt, j->w);
+            add_row(sums, row, wt, j->w);
         }
-        finish_row(&x, acc, total, j->dw, j->dst + (size_t)k * (size_t)j->dw);
+        int rows = k % BAND + 1;
+        if (rows < BAND && k + 1 < j->dh)
+            continue;
+        uint16_t *dst = j->dst + (size_t)(k + 1 - rows) * (size_t)j->dw;
+        for (int from = 0; from < j->dw; from += CHUNK) {
+            int to = from + CHUNK < j->dw ? from + CHUNK : j->dw;
+            interleave(acc + x.first[from], wide, x.first[to - 1] + x.most - x.first[from],
+                       side_by_side);
+            finish_band(&x, from, to, (const sums4 *)(const void *)side_by_side, total,
+                        (pixels4 *)(void *)band);
+            spread(band, rows, to - from, dst + from, (size_t)j->dw);
+        }
     }
 }

@@ -51,8 +51,8 @@ static double overlap(double a0, double a1, double b0, double b1)
 static void test_resize_twin(void **state)
 {
     (void)state;
-    enum { S = 60 };
-    static uint16_t src[S * S], dst[S * S];
+    enum { S = 60, LONG = 400 };
+    static uint16_t src[S * S], dst[S * S], line[LONG], narrow[LONG], lut[65536];
     rng g;
     rng_init(&g, 3, RNG_TEST, 0, 0);
     for (int i = 0; i < S * S; i++)
@@ -74,6 +74,14 @@ static void test_resize_twin(void **state)
         }
         arena_reset(mem);
     }
+    for (int i = 0; i < 65536; i++)
+        lut[i] = (uint16_t)(65535 - i);
+    for (int i = 0; i < LONG; i++) /* stretches of one value and others, through a table */
+        line[i] = i % 50 < 25 ? 65535 : (uint16_t)rng_u32(&g);
+    resize l = {line, LONG, 0, 0, LONG, 1, lut, narrow, LONG / 2, 1};
+    resize_run(&l, mem);
+    for (int k = 0; k < LONG / 2; k++)
+        assert_int_equal(narrow[k], (lut[line[2 * k]] + lut[line[2 * k + 1]] + 1) / 2);
     uint16_t one[4] = {0, 1000, 0, 1000}, up[16]; /* growing: linear between the centres */
     resize j = {one, 2, 0, 0, 2, 2, NULL, up, 4, 4};
     resize_run(&j, mem);
