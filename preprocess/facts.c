@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "preprocess/component.h"
 #include "preprocess/opencv_shim.h"
 
 #define SATURATED    0.999 /* of full scale */
@@ -135,7 +136,7 @@ typedef struct parts {
     const segment_thumb *t;
     uint8_t *mask;
     int32_t *label;
-    opencv_component *part;
+    component *part;
     int n;
 } parts;
 
@@ -145,12 +146,12 @@ static parts parts_new(const chain *s)
     return (parts){.t = &s->thumb,
                    .mask = arena_calloc(s->a, n),
                    .label = arena_alloc(s->a, n * sizeof(int32_t)),
-                   .part = arena_alloc(s->a, MAX_PARTS * sizeof(opencv_component))};
+                   .part = arena_alloc(s->a, MAX_PARTS * sizeof(component))};
 }
 
-static void parts_find(parts *q)
+static void parts_find(parts *q, arena *a)
 {
-    q->n = opencv_components(q->mask, q->t->h, q->t->w, q->label, q->part, MAX_PARTS);
+    q->n = component_find(q->mask, q->t->h, q->t->w, q->label, q->part, MAX_PARTS, a);
     q->n = q->n < MAX_PARTS ? q->n : MAX_PARTS;
 }
 
@@ -190,7 +191,7 @@ static int by_u16(const void *a, const void *b)
 static double part_rim(const chain *s, const parts *q, int k)
 {
     const segment_thumb *t = q->t;
-    const opencv_component *c = &q->part[k];
+    const component *c = &q->part[k];
     size_t n = 0, cap = (size_t)(c->w + 2 * RIM_FAR) * (size_t)(c->h + 2 * RIM_FAR);
     uint16_t *v = arena_alloc(s->a, cap * sizeof *v);
     for (int y = c->y - RIM_FAR; y < c->y + c->h + RIM_FAR; y++)
@@ -226,7 +227,7 @@ static void blob(chain *s)
     segment_flat(t, q.mask, s->a);
     for (size_t i = 0; i < n; i++)
         q.mask[i] = q.mask[i] && s->found.mask[i] && t->v[i] >= WINDOW_MAX * BLOB_LEVEL;
-    parts_find(&q);
+    parts_find(&q, s->a);
     int big = parts_largest(&q);
     if (big < 0)
         return;
@@ -244,7 +245,7 @@ static void metal(chain *s)
     parts q = parts_new(s);
     for (size_t i = 0; i < n; i++)
         q.mask[i] = s->found.mask[i] && t->v[i] >= WINDOW_MAX * METAL_LEVEL;
-    parts_find(&q);
+    parts_find(&q, s->a);
     for (int k = 0; k < q.n; k++) {
         double area = q.part[k].area * mm2;
         if (area < METAL_MIN || part_rim(s, &q, k) > 1 - s->c->exclude.metal_contrast)
@@ -318,11 +319,11 @@ void facts_object(chain *s)
     low = low < WINDOW_MAX * DARK ? low : 0; /* a field that fills the frame has no background */
     for (size_t i = 0; i < n; i++)
         q.mask[i] = !t->pad[i] && t->v[i] >= low + WINDOW_MAX * OBJECT_LEVEL;
-    parts_find(&q);
+    parts_find(&q, s->a);
     int big = parts_largest(&q);
     if (big < 0)
         return;
-    const opencv_component *c = &q.part[big];
+    const component *c = &q.part[big];
     for (size_t i = 0; i < n; i++)
         if (q.label[i] == big + 1) {
             flat += smooth[i];
@@ -373,7 +374,7 @@ static int longest_row(const letter *l, int n)
 }
 
 /* Letters of `upright` writing stand side by side, those of turned writing above each other. */
-static int count_letters(const opencv_component *c, int n, double mm_x, double mm_y, bool upright,
+static int count_letters(const component *c, int n, double mm_x, double mm_y, bool upright,
                          arena *a)
 {
     letter *l = arena_alloc(a, (size_t)(n ? n : 1) * sizeof *l);
@@ -438,8 +439,8 @@ void facts_letters(chain *s)
         memcpy(part + (size_t)y * (size_t)area[2],
                mask + (size_t)(area[1] + y) * (size_t)w + (size_t)area[0], (size_t)area[2]);
     int32_t *label = arena_alloc(s->a, n * sizeof *label);
-    opencv_component *c = arena_alloc(s->a, TEXT_PARTS * sizeof *c);
-    int parts_n = opencv_components(part, area[3], area[2], label, c, TEXT_PARTS);
+    component *c = arena_alloc(s->a, TEXT_PARTS * sizeof *c);
+    int parts_n = component_find(part, area[3], area[2], label, c, TEXT_PARTS, s->a);
     parts_n = parts_n < TEXT_PARTS ? parts_n : TEXT_PARTS;
     double mm_x = (r->col_mm > 0 ? r->col_mm : FACTS_NOMINAL_MM) * step;
     double mm_y = (r->row_mm > 0 ? r->row_mm : FACTS_NOMINAL_MM) * step;

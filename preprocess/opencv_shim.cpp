@@ -32,11 +32,8 @@ void opencv_init(void)
 {
     cv::setNumThreads(1);
     uint8_t m[64] = {0};
-    int32_t labels[64];
-    opencv_component one;
     m[27] = m[28] = m[35] = m[36] = 1;
     opencv_open(m, 8, 8, 1);
-    opencv_components(m, 8, 8, labels, &one, 1);
     opencv_hull_area(m, 8, 8);
 }
 
@@ -55,23 +52,6 @@ void opencv_dilate(uint8_t *mask, int h, int w, int radius)
         morph(mask, h, w, radius, cv::MORPH_DILATE);
     } catch (const std::exception &x) {
         BUG("opencv_dilate: %s", x.what());
-    }
-}
-
-int opencv_components(const uint8_t *mask, int h, int w, int32_t *labels, opencv_component *out,
-                      int cap)
-{
-    try {
-        cv::Mat l(h, w, CV_32S, labels), stats, centroids;
-        int n = cv::connectedComponentsWithStats(wrap(mask, h, w), l, stats, centroids, 8, CV_32S,
-                                                 cv::CCL_WU);
-        for (int i = 1; i < n && i - 1 < cap; i++)
-            out[i - 1] = {stats.at<int>(i, cv::CC_STAT_LEFT), stats.at<int>(i, cv::CC_STAT_TOP),
-                          stats.at<int>(i, cv::CC_STAT_WIDTH), stats.at<int>(i, cv::CC_STAT_HEIGHT),
-                          stats.at<int>(i, cv::CC_STAT_AREA)};
-        return n - 1;
-    } catch (const std::exception &x) {
-        BUG("opencv_components: %s", x.what());
     }
 }
 

@@ -1,4 +1,4 @@
-/* The only door to OpenCV: binary morphology, components and the convex hull on small masks.
+/* The only door to OpenCV: binary morphology and the convex hull of small masks.
  * Plain C, POD only; no exception leaves it (a failure is a BUG: sizes come from our own code).
  * Single-threaded. */
 #ifndef PREPROCESS_OPENCV_SHIM_H
@@ -16,13 +16,6 @@ void opencv_init(void);
 void opencv_open(uint8_t *mask, int h, int w, int radius);
 void opencv_dilate(uint8_t *mask, int h, int w, int radius);
 
-typedef struct opencv_component {
-    int x, y, w, h, area;
-} opencv_component;
-/* 8-connected components of mask; labels [h,w] int32 (0 background, i + 1 for out[i]). Returns
- * their number; at most cap are described. */
-int opencv_components(const uint8_t *mask, int h, int w, int32_t *labels, opencv_component *out,
-                      int cap);
 /* Area of the convex hull of all set pixels, in pixels. */
 double opencv_hull_area(const uint8_t *mask, int h, int w);
 

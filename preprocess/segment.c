@@ -4,6 +4,7 @@
 
 #include <math.h>
 
+#include "preprocess/component.h"
 #include "preprocess/opencv_shim.h"
 
 #define BINS          1024 /* of histograms over 0..65535 */
@@ -213,10 +214,10 @@ segment_polarity segment_polarity_test(const segment_thumb *t, bool side_known, 
     size_t n = (size_t)t->h * (size_t)t->w;
     uint8_t *flat = arena_alloc(a, n);
     int32_t *label = arena_alloc(a, n * sizeof *label);
-    opencv_component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
+    component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
     tally *ground = arena_calloc(a, sizeof *ground), *fore = arena_calloc(a, sizeof *fore);
     segment_flat(t, flat, a);
-    int parts = opencv_components(flat, t->h, t->w, label, part, MAX_PARTS), big = -1;
+    int parts = component_find(flat, t->h, t->w, label, part, MAX_PARTS, a), big = -1;
     parts = parts < MAX_PARTS ? parts : MAX_PARTS;
     for (int i = 0; i < parts; i++)
         if (big < 0 || part[i].area > part[big].area)
@@ -390,8 +391,8 @@ static int chest_contact(const int32_t *label, int h, int w, int x0, int part)
 FAST_LOOPS static int choose_part(const segment_thumb *t, const box *b, const uint8_t *mask,
                                   int32_t *label, arena *a)
 {
-    opencv_component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
-    int parts = opencv_components(mask, t->h, t->w, label, part, MAX_PARTS), best = -1;
+    component *part = arena_alloc(a, MAX_PARTS * sizeof *part);
+    int parts = component_find(mask, t->h, t->w, label, part, MAX_PARTS, a), best = -1;
     double score = 0;
     parts = parts < MAX_PARTS ? parts : MAX_PARTS;
     for (int i = 0; i < parts; i++) {
