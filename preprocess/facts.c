@@ -2,12 +2,14 @@
 #include "preprocess/facts.h"
 
 #include <math.h>
+#include <stdlib.h>
 
 #include "preprocess/component.h"
 #include "preprocess/opencv_shim.h"
 
 #define SATURATED    0.999 /* of full scale */
 #define NOISE_STEP   16    /* grid of the noise estimate, stored pixels */
+#define NOISE_BOXES  16    /* looked at together */
 #define MAX_PARTS    1024  /* components looked at */
 #define RIM_NEAR     1     /* thumbnail pixels: the rim of a part begins after its blurred edge */
 #define RIM_FAR      3
@@ -62,25 +64,34 @@ static int counted(const uint32_t *count, uint64_t rank)
     return v;
 }
 
-static void sort3(uint16_t *a, uint16_t *b, uint16_t *c)
+/* One value of as many boxes as are looked at together. */
+typedef uint16_t values[NOISE_BOXES];
+
+static ALWAYS_INLINE void sort2(values a, values b)
 {
-    uint16_t lo = *a < *b ? *a : *b, hi = *a < *b ? *b : *a, top = hi < *c ? *c : hi;
-    uint16_t mid = hi < *c ? hi : *c;
-    *a = lo < mid ? lo : mid;
-    *b = lo < mid ? mid : lo;
-    *c = top;
+    for (int i = 0; i < NOISE_BOXES; i++) {
+        uint16_t lo = a[i] < b[i] ? a[i] : b[i], hi = a[i] < b[i] ? b[i] : a[i];
+        a[i] = lo;
+        b[i] = hi;
+    }
 }
 
-/* Of nine values in three sorted triples the median is that of the largest minimum, the middle
- * median and the smallest maximum. */
-static uint16_t median9(uint16_t v[9])
+static ALWAYS_INLINE void sort3(values a, values b, values c)
+{
+    sort2(a, b);
+    sort2(b, c);
+    sort2(a, b);
+}
+
+/* Medians of boxes of nine values, left in v[4]: that of the largest minimum, the middle median and
+ * the smallest maximum of three sorted triples. */
+WIDE_LOOPS static void medians9(values v[9])
 {
     for (int i = 0; i < 3; i++)
-        sort3(&v[3 * i], &v[3 * i + 1], &v[3 * i + 2]);
+        sort3(v[3 * i], v[3 * i + 1], v[3 * i + 2]);
     for (int i = 0; i < 3; i++)
-        sort3(&v[i], &v[i + 3], &v[i + 6]);
-    sort3(&v[6], &v[4], &v[2]);
-    return v[4];
+        sort3(v[i], v[i + 3], v[i + 6]);
+    sort3(v[6], v[4], v[2]);
 }
 
 typedef struct residuals { /* against the 3x3 median: how often each occurs */
@@ -93,35 +104,54 @@ static double spread_of(const residuals *r)
     return r->n ? 1.4826 * counted(r->count, r->n / 2) : 0;
 }
 
+enum { ALL, BREAST, AIR, PLACES }; /* where residuals are counted; ALL counts every one */
+
+/* The boxes around stored pixels (x[i], y). */
+static void add_residuals(const chain *s, const int *x, int n, int y, residuals of[PLACES])
+{
+    values v[9] = {0}, mid;
+    size_t cols = (size_t)s->p->cols;
+    for (int i = 0; i < n; i++) {
+        const uint16_t *at = s->p->stored + (size_t)(y - 1) * cols + (size_t)x[i] - 1;
+        for (int k = 0; k < 9; k++)
+            v[k][i] = s->lut->y[at[(size_t)(k / 3) * cols + (size_t)(k % 3)]];
+    }
+    memcpy(mid, v[4], sizeof mid);
+    medians9(v);
+    for (int i = 0; i < n; i++) {
+        int d = abs(mid[i] - v[4][i]), place = ALL;
+        if (s->facts->breast_found) {
+            size_t t = chain_thumb_at(s, x[i], y);
+            place = s->found.mask[t] ? BREAST : s->keep[t] ? ALL : AIR;
+        }
+        of[ALL].count[d]++;
+        of[ALL].n++;
+        if (place != ALL) {
+            of[place].count[d]++;
+            of[place].n++;
+        }
+    }
+}
+
 void facts_noise(chain *s)
 {
     const pixels *p = s->p;
-    const uint16_t *y = s->lut->y;
-    enum { ALL, BREAST, AIR, PLACES };
     residuals of[PLACES];
     for (int i = 0; i < PLACES; i++)
         of[i] = (residuals){arena_calloc(s->a, WINDOW_WORDS * sizeof(uint32_t)), 0};
-    for (int r = NOISE_STEP / 2; r + 1 < p->rows; r += NOISE_STEP)
+    for (int y = NOISE_STEP / 2; y + 1 < p->rows; y += NOISE_STEP) {
+        int x[NOISE_BOXES], n = 0;
         for (int c = NOISE_STEP / 2; c + 1 < p->cols; c += NOISE_STEP) {
-            const uint16_t *at = p->stored + (size_t)r * (size_t)p->cols + c;
-            uint16_t box[9];
-            if (s->lut->pad[*at])
+            if (s->lut->pad[p->stored[(size_t)y * (size_t)p->cols + (size_t)c]])
                 continue;
-            for (int k = 0; k < 9; k++)
-                box[k] = y[at[(k / 3 - 1) * p->cols + k % 3 - 1]];
-            int mid = box[4], med = median9(box), d = mid > med ? mid - med : med - mid;
-            size_t i = s->facts->breast_found ? chain_thumb_at(s, c, r) : 0;
-            int place = !s->facts->breast_found ? ALL
-                        : s->found.mask[i]      ? BREAST
-                        : s->keep[i]            ? ALL
-                                                : AIR;
-            of[ALL].count[d]++;
-            of[ALL].n++;
-            if (place != ALL) {
-                of[place].count[d]++;
-                of[place].n++;
+            x[n++] = c;
+            if (n == NOISE_BOXES) {
+                add_residuals(s, x, n, y, of);
+                n = 0;
             }
         }
+        add_residuals(s, x, n, y, of);
+    }
     if (s->facts->range > 0)
         s->facts->noise = spread_of(&of[ALL]) / (s->facts->range * WINDOW_MAX);
     if (s->breast_spread > 0)
@@ -181,6 +211,16 @@ static bool part_near(const parts *q, int k, int y, int x, int reach)
     return false;
 }
 
+/* Pixels of the breast from this share of full scale on. */
+WIDE_LOOPS static void bright_breast(const chain *s, double share, uint8_t *out)
+{
+    const uint16_t *v = s->thumb.v;
+    const uint8_t *mask = s->found.mask;
+    uint16_t cut = (uint16_t)ceil(WINDOW_MAX * share);
+    for (size_t i = 0, n = (size_t)s->thumb.h * (size_t)s->thumb.w; i < n; i++)
+        out[i] = mask[i] & (v[i] >= cut);
+}
+
 static int by_u16(const void *a, const void *b)
 {
     return *(const uint16_t *)a - *(const uint16_t *)b;
@@ -224,9 +264,11 @@ static void blob(chain *s)
     const segment_thumb *t = &s->thumb;
     size_t n = (size_t)t->h * (size_t)t->w;
     parts q = parts_new(s);
-    segment_flat(t, q.mask, s->a);
+    uint8_t *smooth = arena_alloc(s->a, n);
+    segment_flat(t, smooth, s->a);
+    bright_breast(s, BLOB_LEVEL, q.mask);
     for (size_t i = 0; i < n; i++)
-        q.mask[i] = q.mask[i] && s->found.mask[i] && t->v[i] >= WINDOW_MAX * BLOB_LEVEL;
+        q.mask[i] &= smooth[i];
     parts_find(&q, s->a);
     int big = parts_largest(&q);
     if (big < 0)
@@ -239,12 +281,9 @@ static void blob(chain *s)
 /* Saturated parts with a sharp end. */
 static void metal(chain *s)
 {
-    const segment_thumb *t = &s->thumb;
-    size_t n = (size_t)t->h * (size_t)t->w;
     double mm2 = thumb_mm2(s);
     parts q = parts_new(s);
-    for (size_t i = 0; i < n; i++)
-        q.mask[i] = s->found.mask[i] && t->v[i] >= WINDOW_MAX * METAL_LEVEL;
+    bright_breast(s, METAL_LEVEL, q.mask);
     parts_find(&q, s->a);
     for (int k = 0; k < q.n; k++) {
         double area = q.part[k].area * mm2;

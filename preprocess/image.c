@@ -266,19 +266,22 @@ static void chain_affine(const chain *s, const place *q, const int rect[4], floa
     }
 }
 
-/* Sums of values and of their squares, exact. */
-FAST_LOOPS static void add_sums(const uint16_t *v, int n, uint64_t *sum, uint64_t *sq)
+/* Sums of the values of a row and of their squares, exact: the halves of up to 65536 squares fit
+ * into 32 bits each. */
+WIDE_LOOPS static void add_sums(const uint16_t *v, int n, uint64_t *sum, uint64_t *sq)
 {
-    uint64_t one = 0, two = 0;
+    uint32_t one = 0, low = 0, high = 0;
     for (int i = 0; i < n; i++) {
+        uint32_t square = (uint32_t)v[i] * v[i];
         one += v[i];
-        two += (uint64_t)((uint32_t)v[i] * (uint32_t)v[i]);
+        low += square & 0xFFFF;
+        high += square >> 16;
     }
     *sum += one;
-    *sq += two;
+    *sq += low + ((uint64_t)high << 16);
 }
 
-static void fill(uint16_t *v, int n, uint16_t value)
+WIDE_LOOPS static void fill(uint16_t *v, int n, uint16_t value)
 {
     for (int i = 0; i < n; i++)
         v[i] = value;

@@ -28,7 +28,7 @@ void mask_axis_make(mask_axis *x, int n, int mask_n, double from, double step, a
 }
 
 /* The mask between its rows `at` and `at + 1`, times ONE. */
-FAST_LOOPS static void blend(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y,
+WIDE_LOOPS static void blend(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y,
                              uint16_t *line)
 {
     const uint8_t *r0 = mask + (size_t)ay->at[y] * (size_t)ax->mask_n;
@@ -54,15 +54,28 @@ static void go_on(runs *r, int x, int value)
     r->inside = in;
 }
 
+/* The last of the equal values that begin at m. */
+static int last_same(const uint16_t *line, int m, int n)
+{
+    const uint64_t all = line[m] * UINT64_C(0x0001000100010001);
+    uint64_t four;
+    for (m++; m + 4 <= n; m += 4) {
+        memcpy(&four, line + m, sizeof four);
+        if (four != all)
+            break;
+    }
+    while (m < n && line[m] == (uint16_t)all)
+        m++;
+    return m - 1;
+}
+
 int mask_row(const uint8_t *mask, const mask_axis *ax, const mask_axis *ay, int y, mask_run *out)
 {
     runs r = {.out = out};
     const uint16_t *line = ax->line;
     blend(mask, ax, ay, y, ax->line);
     for (int x = 0; x < ax->n;) {
-        int m = ax->at[x], same = m;
-        while (same + 1 < ax->mask_n && line[same + 1] == line[m])
-            same++;
+        int m = ax->at[x], same = last_same(line, m, ax->mask_n);
         go_on(&r, x, line[m] * (ONE - ax->share[x]) + line[m + (ax->share[x] > 0)] * ax->share[x]);
         if (same > m) /* nothing changes between equal mask pixels */
             x = ax->first[same] > x ? ax->first[same] : x + 1;

@@ -151,7 +151,7 @@ static uint16_t edge_median(const segment_thumb *t, bool side_known, arena *a)
 }
 
 /* Sums of three rows around y, and of their squares, per column. */
-FAST_LOOPS static void sum_three(const segment_thumb *t, int y, uint32_t *sum, uint64_t *square)
+WIDE_LOOPS static void sum_three(const segment_thumb *t, int y, uint32_t *sum, uint64_t *square)
 {
     const uint16_t *a = t->v + (size_t)(y - 1) * (size_t)t->w, *b = a + t->w, *c = b + t->w;
     for (int x = 0; x < t->w; x++) {
@@ -161,23 +161,38 @@ FAST_LOOPS static void sum_three(const segment_thumb *t, int y, uint32_t *sum, u
     }
 }
 
+/* Columns whose 3x3 values vary less than 1 % of the scale: 81 times their variance is whole. */
+WIDE_LOOPS static void flat_row(const uint32_t *sum, const uint64_t *square, int n, uint8_t *flat)
+{
+    const uint64_t limit = (uint64_t)ceil(0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX * 81);
+    for (int x = 1; x + 1 < n; x++) {
+        uint32_t s = sum[x - 1] + sum[x] + sum[x + 1];
+        uint64_t q = square[x - 1] + square[x] + square[x + 1];
+        flat[x] = 9 * q - (uint64_t)s * s < limit;
+    }
+}
+
+/* Takes away what touches padding: p is the row above. */
+FAST_LOOPS static void clear_padded(const uint8_t *p, int n, uint8_t *flat)
+{
+    const uint8_t *q = p + n, *r = q + n;
+    for (int x = 1; x + 1 < n; x++)
+        flat[x] &=
+            !(p[x - 1] | p[x] | p[x + 1] | q[x - 1] | q[x] | q[x + 1] | r[x - 1] | r[x] | r[x + 1]);
+}
+
 void segment_flat(const segment_thumb *t, uint8_t *flat, arena *a)
 {
-    const double limit = 0.01 * WINDOW_MAX * 0.01 * WINDOW_MAX * 81;
+    bool padded = memchr(t->pad, 1, (size_t)t->h * (size_t)t->w) != NULL;
     uint32_t *sum = arena_alloc(a, (size_t)t->w * sizeof *sum);
     uint64_t *square = arena_alloc(a, (size_t)t->w * sizeof *square);
     memset(flat, 0, (size_t)t->h * (size_t)t->w);
     for (int y = 1; y + 1 < t->h; y++) {
-        const uint8_t *p = t->pad + (size_t)(y - 1) * (size_t)t->w, *q = p + t->w, *r = q + t->w;
         uint8_t *out = flat + (size_t)y * (size_t)t->w;
         sum_three(t, y, sum, square);
-        for (int x = 1; x + 1 < t->w; x++) {
-            uint64_t s = (uint64_t)sum[x - 1] + sum[x] + sum[x + 1];
-            uint64_t spread = 9 * (square[x - 1] + square[x] + square[x + 1]) - s * s;
-            if ((double)spread < limit)
-                out[x] = !(p[x - 1] | p[x] | p[x + 1] | q[x - 1] | q[x] | q[x + 1] | r[x - 1] |
-                           r[x] | r[x + 1]);
-        }
+        flat_row(sum, square, t->w, out);
+        if (padded)
+            clear_padded(t->pad + (size_t)(y - 1) * (size_t)t->w, t->w, out);
     }
 }
 
@@ -334,45 +349,75 @@ FAST_LOOPS static levels find_levels(const segment_thumb *t, const box *b, arena
                     bin_value(high < BINS ? high : BINS - 1)};
 }
 
+typedef struct span { /* x0 to x1 - 1 */
+    int y, x0, x1;
+} span;
+
+typedef struct flood { /* of what is no mask, from column x0 on */
+    const uint8_t *mask;
+    uint8_t *out;
+    int h, w, x0;
+    span *stack; /* reached, its neighbours not looked at */
+    size_t top;
+} flood;
+
+/* The water reaches (y, x), and with it the whole run; returns its end. */
+static int flood_run(flood *f, int y, int x)
+{
+    const uint8_t *row = f->mask + (size_t)y * (size_t)f->w;
+    uint8_t *out = f->out + (size_t)y * (size_t)f->w;
+    int first = x;
+    if (row[x] || out[x])
+        return x + 1;
+    while (first > f->x0 && !row[first - 1])
+        first--;
+    const uint8_t *wall = memchr(row + x, 1, (size_t)(f->w - x));
+    int end = wall ? (int)(wall - row) : f->w;
+    memset(out + first, 1, (size_t)(end - first));
+    f->stack[f->top++] = (span){y, first, end};
+    return end;
+}
+
+WIDE_LOOPS static void turn_over(const uint8_t *in, int n, uint8_t *out)
+{
+    for (int x = 0; x < n; x++)
+        out[x] = !in[x];
+}
+
 /* Fill everything the right, top and bottom border cannot reach, and holes at the chest wall
  * between its first and last row. */
-FAST_LOOPS static void fill_holes(uint8_t *mask, int h, int w, int x0, arena *a)
+static void fill_holes(uint8_t *mask, int h, int w, int x0, arena *a)
 {
-    size_t n = (size_t)h * (size_t)w;
-    int32_t *stack = arena_alloc(a, n * sizeof *stack);
-    uint8_t *out = arena_calloc(a, n);
-    size_t top = 0;
+    flood f = {mask, arena_calloc(a, (size_t)h * (size_t)w),
+               h,    w,
+               x0,   arena_alloc(a, (size_t)h * (size_t)(w / 2 + 1) * sizeof *f.stack),
+               0};
     int first = -1, last = -1;
     for (int y = 0; y < h; y++)
         if (mask[(size_t)y * (size_t)w + (size_t)x0]) {
             first = first < 0 ? y : first;
             last = y;
         }
-    for (int y = 0; y < h; y++)
-        for (int x = 0; x < w; x++) {
-            bool seed = y == 0 || y == h - 1 || x == w - 1;
-            seed = seed || (x <= x0 && (y < first || y > last));
-            size_t i = (size_t)y * (size_t)w + (size_t)x;
-            if (seed && !mask[i] && !out[i]) {
-                out[i] = 1;
-                stack[top++] = (int32_t)i;
-            }
-        }
-    while (top) {
-        int i = stack[--top], y = i / w, x = i % w;
-        const int ny[4] = {y - 1, y + 1, y, y}, nx[4] = {x, x, x - 1, x + 1};
-        for (int k = 0; k < 4; k++) {
-            if (ny[k] < 0 || ny[k] >= h || nx[k] < x0 || nx[k] >= w)
-                continue;
-            size_t q = (size_t)ny[k] * (size_t)w + (size_t)nx[k];
-            if (mask[q] || out[q])
-                continue;
-            out[q] = 1;
-            stack[top++] = (int32_t)q;
-        }
+    for (int x = x0; x < w;)
+        x = flood_run(&f, 0, x);
+    for (int x = x0; x < w;)
+        x = flood_run(&f, h - 1, x);
+    for (int y = 0; y < h; y++) {
+        flood_run(&f, y, w - 1);
+        if (y < first || y > last)
+            flood_run(&f, y, x0);
     }
-    for (size_t i = 0; i < n; i++)
-        mask[i] = !out[i] && (int)(i % (size_t)w) >= x0;
+    while (f.top) {
+        span s = f.stack[--f.top];
+        for (int y = s.y - 1; y <= s.y + 1; y += 2)
+            for (int x = s.x0; x < s.x1 && y >= 0 && y < h;)
+                x = flood_run(&f, y, x);
+    }
+    for (int y = 0; y < h; y++) {
+        uint8_t *row = mask + (size_t)y * (size_t)w;
+        memset(row, 0, (size_t)x0);
+        turn_over(f.out + (size_t)y * (size_t)w + x0, w - x0, row + x0);
+    }
 }
 
 static int chest_contact(const int32_t *label, int h, int w, int x0, int part)
@@ -409,48 +454,83 @@ FAST_LOOPS static int choose_part(const segment_thumb *t, const box *b, const ui
     return best;
 }
 
-static bool plausible(const segment_thumb *t, const segment_found *f)
+static bool plausible(const segment_thumb *t, const segment_found *f, double centroid)
 {
-    double sx = 0, n = (double)f->area, all = (double)t->h * t->w;
-    for (int y = 0; y < t->h; y++)
-        for (int x = 0; x < t->w; x++)
-            sx += f->mask[(size_t)y * (size_t)t->w + (size_t)x] ? x + 0.5 : 0;
-    if (n < MIN_AREA * all || n > MAX_AREA * all || sx / n > MAX_CENTROID * t->w)
+    double n = (double)f->area, all = (double)t->h * t->w;
+    if (n < MIN_AREA * all || n > MAX_AREA * all || centroid > MAX_CENTROID * t->w)
         return false;
     return n / opencv_hull_area(f->mask, t->h, t->w) >= MIN_SOLIDITY;
 }
 
-FAST_LOOPS static bool find_at(const segment_thumb *t, const box *b, uint16_t cut, arena *a,
-                               segment_found *out)
+/* Pixels of one row of a mask, and the sum of their columns. */
+WIDE_LOOPS static uint32_t row_sums(const uint8_t *row, int n, uint32_t *columns)
+{
+    uint32_t area = 0, sum = 0;
+    for (int x = 0; x < n; x++) {
+        area += row[x];
+        sum += row[x] * (uint32_t)x;
+    }
+    *columns = sum;
+    return area;
+}
+
+/* Area and box of the mask, whose breast begins in column x0; returns its mean column. */
+static double measure(const segment_thumb *t, int x0, segment_found *out)
+{
+    uint64_t columns = 0;
+    out->area = 0;
+    out->x0 = x0;
+    out->y0 = t->h;
+    out->x1 = out->y1 = 0;
+    for (int y = 0; y < t->h; y++) {
+        const uint8_t *row = out->mask + (size_t)y * (size_t)t->w;
+        uint32_t sum, n = row_sums(row, t->w, &sum);
+        if (!n)
+            continue;
+        out->area += n;
+        columns += sum;
+        out->y0 = y < out->y0 ? y : out->y0;
+        out->y1 = y + 1;
+        int end = t->w;
+        while (end > out->x1 && !row[end - 1])
+            end--;
+        out->x1 = end;
+    }
+    double n = (double)out->area;
+    return ((double)columns + 0.5 * n) / n;
+}
+
+/* Values from the cut on that are no padding. */
+WIDE_LOOPS static void above(const uint16_t *v, const uint8_t *pad, int n, uint16_t cut,
+                             uint8_t *out)
+{
+    for (int x = 0; x < n; x++)
+        out[x] = (v[x] >= cut) & !pad[x];
+}
+
+WIDE_LOOPS static void labelled(const int32_t *label, size_t n, int32_t wanted, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++)
+        out[i] = label[i] == wanted;
+}
+
+static bool find_at(const segment_thumb *t, const box *b, uint16_t cut, arena *a,
+                    segment_found *out)
 {
     size_t n = (size_t)t->h * (size_t)t->w;
     int32_t *label = arena_alloc(a, n * sizeof *label);
     out->mask = arena_calloc(a, n);
-    for (int y = b->y0; y < b->y1; y++)
-        for (int x = b->x0; x < b->x1; x++) {
-            size_t i = (size_t)y * (size_t)t->w + (size_t)x;
-            out->mask[i] = t->v[i] >= cut && !t->pad[i];
-        }
+    for (int y = b->y0; y < b->y1; y++) {
+        size_t i = (size_t)y * (size_t)t->w + (size_t)b->x0;
+        above(t->v + i, t->pad + i, b->x1 - b->x0, cut, out->mask + i);
+    }
     opencv_open(out->mask, t->h, t->w, (int)(t->w * OPEN_RADIUS + 0.5));
     int part = choose_part(t, b, out->mask, label, a);
     if (part < 0)
         return false;
-    for (size_t i = 0; i < n; i++)
-        out->mask[i] = label[i] == part + 1;
+    labelled(label, n, part + 1, out->mask);
     fill_holes(out->mask, t->h, t->w, b->x0, a);
-    out->area = 0;
-    out->x0 = b->x0;
-    out->y0 = t->h;
-    out->x1 = out->y1 = 0;
-    for (int y = 0; y < t->h; y++)
-        for (int x = 0; x < t->w; x++)
-            if (out->mask[(size_t)y * (size_t)t->w + (size_t)x]) {
-                out->area++;
-                out->y0 = y < out->y0 ? y : out->y0;
-                out->y1 = y + 1;
-                out->x1 = x + 1 > out->x1 ? x + 1 : out->x1;
-            }
-    return plausible(t, out);
+    return plausible(t, out, measure(t, b->x0, out));
 }
 
 bool segment_find(const segment_thumb *t, arena *a, segment_found *out)

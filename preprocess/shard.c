@@ -36,7 +36,7 @@ struct shard_writer {
 /* ---- chunks ---------------------------------------------------------------------------------- */
 
 /* HDF5's shuffle: low bytes first, then high bytes. */
-FAST_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t *restrict plane)
+WIDE_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t *restrict plane)
 {
     for (size_t i = 0; i < n; i++) {
         plane[i] = (uint8_t)image[i];

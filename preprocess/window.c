@@ -22,8 +22,12 @@ void window_histogram(const pixels *p, int step, uint32_t *hist)
     memset(hist, 0, WINDOW_WORDS * sizeof *hist);
     for (int y = 0; y < p->rows; y += step) {
         const uint16_t *row = p->stored + (size_t)y * (size_t)p->cols;
-        for (int x = 0; x < p->cols; x++)
-            hist[row[x]]++;
+        for (int x = 0, end; x < p->cols; x = end) { /* air is long runs of one word */
+            end = x + 1;
+            while (end < p->cols && row[end] == row[x])
+                end++;
+            hist[row[x]] += (uint32_t)(end - x);
+        }
     }
 }
 
