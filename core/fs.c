@@ -18,7 +18,7 @@
 
 #define DEPTH_MAX  200 /* one descriptor per level is held; below the usual limit of 1024 */
 #define READ_CHUNK ((size_t)1 << 16)
-#define HASH_CHUNK ((size_t)1 << 20)
+#define HASH_CHUNK ((size_t)1 << 17) /* what was read is still near when it is hashed */
 
 static const char partial[] = ".partial";
 
@@ -724,11 +724,42 @@ void fs_hmac_sha256(const void *key, size_t key_len, const void *data, size_t le
     fs_hmac_free(h);
 }
 
-void fs_xxh128_of(const void *data, size_t len, char out[33])
+static void xxh128_hex(XXH128_hash_t hash, char out[33])
 {
     XXH128_canonical_t c;
-    XXH128_canonicalFromHash(&c, XXH3_128bits(data, len));
+    XXH128_canonicalFromHash(&c, hash);
     text_hex(c.digest, sizeof c.digest, out);
+}
+
+void fs_xxh128_of(const void *data, size_t len, char out[33])
+{
+    xxh128_hex(XXH3_128bits(data, len), out);
+}
+
+struct fs_xxh128 {
+    XXH3_state_t *state;
+};
+
+fs_xxh128 *fs_xxh128_new(void)
+{
+    fs_xxh128 *h = MEM_NEW(fs_xxh128);
+    h->state = XXH3_createState();
+    if (!h->state || XXH3_128bits_reset(h->state) != XXH_OK)
+        BUG("xxHash cannot start");
+    return h;
+}
+
+void fs_xxh128_add(fs_xxh128 *h, const void *data, size_t len)
+{
+    if (XXH3_128bits_update(h->state, data, len) != XXH_OK)
+        BUG("xxHash failed");
+}
+
+void fs_xxh128_end(fs_xxh128 *h, char out[33])
+{
+    xxh128_hex(XXH3_128bits_digest(h->state), out);
+    XXH3_freeState(h->state);
+    mem_free(h);
 }
 
 bool fs_random(void *out, size_t len, err *e)

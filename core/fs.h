@@ -62,6 +62,10 @@ fs_hmac *fs_hmac_new(const void *key, size_t key_len);
 void fs_hmac_of(fs_hmac *h, const void *data, size_t len, uint8_t out[32]);
 void fs_hmac_free(fs_hmac *h);
 void fs_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len, uint8_t out[32]);
+typedef struct fs_xxh128 fs_xxh128;
+fs_xxh128 *fs_xxh128_new(void);
+void fs_xxh128_add(fs_xxh128 *h, const void *data, size_t len);
+void fs_xxh128_end(fs_xxh128 *h, char out[33]); /* frees h */
 void fs_xxh128_of(const void *data, size_t len, char out[33]);
 void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2]);
 MUST_CHECK bool fs_random(void *out, size_t len, err *e); /* for keys only, never for science */

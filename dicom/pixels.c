@@ -14,7 +14,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define SECTOR 512 /* bytes */
+#define SECTOR 512         /* bytes */
+#define PIECE  (32 * 1024) /* samples */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "samples are hashed as they lie in memory");
@@ -47,6 +48,7 @@ typedef struct job {
     slice table; /* basic offset table */
     coding how;
     int precision; /* of the code stream, 0 = native */
+    unsigned all;  /* bits that occur in the words of frame 0 */
     bool inflated; /* data is a copy that lives as long as the call */
 } job;
 
@@ -341,6 +343,33 @@ static bool is_padding(const job *j, size_t whole)
     return left < SECTOR;
 }
 
+/* All bits that occur in words other than `but` (-1: in any). */
+WIDE_LOOPS static unsigned union_of(const uint16_t *v, size_t n, int but)
+{
+    uint16_t all = 0;
+    if (but < 0)
+        for (size_t i = 0; i < n; i++)
+            all |= v[i];
+    else
+        for (size_t i = 0; i < n; i++)
+            all |= v[i] == but ? 0 : v[i];
+    return all;
+}
+
+/* Frame 0, in pieces that are still near when they are looked at again. */
+static void first_frame(job *j, const uint16_t *samples, const void *bytes, pixels *out)
+{
+    const size_t width = (size_t)j->r->bits_allocated / 8;
+    fs_xxh128 *h = fs_xxh128_new();
+    out->stored = samples;
+    for (size_t at = 0, n; at < j->n; at += n) {
+        n = j->n - at < PIECE ? j->n - at : PIECE;
+        fs_xxh128_add(h, (const char *)bytes + at * width, n * width);
+        j->all |= union_of(samples + at, n, -1);
+    }
+    fs_xxh128_end(h, out->hash);
+}
+
 static reason decode_all(job *j, bool want_sha256, pixels *out)
 {
     size_t frames = (size_t)j->r->frames, todo = want_sha256 ? frames : 1, *start = NULL;
@@ -372,11 +401,9 @@ static reason decode_all(job *j, bool want_sha256, pixels *out)
         }
         if (why != REASON_NONE)
             break;
-        if (f == 0)
-            out->stored = samples;
         const void *bytes = sample_bytes(j, samples, &scratch);
         if (f == 0)
-            fs_xxh128_of(bytes, j->frame_size, out->hash);
+            first_frame(j, samples, bytes, out);
         if (want_sha256) {
             sha = sha ? sha : fs_sha256_new();
             fs_sha256_add(sha, bytes, j->frame_size);
@@ -399,23 +426,6 @@ static bool has_embedded_overlay(const dcm_item *root)
     return false;
 }
 
-/* All bits that occur in words other than `but` (-1: in any). In lanes, which a processor takes at
- * once. */
-static unsigned union_of(const uint16_t *v, size_t n, int but)
-{
-    enum { LANES = 32 };
-    uint16_t lane[LANES] = {0}, all = 0;
-    size_t i = 0;
-    for (; but < 0 && n - i >= LANES; i += LANES)
-        for (int k = 0; k < LANES; k++)
-            lane[k] |= v[i + (size_t)k];
-    for (; i < n; i++)
-        all |= v[i] == but ? 0 : v[i];
-    for (int k = 0; k < LANES; k++)
-        all |= lane[k];
-    return all;
-}
-
 /* BitsStored against what the samples hold: the code stream's precision wins, and unexplained bits
  * above BitsStored mean that the header is wrong. */
 static void settle_bits(job *j, const dcm_item *root, pixels *out)
@@ -428,7 +438,7 @@ static void settle_bits(job *j, const dcm_item *root, pixels *out)
         out->bits_stored = j->precision;
         out->high_bit = j->precision - 1;
     }
-    unsigned all = union_of(out->stored, j->n, -1);
+    unsigned all = j->all;
     if (r->has_padding && all >> (out->high_bit + 1)) /* padding may lie outside of the bits */
         all = union_of(out->stored, j->n, r->padding & 0xFFFF);
     unsigned above = all >> (out->high_bit + 1);

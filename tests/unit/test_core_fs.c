@@ -649,6 +649,15 @@ static void xxh128(void **state)
     assert_string_equal(out, "99aa06d3014798d86001c324468d497f");
     fs_xxh128_of("abc", 3, out);
     assert_string_equal(out, "06b05ab6733a618578af5f94892f3950");
+    char long_text[1000], pieces[33];
+    for (size_t i = 0; i < sizeof(long_text); i++)
+        long_text[i] = (char)(i * i % 251);
+    fs_xxh128_of(long_text, sizeof(long_text), other);
+    fs_xxh128 *h = fs_xxh128_new();
+    for (size_t at = 0, n = 1; at < sizeof(long_text); at += n, n = n * 3 % 97)
+        fs_xxh128_add(h, long_text + at, at + n < sizeof(long_text) ? n : sizeof(long_text) - at);
+    fs_xxh128_end(h, pieces);
+    assert_string_equal(pieces, other);
     fs_xxh128_of("abd", 3, other);
     assert_string_not_equal(out, other);
 }
