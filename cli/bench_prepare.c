@@ -103,7 +103,8 @@ static bool measure_parts(const job *j, const group *g, figures *out, err *e)
                  pixels_decode(data, len, &rec, false, mem, &px) == REASON_NONE;
             if (!ok)
                 break;
-            resize r = {px.stored, px.cols, 0, 0, px.cols, px.rows, NULL, canvas, j->w, j->h};
+            resize r = {px.stored, px.cols, 0,    0,    px.cols, px.rows,
+                        NULL,      canvas,  j->w, j->h, j->w,    false};
             t[1] = cpu_now();
             resize_run(&r, mem);
             t[2] = cpu_now();

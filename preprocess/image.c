@@ -52,7 +52,8 @@ static void chain_thumb(chain *s)
     size_t n = (size_t)h * (size_t)w;
     uint16_t *v = arena_alloc(s->a, n * 2);
     int step = p->rows / (h * THUMB_ROWS) > 1 ? p->rows / (h * THUMB_ROWS) : 1;
-    resize j = {p->stored, p->cols * step, 0, 0, p->cols, p->rows / step, s->lut->y, v, w, h};
+    resize j = {p->stored, p->cols * step, 0, 0, p->cols, p->rows / step, s->lut->y, v, w, h,
+                w,         false};
     resize_run(&j, s->a);
     segment_thumb *t = &s->thumb;
     t->h = s->orient.transpose ? w : h;
@@ -341,11 +342,25 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
     chain_stored_rect(s, q.cw, q.ch, rect);
     bool t = s->orient.transpose;
     int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
-    uint16_t *small = arena_alloc(s->a, (size_t)dw * (size_t)dh * 2);
-    resize j = {s->p->stored, s->p->cols, rect[0], rect[1], rect[2],
-                rect[3],      s->lut->y,  small,   dw,      dh};
+    bool up = s->orient.flip_v && !t;
+    resize j = {.src = s->p->stored,
+                .stride = s->p->cols,
+                .x0 = rect[0],
+                .y0 = rect[1],
+                .w = rect[2],
+                .h = rect[3],
+                .lut = s->lut->y,
+                .dst = t ? arena_alloc(s->a, (size_t)dw * (size_t)dh * 2)
+                         : canvas + (size_t)(up ? dh - 1 : 0) * (size_t)q.W,
+                .dw = dw,
+                .dh = dh,
+                .dst_stride = t    ? dw
+                              : up ? -q.W
+                                   : q.W,
+                .mirror = s->orient.flip_h && !t};
     resize_run(&j, s->a);
-    image_orient_copy(s->orient, small, dh, dw, canvas, q.W);
+    if (t)
+        image_orient_copy(s->orient, j.dst, dh, dw, canvas, q.W);
     uint16_t border = s->facts->breast_found && s->c->erase_outside ? s->found.air : 0;
     for (int y = 0; y < q.H; y++) { /* the border is air, not an edge */
         int from = y < q.th ? q.tw : 0;

@@ -84,8 +84,8 @@ static size_t render(const prepare_steps *s, preview_stage stage, preview *v, si
     picture_size(p, side, picture_cap(stage), &v->ph, &v->pw);
     v->pic = at;
     uint16_t *pic = (uint16_t *)(reply + at);
-    resize j = {p->stored, p->cols, 0,    0, p->cols, p->rows, stage_table(s, stage),
-                pic,       v->pw,   v->ph};
+    resize j = {p->stored, p->cols, 0,     0,     p->cols, p->rows, stage_table(s, stage),
+                pic,       v->pw,   v->ph, v->pw, false};
     resize_run(&j, s->a);
     at = align_up(at + (size_t)v->ph * (size_t)v->pw * sizeof *pic);
     if (!s->facts.breast_found || stage != PREVIEW_PANEL)
@@ -216,7 +216,7 @@ static cairo_surface_t *grey_surface(const uint16_t *v, int h, int w, int side, 
     int sh, sw;
     picture_size(&p, side, SIZE_MAX, &sh, &sw);
     uint16_t *small = arena_alloc(a, (size_t)sh * (size_t)sw * sizeof *small);
-    resize j = {v, w, 0, 0, w, h, NULL, small, sw, sh};
+    resize j = {v, w, 0, 0, w, h, NULL, small, sw, sh, sw, false};
     resize_run(&j, a);
     cairo_surface_t *s = cairo_image_surface_create(CAIRO_FORMAT_RGB24, sw, sh);
     if (cairo_surface_status(s) != CAIRO_STATUS_SUCCESS)

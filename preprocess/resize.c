@@ -151,12 +151,17 @@ WIDE_LOOPS static void finish_band(const axis *x, int from, int to, const sums4 
     }
 }
 
-/* Back from the band to its rows. */
-WIDE_LOOPS static void spread(const uint16_t *band, int rows, int n, uint16_t *dst, size_t stride)
+/* Back from the band to its rows; backwards where they are mirrored. */
+WIDE_LOOPS static void spread(const uint16_t *band, int rows, int n, bool mirror, uint16_t *dst,
+                              ptrdiff_t stride)
 {
-    for (int b = 0; b < rows; b++)
-        for (int k = 0; k < n; k++)
-            dst[(size_t)b * stride + (size_t)k] = band[k * BAND + b];
+    for (int b = 0; b < rows; b++, dst += stride)
+        if (mirror)
+            for (int k = 0; k < n; k++)
+                dst[n - 1 - k] = band[k * BAND + b];
+        else
+            for (int k = 0; k < n; k++)
+                dst[k] = band[k * BAND + b];
 }
 
 void resize_run(const resize *j, arena *a)
@@ -187,14 +192,15 @@ void resize_run(const resize *j, arena *a)
         int rows = k % BAND + 1;
         if (rows < BAND && k + 1 < j->dh)
             continue;
-        uint16_t *dst = j->dst + (size_t)(k + 1 - rows) * (size_t)j->dw;
+        uint16_t *dst = j->dst + (k + 1 - rows) * j->dst_stride;
         for (int from = 0; from < j->dw; from += CHUNK) {
             int to = from + CHUNK < j->dw ? from + CHUNK : j->dw;
             interleave(acc + x.first[from], wide, x.first[to - 1] + x.most - x.first[from],
                        side_by_side);
             finish_band(&x, from, to, (const sums4 *)(const void *)side_by_side, total,
                         (pixels4 *)(void *)band);
-            spread(band, rows, to - from, dst + from, (size_t)j->dw);
+            spread(band, rows, to - from, j->mirror, dst + (j->mirror ? j->dw - to : from),
+                   j->dst_stride);
         }
     }
 }

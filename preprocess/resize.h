@@ -12,8 +12,10 @@ typedef struct resize {
     const uint16_t *src; /* borrowed; stride in pixels */
     int stride, x0, y0, w, h;
     const uint16_t *lut; /* applied to each source pixel, or NULL */
-    uint16_t *dst;       /* [dh, dw], dense */
+    uint16_t *dst;       /* [dh, dw], rows dst_stride pixels apart, downwards or upwards */
     int dw, dh;
+    ptrdiff_t dst_stride;
+    bool mirror; /* the first column last */
 } resize;
 void resize_run(const resize *j, arena *a);
 #endif

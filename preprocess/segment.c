@@ -361,18 +361,25 @@ typedef struct flood { /* of what is no mask, from column x0 on */
     size_t top;
 } flood;
 
-/* The water reaches (y, x), and with it the whole run; returns its end. */
+/* Where the bytes are no longer what they are at x. */
+static int same_until(const uint8_t *row, int x, int n)
+{
+    const uint8_t *other = memchr(row + x, !row[x], (size_t)(n - x));
+    return other ? (int)(other - row) : n;
+}
+
+/* The water reaches (y, x), and with it the whole run. Returns the end of the run, or of what was
+ * in its way. */
 static int flood_run(flood *f, int y, int x)
 {
     const uint8_t *row = f->mask + (size_t)y * (size_t)f->w;
     uint8_t *out = f->out + (size_t)y * (size_t)f->w;
     int first = x;
     if (row[x] || out[x])
-        return x + 1;
+        return same_until(row[x] ? row : out, x, f->w);
     while (first > f->x0 && !row[first - 1])
         first--;
-    const uint8_t *wall = memchr(row + x, 1, (size_t)(f->w - x));
-    int end = wall ? (int)(wall - row) : f->w;
+    int end = same_until(row, x, f->w);
     memset(out + first, 1, (size_t)(end - first));
     f->stack[f->top++] = (span){y, first, end};
     return end;

@@ -52,7 +52,7 @@ static void test_resize_twin(void **state)
 {
     (void)state;
     enum { S = 60, LONG = 400 };
-    static uint16_t src[S * S], dst[S * S], line[LONG], narrow[LONG], lut[65536];
+    static uint16_t src[S * S], dst[S * S], turned[S * S], line[LONG], narrow[LONG], lut[65536];
     rng g;
     rng_init(&g, 3, RNG_TEST, 0, 0);
     for (int i = 0; i < S * S; i++)
@@ -61,9 +61,15 @@ static void test_resize_twin(void **state)
         int x0 = (int)rng_below(&g, 20), y0 = (int)rng_below(&g, 20);
         int w = 1 + (int)rng_below(&g, S - 20), h = 1 + (int)rng_below(&g, S - 20);
         int dw = 1 + (int)rng_below(&g, (uint32_t)w), dh = 1 + (int)rng_below(&g, (uint32_t)h);
-        resize j = {src, S, x0, y0, w, h, NULL, dst, dw, dh};
+        resize j = {src, S, x0, y0, w, h, NULL, dst, dw, dh, dw, false};
+        resize_run(&j, mem);
+        j.dst =
+            turned + (size_t)(dh - 1) * (size_t)dw; /* upside down and mirrored: all backwards */
+        j.dst_stride = -dw;
+        j.mirror = true;
         resize_run(&j, mem);
         for (int k = 0; k < dw * dh; k++) {
+            assert_int_equal(turned[dw * dh - 1 - k], dst[k]);
             int x = k % dw, y = k / dw;
             double sum = 0, sx = (double)w / dw, sy = (double)h / dh;
             for (int v = 0; v < h; v++)
@@ -78,12 +84,12 @@ static void test_resize_twin(void **state)
         lut[i] = (uint16_t)(65535 - i);
     for (int i = 0; i < LONG; i++) /* stretches of one value and others, through a table */
         line[i] = i % 50 < 25 ? 65535 : (uint16_t)rng_u32(&g);
-    resize l = {line, LONG, 0, 0, LONG, 1, lut, narrow, LONG / 2, 1};
+    resize l = {line, LONG, 0, 0, LONG, 1, lut, narrow, LONG / 2, 1, 0, false};
     resize_run(&l, mem);
     for (int k = 0; k < LONG / 2; k++)
         assert_int_equal(narrow[k], (lut[line[2 * k]] + lut[line[2 * k + 1]] + 1) / 2);
     uint16_t one[4] = {0, 1000, 0, 1000}, up[16]; /* growing: linear between the centres */
-    resize j = {one, 2, 0, 0, 2, 2, NULL, up, 4, 4};
+    resize j = {one, 2, 0, 0, 2, 2, NULL, up, 4, 4, 4, false};
     resize_run(&j, mem);
     assert_true(up[0] == 0 && up[1] == 250 && up[2] == 750 && up[3] == 1000);
     assert_memory_equal(up, up + 12, 8);
