@@ -400,6 +400,26 @@ static void precision(void **state)
     }
 }
 
+/* One word of a large image is enough, wherever it stands. */
+static void one_word_lies(void **state)
+{
+    static const int places[] = {0, 200 * 100 + 1, 400 * 300 - 1};
+    for (size_t k = 0; k < sizeof(places) / sizeof(places[0]); k++) {
+        image m = IMAGE(.rows = 400, .cols = 300, .stored = 12);
+        bytes b = {0};
+        preamble(&b, TS_EXPLICIT);
+        identity(&b);
+        image_module(&b, m);
+        head(&b, 0x7FE0, 0x0010, "OW", 400 * 300 * 2);
+        for (int i = 0; i < 400 * 300; i++)
+            put16(&b, i == places[k] ? 0x2001 : 7);
+        assert_int_equal(decode(&b), REASON_NONE);
+        assert_true(reason_has(&px.notes, REASON_BITS_LIE));
+        assert_int_equal(px.bits_stored, 14);
+        free(b.p);
+    }
+}
+
 static void sign_extension_is_no_lie(void **state)
 {
     image m = IMAGE(.is_signed = 1);
@@ -531,6 +551,7 @@ int main(void)
         cmocka_unit_test(baseline_under_lossless),
         cmocka_unit_test(private_ge),
         cmocka_unit_test(by_reference),
+        cmocka_unit_test(one_word_lies),
         cmocka_unit_test(offset_tables),
         cmocka_unit_test(sign_within_the_stream),
         cmocka_unit_test(padding_above_the_bits),

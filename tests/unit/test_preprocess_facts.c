@@ -6,12 +6,14 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
 #include "preprocess/chain.h"
+#include "preprocess/facts.h"
 #include "preprocess/opencv_shim.h"
 
 enum { R = 700, C = 500, AIR = 60 };
@@ -347,11 +349,50 @@ static int teardown(void **state)
     return 0;
 }
 
+static int by_value(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+/* The median residual of every 16th pixel against its 3x3 median, in words. */
+static void test_noise(void **state)
+{
+    (void)state;
+    enum { H = 90, W = 700 }; /* rows of boxes with an odd end */
+    static window_lut lut;
+    static int d[H * W];
+    rng g;
+    rng_init(&g, 4, RNG_TEST, 0, 0);
+    for (int i = 0; i < 65536; i++)
+        lut.y[i] = (uint16_t)(65535 - i);
+    for (int i = 0; i < H * W; i++)
+        v[i] = (uint16_t)rng_below(&g, 60000);
+    int n = 0;
+    for (int y = 8; y + 1 < H; y += 16)
+        for (int x = 8; x + 1 < W; x += 16) {
+            int box9[9];
+            for (int k = 0; k < 9; k++)
+                box9[k] = 65535 - v[(y + k / 3 - 1) * W + x + k % 3 - 1];
+            int mid = box9[4];
+            qsort(box9, 9, sizeof *box9, by_value);
+            d[n++] = abs(mid - box9[4]);
+        }
+    qsort(d, (size_t)n, sizeof *d, by_value);
+    pixels px = {.rows = H, .cols = W, .stored = v};
+    prepared out = {0};
+    pixel_facts f = {.range = 0.5};
+    chain s = {.p = &px, .a = mem, .lut = &lut, .facts = &f, .out = &out};
+    facts_noise(&s);
+    assert_true(fabs(f.noise - 1.4826 * d[n / 2] / (0.5 * 65535)) < 1e-12);
+    arena_reset(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cases),
         cmocka_unit_test(test_ordinary),
+        cmocka_unit_test(test_noise),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

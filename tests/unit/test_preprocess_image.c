@@ -573,14 +573,56 @@ static int teardown(void **state)
     return 0;
 }
 
+/* A passage that leads into the breast and there up and down is outside; what is closed is not. */
+static void test_holes(void **state)
+{
+    (void)state;
+    enum { H = 200, W = 150 };
+    static uint16_t v[H * W];
+    static uint8_t pad[H * W];
+    segment_thumb t = {H, W, v, pad};
+    segment_found f = {0};
+    for (int y = 0; y < H; y++)
+        for (int x = 0; x < W; x++) {
+            bool in = x * x / 1e4 + (y - 100) * (y - 100) / 6.4e3 < 1;
+            bool way = (x > 50 && y > 98 && y < 104) || (x > 50 && x < 56 && y > 60 && y < 140);
+            bool hole = x > 20 && x < 30 && y > 40 && y < 50;
+            v[y * W + x] = in && !way && !hole ? 40000 : 300;
+        }
+    assert_true(segment_find(&t, mem, &f));
+    assert_true(f.mask[45 * W + 25]);
+    assert_false(f.mask[101 * W + 90]);
+    assert_false(f.mask[65 * W + 53]);
+    assert_false(f.mask[135 * W + 53]);
+    assert_true(f.mask[65 * W + 70] && f.mask[135 * W + 70]);
+    int64_t area = 0;
+    int x1 = 0, y0 = H, y1 = 0;
+    for (int i = 0; i < H * W; i++)
+        if (f.mask[i]) {
+            area++;
+            x1 = i % W >= x1 ? i % W + 1 : x1;
+            y0 = i / W < y0 ? i / W : y0;
+            y1 = i / W + 1;
+        }
+    assert_int_equal(f.area, area);
+    assert_true(f.x0 == 0 && f.x1 == x1 && f.y0 == y0 && f.y1 == y1);
+    arena_reset(mem);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_resize_twin),       cmocka_unit_test(test_canvas_brute_force),
-        cmocka_unit_test(test_sizes_and_mask),    cmocka_unit_test(test_orient_copy),
-        cmocka_unit_test(test_orientation_codes), cmocka_unit_test(test_chain),
-        cmocka_unit_test(test_chain_polarity),    cmocka_unit_test(test_chain_marker_and_crop),
-        cmocka_unit_test(test_chain_rotated),     cmocka_unit_test(test_chain_no_breast),
+        cmocka_unit_test(test_holes),
+        cmocka_unit_test(test_resize_twin),
+        cmocka_unit_test(test_canvas_brute_force),
+        cmocka_unit_test(test_sizes_and_mask),
+        cmocka_unit_test(test_orient_copy),
+        cmocka_unit_test(test_orientation_codes),
+        cmocka_unit_test(test_chain),
+        cmocka_unit_test(test_chain_polarity),
+        cmocka_unit_test(test_chain_marker_and_crop),
+        cmocka_unit_test(test_chain_rotated),
+        cmocka_unit_test(test_chain_no_breast),
         cmocka_unit_test(test_percentile),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
