@@ -1,0 +1,118 @@
+/* Every family of networks through the trainer on a tiny cohort: a run that was killed and went on
+ * with other threads has the bytes of one that was not, and its checkpoint scores images. */
+#include "tests/unit/tiny_run.h"
+
+#include <math.h>
+
+#include "train/checkpoint.h"
+
+#define ARGS_MAX 12
+
+typedef struct family {
+    const char *name;
+    const char *set[ARGS_MAX];
+} family;
+
+static char dir[64], cohort_path[96];
+
+static const family families[] = {
+    {"distilled", {"model.name=deit_tiny_distilled_patch16_224", "model.depth=2"}},
+    {"registers", {"model.name=vit_tiny_patch16_reg4_224", "model.depth=2"}},
+    {"pit_distilled", {"model.name=pit_ti_distilled_224", "model.stride=8", "model.keep_rate=1"}},
+    {"swin_window",
+     {"model.name=swin_tiny_patch4_window7_224", "model.depth=0", "model.patch=2",
+      "model.window=2"}},
+    {"swin_tile",
+     {"model.name=swin_tiny_patch4_window7_224", "model.depth=0", "model.patch=2", "model.window=2",
+      "model.swin_sets=tile"}},
+};
+
+static void train(const family *f, const char *run, const char *kill, const char *threads)
+{
+    const char *args[ARGS_MAX + 8] = {
+        run, cohort_path, threads, "train.epochs=1", "train.save_steps=2", "train.batch=4"};
+    int n = 6;
+    if (!strncmp(f->name, "pit", 3))
+        args[n++] = "model.depth=0";
+    for (int i = 0; f->set[i]; i++)
+        args[n++] = f->set[i];
+    int status = tiny_train(kill, args);
+    if (status != (kill ? -SIGKILL : 0)) {
+        char message[1024];
+        tiny_message(run, message);
+        fail_msg("%s: status %d: %s", f->name, status, message);
+    }
+}
+
+/* The newest checkpoint as it is used later: read, built, one image scored. */
+static void scores_an_image(const family *f, const char *run)
+{
+    checkpoint_info k;
+    char d[4096];
+    double score, logit;
+    err e = {0};
+    uint16_t *image = mem_alloc(TINY_SIDE * TINY_SIDE * sizeof *image);
+    tiny_pixels(3, true, image);
+    assert_int_equal(checkpoint_newest(run, &k, d, &e), 1);
+    pool *p = pool_new(1);
+    backend *be = backend_new("cpu", p, &e);
+    model *m = checkpoint_load(d, &k, be, &e);
+    if (!m)
+        fail_msg("%s: %s", f->name, e.msg);
+    const uint16_t *one = image;
+    OK(predict_images(m, be, &k, &one, 1, &score, &logit, e));
+    assert_true(score > 0 && score < 1 && isfinite(logit));
+    const json_t *first = json_array_get(k.history, 0);
+    assert_true(isfinite(json_number_value(json_object_get(first, "train_loss"))));
+    model_free(m);
+    backend_free(be);
+    pool_free(p);
+    checkpoint_release(&k);
+    mem_free(image);
+}
+
+static void every_family(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(families); i++) {
+        char whole[128], killed[128];
+        text want, got;
+        text_init(&want);
+        text_init(&got);
+        snprintf(whole, sizeof whole, "%s/%s", dir, families[i].name);
+        snprintf(killed, sizeof killed, "%s/%s_killed", dir, families[i].name);
+        train(&families[i], whole, NULL, "-j1");
+        train(&families[i], killed, "train_step:3", "-j3");
+        train(&families[i], killed, NULL, "-j2");
+        tiny_hash(whole, &want);
+        tiny_hash(killed, &got);
+        if (strcmp(want.s, got.s))
+            fail_msg("%s: the run differs:\n%s\nwanted:\n%s", families[i].name, got.s, want.s);
+        scores_an_image(&families[i], whole);
+        text_release(&want);
+        text_release(&got);
+    }
+}
+
+static int setup(void **state)
+{
+    if (!store_tmp("networks", dir))
+        return -1;
+    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
+    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 6, .val = 3, .test = 3});
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    err e = {0};
+    return fs_remove_tree(dir, &e) ? 0 : -1;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 2)
+        return tiny_main(argc, argv);
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family)};
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
