@@ -2,6 +2,7 @@
 #include "cli/cmd.h"
 
 #include "cli/exam.h"
+#include "train/maps.h"
 #include "train/predict.h"
 
 #include <inttypes.h>
@@ -43,12 +44,15 @@ static bool predict(cmd_args *a, err *e)
         return false;
     if (!dicom == !cohort)
         return err_set(e, ERR_USAGE, "give either --cohort COHORT.h5 or --dicom DIR");
+    predict_cfg pc;
+    cfg_bind(a->config, &predict_options, &pc);
+    if (cmd_value(a, "--maps") && pc.maps == MAPS_NONE &&
+        !cfg_set(a->config, "predict.maps=pages", e))
+        return false;
     if (cohort)
         return predict_cohort(a, e);
     if (a->n_words != 1)
         return err_set(e, ERR_USAGE, "--dicom wants exactly one checkpoint");
-    predict_cfg pc;
-    cfg_bind(a->config, &predict_options, &pc);
     if (pc.keep_rate < 1)
         return err_set(e, ERR_CONFIG,
                        "predict.keep_rate: one exam is scored for reading, with all its patches; "
@@ -60,11 +64,12 @@ static const cmd_opt opts[] = {
     {"--cohort", "COHORT.h5", "score the images of a cohort"},
     {"--split", "NAME", "train, val, val_natural, test or all"},
     {"--dicom", "DIR", "score the DICOM files of one exam, without a store"},
+    {"--maps", NULL, "also draw what the network read and weighed: predict.maps: pages"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_predict = {
     .verb = "predict",
-    .usage = "predict RUN|CKPT... (--cohort COHORT.h5 --split S | --dicom DIR) -o PRED",
+    .usage = "predict RUN|CKPT... (--cohort COHORT.h5 --split S | --dicom DIR) -o PRED [--maps]",
     .summary = "score a cohort, or one exam straight from its DICOM files",
     .help = "A RUN folder stands for its best checkpoint; several are averaged. With --dicom the "
             "files go through\nthe same preparation as the training images (the checkpoint carries "

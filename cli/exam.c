@@ -10,6 +10,7 @@
 #include "dicom/scan.h"
 #include "eval/exam.h"
 #include "preprocess/split.h"
+#include "train/maps.h"
 #include "train/predict.h"
 
 #include <inttypes.h>
@@ -80,9 +81,11 @@ bool exam_prepare(worker *w, const cfg *prep, const sidecar *side, const char *p
         BUG("prepare replied %zu bytes", len);
     memcpy(p, reply, sizeof *p);
     if (p->primary == REASON_NONE) {
-        size_t bytes = (size_t)p->h[0] * (size_t)p->w[0] * sizeof(uint16_t);
-        *canvas = mem_alloc(bytes);
-        memcpy(*canvas, (const char *)reply + p->image_at[0], bytes);
+        size_t n = (size_t)p->h[0] * (size_t)p->w[0];
+        *canvas = mem_alloc(n * (sizeof(uint16_t) + 1));
+        memcpy(*canvas, (const char *)reply + p->image_at[0], n * sizeof(uint16_t));
+        if (p->mask_at[0])
+            memcpy(*canvas + n, (const char *)reply + p->mask_at[0], n);
     }
     return true;
 }
@@ -192,6 +195,51 @@ static bool judge(exam_job *j, err *e)
     return true;
 }
 
+/* Maps of all images, under their numbers. */
+static bool map(exam_job *j, model *m, const checkpoint_info *info, picture **p, int n, err *e)
+{
+    predict_cfg c;
+    cfg_bind(j->a->config, &predict_options, &c);
+    if (!maps_clear(j->a->out, e))
+        return false;
+    if (c.maps == MAPS_NONE)
+        return true;
+    maps *to = maps_new(&(maps_spec){.out = j->a->out,
+                                     .net = m,
+                                     .be = model_params(m)->be,
+                                     .info = info,
+                                     .n = n,
+                                     .no_mask = p[0]->p.mask_at[0] ? NULL
+                                                                   : "the checkpoint's preparation "
+                                                                     "makes no masks "
+                                                                     "(prepare.mask)",
+                                     .evit_mask = c.evit_mask,
+                                     .evit_patch0 = c.evit_patch0},
+                        e);
+    bool ok = to != NULL;
+    for (int i = 0; i < n && ok; i++) {
+        const prepared *k = &p[i]->p;
+        size_t area = (size_t)k->h[0] * (size_t)k->w[0];
+        char number[16];
+        snprintf(number, sizeof number, "%d", p[i]->number);
+        ok = maps_add(to,
+                      &(maps_image){
+                          .image = number,
+                          .exam = "exam",
+                          .side = k->rec.side,
+                          .view = record_view_name(k->rec.view),
+                          .pixels = p[i]->canvas,
+                          .mask = k->mask_at[0] ? (uint8_t *)(p[i]->canvas + area) : NULL,
+                          .pictures = true,
+                      },
+                      e);
+    }
+    if (ok)
+        return maps_commit(to, e);
+    maps_discard(to);
+    return false;
+}
+
 static bool score(exam_job *j, const char *dir, const checkpoint_info *info, picture **p, int n,
                   err *e)
 {
@@ -207,6 +255,7 @@ static bool score(exam_job *j, const char *dir, const checkpoint_info *info, pic
         p[i]->score = s[i];
         p[i]->logit = s[n + i];
     }
+    ok = ok && map(j, m, info, p, n, e);
     mem_free(image);
     mem_free(s);
     model_free(m);

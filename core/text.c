@@ -111,6 +111,24 @@ void text_addf(text *t, const char *fmt, ...)
     va_end(ap);
 }
 
+void text_base64(text *t, const void *data, size_t n)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const unsigned char *p = data;
+    size_t len = 4 * ((n + 2) / 3), at = 0;
+    char *s = mem_alloc(len + 1);
+    for (size_t i = 0; i < n; i += 3) {
+        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0u) |
+                     (i + 2 < n ? p[i + 2] : 0u);
+        s[at++] = digits[v >> 18];
+        s[at++] = digits[v >> 12 & 63];
+        s[at++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
+        s[at++] = i + 2 < n ? digits[v & 63] : '=';
+    }
+    text_addn(t, s, at);
+    mem_free(s);
+}
+
 char *text_take(text *t)
 {
     reserve(t, 0);

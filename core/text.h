@@ -16,6 +16,7 @@ void text_clear(text *t);
 void text_add(text *t, const char *s);
 void text_addn(text *t, const char *s, size_t n);
 void text_addf(text *t, const char *fmt, ...) PRINTF_LIKE(2, 3);
+void text_base64(text *t, const void *data, size_t n); /* appends */
 char *text_take(text *t); /* the string, owned by the caller (mem_free); t is empty afterwards */
 
 bool text_i64(const char *s, int64_t *out);  /* decimal, optional sign */

@@ -142,24 +142,6 @@ static void html_pairs(const json_t *list, text *out)
 
 /* ---- images ---------------------------------------------------------------------------------- */
 
-static void base64(const char *data, size_t n, text *out)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *p = (const unsigned char *)data;
-    size_t len = 4 * ((n + 2) / 3), at = 0;
-    char *s = mem_alloc(len + 1);
-    for (size_t i = 0; i < n; i += 3) {
-        uint32_t v = (uint32_t)p[i] << 16 | (i + 1 < n ? (uint32_t)p[i + 1] << 8 : 0u) |
-                     (i + 2 < n ? p[i + 2] : 0u);
-        s[at++] = digits[v >> 18];
-        s[at++] = digits[v >> 12 & 63];
-        s[at++] = i + 1 < n ? digits[v >> 6 & 63] : '=';
-        s[at++] = i + 2 < n ? digits[v & 63] : '=';
-    }
-    text_addn(out, s, at);
-    mem_free(s);
-}
-
 /* One image with its caption in the corner; view == NULL draws an empty tile named `name`. */
 static void html_tile(const json_t *view, const char *exam, const char *name,
                       const report_image *images, text *out)
@@ -179,7 +161,7 @@ static void html_tile(const json_t *view, const char *exam, const char *name,
               left ? " class=\"left\"" : "", m->width, m->height);
     draw_escape(out, alt.s);
     text_add(out, "\" src=\"data:image/png;base64,");
-    base64(m->png, m->png_len, out);
+    text_base64(out, m->png, m->png_len);
     tag(out, "\"><figcaption>", m->view, "");
     if (json_is_number(json_object_get(view, "score"))) {
         char score[32];

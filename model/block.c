@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "model/reduce.h"
+#include "model/rollout.h"
 #include "model/select.h"
 
 #define VIT_EPS 1e-6f
@@ -68,11 +69,12 @@ static stream mlp(run *r, const block *k, stream in)
 
 /* Fewer rows after the attention: x + o, mapped. The sum takes o's memory where memory is reused,
  * so that the rows which stay can have x's. */
-static stream reduce(run *r, reduce_layer *cut, tensor *x, tensor *o)
+static stream reduce(run *r, reduce_layer *cut, tensor *x, tensor *o, model_watch *watch)
 {
     tensor *sum = op_add(r, o, x, NULL);
     cut->map.into = x;
-    stream out = {.x = op_map(r, sum, &cut->map, cut->w), .size = cut->pool.new_size};
+    stream out = {
+        .x = op_map(r, sum, &cut->map, cut->w), .size = cut->pool.new_size, .watch = watch};
     if (cut->call->cfg->m.ppt_size_bias)
         out.bias = cut->pool.log_size;
     return out;
@@ -98,12 +100,13 @@ static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int 
     tensor *x, *score = NULL;
     tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
     tensor *qkv = op_linear(r, h, k->qkv_w, k->qkv_b);
+    rollout_note(r, in.watch, qkv, &how);
     h = op_attention_full(r, qkv, &how, cut ? &score : NULL);
     tensor *o = op_linear(r, h, k->proj_w, k->proj_b);
-    stream out = {x, o, in.size, in.bias};
+    stream out = {x, o, in.size, in.bias, in.watch};
     if (cut) {
         reduce_select(r, cut, score, qkv);
-        out = reduce(r, cut, x, o);
+        out = reduce(r, cut, x, o, in.watch);
     }
     return settle(r, mlp(r, k, out), mark);
 }
@@ -146,6 +149,7 @@ stream block_forward_first(run *r, const block *k, stream in, int rows)
     tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
     tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);
     op_attention_spec how = {.heads = k->heads, .kv = kv, .bias = in.bias};
+    rollout_note(r, in.watch, q, &how);
     tensor *o = op_attention_full(r, q, &how, NULL);
     o = op_linear(r, o, k->proj_w, k->proj_b);
     return mlp(r, k, (stream){.x = select_rows(r, x, 0, rows), .add = o});
@@ -169,6 +173,7 @@ stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int
         if (call->trace)
             call->trace->tokens[call->trace->n_tokens++] = x.x->n;
         bool cut = reads && i + 1 == t->depth && !call->published;
+        x.watch = call->batch->watch;
         x = cut ? block_forward_first(r, &t->block[i], x, reads)
                 : block_forward_reduced(r, &t->block[i], x, call, i, reads);
     }

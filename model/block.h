@@ -34,10 +34,12 @@ typedef struct head {
 
 /* The residual stream: its value is x + add (add NULL = x); the sum is made by the next norm. Once
  * tokens were merged it also carries how many each row stands for, and, where attention is to count
- * rows by that, its logarithm; NULL = 1, 0. */
+ * rows by that, its logarithm; NULL = 1, 0. watch: who wants to know what attention compares, or
+ * NULL. */
 typedef struct stream {
     tensor *x, *add;
     tensor *size, *bias;
+    model_watch *watch;
 } stream;
 
 stream stream_first(run *r, stream in, int rows); /* its first rows only */

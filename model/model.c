@@ -349,6 +349,11 @@ void model_grid(const model *m, int *rows, int *cols)
     *cols = m->cfg.cols;
 }
 
+bool model_is_sequence(const model *m)
+{
+    return m->kind->sequence;
+}
+
 int model_kept(const model *m, double rate)
 {
     const net_cfg *c = &m->cfg;
@@ -403,8 +408,11 @@ static void check_batch(const model *m, const model_batch *b)
 tensor *model_features(model *m, run *r, const model_batch *batch)
 {
     check_batch(m, batch);
-    if (batch->watch)
+    if (batch->watch) {
         watch_release(batch->watch);
+        batch->watch->b = batch->b;
+        batch->watch->prefix = m->cfg.preset->prefix;
+    }
     net_call call = {.cfg = &m->cfg, .batch = batch};
     return m->kind->features(m->net, r, &call);
 }

@@ -51,6 +51,9 @@ param_set *model_params(model *m);
 int model_patches(const model *m); /* N = grid rows x grid columns */
 int model_width(const model *m);   /* D, size of the feature vector */
 void model_grid(const model *m, int *rows, int *cols);
+/* Does every block attend over all tokens of one sequence (ViT, DeiT)? Then tokens can leave
+ * between blocks, and attention can be followed (rollout.h). */
+bool model_is_sequence(const model *m);
 /* Number of patches that a rate keeps: trunc(N * rate) in IEEE double where patches are drawn at
  * random (patchdropout.md 1); networks over windows keep trunc(rate * window) rows and columns of
  * each (2). */
@@ -91,7 +94,7 @@ typedef struct model_batch {
     const int32_t *keep; /* [b, n_keep] ascending patch indices 0..N-1, NULL = all patches */
     int n_keep;
     double evit_keep;   /* keep rate of this pass, for schedules; 0 = model.evit_keep */
-    model_watch *watch; /* what token reduction did, or NULL */
+    model_watch *watch; /* what token reduction and attention did, or NULL */
 } model_batch;
 /* -> logits [b, 1, classes]. In a run made for training every op is recorded. */
 tensor *model_forward(model *m, run *r, const model_batch *batch);

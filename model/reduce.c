@@ -148,8 +148,6 @@ static void *fetch(run *r, const void *x, size_t bytes)
 static watch_layer *watch_add(const reduce_layer *l, int n_out)
 {
     model_watch *w = l->call->batch->watch;
-    w->b = l->call->batch->b;
-    w->prefix = l->prefix;
     watch_layer *out = &w->layer[w->layers++];
     *out = (watch_layer){.block = l->call->cfg->cut[l->index].block,
                          .n_in = l->n_in,

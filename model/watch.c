@@ -15,7 +15,13 @@ void watch_release(model_watch *w)
         mem_free(l->pooled);
         mem_free(l->spread);
     }
-    *w = (model_watch){0};
+    for (int i = 0; i < w->blocks; i++) {
+        mem_free(w->block[i].q);
+        mem_free(w->block[i].k);
+        mem_free(w->block[i].bias);
+    }
+    mem_free(w->block);
+    *w = (model_watch){.attention = w->attention};
 }
 
 void watch_patches(const model_watch *w, int sample, int layers, const int32_t *keep, int patches,

@@ -1,5 +1,6 @@
-/* What token reduction did to the tokens of one forward pass, copied to the host: for maps, and for
- * tests. Ask for it by model_batch.watch. token_reduction.md 2.6, 3.3, 8.4. */
+/* What token reduction did to the tokens of one forward pass, and what attention compared, copied
+ * to the host: for maps, and for tests. Ask for it by model_batch.watch.
+ * token_reduction.md 2.6, 3.3, 8.4. */
 #ifndef MODEL_WATCH_H
 #define MODEL_WATCH_H
 
@@ -22,10 +23,22 @@ typedef struct watch_layer {
     double *spread;  /* [b] n^2 * variance of the importance, which decided */
 } watch_layer;
 
-/* Starts as {0}; every forward pass forgets what was there. */
+/* Queries and keys of one block: from them its attention can be computed again (rollout.h). The
+ * last block may have asked for its first rows only. */
+typedef struct watch_block {
+    int queries, keys, d, heads;
+    float *q, *k; /* [b, queries, d], [b, keys, d], each head-major */
+    float *bias;  /* [b, keys] added to all logits of that key, or NULL */
+} watch_block;
+
+/* Starts as {0}, with `attention` set where queries and keys are wanted too; every forward pass
+ * forgets what was there but that wish. */
 typedef struct model_watch {
+    bool attention;
     int b, prefix, layers;
     watch_layer layer[WATCH_LAYERS];
+    int blocks; /* with attention: all blocks in order */
+    watch_block *block;
 } model_watch;
 void watch_release(model_watch *w);
 

@@ -122,20 +122,29 @@ static bool open_shard(loader *l, int k, err *e)
                    l->c->shard[k].file);
 }
 
-bool loader_need_masks(loader *l, err *e)
+bool loader_masks(loader *l, const char **lacking, err *e)
 {
-    for (int k = 0; k < l->c->n_shards; k++) {
+    *lacking = NULL;
+    for (int k = 0; k < l->c->n_shards && !*lacking; k++) {
         if (l->c->shard[k].size != l->size)
             continue;
         if (!open_shard(l, k, e))
             return false;
         if (!shard_has_mask(l->shard[k]))
-            return err_set(e, ERR_CONFIG,
-                           "model.keep_mode: breast needs masks, and shard '%s' has none; prepare "
-                           "the images with prepare.mask: true",
-                           l->c->shard[k].file);
+            *lacking = l->c->shard[k].file;
     }
     return true;
+}
+
+bool loader_need_masks(loader *l, err *e)
+{
+    const char *lacking;
+    if (!loader_masks(l, &lacking, e))
+        return false;
+    return !lacking || err_set(e, ERR_CONFIG,
+                               "model.keep_mode: breast needs masks, and shard '%s' has none; "
+                               "prepare the images with prepare.mask: true",
+                               lacking);
 }
 
 static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
@@ -149,17 +158,23 @@ static bool inflate(loader *l, int64_t row, uint16_t *out, err *e)
            shard_inflate(l->chunk, len, l->h, l->w, out, e);
 }
 
+static bool inflate_mask(loader *l, int64_t row, uint8_t *out, err *e)
+{
+    const cohort_row *r = &l->c->row[row];
+    int k = r->shard[l->size];
+    size_t len;
+    return open_shard(l, k, e) &&
+           shard_read_mask(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len, e) &&
+           shard_inflate_mask(l->chunk, len, l->h, l->w, out, e);
+}
+
 /* Which patches of a row hold breast, as the network will see it. */
 static bool find_breast(loader *l, int64_t row, const model_view *view, uint8_t *out, err *e)
 {
-    const cohort_row *r = &l->c->row[row];
-    int k = r->shard[l->size], rows, cols;
-    size_t len;
+    int rows, cols;
     if (!l->mask)
         l->mask = MEM_ARRAY(uint8_t, (size_t)l->h * (size_t)l->w);
-    if (!open_shard(l, k, e) ||
-        !shard_read_mask(l->shard[k], r->shard_row[l->size], &l->chunk, &l->chunk_cap, &len, e) ||
-        !shard_inflate_mask(l->chunk, len, l->h, l->w, l->mask, e))
+    if (!inflate_mask(l, row, l->mask, e))
         return false;
     model_grid(l->plan.keep->net, &rows, &cols);
     breast_patches(l->mask, l->h, l->w, view, rows, cols, out);
@@ -174,6 +189,13 @@ bool loader_image(loader *l, int64_t row, uint16_t *out, err *e)
         return inflate(l, row, out, e);
     memcpy(out, l->cached[row], l->image_bytes);
     return true;
+}
+
+bool loader_mask(loader *l, int64_t row, uint8_t *out, err *e)
+{
+    if (l->feed)
+        BUG("loader_mask while a plan is running");
+    return inflate_mask(l, row, out, e);
 }
 
 /* The pixels of a row: from the cache, into the cache, or into the slot. */

@@ -34,12 +34,15 @@ typedef struct loader_batch {
     const int32_t *label; /* [b]; -1 where unknown */
 } loader_batch;
 
+/* *lacking: the first shard of the cohort without masks, NULL where all have them. */
+MUST_CHECK bool loader_masks(loader *l, const char **lacking, err *e);
 /* ERR_CONFIG unless every shard of the cohort has masks (model_wants_breast). */
 MUST_CHECK bool loader_need_masks(loader *l, err *e);
 void loader_start(loader *l, const loader_plan *p);
 /* Next batch: 1, end of the plan: 0, error: -1. Valid until the next call. */
 int loader_next(loader *l, loader_batch *out, err *e);
 void loader_stop(loader *l);
-/* One image, inflated into out [h,w]. */
+/* One image, inflated into out [h,w]; its mask, 1 = breast, where its shard has masks. */
 MUST_CHECK bool loader_image(loader *l, int64_t row, uint16_t *out, err *e);
+MUST_CHECK bool loader_mask(loader *l, int64_t row, uint8_t *out, err *e);
 #endif

@@ -60,28 +60,31 @@ static uint8_t *shrink(const uint16_t *image, int h, int w, int f, int *oh, int 
             for (int yy = y * f; yy < h && yy < (y + 1) * f; yy++)
                 for (int xx = x * f; xx < w && xx < (x + 1) * f; xx++, n++)
                     sum += image[(size_t)yy * (size_t)w + (size_t)xx];
-            grey[(size_t)y * (size_t)*ow + (size_t)x] =
-                (uint8_t)((sum / (uint64_t)n * 255 + 32767) / 65535);
+            grey[(size_t)y * (size_t)*ow + (size_t)x] = pages_grey(sum / (uint64_t)n);
         }
     return grey;
 }
 
-bool pages_png(const char *path, const uint16_t *image, int h, int w, int side, err *e)
+bool pages_encode(const uint16_t *image, int h, int w, int side, text *out, err *e)
 {
     int f = ((h > w ? h : w) + side - 1) / side, oh, ow;
-    text out;
     bool ok = false;
     uint8_t *grey = shrink(image, h, w, f < 1 ? 1 : f, &oh, &ow);
-    text_init(&out);
     png_structp png = png_create_write_struct(PNG_LIBPNG_VER_STRING, NULL, NULL, NULL);
     png_infop info = png ? png_create_info_struct(png) : NULL;
     if (info)
-        ok = encode(png, info, grey, oh, ow, &out);
+        ok = encode(png, info, grey, oh, ow, out);
     png_destroy_write_struct(&png, &info);
-    ok = ok ? fs_write(path, out.s, out.len, e)
-            : err_set(e, ERR_MEMORY, "libpng could not encode a %d x %d image", ow, oh);
-    text_release(&out);
     mem_free(grey);
+    return ok || err_set(e, ERR_MEMORY, "libpng could not encode a %d x %d image", ow, oh);
+}
+
+bool pages_png(const char *path, const uint16_t *image, int h, int w, int side, err *e)
+{
+    text out;
+    text_init(&out);
+    bool ok = pages_encode(image, h, w, side, &out, e) && fs_write(path, out.s, out.len, e);
+    text_release(&out);
     return ok;
 }
 
@@ -137,6 +140,19 @@ static void choose(exam *x, int64_t n, int want)
     int done = 0;
     for (int k = 0; done < want && k < 4 * want; k++)
         done += mark(x, n, turn[k % 4].top, turn[k % 4].y, turn[k % 4].note);
+}
+
+void pages_choose(const cohort *c, const int64_t *row, int64_t n_rows, const double *score,
+                  int horizon, int n, bool *chosen)
+{
+    int64_t n_exams;
+    exam *x = list_exams(c, row, n_rows, score, horizon, &n_exams);
+    choose(x, n_exams, n);
+    memset(chosen, 0, (size_t)n_rows * sizeof *chosen);
+    for (int64_t i = 0; i < n_exams; i++)
+        for (int64_t k = x[i].first; x[i].note && k < x[i].last; k++)
+            chosen[k] = true;
+    mem_free(x);
 }
 
 static const char *view_name(const cohort_row *r)

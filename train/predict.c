@@ -7,6 +7,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "train/maps.h"
 #include "train/pages.h"
 #include "train/validate.h"
 
@@ -22,6 +23,13 @@ static const cfg_option table[] = {
      "stability, never for reading"},
     {"predict.keep_seed", CFG_INT, offsetof(predict_cfg, keep_seed), "1", 0, 1e15, NULL, "",
      "seed of that draw, which goes by the image's name"},
+    {"predict.maps", CFG_ENUM, offsetof(predict_cfg, maps), "none", 0, 0, "none|pages|all", "",
+     "maps of what the network read and weighed: of the images of predict.pages, numbers and "
+     "pictures; all: numbers of every image, pictures of these"},
+    {"predict.evit_mask", CFG_BOOL, offsetof(predict_cfg, evit_mask), "false", 0, 0, NULL, "",
+     "with maps of EViT also its published picture: patches that left are black"},
+    {"predict.evit_patch0", CFG_BOOL, offsetof(predict_cfg, evit_patch0), "false", 0, 0, NULL, "",
+     "in that picture a kept fused token lights up the first patch, as published; a fault"},
 };
 const cfg_group predict_options = {"Prediction", table, COUNT_OF(table)};
 
@@ -117,6 +125,16 @@ static bool check_dropping(job *j, const model *net, err *e)
            (!model_wants_breast(net) || loader_need_masks(j->load, e));
 }
 
+/* Maps are of one network. */
+static bool check_maps(const job *j, const model *net, err *e)
+{
+    if (j->c.maps == MAPS_NONE)
+        return true;
+    if (j->o->n_checkpoints > 1)
+        return err_set(e, ERR_USAGE, "maps show one network; give one checkpoint");
+    return maps_check(net, e);
+}
+
 static bool score_member(job *j, member *m, err *e)
 {
     int size;
@@ -139,7 +157,8 @@ static bool score_member(job *j, member *m, err *e)
                           .row = j->row,
                           .n = j->n,
                           .keep = keep.rate < 1 ? &keep : NULL};
-    bool ok = net && check_dropping(j, net, e) && validate_score(&rows, m->score, m->logit, e);
+    bool ok = net && check_maps(j, net, e) && check_dropping(j, net, e) &&
+              validate_score(&rows, m->score, m->logit, e);
     for (int64_t i = 0; i < j->n && ok; i++)
         if (!isfinite(m->logit[i]))
             ok = err_set(e, ERR_RANGE, "the network's output is not finite for row %lld",
@@ -166,6 +185,11 @@ static void combine(job *j)
     }
 }
 
+static const char *view_of(const cohort_row *r)
+{
+    return r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "";
+}
+
 static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, const char *seed)
 {
     const cohort_row *r = &j->data.row[j->row[i]];
@@ -177,7 +201,7 @@ static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, co
     csv_put(w, r->patient);
     csv_put(w, r->image);
     csv_put(w, side);
-    csv_put(w, r->view == 'C' ? "CC" : r->view == 'M' ? "MLO" : "");
+    csv_put(w, view_of(r));
     csv_put_f64(w, j->score[i]);
     csv_put_f64(w, j->logit[i]);
     if (r->y[k->horizon] >= 0)
@@ -306,10 +330,98 @@ static bool write_books(const job *j, err *e)
     return ok;
 }
 
+typedef struct map_job {
+    job *j;
+    maps *m;
+    const keep_plan *keep; /* as it was scored */
+    uint8_t *mask;         /* scratch of one image, NULL = there are none */
+    const bool *page;      /* [j->n] */
+} map_job;
+
+static bool wants_map(const map_job *k, int64_t i)
+{
+    return k->page[i] || k->j->c.maps == MAPS_ALL;
+}
+
+/* Image i through the loader, with the patches that were kept when it was scored. */
+static bool add_map(const map_job *k, int64_t i, err *e)
+{
+    job *j = k->j;
+    const cohort_row *r = &j->data.row[j->row[i]];
+    loader_batch b;
+    loader_plan one = {.row = &j->row[i], .n = 1, .batch = 1, .keep = k->keep, .by_image = true};
+    if (k->mask && !loader_mask(j->load, j->row[i], k->mask, e))
+        return false;
+    loader_start(j->load, &one);
+    bool ok = loader_next(j->load, &b, e) == 1;
+    if (ok)
+        ok = maps_add(k->m,
+                      &(maps_image){.image = r->image,
+                                    .exam = r->exam,
+                                    .side = r->side,
+                                    .view = view_of(r),
+                                    .pixels = b.in.image[0],
+                                    .mask = k->mask,
+                                    .keep = b.in.keep,
+                                    .n_keep = b.in.n_keep,
+                                    .pictures = k->page[i]},
+                      e);
+    loader_stop(j->load);
+    return ok;
+}
+
+static bool add_maps(map_job *k, maps_spec *s, err *e)
+{
+    bool ok = true;
+    for (int64_t i = 0; i < k->j->n; i++)
+        s->n += wants_map(k, i);
+    k->m = maps_new(s, e);
+    for (int64_t i = 0; i < k->j->n && k->m && ok; i++)
+        ok = !wants_map(k, i) || add_map(k, i, e);
+    if (k->m && ok)
+        return maps_commit(k->m, e);
+    maps_discard(k->m);
+    return false;
+}
+
+static bool write_maps(job *j, err *e)
+{
+    const member *first = &j->m[0];
+    const model_cfg *c = &first->info.model;
+    const char *lacking;
+    char why[400];
+    if (!maps_clear(j->o->out, e))
+        return false;
+    if (j->c.maps == MAPS_NONE)
+        return true;
+    if (!loader_masks(j->load, &lacking, e))
+        return false;
+    snprintf(why, sizeof why, "shard '%s' has no masks; prepare the images with prepare.mask: true",
+             lacking ? lacking : "");
+    maps_spec s = {.out = j->o->out,
+                   .net = checkpoint_load(first->dir, &first->info, j->be, e),
+                   .be = j->be,
+                   .info = &first->info,
+                   .no_mask = lacking ? why : NULL,
+                   .evit_mask = j->c.evit_mask,
+                   .evit_patch0 = j->c.evit_patch0};
+    keep_plan keep = {.net = s.net, .rate = j->c.keep_rate, .seed = (uint64_t)j->c.keep_seed};
+    bool *page = MEM_ARRAY(bool, j->n);
+    map_job k = {.j = j, .keep = keep.rate < 1 ? &keep : NULL, .page = page};
+    k.mask = lacking ? NULL : MEM_ARRAY(uint8_t, c->image_h * c->image_w);
+    pages_choose(&j->data, j->row, j->n, j->score, first->info.horizon, (int)j->c.pages, page);
+    bool ok = s.net && add_maps(&k, &s, e);
+    model_free(s.net);
+    mem_free(k.mask);
+    mem_free(page);
+    return ok;
+}
+
 static bool write_all(job *j, err *e)
 {
     char *pages = fs_join(j->o->out, "pages");
-    bool ok = fs_mkdirs(j->o->out, e) && write_table(j, e) && write_books(j, e) &&
+    bool ok = fs_mkdirs(j->o->out, e) && write_maps(j, e) && write_table(j, e) &&
+              write_books(j, e) &&
               pages_write(pages, j->load, &j->data, j->row, j->n, j->score, j->m[0].info.horizon,
                           (int)j->c.pages, e);
     mem_free(pages);

@@ -11,6 +11,8 @@ typedef struct predict_cfg {
     int64_t pages;    /* exams shown in PRED/pages */
     double keep_rate; /* below 1: a stability study, not for reading */
     int64_t keep_seed;
+    int maps; /* maps_choice */
+    bool evit_mask, evit_patch0;
 } predict_cfg;
 extern const cfg_group predict_options;
 

@@ -169,7 +169,7 @@ while read -r dir && [ "$n_same" -lt 3 ]; do
     n_tried=$((n_tried + 1))
     [ "$n_tried" -gt 25 ] && break
     rm -rf "$work/one"
-    "$mammovit" predict "$a/run" --dicom "$dir" -o "$work/one" -q >/dev/null 2>&1 || continue
+    "$mammovit" predict "$a/run" --dicom "$dir" -o "$work/one" --maps -q >/dev/null 2>&1 || continue
     tail -n +2 "$work/one/predictions.csv" | cut -d, -f4-7 | sort >"$work/one.txt"
     first=$(head -n 1 "$work/one.txt")
     exam=$(cut -d, -f1,4-7 "$a/pred-all/predictions.csv" | grep -F ",$first" | head -n 1 | cut -d, -f1)
@@ -182,6 +182,10 @@ while read -r dir && [ "$n_same" -lt 3 ]; do
 done <<<"$(find "$demo/archive" -type f -printf '%h\n' | sort | uniq -c | awk '$1 >= 4 && $1 <= 8 {print $2}')"
 if [ "$n_same" -eq 3 ]; then ok predict_dicom; else
     bad predict_dicom "$n_same of 3 exams found among $n_tried folders"
+fi
+n_maps=$(find "$work/one/maps" -name '*-rollout.png' | wc -l)
+if [ "$n_maps" -eq "$(wc -l <"$work/one.txt")" ] && [ -s "$work/one/maps.h5" ]; then ok exam_maps; else
+    bad exam_maps "$n_maps pictures of $(wc -l <"$work/one.txt") images"
 fi
 expect predict_dicom_many 3 "more than one" predict "$a/run" --dicom "$demo/archive" -o "$work/many"
 

@@ -64,12 +64,12 @@ $4 ~ /^charls\// { only("^dicom/(jls|synth_codec)\\.c$", "dicom/jls.c") }
 $4 ~ /^png\.h$/ { only("^(dicom/raster_png\\.c$|preprocess/raster_out\\.c$|train/pages\\.c$|tests/)", "dicom/raster_png.c, preprocess/raster_out.c and train/pages.c") }
 $4 ~ /^tiff/ { only("^(dicom/raster_tiff\\.c$|preprocess/raster_out\\.c$|tests/)", "dicom/raster_tiff.c and preprocess/raster_out.c") }
 $4 ~ /^opencv/ { only("^preprocess/opencv_shim\\.cpp$", "preprocess/opencv_shim.cpp") }
-$4 ~ /^hdf5/ { only("^(preprocess|tests)/", "preprocess/") }
+$4 ~ /^hdf5/ { only("^((preprocess|tests)/|train/maps_h5\\.c$)", "preprocess/ and train/maps_h5.c") }
 $4 ~ /^(dnnl|oneapi)/ { only("^(model|tests)/", "model/") }
 $4 ~ /^(yaml\.h|jansson\.h|openssl\/|sqlite3\.h|seccomp\.h|xxhash\.h)/ {
     only("^(core|tests)/", "core/")
 }
-$4 ~ /^cairo/ { only("^((eval|tests)/|preprocess/preview\\.c$)", "eval/ and preprocess/preview.c") }
+$4 ~ /^cairo/ { only("^((eval|tests)/|preprocess/preview\\.c$|train/overlay\\.c$)", "eval/, preprocess/preview.c and train/overlay.c") }
 $4 ~ /^pango/ { only("^(eval|tests)/", "eval/") }
 { seen++; if (!file[$1]++) nfiles++ }
 END {
