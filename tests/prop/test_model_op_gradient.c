@@ -132,6 +132,14 @@ static tensor *map(const graph *g, run *r, tensor **in, param *p)
         .n_in = g->in[0][1], .n_out = g->number, .dst = g->index, .weight = g->factor};
     return op_map(r, in[0], m, g->in[1][0] ? in[1] : NULL);
 }
+/* Only rows that go to the last output row are weighted. */
+static tensor *map_fused(const graph *g, run *r, tensor **in, param *p)
+{
+    op_map_spec *m = run_host(r, sizeof(*m));
+    *m = (op_map_spec){.n_in = g->in[0][1], .n_out = g->number, .dst = g->index};
+    m->w_from = g->number - 1;
+    return op_map(r, in[0], m, in[1]);
+}
 static tensor *prefix(const graph *g, run *r, tensor **in, param *p)
 {
     return op_prefix(r, in[0], &p[0]);
@@ -221,6 +229,8 @@ static const graph graphs[] = {
     {"map", "drop, reorder", map, .in = {{2, 6, 5}}, .index = reorder, .number = 4},
     {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
     {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
+    {"map", "weights of the last row", map_fused, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse,
+     .number = 3},
     {"prefix", "CLS", prefix, .in = {{3, 4, 10}}, .par = {{3, 1, 1, 10}}},
     {"prefix", "4 registers", prefix, .in = {{3, 5, 6}}, .par = {{3, 1, 4, 6}}},
     {"position", "all, prefix 0", position, .in = {{2, 7, 6}}, .par = {{3, 1, 7, 6}}},
