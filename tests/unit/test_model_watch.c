@@ -501,6 +501,24 @@ static void first_tokens_stay_and_those_read_decide(void **state)
     }
 }
 
+/* What a block needed is free again where tokens left too, but for a few words for each token. */
+static void inference_frees_early(void **state)
+{
+    (void)state;
+    int n = all_plans();
+    for (int p = 0; p < n; p++) {
+        world *w = world_new(&plans[p], 1);
+        model_batch b = batch_of(w, 0, BATCH);
+        run *r = run_new(w->k.be, RUN_INFER);
+        size_t stream = (size_t)BATCH * (size_t)(prefix_of(&plans[p]) + PATCHES) * 192 * 4;
+        model_forward(w->m, r, &b);
+        if (run_bytes(r) > 16 * stream) /* the stem, and the last block, which is whole */
+            fail_msg("plan %d: %zu bytes for a stream of %zu", p, run_bytes(r), stream);
+        run_free(r);
+        world_free(w);
+    }
+}
+
 /* Hardly any token: nothing to reduce is no error. */
 static void few_tokens(void **state)
 {
@@ -535,6 +553,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(size_bias),
         cmocka_unit_test(cheap_form_is_exact),
         cmocka_unit_test(first_tokens_stay_and_those_read_decide),
+        cmocka_unit_test(inference_frees_early),
         cmocka_unit_test(few_tokens),
     };
     if (argc > 1)
