@@ -71,7 +71,7 @@ static const compat_row table[] = {
     NOT(PD, "every epoch is kept", "the best and the newest checkpoint stay"),
     NOT(PD, "a missing manufacturer loses its positives", "an unknown vendor is a vendor"),
     NOT(PD, "a pretrained Swin fails at another resolution", "masks are computed, not loaded"),
-    NOT(PD, "images have three equal channels", "one is read; weights of three are added up"),
+    SET(PD, "images have three equal channels", "model.channels", "3"),
     /* token_reduction.md 5 and 7 */
     SET(EVIT, "the least attended tokens leave between blocks", "model.reduction", "evit"),
     SET(EVIT, "a single token that leaves is fused too, which only damps it", "model.evit_fuse_one",

@@ -43,7 +43,7 @@ static const cfg_option options[] = {
     {"model.window", CFG_INT, AT(window), "0", 0, 64, NULL, "tokens",
      "side of an attention window, for networks that have windows; 0 = the name's own"},
     {"model.channels", CFG_INT, AT(channels), "1", 1, 4, NULL, "",
-     "channels of an image: 1 for mammograms, 3 in published figures"},
+     "channels of the stem: 1, or 3 equal ones as published programs feed grey images"},
     {"model.classes", CFG_INT, AT(classes), "2", 2, 100000, NULL, "", "classes of the head"},
     {"model.keep_rate", CFG_REAL, AT(keep_rate), "1", 1e-6, 1, NULL, "",
      "fraction of patches kept in training (PatchDropout), of Swin that of a window's rows and of "

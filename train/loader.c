@@ -322,6 +322,7 @@ int loader_next(loader *l, loader_batch *out, err *e)
                             .h = l->h,
                             .w = l->w,
                             .image = s->image,
+                            .grey = true,
                             .view = p->aug ? s->view : NULL,
                             .keep = s->n_keep ? s->keep : NULL,
                             .n_keep = s->n_keep};

@@ -365,6 +365,7 @@ bool maps_add(maps *m, const maps_image *image, err *e)
                       .h = (int)c->image_h,
                       .w = (int)c->image_w,
                       .image = &image->pixels,
+                      .grey = true,
                       .mean = m->s.info->mean,
                       .sd = m->s.info->sd,
                       .keep = image->keep,

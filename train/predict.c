@@ -64,6 +64,7 @@ bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint1
                           .h = (int)c->model.image_h,
                           .w = (int)c->model.image_w,
                           .image = &image[i],
+                          .grey = true,
                           .mean = c->mean,
                           .sd = c->sd};
         run_reset(tape);

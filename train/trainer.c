@@ -148,9 +148,11 @@ static bool fit_model(trainer *t, err *e)
         if (t->data.row[i].y[t->c.horizon] >= m->classes)
             return err_set(e, ERR_CONFIG, "the cohort has class %d, model.classes is %lld",
                            t->data.row[i].y[t->c.horizon], (long long)m->classes);
-    if (m->channels != 1)
-        return err_set(e, ERR_CONFIG, "model.channels is %lld; prepared images have one channel",
-                       (long long)m->channels);
+    if (m->channels != 1 && m->channels != 3)
+        return err_set(
+            e, ERR_CONFIG,
+            "model.channels is %lld; a grey image is read as 1 channel or as 3 equal ones",
+            (long long)m->channels);
     m->image_h = h;
     m->image_w = w;
     if (t->keep.schedule != KEEP_FIXED && m->keep_rate < 1) {

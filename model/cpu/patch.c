@@ -90,6 +90,11 @@ static void task(void *ctx, int64_t i, int thread)
         int row = patch / grid_w * stride, col = patch % grid_w * stride;
         float *out = j->a->y->x + (s * n + k) * j->a->y->c;
         for (int c = 0; c < channels; c++) {
+            if (b->grey && c) { /* the plane is read once */
+                memcpy(out, out - p * p, (size_t)(p * p) * sizeof *out);
+                out += p * p;
+                continue;
+            }
             const uint16_t *image = b->image[s] + (int64_t)c * b->h * b->w;
             for (int y = 0; y < p; y++, out += p) {
                 sample_row(b, image, v, row + y, col, p, out);

@@ -59,7 +59,7 @@ static double tap(const uint16_t *px, int x, int y)
 
 static double pixel(const scene *s, int b, int c, int x, int y)
 {
-    const uint16_t *px = s->image[b] + c * H * W;
+    const uint16_t *px = s->image[b] + (s->batch.grey ? 0 : c * H * W);
     const model_view *v = &s->view[b];
     double sx = v->affine[0] * (x + 0.5) + v->affine[1] * (y + 0.5) + (double)v->affine[2] - 0.5;
     double sy = v->affine[3] * (x + 0.5) + v->affine[4] * (y + 0.5) + (double)v->affine[5] - 0.5;
@@ -107,6 +107,8 @@ static void test_identity(void **state)
     s.batch.keep = s.keep;
     s.batch.n_keep = K;
     check_patches(&s, 1e-6);
+    s.batch.grey = true; /* the first plane for all channels */
+    check_patches(&s, 1e-6);
     scene_close(&s);
 }
 
@@ -130,6 +132,7 @@ static void test_views(void **state)
         }
         s.batch.keep = round % 2 ? s.keep : NULL;
         s.batch.n_keep = round % 2 ? K : 0;
+        s.batch.grey = round % 3 == 0;
         check_patches(&s, 3e-4); /* float32 coordinates on white noise */
     }
     /* A pure flip and a shift by whole pixels meet pixel centres: no interpolation error. */

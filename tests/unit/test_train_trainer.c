@@ -320,14 +320,27 @@ static void test_other_run(void **state)
     assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8", "force"), 0);
 }
 
+/* A stem of three channels reads the grey plane three times. */
+static void test_three_channels(void **state)
+{
+    const char *run = run_name("rgb");
+    checkpoint_info c;
+    char dir[4096];
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "model.channels=3"), 0);
+    OK(checkpoint_read_info(run, &c, dir, e));
+    assert_int_equal(c.model.channels, 3);
+    assert_true(c.val_auc >= 0 && c.val_auc <= 1);
+    checkpoint_release(&c);
+}
+
 static void test_bad_input(void **state)
 {
     const char *run = run_name("bad");
     refused(TRAIN(NULL, run, run_name("none.h5")), run, "does not exist; make it with");
     refused(TRAIN(NULL, run, cohort_path, "model.image_h=224"), run,
             "the cohort's images are 32 x 32; leave both 0");
-    refused(TRAIN(NULL, run, cohort_path, "model.channels=3"), run,
-            "prepared images have one channel");
+    refused(TRAIN(NULL, run, cohort_path, "model.channels=2"), run,
+            "read as 1 channel or as 3 equal ones");
     refused(TRAIN(NULL, run, cohort_path, "train.horizon=1"), run, "beyond the cohort's 1 sizes");
     refused(TRAIN(NULL, run, cohort_path, "model.patch=7"), run, "7");
     cohort c;
@@ -479,6 +492,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keep_replay),
         cmocka_unit_test(test_keep_breast),
         cmocka_unit_test(test_other_run),
+        cmocka_unit_test(test_three_channels),
         cmocka_unit_test(test_bad_input),
         cmocka_unit_test(test_early_stop),
         cmocka_unit_test(test_warm_start),

@@ -322,6 +322,83 @@ static void pretrained_networks_fit(void **state)
     mem_free(path);
 }
 
+static void logits_of(const world *w, model *m, const uint16_t *image, float out[2])
+{
+    model_batch batch = {
+        .b = 1, .h = 64, .w = 64, .image = &image, .grey = true, .mean = 0.3f, .sd = 0.2f};
+    run *r = run_new(w->be, RUN_INFER);
+    run_read(r, model_forward(m, r, &batch), out);
+    run_free(r);
+}
+
+/* A grey image as three equal channels, and as one with the sum of the weights: the same logits. */
+static void folding_changes_no_logit(void **state)
+{
+    char *path = file("grey.safetensors");
+    model *a = net(*state, 64, 64, 3, 2, 2, 1), *one = net(*state, 64, 64, 1, 2, 2, 2);
+    model *three = net(*state, 64, 64, 3, 2, 2, 3);
+    err e = {0};
+    uint16_t image[64 * 64];
+    float want[2], got[2];
+    rng r;
+    rng_init(&r, 3, RNG_TEST, 0, 0);
+    for (int i = 0; i < 64 * 64; i++)
+        image[i] = (uint16_t)rng_below(&r, 65536);
+    assert_true(weights_save(a, path, NULL, &e));
+    assert_true(weights_load(one, path, &plain, NULL, &e));
+    assert_true(weights_load(three, path, &plain, NULL, &e));
+    logits_of(*state, a, image, want);
+    logits_of(*state, three, image, got);
+    assert_memory_equal(got, want, sizeof want);
+    logits_of(*state, one, image, got);
+    assert_true(want[0] != want[1]);
+    for (int i = 0; i < 2; i++)
+        assert_true(fabsf(got[i] - want[i]) < 1e-4f * fabsf(want[0] - want[1]));
+    model_free(a);
+    model_free(one);
+    model_free(three);
+    mem_free(path);
+}
+
+/* Swin: the table of relative positions follows the window, the masks are computed. */
+static void windows(void **state)
+{
+    char *path = file("swin.safetensors");
+    model_cfg c = {.name = "swin_tiny_patch4_window7_224", .image_h = 224, .image_w = 224};
+
+    model *a = build(*state, c, 1), *same = build(*state, c, 2);
+    c.image_h = c.image_w = 128;
+    c.window = 4;
+    model *b = build(*state, c, 3);
+    err e = {0};
+    weights_report r;
+    text_init(&r.table);
+    assert_true(weights_export(a, path, NAMES_TIMM, NULL, &e));
+    assert_true(weights_load(same, path, &plain, &r, &e));
+    param_set *s = model_params(a);
+    for (int i = 0; i < s->n; i++)
+        assert_true(equal(a, same, s->p[i].name));
+    assert_non_null(strstr(r.table.s, "loaded   layers.0.downsample.norm.weight [384] from "
+                                      "layers.1.downsample.norm.weight\n"));
+    assert_non_null(strstr(r.table.s, "loaded   head.bias [2] from head.fc.bias\n"));
+    text_clear(&r.table);
+    if (!weights_load(b, path, &plain, &r, &e))
+        fail_msg("%s", e.msg);
+    assert_int_equal(r.resized, 2 + 2 + 6 + 2);
+    assert_non_null(strstr(r.table.s, "[49, 3] file [169, 3] (steps of a window 13x13 to 7x7, "
+                                      "bicubic)\n"));
+    static const char name[] = "layers.2.blocks.5.attn.relative_position_bias_table";
+    float want[49 * 12];
+    resample_values(&(resample_grid){1, 12, 13, 13, 7, 7}, RESAMPLE_BICUBIC, param_find(s, name)->x,
+                    want);
+    assert_memory_equal(param_find(model_params(b), name)->x, want, sizeof want);
+    text_release(&r.table);
+    model_free(a);
+    model_free(b);
+    model_free(same);
+    mem_free(path);
+}
+
 static void nothing_changes_on_failure(void **state)
 {
     char *path = file("nan.safetensors");
@@ -527,6 +604,8 @@ int main(void)
         cmocka_unit_test(other_containers),
         cmocka_unit_test(other_tokens),
         cmocka_unit_test(planes),
+        cmocka_unit_test(windows),
+        cmocka_unit_test(folding_changes_no_logit),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
