@@ -416,6 +416,23 @@ static void utf8(void **state)
     assert_int_equal(text_utf8("a\xe5r", 3), 1); /* Latin-1 */
 }
 
+/* The vectors of RFC 4648, 10, and a byte above 127. */
+static void base64(void **state)
+{
+    static const char *const want[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                       "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    (void)state;
+    for (size_t n = 0; n < COUNT_OF(want); n++) {
+        text t;
+        text_init(&t);
+        text_base64(&t, "foobar", n);
+        assert_string_equal(t.s, want[n]);
+        text_base64(&t, "\xff\xfe\xfd", 3);
+        assert_string_equal(t.s + strlen(want[n]), "//79");
+        text_release(&t);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -424,7 +441,8 @@ int main(void)
         cmocka_unit_test(swedish_locale), cmocka_unit_test(truth_values),
         cmocka_unit_test(dates),          cmocka_unit_test(comparing_and_copying),
         cmocka_unit_test(distances),      cmocka_unit_test(hex),
-        cmocka_unit_test(utf8),           cmocka_unit_test(words),
+        cmocka_unit_test(base64),         cmocka_unit_test(utf8),
+        cmocka_unit_test(words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

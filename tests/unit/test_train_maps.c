@@ -636,19 +636,23 @@ static void test_refusals(void **state)
     assert_int_equal(e.code, ERR_RANGE);
     mem_free(large);
     close_bench(&b);
-    b.threads = pool_new(1);
-    OK((b.be = backend_new("cpu", b.threads, e)));
-    OK((b.net = model_new(&(model_cfg){.name = "pit_ti_224",
-                                       .channels = 1,
-                                       .classes = 2,
-                                       .keep_rate = 1,
-                                       .reduction_layers = "3/6/9"},
-                          b.be, 1, e)));
-    e = (err){0};
-    assert_false(maps_check(b.net, &e));
-    assert_int_equal(e.code, ERR_CONFIG);
-    assert_non_null(strstr(e.msg, "pit_ti_224 has none of these maps: survival and fate need"));
-    close_bench(&b);
+    static const char *const others[] = {"pit_ti_224", "swin_tiny_patch4_window7_224"};
+    for (size_t i = 0; i < COUNT_OF(others); i++) {
+        model_cfg c = {.name = others[i],
+                       .channels = 1,
+                       .classes = 2,
+                       .keep_rate = 1,
+                       .reduction_layers = "3/6/9"};
+        b.threads = pool_new(1);
+        OK((b.be = backend_new("cpu", b.threads, e)));
+        OK((b.net = model_new(&c, b.be, 1, e)));
+        e = (err){0};
+        assert_false(maps_check(b.net, &e));
+        assert_int_equal(e.code, ERR_CONFIG);
+        assert_non_null(strstr(e.msg, others[i]));
+        assert_non_null(strstr(e.msg, " has none of these maps: survival and fate need"));
+        close_bench(&b);
+    }
 }
 
 /* ---- predict --------------------------------------------------------------------------------- */
