@@ -3,6 +3,7 @@
 
 #include "core/text.h"
 #include "model/model.h"
+#include "preprocess/prepare.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -86,22 +87,40 @@ static bool integer(const cmd_args *a, const char *name, int64_t *out, err *e)
     return !v || text_i64(v, out) || err_set(e, ERR_USAGE, "%s '%s' is not an integer", name, v);
 }
 
+/* A configuration counts as it trains: with the images that prepare.sizes makes. What none gives is
+ * as published. */
+static bool base(const cmd_args *a, model_cfg *m, err *e)
+{
+    int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
+    int64_t at;
+    cfg_bind(a->config, &model_options, m);
+    if (!a->has_config && !cfg_given(a->config, "model.channels"))
+        m->channels = 3;
+    if (!a->has_config && !cfg_given(a->config, "model.classes"))
+        m->classes = 1000;
+    if (!a->has_config && !cfg_given(a->config, "prepare.sizes"))
+        return true;
+    if (!prepare_sizes(a->config, &n, h, w, e))
+        return false;
+    if (!text_i64(cfg_text(a->config, "train.size"), &at) || at >= n)
+        return err_set(e, ERR_CONFIG, "train.size: %s is beyond the %d sizes of prepare.sizes",
+                       cfg_text(a->config, "train.size"), n);
+    m->image_h = m->image_h ? m->image_h : h[at];
+    m->image_w = m->image_w ? m->image_w : w[at];
+    return true;
+}
+
 static bool flops(cmd_args *a, err *e)
 {
     model_cfg m;
     model_counts n;
-    cfg_bind(a->config, &model_options, &m);
+    if (!base(a, &m, e))
+        return false;
     const char *convention = cmd_value(a, "--convention"), *keep = cmd_value(a, "--keep-rate"),
                *size = cmd_value(a, "--image-size"), *cut = cmd_value(a, "--token-reduction");
     reduction_words words = {0};
     if (cmd_value(a, "--model"))
         m.name = cmd_value(a, "--model");
-    if (!cfg_given(a->config, "model.channels"))
-        m.channels = 3;
-    if (!cfg_given(a->config, "model.classes"))
-        m.classes = 1000;
-    if (!cfg_given(a->config, "model.keep_rate"))
-        m.keep_rate = 1;
     if (keep && !text_ratio(keep, &m.keep_rate))
         return err_set(e, ERR_USAGE, "--keep-rate '%s': wanted a number or a ratio such as 3/7",
                        keep);
@@ -122,33 +141,36 @@ static bool flops(cmd_args *a, err *e)
         json_array_append_new(tokens, json_integer(n.tokens[i]));
     }
     cmd_result(a,
-               json_pack("{s:s, s:I, s:I, s:I, s:o}", "convention", conventions[how], "macs",
-                         (json_int_t)macs, "macs_executed", (json_int_t)executed, "params",
-                         (json_int_t)n.params, "tokens", tokens),
-               "%s, %" PRId64 " channels, %" PRId64 " classes, keep rate %.9g, counted as %s does\n"
+               json_pack("{s:s, s:I, s:I, s:I, s:I, s:s, s:I, s:I, s:I, s:o}", "model", m.name,
+                         "image_h", (json_int_t)n.image_h, "image_w", (json_int_t)n.image_w,
+                         "channels", (json_int_t)m.channels, "classes", (json_int_t)m.classes,
+                         "convention", conventions[how], "macs", (json_int_t)macs, "macs_executed",
+                         (json_int_t)executed, "params", (json_int_t)n.params, "tokens", tokens),
+               "%s, %" PRId64 " x %" PRId64 " px, %" PRId64 " channel%s, %" PRId64
+               " classes, keep rate %.9g, counted as %s does\n"
                "multiply-adds, published form: %" PRId64 "\nmultiply-adds, as executed:    %" PRId64
                "\nparameters:                    %" PRId64 "\ntokens per block:             %s\n",
-               m.name, m.channels, m.classes, m.keep_rate, conventions[how], macs, executed,
-               n.params, list.s);
+               m.name, n.image_h, n.image_w, m.channels, m.channels == 1 ? "" : "s", m.classes,
+               m.keep_rate, conventions[how], macs, executed, n.params, list.s);
     text_release(&list);
     return true;
 }
 
 static const cmd_opt opts[] = {
-    {"--model", "M", "timm name, such as deit_base_patch16_224"},
-    {"--image-size", "S|HxW", "pixels; default: the name's own"},
+    {"--model", "M", "timm name, such as deit_base_patch16_224; default: model.name"},
+    {"--image-size", "S|HxW", "pixels; default: prepare.sizes of a config, else the name's own"},
     {"--patch-size", "P", "pixels; default: the name's own"},
-    {"--keep-rate", "K", "fraction of patches kept, 0.25 or 3/7; default 1"},
+    {"--keep-rate", "K", "fraction of patches kept, 0.25 or 3/7; default: of the config, else 1"},
     {"--token-reduction", "R", "evit:0.7[,nofuse] or ppt:50[,path=MPP]; both [,layers=3/6/9]"},
-    {"--channels", "3", "image channels, as published"},
-    {"--classes", "C", "default 1000, as published"},
-    {"--convention", "C", "fvcore (default), torchprofile or core: see below"},
+    {"--channels", "C", "default: model.channels of a config, else 3, as published"},
+    {"--classes", "C", "default: model.classes of a config, else 1000, as published"},
+    {"--convention", "C", "fvcore (default), torchprofile or core: see above"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_flops = {
     .verb = "flops",
-    .usage = "flops --model M --image-size S|HxW [--patch-size P] [--keep-rate K] "
-             "[--token-reduction R] [--convention C] [--json]",
+    .usage = "flops [-c CONFIG] [--model M] [--image-size S|HxW] [--patch-size P] [--keep-rate K] "
+             "[--channels C] [--classes C] [--token-reduction R] [--convention C] [--json]",
     .summary = "exact multiply-add and parameter counts of a network",
     .help = "Counts on a shape-only run of the same code that trains. Every convention counts a "
             "multiply-add of a matrix\nproduct or convolution as 1. core: nothing else; fvcore "
@@ -156,7 +178,10 @@ const cmd cmd_flops = {
             "LayerNorm 1 per element, the scaling of attention logits, token selection.\n"
             "Published form: all patches embedded, full last block.\nAs executed: only kept "
             "patches are embedded and the last block "
-            "computes the class token only.\nThe depth is changed with --set model.depth=24.\n"
+            "computes the class token only.\nWith -c the network, image size, channels and classes "
+            "are those of "
+            "the config; without it the published ones.\nThe depth is changed with --set "
+            "model.depth=24.\n"
             "--token-reduction: evit keeps that fraction of the patch tokens at blocks 3, 6 and 9 "
             "(counted from 0), with\na fused token unless nofuse; ppt takes that many away, and "
             "path tells for each block whether the image's tokens\nare merged (M, the default) or "

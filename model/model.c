@@ -455,6 +455,8 @@ bool model_count_path(const model_cfg *want, const char *path, model_counts *out
         *(published ? &out->published : &out->executed) = run_counted(r);
     }
     out->params = m->params->total;
+    out->image_h = m->cfg.m.image_h;
+    out->image_w = m->cfg.m.image_w;
     run_free(r);
     model_free(m);
     return true;

@@ -108,6 +108,7 @@ tensor *model_features(model *m, run *r, const model_batch *batch);
 typedef struct model_counts {
     run_counts published, executed;
     int64_t params;
+    int64_t image_h, image_w; /* px; resolved */
     int n_tokens;
     int tokens[256]; /* tokens entering each block */
 } model_counts;

@@ -50,6 +50,18 @@ expect flops_layers 0 "197 148 148 148" "${reduced[@]}" ppt:49,layers=0
 expect flops_words 2 "wanted evit:0.7[,nofuse]" "${reduced[@]}" evit:0.7,path=MPP
 expect flops_path 3 "path 'MP'" "${reduced[@]}" ppt:50,path=MP
 expect flops_last_block 3 "block 11 of 12" "${reduced[@]}" evit:0.5,layers=11
+# a config counts as it trains, words of the line come first, without both it is as published
+tiny=(--model deit_tiny_patch16_224)
+expect flops_config 0 "vit_small_patch16_reg4_224, 896 x 896 px, 1 channel, 2 classes" \
+    flops -c "$top/configs/vit_reg_small_896.yaml"
+expect flops_demo 0 "128 x 96 px, 1 channel, 2 classes" flops -c "$top/configs/demo.yaml"
+expect flops_config_json 0 '"image_h":128,"image_w":96' flops -c "$top/configs/demo.yaml" --json
+expect flops_line_first 0 "64 x 32 px, 3 channels, 5 classes" flops -c "$top/configs/demo.yaml" \
+    --image-size 64x32 --channels 3 --classes 5
+expect flops_published 0 "224 x 224 px, 3 channels, 1000 classes" flops "${tiny[@]}"
+expect flops_set 0 "64 x 96 px, 3 channels, 1000 classes" flops "${tiny[@]}" --set prepare.sizes=64x96
+expect flops_train_size 0 "32 x 48 px" flops "${tiny[@]}" --set 'prepare.sizes=[64x96, 32x48]' --set train.size=1
+expect flops_no_such_size 3 "train.size: 1 is beyond" flops "${tiny[@]}" --set prepare.sizes=64x96 --set train.size=1
 printf 'train:\n  epochs: 3\n  epohcs: 4\n' >"$work/bad.yaml"
 expect unknown_key_file 3 "bad.yaml:3" scan "$work" -o "$work/never" -c "$work/bad.yaml"
 if [ -e "$work/never" ]; then bad no_work_before_config "the store was made"; else ok no_work_before_config; fi
