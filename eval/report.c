@@ -8,6 +8,7 @@
 #include "eval/cells.h"
 #include "eval/report_doc.h"
 #include "eval/report_html.h"
+#include "eval/report_match.h"
 #include "eval/report_pdf.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -161,8 +162,9 @@ bool report_write(const report_opts *o, report_headline *out, err *e)
         ok = report_in_read(&in[i], o->inputs[i], i ? 0 : o->cfg.pages, e);
     if (ok && o->val && !report_in_read(&val, o->val, 0, e))
         ok = err_wrap(e, "--val");
-    ok = ok && report_tree_build(o, &src, p, &tree, e) && check_output(o, e) &&
-         render(o, &src, tree, e);
+    ok = ok && report_match_seeds(in, o->n_inputs, e) &&
+         (!o->val || report_match_val(in, o->n_inputs, &val, e)) &&
+         report_tree_build(o, &src, p, &tree, e) && check_output(o, e) && render(o, &src, tree, e);
     if (ok) {
         report_headline h;
         fill_headline(o, tree, &h);

@@ -5,6 +5,7 @@
 #include "core/mem.h"
 #include "core/version.h"
 #include "eval/cells.h"
+#include "eval/report_match.h"
 #include "eval/report_tables.h"
 #include "eval/report_text.h"
 #include <ctype.h>
@@ -352,7 +353,7 @@ static void add_limits(report_build *b)
     snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
     snprintf(cases, sizeof cases, "%lld", (long long)v->events);
     sentence(l, "limit.research", none);
-    if (json_object_get(b->model, "predict_keep_rate"))
+    if (report_match_dropped(b->src->in, b->src->n_in, b->src->val))
         sentence(l, "limit.dropped", none);
     if (text_ieq(b->split, "train") || text_ieq(b->split, "training"))
         sentence(l, "limit.train", none);

@@ -490,6 +490,86 @@ static void dropped_patches_are_said(void **state)
     mem_free(dropped);
 }
 
+static void put_meta(const char *name, const char *model, const char *hash, const char *config)
+{
+    char s[512];
+    snprintf(s, sizeof s,
+             "{\"model\":{\"name\":\"vit\",\"lr\":0.1%s},\"hashes\":{\"model\":\"%s\"},"
+             "\"config_yaml\":\"%s\"}",
+             model, hash, config);
+    put(name, s);
+}
+
+#define RECIPE "model:\\n  depth: 12\\ntrain:\\n  lr: 0.1\\n  cache_mib: 1\\n"
+
+/* Only seeds of one recipe are averaged; a bare table says nothing of its recipe. */
+static void only_seeds_of_one_recipe_are_averaged(void **state)
+{
+    make_pred("s1", 0);
+    make_pred("s2", 0);
+    const char *const two[] = {at("s1"), at("s2")}, *const bare[] = {at("s1/predictions.csv"),
+                                                                     at("s2")};
+    put_meta("s1/predictions.json", "", "aaaaaaaaaaaaaaaa", RECIPE);
+    put_meta("s2/predictions.json", ",\"seed\":2", "bb",
+             "model:\\n  depth: 12\\ntrain:\\n  lr: 0.1\\n  cache_mib: 7\\n");
+    run(two, 2, "seeds1", "", &(report_opts){0}, NULL);
+    put_meta("s2/predictions.json", "", "aaaaaaaaaaaaaaaa", RECIPE);
+    run(two, 2, "seeds2", "", &(report_opts){0},
+        "inputs 1 and 2 were scored by the same checkpoint (aaaaaaaaaaaa)");
+    put_meta("s2/predictions.json", "", "bb",
+             "model:\\n  depth: 12\\ntrain:\\n  lr: 0.2\\n  cache_mib: 1\\n");
+    run(two, 2, "seeds2", "", &(report_opts){0},
+        "inputs 1 and 2 are not seeds of one recipe: train: 'lr: 0.1' and 'lr: 0.2'");
+    put_meta("s2/predictions.json", ",\"depth\":5", "bb", RECIPE);
+    run(two, 2, "seeds2", "", &(report_opts){0}, "depth is absent and 5");
+    put_meta("s2/predictions.json", ",\"predict_keep_rate\":0.5", "bb", RECIPE);
+    run(two, 2, "seeds2", "", &(report_opts){0}, "predict.keep_rate is 1 and 0.5");
+    assert_false(fs_exists(at("seeds2")));
+    /* the mark of a study comes from any input */
+    run(bare, 2, "seeds3", "", &(report_opts){0}, NULL);
+    char *html = get("seeds3/report.html");
+    assert_non_null(strstr(html, "a study of stability"));
+    mem_free(html);
+}
+
+static void put_side(const char *name, char who, const char *checkpoint)
+{
+    text t;
+    text_init(&t);
+    text_addf(&t, "exam_id,patient_id,score,y%s\n", checkpoint ? ",checkpoint,seed" : "");
+    for (int i = 0; i < 40; i++) {
+        text_addf(&t, "%c%02d,%c%02d,%.2f,%d", who, i, who, i, syn_a[i], syn_y[i]);
+        text_addf(&t, checkpoint ? ",%s,%d\n" : "\n", checkpoint, who);
+    }
+    put(name, t.s);
+    text_release(&t);
+}
+
+/* Thresholds come from the networks that are evaluated, scored the same way. */
+static void val_is_of_the_same_networks(void **state)
+{
+    const char *const one[] = {at("t1/predictions.csv")}, *const pred[] = {at("t1")},
+                      *const two[] = {at("t1/predictions.csv"), at("t2.csv")};
+    report_opts o = {.val = at("v1")};
+    assert_true(fs_mkdirs(at("t1"), NULL) && fs_mkdirs(at("v1"), NULL));
+    put_side("t1/predictions.csv", 't', "abc");
+    put_side("v1/predictions.csv", 'v', "abc");
+    run(one, 1, "val1", "", &o, NULL);
+    put_side("v1/predictions.csv", 'v', "abd");
+    run(one, 1, "val2", "", &o, "checkpoint 'abc' is only in the evaluated table");
+    put_side("v1/predictions.csv", 'v', "abc+abd");
+    run(one, 1, "val2", "", &o, "checkpoint 'abd' is only in --val");
+    put_side("t2.csv", 't', "abd");
+    run(two, 2, "val3", "", &o, NULL);
+    put_side("v1/predictions.csv", 'v', NULL);
+    run(one, 1, "val4", "", &o, NULL);
+    put("t1/predictions.json", "{\"model\":{\"name\":\"vit\"}}");
+    put("v1/predictions.json", "{\"model\":{\"name\":\"vit\",\"predict_keep_rate\":0.5}}");
+    run(pred, 1, "val2", "", &o,
+        "predict.keep_rate was 1 for the evaluated exams and 0.5 for --val");
+    assert_false(fs_exists(at("val2")));
+}
+
 static void tools_accept_the_files(void **state)
 {
     char command[512];
@@ -544,6 +624,8 @@ int main(void)
         cmocka_unit_test(names_and_uids_are_noticed),
         cmocka_unit_test(exams_without_four_images_change_nothing),
         cmocka_unit_test(dropped_patches_are_said),
+        cmocka_unit_test(only_seeds_of_one_recipe_are_averaged),
+        cmocka_unit_test(val_is_of_the_same_networks),
         cmocka_unit_test(tools_accept_the_files),
         cmocka_unit_test(every_word_is_unique),
     };
