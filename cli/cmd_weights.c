@@ -11,6 +11,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Other programs tell the format by the name. */
+static bool named_file(const cmd_args *a, const char *action, err *e)
+{
+    if (!cmd_need_out(a, "the safetensors file to write", e))
+        return false;
+    return text_ends(a->out, ".safetensors") ||
+           err_set(e, ERR_USAGE, "-o '%s': %s writes safetensors; name it .safetensors", a->out,
+                   action);
+}
+
 /* Try the import on the configured network and print what would happen to every parameter. */
 static bool import_file(cmd_args *a, const char *file, err *e)
 {
@@ -22,7 +32,7 @@ static bool import_file(cmd_args *a, const char *file, err *e)
     if (cmd_value(a, "--model"))
         mc.name = cmd_value(a, "--model");
     weights_opts how = {.resample = resample_of(cfg_text(a->config, "train.init_resample"))};
-    if (!cmd_need_out(a, "the safetensors file to write", e))
+    if (!named_file(a, "import", e))
         return false;
     pool *threads = pool_new(a->threads);
     backend *be = backend_new(a->device, threads, e);
@@ -58,7 +68,7 @@ static bool export_file(cmd_args *a, const char *from, err *e)
     checkpoint_info k;
     names_layout layout;
     char dir[4096];
-    if (!cmd_need_out(a, "the safetensors file to write", e) || !parse_layout(a, &layout, e) ||
+    if (!named_file(a, "export", e) || !parse_layout(a, &layout, e) ||
         !checkpoint_read_info(from, &k, dir, e))
         return false;
     pool *threads = pool_new(a->threads);

@@ -34,7 +34,9 @@ expect predict_source 2 "give either --cohort" predict "$work/r" -o "$work/p"
 expect prepare_words 2 "usage: mammovit prepare" prepare
 expect weights_words 2 "usage: mammovit weights" weights import
 expect weights_action 2 "wanted import, export or show" weights exprot x
-expect weights_layout 2 "--layout 'old': wanted timm or timm0.4" weights export x -o y --layout old
+expect weights_layout 2 "--layout 'old': wanted timm or timm0.4" weights export x -o y.safetensors --layout old
+expect weights_export_name 2 "export writes safetensors; name it .safetensors" weights export x -o y.pth
+expect weights_import_name 2 "import writes safetensors; name it .safetensors" weights import x -o y.npz
 
 # the configuration: one bad key stops before any work starts
 expect help_config 0 "train.lr" --help config
