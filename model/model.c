@@ -3,6 +3,7 @@
 
 #include <limits.h>
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -203,17 +204,28 @@ static bool check_ranges(const model_cfg *m, err *e)
     return true;
 }
 
+static int64_t nearest(int64_t side, int64_t least, int64_t step)
+{
+    return side <= least ? least : least + (side - least + (step - 1) / 2) / step * step;
+}
+
+bool model_refuse_size(const model_cfg *m, int64_t least, int64_t step, const char *why, err *e)
+{
+    return err_set(e, ERR_CONFIG,
+                   "model.image_h, model.image_w: an image of %lldx%lld px %s; the nearest height "
+                   "and width are %lld and %lld (both keys follow prepare.sizes)",
+                   (long long)m->image_h, (long long)m->image_w, why,
+                   (long long)nearest(m->image_h, least, step),
+                   (long long)nearest(m->image_w, least, step));
+}
+
 static bool grid_plain(net_cfg *c, err *e)
 {
     const model_cfg *m = &c->m;
+    char why[96];
+    snprintf(why, sizeof why, "is not divisible by patches of %lld px", (long long)m->patch);
     if (m->image_h % m->patch || m->image_w % m->patch)
-        return err_set(
-            e, ERR_CONFIG,
-            "model: an image of %lldx%lld px is not divisible by patches of %lld px; the "
-            "nearest height and width are %lld and %lld",
-            (long long)m->image_h, (long long)m->image_w, (long long)m->patch,
-            (long long)((m->image_h + m->patch - 1) / m->patch * m->patch),
-            (long long)((m->image_w + m->patch - 1) / m->patch * m->patch));
+        return model_refuse_size(m, m->patch, m->patch, why, e);
     c->rows = (int)(m->image_h / m->patch);
     c->cols = (int)(m->image_w / m->patch);
     return true;

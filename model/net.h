@@ -75,6 +75,11 @@ typedef struct net_kind {
     tensor *(*features)(void *net, run *r, const net_call *call); /* [b, rows of heads, D] */
     tensor *(*logits)(void *net, run *r, tensor *features);       /* [b, 1, classes] */
 } net_kind;
+
+/* A refused size of image. `why` ends a sentence that begins with the size; sides of least, least +
+ * step, ... px are possible. */
+bool model_refuse_size(const model_cfg *m, int64_t least, int64_t step, const char *why, err *e);
+
 #define X(name) extern const net_kind name##_kind;
 NET_LIST(X)
 #undef X

@@ -43,10 +43,18 @@ static int64_t lost(int64_t side, const model_cfg *m)
     return (side - m->patch) % m->stride;
 }
 
-static int64_t nearest(int64_t side, const model_cfg *m)
+static bool refuse_size(const model_cfg *m, err *e)
 {
-    int64_t rest = lost(side, m);
-    return side - rest + (2 * rest > m->stride ? m->stride : 0);
+    char why[160];
+    if (m->image_h < m->patch || m->image_w < m->patch)
+        snprintf(why, sizeof why, "is smaller than a patch of %lld px", (long long)m->patch);
+    else
+        snprintf(why, sizeof why,
+                 "would lose its last %lld rows and %lld columns to patches of %lld px every %lld "
+                 "px",
+                 (long long)lost(m->image_h, m), (long long)lost(m->image_w, m),
+                 (long long)m->patch, (long long)m->stride);
+    return model_refuse_size(m, m->patch, m->stride, why, e);
 }
 
 static bool grid(net_cfg *c, err *e)
@@ -58,18 +66,8 @@ static bool grid(net_cfg *c, err *e)
                        "model.stride: patches of %lld px every %lld px leave out the pixels "
                        "between them; the largest stride is %lld",
                        (long long)m->patch, (long long)m->stride, (long long)m->patch);
-    if (h < m->patch || w < m->patch)
-        return err_set(e, ERR_CONFIG,
-                       "model: an image of %lldx%lld px is smaller than a patch of %lld px",
-                       (long long)h, (long long)w, (long long)m->patch);
-    if (lost(h, m) || lost(w, m))
-        return err_set(e, ERR_CONFIG,
-                       "model: patches of %lld px every %lld px would leave out the last %lld "
-                       "rows and %lld columns of an image of %lldx%lld px; the nearest height "
-                       "and width are %lld and %lld",
-                       (long long)m->patch, (long long)m->stride, (long long)lost(h, m),
-                       (long long)lost(w, m), (long long)h, (long long)w, (long long)nearest(h, m),
-                       (long long)nearest(w, m));
+    if (h < m->patch || w < m->patch || lost(h, m) || lost(w, m))
+        return refuse_size(m, e);
     c->rows = op_patch_side((int)h, (int)m->patch, (int)m->stride);
     c->cols = op_patch_side((int)w, (int)m->patch, (int)m->stride);
     return true;

@@ -4,6 +4,7 @@
  * blocks differ, one map carries them from order to order. patchdropout.md 2 and 3. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/mem.h"
@@ -38,10 +39,31 @@ static const net_preset presets[] = {
 
 /* ---- configuration --------------------------------------------------------------------------- */
 
-static int64_t nearest(int64_t n, int64_t unit)
+/* The window nearest to the one asked for that cuts the image, 0 = none of at least half its side.
+ */
+static int64_t other_window(const model_cfg *m)
 {
-    int64_t k = (n + unit / 2) / unit;
-    return (k < 1 ? 1 : k) * unit;
+    int64_t unit = m->patch << (SWIN_STAGES - 1), best = 0;
+    for (int64_t w = (m->window + 1) / 2; w <= SWIN_WINDOW_MAX; w++) {
+        if (m->image_h % (unit * w) == 0 && m->image_w % (unit * w) == 0 &&
+            (!best || llabs(w - m->window) < llabs(best - m->window)))
+            best = w;
+    }
+    return best;
+}
+
+static bool refuse_size(const model_cfg *m, int64_t unit, err *e)
+{
+    char why[256];
+    int64_t other = other_window(m);
+    int n = snprintf(why, sizeof why,
+                     "is not divisible by %lld px, which the windows of %lld patches of %lld px of "
+                     "the last stage cover",
+                     (long long)unit, (long long)m->window, (long long)m->patch);
+    if (other)
+        snprintf(why + n, sizeof why - (size_t)n, "; model.window=%lld would be possible",
+                 (long long)other);
+    return model_refuse_size(m, unit, unit, why, e);
 }
 
 static bool grid(net_cfg *c, err *e)
@@ -52,13 +74,7 @@ static bool grid(net_cfg *c, err *e)
                        SWIN_WINDOW_MAX);
     int64_t unit = m->patch * m->window << (SWIN_STAGES - 1);
     if (m->image_h % unit || m->image_w % unit)
-        return err_set(e, ERR_CONFIG,
-                       "model: an image of %lldx%lld px is not divisible by %lld px, which the "
-                       "windows of %lld patches of %lld px of the last stage cover; the nearest "
-                       "height and width are %lld and %lld",
-                       (long long)m->image_h, (long long)m->image_w, (long long)unit,
-                       (long long)m->window, (long long)m->patch,
-                       (long long)nearest(m->image_h, unit), (long long)nearest(m->image_w, unit));
+        return refuse_size(m, unit, e);
     if (swin_plan_side(c, m->keep_rate) < 1)
         return err_set(
             e, ERR_CONFIG,

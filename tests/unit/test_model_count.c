@@ -87,7 +87,16 @@ static void refusals(void **state)
     c = config("deit_small_patch16_224", 225, 2, 1);
     assert_false(model_count(&c, &n, &e));
     assert_non_null(strstr(e.msg, "225x225 px is not divisible by patches of 16 px"));
-    assert_non_null(strstr(e.msg, "240"));
+    assert_non_null(strstr(e.msg, "model.image_h, model.image_w: "));
+    assert_non_null(strstr(e.msg, "the nearest height and width are 224 and 224 (both keys follow "
+                                  "prepare.sizes)"));
+    c.image_h = 900; /* down, up, and never to nothing */
+    c.image_w = 1193;
+    assert_false(model_count(&c, &n, &e));
+    assert_non_null(strstr(e.msg, "the nearest height and width are 896 and 1200"));
+    c.image_h = 3;
+    assert_false(model_count(&c, &n, &e));
+    assert_non_null(strstr(e.msg, "the nearest height and width are 16 and 1200"));
     c = config("deit_small_patch16_224", 224, 2, 0);
     assert_false(model_count(&c, &n, &e));
     assert_non_null(strstr(e.msg, "model.keep_rate: 0 is outside"));

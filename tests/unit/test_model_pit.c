@@ -243,9 +243,9 @@ static void refusals(void **state)
 {
     (void)state;
     model_cfg c = config("pit_b_224", 1024, 2048);
-    refused(c, "leave out the last 2 rows and 4 columns of an image of 1024x2048 px");
+    refused(c, "image of 1024x2048 px would lose its last 2 rows and 4 columns");
     refused(c, "the nearest height and width are 1022 and 2051");
-    refused(config("pit_ti_224", 224, 225), "the last 0 rows and 1 columns");
+    refused(config("pit_ti_224", 224, 225), "its last 0 rows and 1 columns");
     refused(config("pit_ti_224", 8, 224), "8x224 px is smaller than a patch of 16 px");
     c = config("pit_ti_224", 224, 224);
     c.stride = 17;

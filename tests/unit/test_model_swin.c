@@ -445,7 +445,9 @@ static void refusals(void **state)
     const char *tiny = "swin_tiny_patch4_window7_224";
     model_cfg c = config(tiny, 896, 800);
     refuse(&c, "896x800 px is not divisible by 224 px");
-    refuse(&c, "the nearest height and width are 896 and 896");
+    refuse(&c, "the nearest height and width are 896 and 896 (both keys follow prepare.sizes)");
+    c = config(tiny, 768, 512);
+    refuse(&c, "; model.window=8 would be possible; the nearest height and width are 672 and 448");
     c = config(tiny, 64, 100);
     c.window = 2;
     refuse(&c, "the nearest height and width are 64 and 128");
