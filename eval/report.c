@@ -166,6 +166,10 @@ bool report_write(const report_opts *o, report_headline *out, err *e)
          (!o->val || report_match_val(in, o->n_inputs, &val, e)) &&
          report_tree_build(o, &src, p, &tree, e) && check_output(o, e) && render(o, &src, tree, e);
     if (ok) {
+        if (report_match_dropped(in, o->n_inputs, o->val ? &val : NULL))
+            log_warn("stability_study", "why=\"patches were left out at random when scoring "
+                                        "(predict.keep_rate): a study of stability, not for "
+                                        "reading\"");
         report_headline h;
         fill_headline(o, tree, &h);
         log_info("report_written", "exams=%lld patients=%lld events=%lld auc=%.4f",

@@ -437,6 +437,11 @@ bool predict_run(const predict_opts *o, predict_result *out, err *e)
     cohort_init(&j.data);
     cfg_bind(o->config, &predict_options, &j.c);
     j.m = MEM_ARRAY(member, o->n_checkpoints);
+    if (j.c.keep_rate < 1)
+        log_warn("stability_study",
+                 "predict.keep_rate=%g why=\"patches are left out at random: a study of stability, "
+                 "not for reading\"",
+                 j.c.keep_rate);
     if (fs_exists(path) && !o->force) {
         err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", path);
         goto done;

@@ -20,6 +20,7 @@
 #include "eval/report_tree.h"
 #include <math.h>
 #include "tests/unit/eval_syn40.h"
+#include "tests/unit/said.h"
 
 static char root[64];
 
@@ -479,9 +480,13 @@ static void exams_without_four_images_change_nothing(void **state)
 static void dropped_patches_are_said(void **state)
 {
     make_pred("p9", 0);
+    said s = said_begin(at("said"));
     run_one("p9", "whole", NULL);
+    assert_false(said_end(s, at("said"), "study"));
     put("p9/predictions.json", "{\"model\":{\"predict_keep_rate\":0.5}}");
+    s = said_begin(at("said"));
     run_one("p9", "dropped", NULL);
+    assert_true(said_end(s, at("said"), "warn stability_study why=\"patches were left out"));
     char *whole = get("whole/report.html"), *dropped = get("dropped/report.html");
     assert_null(strstr(whole, "a study of stability"));
     assert_non_null(strstr(dropped, "a study of stability"));

@@ -1,5 +1,6 @@
 /* Scores: the same for an image alone as among others, to the last bit; ensembles, refusals, and
  * the pages of a prediction. */
+#include "tests/unit/said.h"
 #include "tests/unit/tiny_run.h"
 
 #include <math.h>
@@ -232,7 +233,7 @@ static void test_dropping_in_windows(void **state)
  * order and number of threads; the books call it what it is. */
 static void test_dropping(void **state)
 {
-    char *out[5];
+    char *out[5], *said_path = fs_join(dir, "said");
     scored s[5][200];
     int n[5];
     for (int i = 0; i < 5; i++) {
@@ -241,8 +242,12 @@ static void test_dropping(void **state)
         out[i] = fs_join(dir, name);
         OK(cfg_set(config, i == 4 ? "predict.keep_rate=1" : "predict.keep_rate=0.5", e));
         OK(cfg_set(config, i == 3 ? "predict.keep_seed=5" : "predict.keep_seed=1", e));
+        said d = said_begin(said_path);
         OK(predict((const char *[]){run_a}, 1, cohort_path, i == 2 ? "all" : "test", out[i],
                    i == 1 ? 4 : 1, e));
+        assert_true(said_end(d, said_path,
+                             "warn stability_study predict.keep_rate=0.5 why=\"patches are left "
+                             "out at random: a study of stability, not for reading\"") == (i < 4));
         n[i] = read_predictions(out[i], s[i]);
     }
     OK(cfg_set(config, "predict.keep_seed=1", e));
@@ -268,6 +273,7 @@ static void test_dropping(void **state)
         mem_free(path);
         mem_free(out[i]);
     }
+    mem_free(said_path);
     the_draw_is_by_name(s[0], 24);
     err e = {0};
     OK(cfg_set(config, "predict.keep_rate=0.01", e));
