@@ -197,6 +197,8 @@ typedef enum pass_of { PASS_FIRST, PASS_FILES, PASS_SETS } pass_of;
 
 static bool take_shared(cmd_args *a, pass_of which, shared_id id, const char *v, err *e)
 {
+    if (which == PASS_SETS && id == OPT_SET && !strncmp(v, "model.", 6))
+        a->set_model = v;
     if (which == PASS_SETS)
         return id != OPT_SET || cfg_set(a->config, v, e);
     if (which == PASS_FILES)

@@ -20,8 +20,9 @@ typedef struct cmd_opt {
 
 /* The command line after parsing: shared options, the verb's own options, and plain words. */
 typedef struct cmd_args {
-    cfg *config;     /* defaults, -c files and --set applied; owned by main */
-    bool has_config; /* -c was given */
+    cfg *config;           /* defaults, -c files and --set applied; owned by main */
+    bool has_config;       /* -c was given */
+    const char *set_model; /* the last --set of a key model.*, NULL = none */
     const char *word[CMD_WORDS];
     int n_words;
     int threads;          /* -j; 0 = all cores */

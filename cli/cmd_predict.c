@@ -44,6 +44,11 @@ static bool predict(cmd_args *a, err *e)
         return false;
     if (!dicom == !cohort)
         return err_set(e, ERR_USAGE, "give either --cohort COHORT.h5 or --dicom DIR");
+    if (a->set_model)
+        return err_set(e, ERR_USAGE,
+                       "--set %.*s: the network comes from the checkpoint; to leave patches out "
+                       "when scoring use predict.keep_rate",
+                       (int)strcspn(a->set_model, "="), a->set_model);
     predict_cfg pc;
     cfg_bind(a->config, &predict_options, &pc);
     if (cmd_value(a, "--maps") && pc.maps == MAPS_NONE &&

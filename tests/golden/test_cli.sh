@@ -31,6 +31,14 @@ expect scan_out 2 "-o is missing" scan .
 expect scan_words 2 "no archive given" scan -o "$work/s"
 expect split_labels 2 "--labels is missing" split "$work/s" -o "$work/c.h5"
 expect predict_source 2 "give either --cohort" predict "$work/r" -o "$work/p"
+expect predict_other_network 2 \
+    "--set model.keep_rate: the network comes from the checkpoint; to leave patches out when scoring use predict.keep_rate" \
+    predict "$work/r" --cohort "$work/c.h5" --split val -o "$work/p" --set model.keep_rate=0.5
+expect predict_dicom_other_network 2 "the network comes from the checkpoint" \
+    predict "$work/r" --dicom "$work" -o "$work/p" --set=model.depth=3
+printf 'model: {keep_rate: 0.5}\n' >"$work/model.yaml" # of the training: normal here
+expect predict_config_of_training 3 "does not exist" \
+    predict "$work/r" --cohort "$work/c.h5" --split val -o "$work/p" -c "$work/model.yaml"
 expect prepare_words 2 "usage: mammovit prepare" prepare
 expect weights_words 2 "usage: mammovit weights" weights import
 expect weights_action 2 "wanted import, export or show" weights exprot x
