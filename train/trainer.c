@@ -109,6 +109,7 @@ typedef struct trainer {
     int64_t steps_per_epoch; /* optimiser steps */
     int64_t images_done;
     double seconds;
+    bool warm; /* train.init is read */
     text yaml; /* of the run's config */
 } trainer;
 
@@ -218,21 +219,94 @@ static bool describe(trainer *t, err *e)
     return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
 }
 
+/* What is loaded as it stands is only counted, unless there is much talk. */
+static void show_taken(const char *lines)
+{
+    bool all = log_get_level() >= LOG_DEBUG;
+    for (const char *s = lines, *end; (end = strchr(s, '\n')); s = end + 1)
+        if (all || strncmp(s, "loaded ", 7))
+            fprintf(stderr, "%.*s\n", (int)(end - s), s);
+}
+
 static bool warm_start(trainer *t, err *e)
 {
     weights_report r = {0};
-    if (!t->c.init[0])
+    if (!t->c.init[0] || t->warm)
         return true;
+    if (!fs_exists(t->c.init))
+        return err_set(e, ERR_CONFIG, "train.init: '%s' does not exist", t->c.init);
     text_init(&r.table);
     bool ok = weights_load(t->net, t->c.init,
                            &(weights_opts){.resample = (resample_how)t->c.init_resample}, &r, e);
     if (ok) {
-        fputs(r.table.s, stderr);
+        show_taken(r.table.s);
         log_info("weights_loaded", "loaded=%d resized=%d kept=%d unused=%d", r.loaded, r.resized,
                  r.kept, r.unused);
     }
     text_release(&r.table);
+    t->warm = ok;
     return ok;
+}
+
+static keep_log_want kept_want(const trainer *t)
+{
+    return (keep_log_want){.epoch = t->at.epoch + 1,
+                           .row = t->epoch_rows,
+                           .n_rows = t->n_epoch,
+                           .batch = (int)t->c.batch,
+                           .patches = model_patches(t->net)};
+}
+
+static bool open_replay(trainer *t, err *e)
+{
+    keep_log_want w = kept_want(t);
+    keep_log_release(&t->replay);
+    if (!t->keep.replay[0])
+        return true;
+    if (!fs_exists(t->keep.replay))
+        return err_set(e, ERR_CONFIG, "train.keep_replay: '%s' does not exist", t->keep.replay);
+    return keep_log_replay(&t->replay, t->keep.replay, &w, e) &&
+           keep_replay_check(&t->replay, t->net, e);
+}
+
+/* What a new run reads is proven before it claims its folder; a wrong path leaves nothing behind. A
+ * run that continues has its weights. */
+static bool prove_inputs(trainer *t, err *e)
+{
+    checkpoint_info c;
+    char dir[4096];
+    err later = {0}; /* resume finds it again */
+    int found =
+        t->o->force || !fs_exists(t->o->run) ? 0 : checkpoint_newest(t->o->run, &c, dir, &later);
+    if (found > 0)
+        checkpoint_release(&c);
+    bool ok = found || (warm_start(t, e) && open_replay(t, e));
+    keep_log_release(&t->replay);
+    return ok;
+}
+
+/* The keys in which the config of a folder and that of this run differ. */
+static void add_differences(const trainer *t, const char *have, size_t len, text *out)
+{
+    unsigned long long seed;
+    char sum[65];
+    err none = {0};
+    cfg *was = cfg_new(run_groups, COUNT_OF(run_groups) - 1);
+    if (sscanf(have, "# seed %20llu, cohort %64s", &seed, sum) == 2) {
+        if (seed != t->o->seed)
+            text_addf(out, " run.seed (was %llu)", seed);
+        if (strcmp(sum, t->at.cohort_sha256))
+            text_add(out, " run.cohort");
+    }
+    bool known = cfg_load_text(was, have, len, "config.yaml", &none);
+    for (const cfg_group *const *g = run_groups; known && *g; g++) {
+        for (size_t i = 0; i < (*g)->n; i++) {
+            const char *key = (*g)->options[i].key, *old = cfg_text(was, key);
+            if (strcmp(old, cfg_text(t->o->config, key)))
+                text_addf(out, " %s (was %s)", key, old);
+        }
+    }
+    cfg_free(was);
 }
 
 /* A new run writes its config; a resumed one must have the same. */
@@ -240,9 +314,10 @@ static bool claim_folder(trainer *t, err *e)
 {
     char *path = fs_join(t->o->run, "config.yaml"), *have = NULL;
     size_t len;
-    text want;
+    text want, differ;
     bool ok = true;
     text_init(&want);
+    text_init(&differ);
     text_addf(&want, "# seed %llu, cohort %s\n", (unsigned long long)t->o->seed,
               t->at.cohort_sha256);
     cfg_dump(t->o->config, run_groups, false, &want);
@@ -250,15 +325,18 @@ static bool claim_folder(trainer *t, err *e)
         ok = fs_remove_tree(t->o->run, e);
     if (ok && fs_exists(path)) {
         ok = fs_read(path, 1 << 20, &have, &len, e);
-        if (ok && strcmp(have, want.s))
+        if (ok && strcmp(have, want.s)) {
+            add_differences(t, have, len, &differ);
             ok = err_set(e, ERR_CONFIG,
                          "'%s' belongs to a run with another config, seed or cohort; use another "
-                         "folder or --force",
-                         path);
+                         "folder or --force%s%s",
+                         path, differ.len ? "; other:" : "", differ.s);
+        }
     } else if (ok) {
         ok = fs_mkdirs(t->o->run, e) && fs_write(path, want.s, want.len, e);
     }
     text_release(&want);
+    text_release(&differ);
     mem_free(have);
     mem_free(path);
     return ok;
@@ -394,16 +472,10 @@ static keep_plan plan_keep(const trainer *t)
 /* The logs of kept patches that this epoch writes and follows. */
 static bool open_kept(trainer *t, err *e)
 {
-    keep_log_want w = {.epoch = t->at.epoch + 1,
-                       .row = t->epoch_rows,
-                       .n_rows = t->n_epoch,
-                       .batch = (int)t->c.batch,
-                       .patches = model_patches(t->net)};
+    keep_log_want w = kept_want(t);
     keep_log_release(&t->kept);
-    keep_log_release(&t->replay);
     return (!t->keep.log || keep_log_resume(&t->kept, t->o->run, &w, t->at.batch, e)) &&
-           (!t->keep.replay[0] || (keep_log_replay(&t->replay, t->keep.replay, &w, e) &&
-                                   keep_replay_check(&t->replay, t->net, e)));
+           open_replay(t, e);
 }
 
 /* The micro-batches of one epoch from t->at.batch on. */
@@ -624,7 +696,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     cfg_bind(o->config, &train_options, &t.c);
     cfg_bind(o->config, &augment_options, &t.aug);
     cfg_bind(o->config, &keep_options, &t.keep);
-    if (!open_all(&t, e))
+    if (!open_all(&t, e) || !prove_inputs(&t, e))
         goto done;
     if (o->dry_run) {
         ok = make_plan(&t, &out->plan, e);

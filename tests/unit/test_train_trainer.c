@@ -308,9 +308,10 @@ static void test_other_run(void **state)
     const char *run = run_name("other");
     assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
     refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "train.lr=0.5"), run,
-            "belongs to a run with another config, seed or cohort; use another folder or --force");
+            "belongs to a run with another config, seed or cohort; use another folder or --force; "
+            "other: train.lr (was 0.01)");
     refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8"), run,
-            "belongs to a run with another config, seed or cohort");
+            "use another folder or --force; other: run.seed (was 7)");
     /* a folder whose config.yaml is gone still knows its run by the checkpoints */
     char *yaml = fs_join(run, "config.yaml");
     unlink(yaml);
@@ -318,6 +319,24 @@ static void test_other_run(void **state)
             "checkpoint 'ckpt-000006' belongs to a run with another config, seed or cohort");
     mem_free(yaml);
     assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8", "force"), 0);
+}
+
+/* What cannot be read is refused before the folder is claimed: the corrected command runs. */
+static void test_inputs_first(void **state)
+{
+    const char *run = run_name("inputs");
+    char no_log[160], bad[160], *file = fs_join(dir, "bad.pth");
+    snprintf(no_log, sizeof no_log, "train.keep_replay=%s/none", dir);
+    snprintf(bad, sizeof bad, "train.init=%s", file);
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", bad), run, "train.init: '");
+    OK(fs_write(file, "nothing", 7, e));
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", bad), run, "bad.pth");
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run, "none' does not exist");
+    snprintf(no_log, sizeof no_log, "train.keep_replay=%s", dir); /* a folder without a log */
+    assert_int_not_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), 0);
+    assert_false(fs_exists(run));
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
+    mem_free(file);
 }
 
 /* A stem of three channels reads the grey plane three times. */
@@ -423,13 +442,20 @@ static void test_warm_start(void **state)
     snprintf(init, sizeof init, "%s/init.safetensors", dir);
     OK(weights_save(m, init, NULL, e));
     snprintf(set, sizeof set, "train.init=%s", init);
-    int saved = dup(2), null = open("/dev/null", O_WRONLY);
-    dup2(null, 2); /* the child reports what it took over */
+    char *told, *talk = fs_join(dir, "talk");
+    size_t len;
+    int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT, 0600);
+    dup2(file, 2); /* the child reports what it took over */
     int status = TRAIN(NULL, run, cohort_path, set, "train.lr=0", "train.epochs=1");
     dup2(saved, 2);
     close(saved);
-    close(null);
+    close(file);
     assert_int_equal(status, 0);
+    OK(fs_read(talk, 1 << 20, &told, &len, e));
+    assert_non_null(strstr(told, "kept     head.weight [2, 192]")); /* and only counts the rest */
+    assert_null(strstr(told, "loaded "));
+    mem_free(told);
+    mem_free(talk);
     read_state(run, &k, d);
     OK((got = checkpoint_load(d, &k, be, e)));
     int taken = 0;
@@ -490,6 +516,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_keep_log),
         cmocka_unit_test(test_keep_replay),
+        cmocka_unit_test(test_inputs_first),
         cmocka_unit_test(test_keep_breast),
         cmocka_unit_test(test_other_run),
         cmocka_unit_test(test_three_channels),
