@@ -76,7 +76,7 @@ int keep_count(const keep_plan *p, int64_t batch)
 int keep_most(const keep_plan *p)
 {
     if (p->replay)
-        return model_patches(p->net);
+        return keep_log_most(p->replay);
     return p->schedule == KEEP_FIXED ? model_kept(p->net, p->rate) : model_patches(p->net);
 }
 

@@ -254,6 +254,39 @@ bool keep_log_resume(keep_log *l, const char *dir, const keep_log_want *w, int64
     return ok;
 }
 
+bool keep_log_lasts(const char *path, int64_t epochs, err *e)
+{
+    int64_t have = fs_is_dir(path) ? 0 : 1;
+    while (fs_is_dir(path) && have < epochs) {
+        char *file = path_of(path, have + 1);
+        bool there = fs_exists(file);
+        mem_free(file);
+        if (!there)
+            break;
+        have++;
+    }
+    return have >= epochs || err_set(e, ERR_INPUT,
+                                     "train.keep_replay: the log ends after epoch %" PRId64
+                                     ", train.epochs is %" PRId64,
+                                     have, epochs);
+}
+
+int keep_log_most(const keep_log *l)
+{
+    int most = 0;
+    for (int i = 0; i < l->n; i++)
+        most = l->kept[i] > most ? l->kept[i] : most;
+    return most;
+}
+
+double keep_log_share(const keep_log *l)
+{
+    double sum = 0;
+    for (int i = 0; i < l->n; i++)
+        sum += (double)l->images[i] * l->kept[i];
+    return l->n_rows ? sum / ((double)l->n_rows * l->patches) : 1;
+}
+
 bool keep_log_replay(keep_log *l, const char *path, const keep_log_want *w, err *e)
 {
     char *file = fs_is_dir(path) ? path_of(path, w->epoch) : mem_strdup(path);

@@ -47,6 +47,11 @@ typedef struct keep_log_want {
  * ERR_INPUT names the first difference to what the epoch takes. */
 MUST_CHECK bool keep_log_resume(keep_log *l, const char *dir, const keep_log_want *w, int64_t done,
                                 err *e);
+/* Is there a log for each of so many epochs? ERR_INPUT names the first that is missing. */
+MUST_CHECK bool keep_log_lasts(const char *path, int64_t epochs, err *e);
+/* Patches that are kept at most, and on average over all images as a share of N. */
+int keep_log_most(const keep_log *l);
+double keep_log_share(const keep_log *l);
 /* The log of this epoch in a folder, or that one file. ERR_INPUT names the first difference. */
 MUST_CHECK bool keep_log_replay(keep_log *l, const char *path, const keep_log_want *w, err *e);
 #endif

@@ -156,7 +156,14 @@ static bool fit_model(trainer *t, err *e)
             (long long)m->channels);
     m->image_h = h;
     m->image_w = w;
-    if (t->keep.schedule != KEEP_FIXED && m->keep_rate < 1) {
+    if (t->keep.replay[0]) {
+        if (t->keep.schedule != KEEP_FIXED || m->keep_rate < 1)
+            log_warn("keep_rate_ignored",
+                     "model.keep_rate=%g train.keep_schedule=%s "
+                     "why=train.keep_replay_says_what_is_kept",
+                     m->keep_rate, cfg_text(t->o->config, "train.keep_schedule"));
+        m->keep_rate = 1;
+    } else if (t->keep.schedule != KEEP_FIXED && m->keep_rate < 1) {
         log_warn("keep_rate_ignored",
                  "model.keep_rate=%g why=train.keep_schedule_draws_every_rate_itself",
                  m->keep_rate);
@@ -213,9 +220,11 @@ static bool describe(trainer *t, err *e)
         json_pack("{s:s, s:o, s:I, s:o}", "optimizer", cfg_text(t->o->config, "train.optimizer"),
                   "lr", json_num(t->c.lr), "batch_size", (json_int_t)(t->c.batch * t->c.accum),
                   "pretrained", json_words(t->c.init[0] ? fs_base(t->c.init) : "none"));
-    if (t->keep.schedule != KEEP_FIXED)
+    if (t->keep.replay[0] || t->keep.schedule != KEEP_FIXED)
         json_object_set_new(k->recipe, "keep_schedule",
-                            json_string(cfg_text(t->o->config, "train.keep_schedule")));
+                            t->keep.replay[0]
+                                ? json_string("replay")
+                                : json_string(cfg_text(t->o->config, "train.keep_schedule")));
     return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
 }
 
@@ -543,6 +552,8 @@ static json_t *epoch_json(const trainer *t, double lr, double train_loss, const 
     json_object_set_new(o, "step", json_integer(t->at.step));
     json_object_set_new(o, "lr", json_num(lr));
     json_object_set_new(o, "train_loss", json_num(train_loss));
+    if (t->replay.n)
+        json_object_set_new(o, "kept", json_num(keep_log_share(&t->replay)));
     if (v) {
         json_object_set_new(o, "val_loss", json_num(v->loss));
         json_object_set_new(o, "val_auc_exam", json_num(v->exam.value));
@@ -603,10 +614,10 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
     return save(t, e) && write_metrics(t, e);
 }
 
-static bool make_plan(const trainer *t, train_plan *p, err *e)
+static bool make_plan(trainer *t, train_plan *p, err *e)
 {
     model_counts n;
-    if (!model_count(model_config(t->net), &n, e))
+    if (!open_kept(t, e) || !model_count(model_config(t->net), &n, e))
         return false;
     keep_plan keep = plan_keep(t);
     int copies = t->c.optim.kind == OPTIM_ADAMW ? 4 : 3;
@@ -653,6 +664,8 @@ static bool check_keep(const trainer *t, err *e)
                        "train.keep_replay: %s keeps rows and columns of its windows; only networks "
                        "without windows follow a log",
                        t->mc.name);
+    if (t->keep.replay[0] && !keep_log_lasts(t->keep.replay, t->c.epochs, e))
+        return false;
     return !model_wants_breast(t->net) || loader_need_masks(t->load, e);
 }
 

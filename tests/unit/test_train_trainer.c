@@ -1,6 +1,7 @@
 /* The trainer on a tiny cohort with a planted signal: it learns, the bytes of a run depend on
  * nothing but its inputs (threads, SIGKILL anywhere, a stop on request), and what does not belong
  * together is refused. */
+#include "tests/unit/said.h"
 #include "tests/unit/tiny_run.h"
 
 #include <math.h>
@@ -233,6 +234,31 @@ static void test_keep_log(void **state)
     text_release(&got);
 }
 
+/* Does the plan of a run with these settings come with these words? */
+static bool plan_says(const char *const *set, const char *words, train_plan *p)
+{
+    cfg *c = tiny_config();
+    const char *file = run_name("said");
+    train_result r;
+    for (int i = 0; set[i]; i++)
+        OK(cfg_set(c, set[i], e));
+    said s = said_begin(file);
+    OK(train_run(&(train_opts){.run = run_name("plan"),
+                               .cohort = cohort_path,
+                               .device = "cpu",
+                               .threads = 1,
+                               .seed = 7,
+                               .dry_run = true,
+                               .config = c},
+                 &r, e));
+    bool there = said_end(s, file, words);
+    if (p)
+        *p = r.plan;
+    cfg_free(c);
+    return there;
+}
+#define PLAN_SAYS(words, p, ...) plan_says((const char *const[]){__VA_ARGS__, NULL}, words, p)
+
 /* What was kept once is kept again: a run that follows the log of another, from its own schedule
  * and rate, ends with the same weights. */
 static void test_keep_replay(void **state)
@@ -240,6 +266,43 @@ static void test_keep_replay(void **state)
     char set[160], a[65], b[65], c[65], *log = fs_join(run_name("logged"), "");
     snprintf(set, sizeof set, "train.keep_replay=%s", log);
     assert_int_equal(TRAIN(NULL, run_name("again"), cohort_path, "model.keep_rate=1", set), 0);
+    train_plan p;
+    assert_true(PLAN_SAYS("warn keep_rate_ignored model.keep_rate=0.5 train.keep_schedule=fixed "
+                          "why=train.keep_replay_says_what_is_kept",
+                          &p, set));
+    assert_int_equal(p.kept, 16);
+    assert_true(PLAN_SAYS("train.keep_schedule=code", NULL, set, "train.keep_schedule=code",
+                          "model.keep_rate=1"));
+    assert_false(PLAN_SAYS("keep_rate_ignored", NULL, set, "model.keep_rate=1"));
+    char half[160]; /* the plan tells the log's number */
+    snprintf(half, sizeof half, "train.keep_replay=%s", run_name("halves"));
+    assert_int_equal(
+        TRAIN(NULL, run_name("halves"), cohort_path, "train.epochs=1", "train.keep_log=true"), 0);
+    PLAN_SAYS("", &p, half, "train.epochs=1", "model.keep_rate=1");
+    assert_int_equal(p.kept, 8);
+    /* and says so: not the rate and schedule of its config */
+    checkpoint_info k;
+    char d[4096];
+    OK(checkpoint_newest(run_name("again"), &k, d, e) == 1);
+    assert_string_equal(json_string_value(json_object_get(k.recipe, "keep_schedule")), "replay");
+    keep_log l;
+    char *third = fs_join(log, "kept-epoch-000003.safetensors");
+    double sum = 0, share;
+    OK(keep_log_read(&l, third, e));
+    for (int i = 0; i < l.n; i++)
+        sum += l.kept[i] * l.images[i];
+    share = json_number_value(json_object_get(json_array_get(k.history, 2), "kept"));
+    assert_true(fabs(share - sum / (16.0 * (double)l.n_rows)) < 1e-12 && share < 1);
+    keep_log_release(&l);
+    checkpoint_release(&k);
+    refused(TRAIN(NULL, run_name("longer"), cohort_path, "train.epochs=5", set), run_name("longer"),
+            "train.keep_replay: the log ends after epoch 3, train.epochs is 5");
+    char one[200];
+    snprintf(one, sizeof one, "train.keep_replay=%s", third);
+    refused(TRAIN(NULL, run_name("longer"), cohort_path, one), run_name("longer"),
+            "train.keep_replay: the log ends after epoch 1, train.epochs is 3");
+    assert_false(fs_exists(run_name("longer")));
+    mem_free(third);
     newest_weights(run_name("logged"), a);
     newest_weights(run_name("again"), b);
     newest_weights(run_name("base"), c);
