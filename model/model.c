@@ -234,16 +234,53 @@ static bool grid_plain(net_cfg *c, err *e)
 /* What must not be combined, with the reason (token_reduction.md 8.3). */
 static bool check_sound(net_cfg *c, err *e)
 {
-    const char *dense = c->kind->dense;
-    if (c->m.keep_rate < 1 && dense)
-        return err_set(e, ERR_CONFIG, "model.keep_rate: %s cannot drop patches: %s", c->m.name,
-                       dense);
     if (c->m.keep_mode != SELECT_RANDOM && c->kind->select)
         return err_set(e, ERR_CONFIG,
                        "model.keep_mode: %s keeps random rows and columns of its windows, nothing "
                        "else; leave it random",
                        c->m.name);
     return reduce_resolve(c, e);
+}
+
+static int kept(const net_cfg *c, double rate)
+{
+    return c->kind->kept ? c->kind->kept(c, rate)
+                         : select_count((select_mode)c->m.keep_mode, c->rows, c->cols, rate);
+}
+
+/* The smallest rate of six decimals that keeps a patch. */
+static double least_rate(const net_cfg *c)
+{
+    int64_t low = 0, high = 1000000;
+    while (high - low > 1) {
+        int64_t mid = (low + high) / 2;
+        *(kept(c, (double)mid / 1e6) > 0 ? &high : &low) = mid;
+    }
+    return (double)high / 1e6;
+}
+
+static bool check_rate(const net_cfg *c, const char *key, double rate, err *e)
+{
+    const model_cfg *m = &c->m;
+    char what[64];
+    if (rate >= 1)
+        return true;
+    if (c->kind->dense)
+        return err_set(e, ERR_CONFIG, "%s: %s cannot drop patches: %s", key, m->name,
+                       c->kind->dense);
+    if (m->reduction == MODEL_PPT && m->ppt_rule == MODEL_ABSOLUTE)
+        return err_set(e, ERR_CONFIG,
+                       "model.ppt_rule: %s drops patches; absolute numbers and thresholds then "
+                       "mean something else than with all of them; take scale_free",
+                       key);
+    if (kept(c, rate) > 0)
+        return true;
+    if (m->window)
+        snprintf(what, sizeof what, "the %lld rows and columns of a window", (long long)m->window);
+    else
+        snprintf(what, sizeof what, "%d patches", c->patches);
+    return err_set(e, ERR_CONFIG, "%s: %g keeps none of %s; the smallest rate is %g", key, rate,
+                   what, least_rate(c));
 }
 
 static bool resolve(const model_cfg *in, net_cfg *out, err *e)
@@ -260,7 +297,7 @@ static bool resolve(const model_cfg *in, net_cfg *out, err *e)
     if (!in_range("model: number of patches", patches, 1, 1 << 20, e))
         return false;
     out->patches = (int)patches;
-    return true;
+    return check_rate(out, "model.keep_rate", out->m.keep_rate, e);
 }
 
 /* Whether the weight belongs to a head: "head.weight", "head_dist.weight". */
@@ -368,9 +405,12 @@ bool model_is_sequence(const model *m)
 
 int model_kept(const model *m, double rate)
 {
-    const net_cfg *c = &m->cfg;
-    return m->kind->kept ? m->kind->kept(c, rate)
-                         : select_count((select_mode)c->m.keep_mode, c->rows, c->cols, rate);
+    return kept(&m->cfg, rate);
+}
+
+bool model_check_rate(const model *m, const char *key, double rate, err *e)
+{
+    return check_rate(&m->cfg, key, rate, e);
 }
 
 bool model_wants_breast(const model *m)

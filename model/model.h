@@ -58,6 +58,8 @@ bool model_is_sequence(const model *m);
  * random (patchdropout.md 1); networks over windows keep trunc(rate * window) rows and columns of
  * each (2). */
 int model_kept(const model *m, double rate);
+/* Can the network drop patches at this rate? ERR_CONFIG says why not and names the option `key`. */
+MUST_CHECK bool model_check_rate(const model *m, const char *key, double rate, err *e);
 
 /* Which patches the images of one batch keep: a function of its fields only. */
 typedef struct model_draw {

@@ -81,11 +81,6 @@ bool reduce_resolve(net_cfg *c, err *e)
                        m->name,
                        c->kind->dense ? c->kind->dense : "its stages need every place of a grid",
                        name[m->reduction]);
-    if (m->reduction == MODEL_PPT && m->ppt_rule == MODEL_ABSOLUTE && m->keep_rate < 1)
-        return err_set(e, ERR_CONFIG,
-                       "model.ppt_rule: with model.keep_rate %g absolute numbers and thresholds "
-                       "mean something else in training than in validation; take scale_free",
-                       m->keep_rate);
     if (!check_ranges(m, e) || !read_layers(c, e))
         return false;
     scale_ppt(c);

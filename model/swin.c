@@ -75,12 +75,6 @@ static bool grid(net_cfg *c, err *e)
     int64_t unit = m->patch * m->window << (SWIN_STAGES - 1);
     if (m->image_h % unit || m->image_w % unit)
         return refuse_size(m, unit, e);
-    if (swin_plan_side(c, m->keep_rate) < 1)
-        return err_set(
-            e, ERR_CONFIG,
-            "model.keep_rate: %g of the %lld rows of a window is no row; it is a share of "
-            "rows and of columns, at least %g",
-            m->keep_rate, (long long)m->window, 1 / (double)m->window);
     c->rows = (int)(m->image_h / m->patch);
     c->cols = (int)(m->image_w / m->patch);
     return true;

@@ -22,20 +22,16 @@ static const cfg_option table[] = {
 };
 const cfg_group keep_options = {"Kept patches", table, COUNT_OF(table)};
 
-bool keep_check(keep_schedule schedule, double rate, const model *net, err *e)
+bool keep_check(keep_schedule schedule, const char *key, double rate, const model *net, err *e)
 {
-    model_cfg lowest = *model_config(net);
-    model_counts counts;
-    lowest.keep_rate = schedule == KEEP_FIXED ? rate : KEEP_LOWEST;
-    if (schedule != KEEP_FIXED && lowest.window)
+    if (schedule == KEEP_FIXED)
+        return model_check_rate(net, key, rate, e);
+    if (model_config(net)->window)
         return err_set(e, ERR_CONFIG,
                        "train.keep_schedule: rates that vary are not implemented for %s, whose "
                        "windows need one size in the published network; use fixed",
-                       lowest.name);
-    if (model_kept(net, lowest.keep_rate) < 1)
-        return err_set(e, ERR_CONFIG, "a keep rate of %g leaves none of %d patches",
-                       lowest.keep_rate, model_patches(net));
-    return model_count(&lowest, &counts, e); /* what must not be combined with fewer patches */
+                       model_config(net)->name);
+    return model_check_rate(net, "train.keep_schedule", KEEP_LOWEST, e);
 }
 
 bool keep_replay_check(const keep_log *l, const model *net, err *e)

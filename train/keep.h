@@ -32,8 +32,9 @@ typedef struct keep_plan {
 } keep_plan;
 
 /* Is the schedule, with this rate where it is fixed, sound for the network? ERR_CONFIG says what it
- * cannot do. */
-MUST_CHECK bool keep_check(keep_schedule schedule, double rate, const model *net, err *e);
+ * cannot do; `key` is the option that gave the rate. */
+MUST_CHECK bool keep_check(keep_schedule schedule, const char *key, double rate, const model *net,
+                           err *e);
 /* Can the network keep what the log says? ERR_INPUT names the first micro-batch that it cannot. */
 MUST_CHECK bool keep_replay_check(const keep_log *l, const model *net, err *e);
 /* The share that batch number `batch` of the epoch keeps. */

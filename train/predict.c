@@ -122,7 +122,7 @@ static bool check_dropping(job *j, const model *net, err *e)
 {
     if (j->c.keep_rate == 1)
         return true;
-    return keep_check(KEEP_FIXED, j->c.keep_rate, net, e) &&
+    return keep_check(KEEP_FIXED, "predict.keep_rate", j->c.keep_rate, net, e) &&
            (!model_wants_breast(net) || loader_need_masks(j->load, e));
 }
 

@@ -654,7 +654,7 @@ static bool train_all(trainer *t, err *e)
 
 static bool check_keep(const trainer *t, err *e)
 {
-    if (!keep_check((keep_schedule)t->keep.schedule, t->mc.keep_rate, t->net, e))
+    if (!keep_check((keep_schedule)t->keep.schedule, "model.keep_rate", t->mc.keep_rate, t->net, e))
         return false;
     if (t->keep.log && t->data.n > KEEP_LOG_ROWS)
         return err_set(e, ERR_CONFIG, "train.keep_log: a log holds %d rows, the cohort has %lld",

@@ -68,6 +68,8 @@ expect flops_demo 0 "128 x 96 px, 1 channel, 2 classes" flops -c "$top/configs/d
 expect flops_config_json 0 '"image_h":128,"image_w":96' flops -c "$top/configs/demo.yaml" --json
 expect flops_line_first 0 "64 x 32 px, 3 channels, 5 classes" flops -c "$top/configs/demo.yaml" \
     --image-size 64x32 --channels 3 --classes 5
+expect flops_keeps_nothing 3 "model.keep_rate: 0.0001 keeps none of 196 patches; the smallest rate is 0.005103" \
+    flops "${tiny[@]}" --keep-rate .0001
 expect flops_published 0 "224 x 224 px, 3 channels, 1000 classes" flops "${tiny[@]}"
 expect flops_set 0 "64 x 96 px, 3 channels, 1000 classes" flops "${tiny[@]}" --set prepare.sizes=64x96
 expect flops_train_size 0 "32 x 48 px" flops "${tiny[@]}" --set 'prepare.sizes=[64x96, 32x48]' --set train.size=1

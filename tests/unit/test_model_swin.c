@@ -453,7 +453,9 @@ static void refusals(void **state)
     refuse(&c, "the nearest height and width are 64 and 128");
     c = config(tiny, 224, 224);
     c.keep_rate = 0.1;
-    refuse(&c, "model.keep_rate: 0.1 of the 7 rows of a window is no row");
+    refuse(&c,
+           "model.keep_rate: 0.1 keeps none of the 7 rows and columns of a window; the smallest "
+           "rate is 0.142858");
     c.keep_rate = 0.5;
     c.keep_mode = SELECT_CROPPING;
     refuse(&c, "model.keep_mode: swin_tiny_patch4_window7_224 keeps random rows and columns");

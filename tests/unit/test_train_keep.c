@@ -219,12 +219,46 @@ static void nothing_left_is_refused(void **state)
     model_cfg c = cfg_of(SELECT_RANDOM);
     model *m = model_new(&c, be, 1, &e);
     assert_non_null(m);
-    assert_false(keep_check(KEEP_FIXED, 0.02, m, &e));
+    assert_false(keep_check(KEEP_FIXED, "model.keep_rate", 0.02, m, &e));
     assert_int_equal(e.code, ERR_CONFIG);
-    assert_string_equal(e.msg, "a keep rate of 0.02 leaves none of 49 patches");
+    assert_string_equal(
+        e.msg, "model.keep_rate: 0.02 keeps none of 49 patches; the smallest rate is 0.020409");
     memset(&e, 0, sizeof e);
-    if (!keep_check(KEEP_CODE, 0.02, m, &e)) /* the configured rate does not count */
+    assert_true(keep_check(KEEP_FIXED, "model.keep_rate", 0.020409, m, &e));
+    if (!keep_check(KEEP_CODE, "model.keep_rate", 0.02, m,
+                    &e)) /* the configured rate does not count */
         fail_msg("%s", e.msg);
+    model_free(m);
+}
+
+/* A refusal names the option that somebody set, not the rate that stands beside it. */
+static void refusals_name_the_option(void **state)
+{
+    err e = {0};
+    model_cfg c = cfg_of(SELECT_RANDOM);
+    c.name = "pit_ti_224";
+    c.depth = 0;
+    model *m = model_new(&c, be, 1, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    assert_false(keep_check(KEEP_PAPER, "model.keep_rate", 1, m, &e));
+    assert_non_null(strstr(e.msg, "train.keep_schedule: pit_ti_224 cannot drop patches"));
+    assert_false(keep_check(KEEP_FIXED, "predict.keep_rate", 0.5, m, &e));
+    assert_non_null(strstr(e.msg, "predict.keep_rate: pit_ti_224 cannot drop patches"));
+    model_free(m);
+    c = cfg_of(SELECT_RANDOM);
+    c.reduction = MODEL_PPT;
+    c.reduction_layers = "3";
+    c.ppt_rule = MODEL_ABSOLUTE;
+    c.ppt_tokens = 5;
+    c.evit_keep = 1;
+    c.depth = 0;
+    m = model_new(&c, be, 1, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    assert_false(keep_check(KEEP_PAPER, "model.keep_rate", 1, m, &e));
+    assert_non_null(strstr(e.msg, "model.ppt_rule: train.keep_schedule drops patches"));
+    assert_true(keep_check(KEEP_FIXED, "model.keep_rate", 1, m, &e));
     model_free(m);
 }
 
@@ -243,15 +277,15 @@ static void windows_want_one_rate(void **state)
         fail_msg("%s", e.msg);
     for (int schedule = KEEP_PAPER; schedule <= KEEP_CODE; schedule++) {
         memset(&e, 0, sizeof e);
-        assert_false(keep_check((keep_schedule)schedule, 1, m, &e));
+        assert_false(keep_check((keep_schedule)schedule, "model.keep_rate", 1, m, &e));
         assert_int_equal(e.code, ERR_CONFIG);
         assert_non_null(strstr(e.msg, "rates that vary are not implemented for swin_tiny_patch4_"
                                       "window7_224, whose windows need one size"));
     }
     memset(&e, 0, sizeof e);
-    if (!keep_check(KEEP_FIXED, 3.0 / 7, m, &e))
+    if (!keep_check(KEEP_FIXED, "model.keep_rate", 3.0 / 7, m, &e))
         fail_msg("%s", e.msg);
-    assert_false(keep_check(KEEP_FIXED, 0.1, m, &e));
+    assert_false(keep_check(KEEP_FIXED, "model.keep_rate", 0.1, m, &e));
     keep_plan p = {.net = m, .rate = 3.0 / 7, .seed = 3};
     enum { KEPT = 64 * 9, N = 56 * 56 };
     static int32_t keep[KEPT];
@@ -346,6 +380,7 @@ int main(void)
         cmocka_unit_test(rates_are_keyed),
         cmocka_unit_test(background_goes_first),
         cmocka_unit_test(flags_are_per_image),
+        cmocka_unit_test(refusals_name_the_option),
         cmocka_unit_test(nothing_left_is_refused),
         cmocka_unit_test(windows_want_one_rate),
         cmocka_unit_test(a_replay_fits_the_network),

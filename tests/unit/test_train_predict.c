@@ -278,7 +278,8 @@ static void test_dropping(void **state)
     err e = {0};
     OK(cfg_set(config, "predict.keep_rate=0.01", e));
     assert_false(predict((const char *[]){run_a}, 1, cohort_path, "test", dir, 1, &e));
-    assert_string_equal(e.msg, "a keep rate of 0.01 leaves none of 16 patches");
+    assert_string_equal(e.msg, "predict.keep_rate: 0.01 keeps none of 16 patches; the smallest "
+                               "rate is 0.0625");
     OK(cfg_set(config, "predict.keep_rate=1", e));
 }
 
