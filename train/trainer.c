@@ -172,6 +172,17 @@ static bool fit_model(trainer *t, err *e)
     return true;
 }
 
+/* A ramp that outlasts the run: no epoch has the rate that validation and later use have. */
+static void warn_of_ramp(const trainer *t)
+{
+    int64_t reached = t->c.evit_start + t->c.evit_warmup;
+    if (t->mc.reduction == MODEL_EVIT && reached >= t->c.epochs)
+        log_warn("evit_rate_not_reached",
+                 "model.evit_keep=%g why=\"train.evit_start and train.evit_warmup: the configured "
+                 "rate is reached after epoch %lld, train.epochs is %lld\"",
+                 t->mc.evit_keep, (long long)reached, (long long)t->c.epochs);
+}
+
 static bool open_data(trainer *t, err *e)
 {
     if (!cohort_read(&t->data, t->o->cohort, e) || !cohort_check(&t->data, e))
@@ -679,6 +690,7 @@ static bool open_all(trainer *t, err *e)
     if (!t->net)
         return false;
     t->mc = *model_config(t->net);
+    warn_of_ramp(t);
     if (!check_keep(t, e))
         return false;
     t->opt = optim_new(&t->c.optim, model_params(t->net));

@@ -315,6 +315,23 @@ static void test_keep_replay(void **state)
     mem_free(log);
 }
 
+/* A ramp of EViT that ends with the run or later leaves no epoch at the configured rate. */
+static void test_evit_ramp(void **state)
+{
+    static const char evit[] = "model.reduction=evit";
+    assert_true(PLAN_SAYS("warn evit_rate_not_reached model.evit_keep=0.7 why=\"train.evit_start "
+                          "and train.evit_warmup: the configured rate is reached after epoch 110, "
+                          "train.epochs is 3\"",
+                          NULL, evit, "model.depth=2", "model.reduction_layers=0",
+                          "model.keep_rate=1", "train.evit_start=10", "train.evit_warmup=100"));
+    assert_true(PLAN_SAYS("after epoch 3, train.epochs is 3", NULL, evit, "model.depth=2",
+                          "model.reduction_layers=0", "model.keep_rate=1", "train.evit_start=1",
+                          "train.evit_warmup=2"));
+    assert_false(PLAN_SAYS("evit_rate", NULL, evit, "model.depth=2", "model.reduction_layers=0",
+                           "model.keep_rate=1", "train.evit_warmup=2"));
+    assert_false(PLAN_SAYS("evit_rate", NULL, "train.evit_warmup=100"));
+}
+
 /* Patches of the breast only where the images have masks; nothing is begun without. */
 static void test_keep_breast(void **state)
 {
@@ -579,6 +596,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_keep_log),
         cmocka_unit_test(test_keep_replay),
+        cmocka_unit_test(test_evit_ramp),
         cmocka_unit_test(test_inputs_first),
         cmocka_unit_test(test_keep_breast),
         cmocka_unit_test(test_other_run),
