@@ -145,10 +145,16 @@ static bool fit_model(trainer *t, err *e)
                        "model.image_h x model.image_w is %lld x %lld, the cohort's images are %d x "
                        "%d; leave both 0",
                        (long long)m->image_h, (long long)m->image_w, h, w);
+    int most = 0;
     for (int64_t i = 0; i < t->data.n; i++)
-        if (t->data.row[i].y[t->c.horizon] >= m->classes)
-            return err_set(e, ERR_CONFIG, "the cohort has class %d, model.classes is %lld",
-                           t->data.row[i].y[t->c.horizon], (long long)m->classes);
+        most = t->data.row[i].y[t->c.horizon] > most ? t->data.row[i].y[t->c.horizon] : most;
+    if (most >= m->classes)
+        return err_set(e, ERR_CONFIG, "the cohort has class %d, model.classes is %lld", most,
+                       (long long)m->classes);
+    if (m->classes > 2 && most + 1 < m->classes)
+        log_warn("classes_unused",
+                 "model.classes=%lld largest_class=%d why=no_image_has_the_others",
+                 (long long)m->classes, most);
     if (m->channels != 1 && m->channels != 3)
         return err_set(
             e, ERR_CONFIG,

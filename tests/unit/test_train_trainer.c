@@ -419,6 +419,30 @@ static void test_inputs_first(void **state)
     mem_free(file);
 }
 
+/* A head with more classes than the label has is allowed, and said. */
+static void test_classes_unused(void **state)
+{
+    char *told[2];
+    size_t len;
+    for (int i = 0; i < 2; i++) {
+        char *talk = fs_join(dir, i ? "talk3" : "talk2");
+        int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT, 0600);
+        dup2(file, 2);
+        int status = TRAIN(NULL, run_name(i ? "classes3" : "classes2"), cohort_path, "warn",
+                           "train.epochs=1", i ? "model.classes=3" : "model.classes=2");
+        dup2(saved, 2);
+        close(saved);
+        close(file);
+        assert_int_equal(status, 0);
+        OK(fs_read(talk, 1 << 20, &told[i], &len, e));
+        mem_free(talk);
+    }
+    assert_null(strstr(told[0], "classes_unused"));
+    assert_non_null(strstr(told[1], "classes_unused model.classes=3 largest_class=1"));
+    mem_free(told[0]);
+    mem_free(told[1]);
+}
+
 /* A stem of three channels reads the grey plane three times. */
 static void test_three_channels(void **state)
 {
@@ -598,6 +622,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keep_replay),
         cmocka_unit_test(test_evit_ramp),
         cmocka_unit_test(test_inputs_first),
+        cmocka_unit_test(test_classes_unused),
         cmocka_unit_test(test_keep_breast),
         cmocka_unit_test(test_other_run),
         cmocka_unit_test(test_three_channels),

@@ -1,5 +1,5 @@
 /* Training runs on the tiny cohort, in a process of their own: PROGRAM RUN COHORT [stop] [-jN]
- * [key=value...]. For the tests of trainer and predict. */
+ * [warn] [key=value...]. For the tests of trainer and predict. */
 #ifndef TESTS_UNIT_TINY_RUN_H
 #define TESTS_UNIT_TINY_RUN_H
 
@@ -53,6 +53,8 @@ static inline int tiny_main(int argc, char **argv)
             o.seed = (uint64_t)(argv[i][5] - '0');
         } else if (!strcmp(argv[i], "force")) {
             o.force = true;
+        } else if (!strcmp(argv[i], "warn")) {
+            log_set_level(LOG_WARN);
         } else if (!cfg_set(c, argv[i], &e)) {
             break;
         }
