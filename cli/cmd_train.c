@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 static void print_plan(const cmd_args *a, const train_plan *p)
 {
@@ -48,6 +49,7 @@ static bool train(cmd_args *a, err *e)
         .seed = (uint64_t)rc.seed,
         .force = a->force,
         .dry_run = a->dry_run,
+        .whole_exams = !strcmp(cfg_text(a->config, "exam.require"), "exactly4"),
     };
     bool ok = train_run(&o, &r, e);
     mem_free(own);

@@ -189,6 +189,22 @@ static void warn_of_ramp(const trainer *t)
                  t->mc.evit_keep, (long long)reached, (long long)t->c.epochs);
 }
 
+/* exam.require of the config did not make this cohort. */
+static void warn_of_incomplete(const cohort *c)
+{
+    int64_t exams = 0;
+    for (int64_t a = 0, b; a < c->n; a = b) {
+        for (b = a + 1; b < c->n && !strcmp(c->row[a].exam, c->row[b].exam);)
+            b++;
+        exams += b - a != 4;
+    }
+    if (exams)
+        log_warn("exam_require_ignored",
+                 "exams=%lld why=\"these have not exactly four images; exam.require acts in split "
+                 "only, and the cohort was split without it\"",
+                 (long long)exams);
+}
+
 static bool open_data(trainer *t, err *e)
 {
     if (!cohort_read(&t->data, t->o->cohort, e) || !cohort_check(&t->data, e))
@@ -205,6 +221,8 @@ static bool open_data(trainer *t, err *e)
     for (int64_t i = 0; i < t->data.n; i++)
         if (t->data.row[i].fold == COHORT_VAL && t->data.row[i].y[t->c.horizon] >= 0)
             t->val[t->n_val++] = i;
+    if (t->o->whole_exams)
+        warn_of_incomplete(&t->data);
     draw_epoch(t, 0);
     if (!t->n_epoch)
         return err_set(e, ERR_INPUT, "the cohort has no training image%s",

@@ -15,6 +15,7 @@ typedef struct train_opts {
     int threads;
     uint64_t seed;
     bool force, dry_run;
+    bool whole_exams; /* the config asks for exams of exactly four images, which only split obeys */
 } train_opts;
 /* What --dry-run tells. */
 typedef struct train_plan {

@@ -332,6 +332,31 @@ static void test_evit_ramp(void **state)
     assert_false(PLAN_SAYS("evit_rate", NULL, "train.evit_warmup=100"));
 }
 
+/* exam.require asked of train: said where the cohort was split without it, silent where not. */
+static void test_whole_exams(void **state)
+{
+    const char *file = run_name("said"), *other = run_name("three_images.h5");
+    cfg *config = tiny_config();
+    train_opts o = {
+        .run = run_name("plan"), .device = "cpu", .threads = 1, .dry_run = true, .config = config};
+    train_result r;
+    cohort c;
+    OK(cohort_read(&c, cohort_path, e));
+    c.row[3].exam[31] = 'f'; /* one exam of three images, one of one */
+    OK(cohort_write(&c, other, e));
+    cohort_release(&c);
+    for (int i = 0; i < 3; i++) {
+        o.cohort = i ? other : cohort_path;
+        o.whole_exams = i < 2;
+        said s = said_begin(file);
+        OK(train_run(&o, &r, e));
+        assert_true(said_end(s, file,
+                             "warn exam_require_ignored exams=2 why=\"these have not "
+                             "exactly four images") == (i == 1));
+    }
+    cfg_free(config);
+}
+
 /* Patches of the breast only where the images have masks; nothing is begun without. */
 static void test_keep_breast(void **state)
 {
@@ -621,6 +646,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_keep_log),
         cmocka_unit_test(test_keep_replay),
         cmocka_unit_test(test_evit_ramp),
+        cmocka_unit_test(test_whole_exams),
         cmocka_unit_test(test_inputs_first),
         cmocka_unit_test(test_classes_unused),
         cmocka_unit_test(test_keep_breast),
