@@ -101,7 +101,7 @@ static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int 
     tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
     tensor *qkv = op_linear(r, h, k->qkv_w, k->qkv_b);
     rollout_note(r, in.watch, qkv, &how);
-    h = op_attention_full(r, qkv, &how, cut ? &score : NULL);
+    h = op_attention(r, qkv, &how, cut ? &score : NULL);
     tensor *o = op_linear(r, h, k->proj_w, k->proj_b);
     stream out = {x, o, in.size, in.bias, in.watch};
     if (cut) {
@@ -109,11 +109,6 @@ static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int 
         out = reduce(r, cut, x, o, in.watch);
     }
     return settle(r, mlp(r, k, out), mark);
-}
-
-stream block_forward(run *r, const block *k, stream in)
-{
-    return forward(r, k, in, NULL, 0);
 }
 
 stream block_forward_windows(run *r, const block *k, stream in, const op_window_spec *w)
@@ -126,8 +121,10 @@ stream block_forward_windows(run *r, const block *k, stream in, const op_window_
     return settle(r, mlp(r, k, (stream){.x = x, .add = h}), mark);
 }
 
-stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
-                             int reads)
+/* Block i, with the token reduction that the call's configuration asks for there; what the first
+ * `reads` tokens attend to decides which leave. */
+static stream forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
+                              int reads)
 {
     reduce_layer cut;
     bool fewer = reduce_open(r, call, i, in.x->n, in.size, &cut); /* memory outlives the block */
@@ -141,7 +138,9 @@ stream stream_first(run *r, stream in, int rows)
     return in;
 }
 
-stream block_forward_first(run *r, const block *k, stream in, int rows)
+/* The last block of a network whose heads read only the first `rows` tokens: everything that does
+ * not reach them is left out. */
+static stream forward_first(run *r, const block *k, stream in, int rows)
 {
     tensor *x;
     tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
@@ -150,7 +149,7 @@ stream block_forward_first(run *r, const block *k, stream in, int rows)
     tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);
     op_attention_spec how = {.heads = k->heads, .kv = kv, .bias = in.bias};
     rollout_note(r, in.watch, q, &how);
-    tensor *o = op_attention_full(r, q, &how, NULL);
+    tensor *o = op_attention(r, q, &how, NULL);
     o = op_linear(r, o, k->proj_w, k->proj_b);
     return mlp(r, k, (stream){.x = select_rows(r, x, 0, rows), .add = o});
 }
@@ -174,8 +173,8 @@ stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int
             call->trace->tokens[call->trace->n_tokens++] = x.x->n;
         bool cut = reads && i + 1 == t->depth && !call->published;
         x.watch = call->batch->watch;
-        x = cut ? block_forward_first(r, &t->block[i], x, reads)
-                : block_forward_reduced(r, &t->block[i], x, call, i, reads);
+        x = cut ? forward_first(r, &t->block[i], x, reads)
+                : forward_reduced(r, &t->block[i], x, call, i, reads);
     }
     return x;
 }

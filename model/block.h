@@ -45,23 +45,16 @@ typedef struct stream {
 stream stream_first(run *r, stream in, int rows); /* its first rows only */
 
 void block_params(block *k, param_set *s, const char *prefix, int d, int heads);
-stream block_forward(run *r, const block *k, stream in);
-/* As block_forward, with the token reduction that the call's configuration asks for in block i;
- * what the first `reads` tokens attend to decides which leave. */
-stream block_forward_reduced(run *r, const block *k, stream in, const net_call *call, int i,
-                             int reads);
-/* As block_forward, with attention within windows and k->bias. */
+/* A block whose attention stays within windows, with k->bias. */
 stream block_forward_windows(run *r, const block *k, stream in, const op_window_spec *w);
-/* As block_forward, for the last block of a network whose heads read only the first `rows` tokens:
- * everything that does not reach them is left out. Returns streams of `rows` tokens. */
-stream block_forward_first(run *r, const block *k, stream in, int rows);
 
 typedef struct trunk_spec {
     const char *prefix; /* of the names: PREFIXblocks.0. ... */
     int depth, width, heads;
 } trunk_spec;
 void trunk_params(trunk *t, param_set *s, const trunk_spec *k);
-/* All blocks; of the result only the first `reads` tokens are read (0: all). */
+/* All blocks, with the call's token reduction; of the result only the first `reads` tokens are read
+ * (0: all), so the last block makes no others. */
 stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int reads);
 
 /* Tokens before the patches by the preset's prefix: CLS, then those of the parameter `more`. */

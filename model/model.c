@@ -106,13 +106,6 @@ static const net_preset *preset_at(int i, const net_kind **kind)
     return NULL;
 }
 
-const char *model_names(int i)
-{
-    const net_kind *kind;
-    const net_preset *p = i < 0 ? NULL : preset_at(i, &kind);
-    return p ? p->name : NULL;
-}
-
 static bool find_preset(const char *name, net_cfg *c, err *e)
 {
     size_t n = strlen(name);

@@ -46,7 +46,6 @@ typedef struct model model;
 model *model_new(const model_cfg *cfg, backend *be, uint64_t seed, err *e);
 void model_free(model *m);
 const model_cfg *model_config(const model *m); /* resolved: no zeros left */
-const char *model_names(int i);                /* names of the table in order, NULL at the end */
 param_set *model_params(model *m);
 int model_patches(const model *m); /* N = grid rows x grid columns */
 int model_width(const model *m);   /* D, size of the feature vector */

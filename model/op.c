@@ -117,7 +117,7 @@ tensor *op_gelu(run *r, tensor *x)
     return run_record(r, &a, (run_counts){0});
 }
 
-tensor *op_attention_full(run *r, tensor *x, const op_attention_spec *how, tensor **score)
+tensor *op_attention(run *r, tensor *x, const op_attention_spec *how, tensor **score)
 {
     const tensor *kv = how->kv ? how->kv : x, *bias = how->bias;
     int heads = how->heads, d = how->kv ? x->c : x->c / 3;
@@ -139,16 +139,6 @@ tensor *op_attention_full(run *r, tensor *x, const op_attention_spec *how, tenso
     a.save = run_save(r, (int64_t)x->b * heads * x->n);
     run_counts cost = {.matmul = 2 * rows_of(x) * kv->n * d, .scale = rows_of(x) * kv->n * heads};
     return run_record(r, &a, cost);
-}
-
-tensor *op_attention(run *r, tensor *qkv, int heads)
-{
-    return op_attention_full(r, qkv, &(op_attention_spec){.heads = heads}, NULL);
-}
-
-tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads)
-{
-    return op_attention_full(r, q, &(op_attention_spec){.heads = heads, .kv = kv}, NULL);
 }
 
 tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const op_window_spec *w)

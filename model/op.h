@@ -33,21 +33,17 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
 tensor *op_add(run *r, tensor *x, tensor *add, const float *scale);
 tensor *op_gelu(run *r, tensor *x); /* exact, erf */
 
-/* Softmax attention, heads of c/heads channels, scale 1/sqrt(head size). qkv [b, n, 3*D] rows
- * [q|k|v], each head-major. op_attention_cls: q [b, m, D] and kv [b, n, 2*D] apart (m = 1: CLS
- * only). */
-tensor *op_attention(run *r, tensor *qkv, int heads);
-tensor *op_attention_cls(run *r, tensor *q, tensor *kv, int heads);
-/* Both, and what token reduction needs of them (token_reduction.md 8.1). */
+/* Softmax attention, heads of c/heads channels, scale 1/sqrt(head size). x: [b, n, 3*D] rows
+ * [q|k|v], each head-major; with kv: q [b, m, D] (m = 1: CLS only). */
 typedef struct op_attention_spec {
     int heads;
-    tensor *kv;         /* keys and values; NULL: they stand beside the queries */
+    tensor *kv;         /* keys and values [b, n, 2*D]; NULL: they stand beside the queries */
     const tensor *bias; /* [b, keys, 1], fixed: added to all logits of that key; NULL = 0 */
     int readers;        /* first query rows whose attention is wanted */
 } op_attention_spec;
 /* *score [b, keys, 1]: probabilities of the `readers` first query rows, averaged over heads and
- * these rows; it carries gradient. NULL: not wanted. */
-tensor *op_attention_full(run *r, tensor *x, const op_attention_spec *how, tensor **score);
+ * these rows (token_reduction.md 8.1); it carries gradient. NULL: not wanted. */
+tensor *op_attention(run *r, tensor *x, const op_attention_spec *how, tensor **score);
 
 /* Attention within windows: qkv as above, its rows in runs of `tokens`, each of which attends
  * within itself; bias [entries, heads] is added to the scaled logits by a table of each window:

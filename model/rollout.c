@@ -65,7 +65,7 @@ static void through(const watch_block *b, backend *be, int sample, const double 
     op_attention_spec how = {.heads = b->heads, .kv = t};
     if (b->bias)
         how.bias = run_input(r, 1, b->keys, 1, b->bias + sample * keys, true);
-    run_backward_from(r, op_attention_full(r, q, &how, NULL), dy);
+    run_backward_from(r, op_attention(r, q, &how, NULL), dy);
     run_read_grad(r, t, kv);
     for (int64_t j = 0; j < keys; j++) {
         double sum = 0;

@@ -7,7 +7,7 @@
 #include "model/op.h"
 
 /* Called by blocks before their attention: keeps queries and keys where `w` asks for them (NULL:
- * nobody does). x, how: as for op_attention_full. */
+ * nobody does). x, how: as for op_attention. */
 void rollout_note(run *r, model_watch *w, const tensor *x, const op_attention_spec *how);
 
 /* The product of (A + I) / 2 over all blocks, its row of the class token (distilled networks: mean

@@ -90,11 +90,11 @@ static tensor *three_readers(const graph *g, run *r, tensor **in, param *p)
 }
 static tensor *attention(const graph *g, run *r, tensor **in, param *p)
 {
-    return op_attention(r, in[0], g->heads);
+    return op_attention(r, in[0], &(op_attention_spec){.heads = g->heads}, NULL);
 }
 static tensor *attention_cls(const graph *g, run *r, tensor **in, param *p)
 {
-    return op_attention_cls(r, in[0], in[1], g->heads);
+    return op_attention(r, in[0], &(op_attention_spec){.heads = g->heads, .kv = in[1]}, NULL);
 }
 /* Windows of g->number tokens with 3 tables in turn; the second one masks pairs. */
 static tensor *window(const graph *g, run *r, tensor **in, param *p)
@@ -120,7 +120,7 @@ static tensor *attention_score(const graph *g, run *r, tensor **in, param *p)
     op_attention_spec how = {.heads = g->heads, .kv = apart ? in[1] : NULL, .readers = g->number};
     if (g->factor)
         how.bias = run_input(r, rows->b, rows->n, 1, g->factor, true);
-    tensor *y = op_attention_full(r, in[0], &how, &score);
+    tensor *y = op_attention(r, in[0], &how, &score);
     *m = (op_map_spec){.n_in = rows->n, .n_out = 1, .dst = g->index};
     tensor *fused = op_map(r, apart ? in[1] : y, m, score);
     return apart ? fused : op_add(r, op_mean(r, y), fused, NULL);

@@ -1,40 +1,13 @@
 /* What token reduction needs of the ops, against their definitions: attention that is handed out,
  * the selectors of EViT and PPT, and the fused token. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/unit/desk.h"
 
-#include <cmocka.h>
 #include <math.h>
 #include <string.h>
 
 #include "core/mem.h"
 #include "core/rng.h"
 #include "model/op.h"
-
-typedef struct desk {
-    pool *pool;
-    backend *be;
-    run *r;
-} desk;
-
-static desk desk_new(int threads)
-{
-    err e = {0};
-    desk d = {.pool = pool_new(threads)};
-    d.be = backend_new("cpu", d.pool, &e);
-    assert_non_null(d.be);
-    d.r = run_new(d.be, RUN_TRAIN);
-    return d;
-}
-
-static void desk_free(desk *d)
-{
-    run_free(d->r);
-    backend_free(d->be);
-    pool_free(d->pool);
-}
 
 static float *noise(uint64_t id, int64_t n, double spread)
 {
@@ -95,7 +68,7 @@ static void attention_hands_out_what_the_first_rows_see(void **state)
         tensor *score, *in = run_input(k.r, B, N, 3 * D, qkv, false);
         op_attention_spec how = {.heads = HEADS, .readers = readers};
         how.bias = run_input(k.r, B, N, 1, bias, true);
-        tensor *out = op_attention_full(k.r, in, &how, &score);
+        tensor *out = op_attention(k.r, in, &how, &score);
         float got[B * N], *rows = read_back(k.r, out->x, sizeof(float) * B * N * D);
         run_read(k.r, score, got);
         for (int s = 0; s < B; s++) {

@@ -1,5 +1,6 @@
 /* Networks with token reduction: what the acceptance list of token_reduction.md 9 asks for, seen
  * through the record of what became of the tokens. */
+#include "tests/unit/desk.h"
 #include "tests/unit/reduction.h"
 
 #include <math.h>
@@ -8,29 +9,6 @@
 #include "core/mem.h"
 #include "model/reduce.h"
 #include "tests/fixtures/deit/formula.h"
-
-typedef struct desk {
-    pool *pool;
-    backend *be;
-    run *r;
-} desk;
-
-static desk desk_new(int threads)
-{
-    err e = {0};
-    desk d = {.pool = pool_new(threads)};
-    d.be = backend_new("cpu", d.pool, &e);
-    assert_non_null(d.be);
-    d.r = run_new(d.be, RUN_TRAIN);
-    return d;
-}
-
-static void desk_free(desk *d)
-{
-    run_free(d->r);
-    backend_free(d->be);
-    pool_free(d->pool);
-}
 
 typedef struct world {
     desk k;
