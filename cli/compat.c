@@ -22,8 +22,9 @@
 
 static const compat_row table[] = {
     /* training, patchdropout.md 4 and 9 */
-    SET(PD, "the rate of kept patches varies by default and the configured one is ignored",
-        "train.keep_schedule", "code"),
+    {PD, "the rate of kept patches varies by default and the configured one is ignored",
+     "train.keep_schedule", "code", NULL,
+     "refused for Swin, as there: give train.keep_schedule=fixed with it"},
     SET(PD, "gradients are clipped tensor by tensor", "train.clip_mode", "tensor"),
     SET(PD, "accumulated gradients are added up, not averaged", "train.accum_average", "false"),
     SET(PD, "the learning rate advances with every micro-batch", "train.lr_counts", "batches"),
@@ -85,7 +86,7 @@ static const compat_row table[] = {
     NOT(EVIT, "distillation mixes up the images of a batch", "wrong results"),
     NOT(EVIT, "plain names and fixed large sizes crash", "a crash"),
     NOT(EVIT, "places of reduction are code that is evaluated", "they are a list that is checked"),
-    NOT(EVIT, "pictures show patch 0 for the fused token", "it is no patch"),
+    SET(EVIT, "pictures show patch 0 for the fused token", "predict.evit_patch0", "true"),
     NOT(EVIT, "resuming wants the same resolution", "positions are resampled"),
     NOT(EVIT, "an average of the weights is kept and never used", "it changes no result"),
     NOT(EVIT, "the first two epochs train at the same rate, each at that of the one before",

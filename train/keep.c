@@ -27,10 +27,11 @@ bool keep_check(keep_schedule schedule, const char *key, double rate, const mode
     if (schedule == KEEP_FIXED)
         return model_check_rate(net, key, rate, e);
     if (model_config(net)->window)
-        return err_set(e, ERR_CONFIG,
-                       "train.keep_schedule: rates that vary are not implemented for %s, whose "
-                       "windows need one size in the published network; use fixed",
-                       model_config(net)->name);
+        return err_set(
+            e, ERR_CONFIG,
+            "train.keep_schedule: a rate that varies is drawn as a share of all patches, "
+            "but %s keeps whole rows and columns of its windows; use fixed",
+            model_config(net)->name);
     return model_check_rate(net, "train.keep_schedule", KEEP_LOWEST, e);
 }
 
