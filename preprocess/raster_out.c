@@ -17,15 +17,6 @@
 #define BIG_TIFF    UINT64_C(4000000000) /* bytes of samples from which offsets need 64 bit */
 #define STRIP_BYTES ((size_t)256 << 10)
 
-bool raster_out_by_name(const char *path, raster_out_format *out)
-{
-    const char *dot = strrchr(fs_base(path), '.');
-    if (!dot || !(text_ieq(dot, ".tif") || text_ieq(dot, ".tiff") || text_ieq(dot, ".png")))
-        return false;
-    *out = text_ieq(dot, ".png") ? RASTER_OUT_PNG : RASTER_OUT_TIFF;
-    return true;
-}
-
 const char *raster_out_suffix(raster_out_format f)
 {
     return f == RASTER_OUT_PNG ? "png" : "tiff";

@@ -17,7 +17,5 @@ typedef struct raster_out {
  * the same bytes. Fails ERR_IO, ERR_MEMORY. */
 MUST_CHECK bool raster_out_write(const char *path, raster_out_format f, const raster_out *o,
                                  err *e);
-/* The format that a file name asks for: .tif, .tiff, .png. */
-MUST_CHECK bool raster_out_by_name(const char *path, raster_out_format *out);
 const char *raster_out_suffix(raster_out_format f); /* "tiff", "png" */
 #endif

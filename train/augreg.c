@@ -216,7 +216,7 @@ bool augreg_is(const source *s)
 
 source *augreg_open(source *s, err *e)
 {
-    static const source_kind kind = {"AugReg", read_values, NULL, close_view};
+    static const source_kind kind = {read_values, NULL, close_view};
     int room = source_count(s) + 1; /* every item but the last uses an array of its own */
     augreg *g = MEM_NEW(augreg);
     *g = (augreg){.from = s, .prefix = source_get(s, "embedding/kernel") ? "" : PREFIX};

@@ -240,7 +240,7 @@ static bool read_values(void *self, const array_info *a, float *out, err *e)
 
 source *npz_open(unzip *z, err *e)
 {
-    static const source_kind kind = {"NumPy", read_values, NULL, close_file};
+    static const source_kind kind = {read_values, NULL, close_file};
     npz *f = MEM_NEW(npz);
     f->zip = z;
     if (load(f, e))

@@ -328,6 +328,16 @@ static bool write_all(int fd, const safetensors_writer *w)
     return ok;
 }
 
+static void free_writer(safetensors_writer *w)
+{
+    if (!w)
+        return;
+    json_decref(w->header);
+    mem_free(w->entry);
+    mem_free(w->path);
+    mem_free(w);
+}
+
 bool safetensors_writer_finish(safetensors_writer *w, err *e)
 {
     char *tmp = NULL;
@@ -344,16 +354,6 @@ bool safetensors_writer_finish(safetensors_writer *w, err *e)
     if (!ok)
         err_wrap(e, "weights file '%s'", w->path);
     mem_free(tmp);
-    safetensors_writer_free(w);
+    free_writer(w);
     return ok;
-}
-
-void safetensors_writer_free(safetensors_writer *w)
-{
-    if (!w)
-        return;
-    json_decref(w->header);
-    mem_free(w->entry);
-    mem_free(w->path);
-    mem_free(w);
 }

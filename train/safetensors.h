@@ -35,5 +35,4 @@ void safetensors_writer_add(safetensors_writer *w, const char *name, int ndim, c
                             const float *x);
 /* Write and commit. The writer is freed in any case. */
 MUST_CHECK bool safetensors_writer_finish(safetensors_writer *w, err *e);
-void safetensors_writer_free(safetensors_writer *w); /* give up without a file; NULL is fine */
 #endif

@@ -45,11 +45,6 @@ void source_close(source *s)
     mem_free(s);
 }
 
-const char *source_format(const source *s)
-{
-    return s->kind->format;
-}
-
 int source_count(const source *s)
 {
     return s->n;
@@ -106,8 +101,7 @@ static void close_safetensors(void *self)
 
 static source *open_safetensors(const char *path, err *e)
 {
-    static const source_kind kind = {"safetensors", read_safetensors, meta_safetensors,
-                                     close_safetensors};
+    static const source_kind kind = {read_safetensors, meta_safetensors, close_safetensors};
     safetensors *s = safetensors_open(path, e);
     if (!s)
         return NULL;

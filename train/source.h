@@ -11,7 +11,6 @@ typedef struct source source;
 /* Opens and checks all but the values. ERR_IO or ERR_INPUT with the path. */
 source *source_open(const char *path, err *e);
 void source_close(source *s);
-const char *source_format(const source *s); /* "safetensors", "PyTorch", "NumPy" */
 int source_count(const source *s);
 const array_info *source_at(const source *s, int i); /* borrowed until close, as all below */
 const array_info *source_get(const source *s, const char *name); /* NULL = absent */
@@ -22,7 +21,6 @@ float *source_values(const source *s, const array_info *a, err *e);
 
 /* For containers: what one does behind the calls above. */
 typedef struct source_kind {
-    const char *format;
     bool (*read)(void *self, const array_info *a, float *out, err *e);
     const char *(*meta)(void *self, const char *key); /* NULL = it holds none */
     void (*close)(void *self);

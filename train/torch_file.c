@@ -204,7 +204,7 @@ static bool read_values(void *self, const array_info *a, float *out, err *e)
 
 source *torch_file_open(unzip *z, err *e)
 {
-    static const source_kind kind = {"PyTorch", read_values, NULL, close_file};
+    static const source_kind kind = {read_values, NULL, close_file};
     torch_file *f = MEM_NEW(torch_file);
     f->zip = z;
     text_init(&f->root);

@@ -87,10 +87,6 @@ static void test_round_trip(void **state)
     raster_out o = {v, 2, 2, 0, ""};
     assert_false(raster_out_write("/nonexistent/x.tiff", RASTER_OUT_TIFF, &o, &e));
     assert_int_equal(e.code, ERR_IO);
-    raster_out_format f;
-    assert_true(raster_out_by_name("x/y.TIF", &f) && f == RASTER_OUT_TIFF);
-    assert_true(raster_out_by_name("y.png", &f) && f == RASTER_OUT_PNG);
-    assert_false(raster_out_by_name("x.png/y", &f));
 }
 
 /* ---- a picture in place of a DICOM file
