@@ -44,7 +44,8 @@ static void train(const family *f, const char *run, const char *kill, const char
     }
 }
 
-/* The newest checkpoint as it is used later: read, built, one image scored. */
+/* The newest checkpoint as it is used later: read, built, one image scored; training has moved the
+ * answer away from that of the network it began with. */
 static void scores_an_image(const family *f, const char *run)
 {
     checkpoint_info k;
@@ -62,6 +63,13 @@ static void scores_an_image(const family *f, const char *run)
     const uint16_t *one = image;
     OK(predict_images(m, be, &k, &one, 1, &score, &logit, e));
     assert_true(score > 0 && score < 1 && isfinite(logit));
+    model *fresh = model_new(&k.model, be, k.seed, &e);
+    assert_non_null(fresh);
+    double first_score, first_logit;
+    OK(predict_images(fresh, be, &k, &one, 1, &first_score, &first_logit, e));
+    if (!(fabs(logit - first_logit) > 1e-4))
+        fail_msg("%s: trained %.9g, untrained %.9g", f->name, logit, first_logit);
+    model_free(fresh);
     const json_t *first = json_array_get(k.history, 0);
     assert_true(isfinite(json_number_value(json_object_get(first, "train_loss"))));
     model_free(m);

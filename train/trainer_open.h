@@ -1,0 +1,63 @@
+/* A training while it runs, and all that happens before its first step: the options, what they and
+ * the cohort fit together to, the claim on the folder, the state of an earlier call. Private to the
+ * trainer. */
+#ifndef TRAIN_TRAINER_OPEN_H
+#define TRAIN_TRAINER_OPEN_H
+
+#include "train/augment.h"
+#include "train/checkpoint.h"
+#include "train/keep.h"
+#include "train/keep_log.h"
+#include "train/loader.h"
+#include "train/trainer.h"
+
+typedef struct train_cfg {
+    int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
+    int64_t evit_start, evit_warmup;
+    double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
+    int schedule, lr_counts, sampling, normalize, init_resample;
+    bool accum_average;
+    const char *init;
+    optim_cfg optim;
+} train_cfg;
+
+typedef struct trainer {
+    const train_opts *o;
+    train_cfg c;
+    augment_cfg aug;
+    keep_cfg keep;
+    keep_log kept, replay; /* of the running epoch */
+    model_cfg mc;
+    cohort data;
+    pool *threads;
+    backend *be;
+    model *net;
+    loader *load;
+    optim *opt;
+    run *tape;
+    checkpoint_info at; /* where training stands */
+    int64_t *val, n_val, *epoch_rows, n_epoch;
+    int64_t steps_per_epoch; /* optimiser steps */
+    int64_t images_done;
+    double seconds;
+    bool warm; /* train.init is read */
+    text yaml; /* of the run's config */
+} trainer;
+
+/* Rows of an epoch into epoch_rows, and how many micro-batches they make. */
+void trainer_draw(trainer *t, int64_t epoch);
+int64_t trainer_micro_batches(const trainer *t);
+/* Cohort, network, optimiser, tape, and what a checkpoint says of them. The caller releases t in
+ * any case. */
+MUST_CHECK bool trainer_open(trainer *t, err *e);
+/* What a new run reads is proven before it claims its folder; a wrong path leaves nothing behind. A
+ * run that continues has its weights. */
+MUST_CHECK bool trainer_prove_inputs(trainer *t, err *e);
+/* A new run writes its config; a resumed one must have the same. */
+MUST_CHECK bool trainer_claim_folder(trainer *t, err *e);
+/* Continue from the newest checkpoint, if there is one. */
+MUST_CHECK bool trainer_resume(trainer *t, err *e);
+/* The log of kept patches that the epoch follows, where there is one. */
+keep_log_want trainer_kept_want(const trainer *t);
+MUST_CHECK bool trainer_open_replay(trainer *t, err *e);
+#endif
