@@ -53,6 +53,15 @@ metric_clustered metric_auc_parts(const metric_in *in);
 /* Hanley and McNeil's planning variance of an AUC with m cases and n controls. */
 double metric_hanley_mcneil(double auc, int64_t m, int64_t n);
 
+/* Area under the part of the ROC curve with a false-positive rate in [from, to], 0 <= from < to <=
+ * 1, by trapezoids, and on McClish's scale, where chance is 0.5 and perfect is 1: (1 + (area -
+ * least) / (most - least)) / 2, least = (to^2 - from^2)/2, most = to - from. NaN for one class or
+ * another range. */
+typedef struct metric_area {
+    double area, standardised;
+} metric_area;
+metric_area metric_pauc(const metric_in *in, double from, double to);
+
 /* Wilson's 95 % interval of k out of n; false when n is 0. */
 bool metric_wilson(double k, double n, double *lo, double *hi);
 /* Clopper and Pearson's exact 95 % interval. */
