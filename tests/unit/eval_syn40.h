@@ -12,4 +12,13 @@ static const double syn_b[40] = {.08, .30, .52, .29, .13, .72, .62, .54, .19, .5
                                  .18, .44, .29, .47, .09, .34, .63, .32, .17, .15,
                                  .22, .50, .66, .17, .52, .17, .19, .08, .16, .46,
                                  .23, .15, .36, .26, .32, .26, .19, .46, .41, .21};
+/* T: time to diagnosis (y = 1) or of the last contact, years. */
+static const double syn_t[40] = {6, 5, 4, 2, 2, 3, 1, 4, 4, 5, 7, 2, 3, 4, 5, 4, 4, 5, 2, 5,
+                                 5, 4, 2, 3, 6, 1, 2, 3, 3, 6, 4, 4, 4, 2, 5, 1, 4, 5, 4, 5};
+
+/* Patient of exam i, 0..29. */
+static inline int syn_patient(int i)
+{
+    return i < 30 ? i : (i - 30) * 3;
+}
 #endif
