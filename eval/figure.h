@@ -1,5 +1,6 @@
-/* The figures of the report, drawn from the eval.json tree on a draw surface: flow diagram, ROC
- * curve with band, score distribution, forest plot of subgroups. */
+/* The figures of the report, drawn from the eval.json tree on a draw surface. One figure is one
+ * file eval/figure_<name>.c that defines `const figure figure_<name>` and one row of FIGURE_LIST.
+ */
 #ifndef EVAL_FIGURE_H
 #define EVAL_FIGURE_H
 
@@ -12,6 +13,19 @@ typedef struct figure {
     /* Draws and returns the height; d == NULL only measures. 0: nothing to show. */
     double (*paint)(draw *d, const json_t *tree);
 } figure;
+
+/* clang-format off */
+#define FIGURE_LIST(ROW) \
+    ROW(roc)             \
+    ROW(scores)          \
+    ROW(flow)            \
+    ROW(forest)
+/* clang-format on */
+
+#define FIGURE_DECLARE(name) extern const figure figure_##name;
+FIGURE_LIST(FIGURE_DECLARE)
+#undef FIGURE_DECLARE
+
 const figure *figure_find(const char *id); /* BUG when unknown */
 const figure *figure_at(int i);            /* NULL after the last */
 /* Text alternative in words and numbers. */

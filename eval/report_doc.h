@@ -1,5 +1,5 @@
-/* The report as a list of blocks, made from the eval.json tree: what it says and in which order.
- * The HTML and the PDF renderer both walk this list. evaluation.md 17. */
+/* The report as a list of blocks, made from the eval.json tree by the parts (part.h). The HTML and
+ * the PDF renderer both walk this list. evaluation.md 17. */
 #ifndef EVAL_REPORT_DOC_H
 #define EVAL_REPORT_DOC_H
 
@@ -17,7 +17,7 @@ typedef enum doc_kind {
     DOC_TABLE,    /* data = table of cells.h; fold = closed at first on screen */
     DOC_PAIRS,    /* data = [[label, value], ...] */
     DOC_PAGES,    /* data = tree.pages */
-    DOC_CODE      /* text, fold */
+    DOC_CODE      /* text, closed at first on screen */
 } doc_kind;
 
 typedef struct doc_block {
@@ -36,4 +36,32 @@ typedef struct report_doc {
 } report_doc;
 void report_doc_build(const json_t *tree, report_doc *out);
 void report_doc_release(report_doc *d);
+
+/* ---- for parts: append a block at the end ---- */
+
+/* Heading report_text "section.<id>", which is also the anchor #<id>; `id` is a literal. */
+void report_doc_section(report_doc *d, const char *id);
+/* DOC_TEXT, DOC_NOTE, DOC_WARN, DOC_ITEM or DOC_CODE with these words. */
+void report_doc_text(report_doc *d, doc_kind kind, const char *s);
+/* The same with the text `key`, its {names} replaced by pairs = {"name", "value", ..., NULL}. */
+void report_doc_fill(report_doc *d, doc_kind kind, const char *key, const char *const *pairs);
+/* A figure of figure.h; nothing when it has nothing to show. */
+void report_doc_figure(report_doc *d, const json_t *tree, const char *id);
+/* The table of tree.tables with this id and its note; nothing when it is absent or has no row. */
+void report_doc_table(report_doc *d, const json_t *tree, const char *id, bool fold);
+/* DOC_HEADLINE, DOC_PAIRS or DOC_PAGES; takes the reference. */
+void report_doc_data(report_doc *d, doc_kind kind, json_t *data);
+
+/* A row of DOC_PAIRS; an empty value is shown as "not recorded". */
+void report_doc_pair(json_t *list, const char *label, const char *value);
+/* Append any value (a member of the model card) as one line of text; null is nothing. */
+void report_doc_value(const json_t *v, text *out);
+
+/* Room for a number as text; calls return n->s. */
+typedef struct doc_number {
+    char s[40];
+} doc_number;
+/* kind: "auc" three decimals, "0" none, "1" one, "4g" four digits. */
+const char *doc_number_show(doc_number *n, const char *kind, double v);
+const char *doc_number_count(doc_number *n, const json_t *v); /* of an integer */
 #endif

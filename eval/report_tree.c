@@ -1,21 +1,15 @@
-/* Computes the eval.json tree: metrics, curves, books, provenance and limits. The tables are built
- * in report_tables.c. */
+/* Loads the exams, records options and provenance, runs the parts of the report, and looks for
+ * identifiers in what they wrote. */
 #include "eval/report_tree.h"
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/version.h"
 #include "eval/cells.h"
-#include "eval/report_match.h"
-#include "eval/report_tables.h"
-#include "eval/report_text.h"
+#include "eval/part.h"
 #include <ctype.h>
 #include <math.h>
 
-#define CURVE_MAX      1000 /* points of a curve in eval.json */
-#define HIST_BINS      24
-#define ENRICHED_ABOVE 0.02 /* share of cancers above which a set is called enriched */
-#define WHOLE_EXAM     4    /* images, of eval.require: exactly4 */
-#define FEW_CASES      100  /* below this the limits say that cases are few */
+#define WHOLE_EXAM 4 /* images, of eval.require: exactly4 */
 
 const json_t *report_tree_by_id(const json_t *tree, const char *list, const char *id)
 {
@@ -44,205 +38,28 @@ const json_t *report_tree_metric(const json_t *tree, const char *id, const char 
     return NULL;
 }
 
-/* ---- metrics --------------------------------------------------------------------------------- */
-
-json_t *report_metric_new(const report_metric *m)
+double report_tree_num(const json_t *obj, const char *key)
 {
-    json_t *j = json_object(), *flags = json_array();
-    json_object_set_new(j, "id", json_string(m->id));
-    json_object_set_new(j, "unit", json_string(m->unit));
-    json_object_set_new(j, "subset", cells_string(m->subset));
-    json_object_set_new(j, "horizon", m->horizon ? json_deep_copy(m->horizon) : json_null());
-    json_object_set_new(j, "value", json_num(m->value));
-    json_object_set_new(j, "lo", json_num(m->lo));
-    json_object_set_new(j, "hi", json_num(m->hi));
-    json_object_set_new(j, "ci", m->ci && m->ci[0] ? json_string(m->ci) : json_null());
-    json_object_set_new(j, "reason", m->reason ? json_string(m->reason) : json_null());
-    json_object_set_new(j, "n_exams", json_integer(m->n_exams));
-    json_object_set_new(j, "n_patients", json_integer(m->n_patients));
-    json_object_set_new(j, "n_events", json_integer(m->n_events));
-    if (m->flag)
-        json_array_append_new(flags, json_string(m->flag));
-    json_object_set_new(j, "flags", flags);
-    return j;
+    const json_t *v = json_object_get(obj, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
 }
 
-static json_t *add_metrics(report_build *b)
+const char *report_tree_str(const json_t *obj, const char *key)
 {
-    const cohort_view *v = &b->all;
-    json_t *list = json_object_get(b->tree, "metrics");
-    metric_value a = metric_auc(&v->in), shown = metric_auc_report(&v->in);
-    report_metric m = {.id = "auc",
-                       .unit = "exam",
-                       .subset = "all",
-                       .horizon = json_object_get(b->model, "horizon_years"),
-                       .value = shown.value,
-                       .lo = shown.lo,
-                       .hi = shown.hi,
-                       .ci = shown.ci,
-                       .reason = shown.reason,
-                       .flag = shown.flag,
-                       .n_exams = v->n,
-                       .n_patients = v->n_patients,
-                       .n_events = v->events};
-    json_t *headline = report_metric_new(&m);
-    json_array_append_new(list, headline);
-    bool counts_only = isnan(shown.value);
-    const struct {
-        const char *id, *ci;
-        double lo, hi;
-    } other[] = {
-        {"auc_wald", a.ci, a.lo, a.hi},
-        {"auc_logit", a.ci, a.logit_lo, a.logit_hi},
-        {"auc_bootstrap", b->operate.replicates ? "bootstrap" : "", b->operate.metric[0].lo,
-         b->operate.metric[0].hi},
-    };
-    for (size_t i = 0; i < COUNT_OF(other); i++) {
-        m.id = other[i].id;
-        m.ci = other[i].ci;
-        m.lo = counts_only ? NAN : other[i].lo;
-        m.hi = counts_only ? NAN : other[i].hi;
-        json_array_append_new(list, report_metric_new(&m));
-    }
-    for (int k = 1; k < metric_table_n; k++) {
-        const operate_rate *r = &b->operate.metric[k];
-        m.id = metric_table[k].id;
-        m.value = counts_only ? NAN : r->value;
-        m.lo = counts_only ? NAN : r->lo;
-        m.hi = counts_only ? NAN : r->hi;
-        m.ci = isnan(m.lo) ? "" : "bootstrap";
-        json_array_append_new(list, report_metric_new(&m));
-    }
-    return headline;
+    const char *v = json_string_value(json_object_get(obj, key));
+    return v ? v : "";
 }
 
-/* ---- curves ---------------------------------------------------------------------------------- */
-
-static json_t *curve_new(const char *id)
+int report_tree_column(const json_t *table, const char *id)
 {
-    static const char *const members[] = {"x", "y", "lo", "hi", NULL};
-    json_t *c = json_object();
-    json_object_set_new(c, "id", json_string(id));
-    for (int i = 0; members[i]; i++)
-        json_object_set_new(c, members[i], json_array());
-    return c;
-}
-
-static void curve_add(json_t *c, const char *member, double v)
-{
-    json_array_append_new(json_object_get(c, member), json_num(v));
-}
-
-/* The ROC and precision-recall points: corners only, thinned when there are very many. */
-static void add_curves(report_build *b)
-{
-    curve c = {0};
-    json_t *list = json_object_get(b->tree, "curves"), *roc = curve_new("roc"),
-           *pr = curve_new("pr");
-    json_t *band = curve_new("roc_band"), *threshold = json_array();
-    if (b->all.events >= METRIC_FEW && b->all.n - b->all.events >= METRIC_FEW &&
-        curve_build(&b->all.in, &c)) {
-        int64_t every = c.n > CURVE_MAX ? c.n / CURVE_MAX + 1 : 1;
-        for (int64_t i = 0; i < c.n; i++) {
-            const curve_point *p = &c.p[i];
-            if (i % every && i != c.n - 1)
-                continue;
-            curve_add(roc, "x", p->fpr);
-            curve_add(roc, "y", p->tpr);
-            json_array_append_new(threshold, json_num(p->threshold));
-            if (i == 0)
-                continue;
-            curve_add(pr, "x", p->tpr);
-            curve_add(pr, "y", p->flagged1 / (p->flagged1 + p->flagged0));
-        }
-        for (int g = 0; b->operate.band && g < OPERATE_GRID; g++) {
-            curve_add(band, "x", (double)g / (OPERATE_GRID - 1));
-            curve_add(band, "y", b->operate.tpr[g]);
-            curve_add(band, "lo", b->operate.tpr_lo[g]);
-            curve_add(band, "hi", b->operate.tpr_hi[g]);
-        }
+    size_t i;
+    json_t *c;
+    json_array_foreach(json_object_get(table, "columns"), i, c)
+    {
+        if (!strcmp(report_tree_str(c, "id"), id))
+            return (int)i;
     }
-    json_object_set_new(roc, "threshold", threshold);
-    json_array_append_new(list, roc);
-    json_array_append_new(list, band);
-    json_array_append_new(list, pr);
-    curve_release(&c);
-}
-
-/* Share of the exams of each class per score bin; x = left edges, plus the last right edge. */
-static void add_histogram(report_build *b)
-{
-    double lo = INFINITY, hi = -INFINITY, bin[2][HIST_BINS] = {{0}}, total[2] = {0};
-    json_t *list = json_object_get(b->tree, "curves");
-    for (int64_t i = 0; i < b->all.n; i++) {
-        lo = fmin(lo, b->all.score[i]);
-        hi = fmax(hi, b->all.score[i]);
-    }
-    if (!(hi > lo)) {
-        lo = lo - 0.01;
-        hi = lo + 0.02;
-    }
-    for (int64_t i = 0; i < b->all.n; i++) {
-        int k = (int)((b->all.score[i] - lo) / (hi - lo) * HIST_BINS);
-        k = k < 0 ? 0 : k >= HIST_BINS ? HIST_BINS - 1 : k;
-        bin[b->all.y[i]][k]++;
-        total[b->all.y[i]]++;
-    }
-    for (int y = 0; y < 2; y++) {
-        json_t *c = curve_new(y ? "hist_case" : "hist_control");
-        for (int k = 0; k <= HIST_BINS; k++)
-            curve_add(c, "x", lo + (hi - lo) * k / HIST_BINS);
-        for (int k = 0; k < HIST_BINS; k++)
-            curve_add(c, "y", total[y] >= METRIC_FEW ? bin[y][k] / total[y] : 0);
-        json_array_append_new(list, c);
-    }
-}
-
-/* ---- books ----------------------------------------------------------------------------------- */
-
-typedef struct flow_step {
-    const char *step, *unit, *reason;
-    int64_t n_in, n_out;
-} flow_step;
-
-static void flow_add(json_t *flow, const flow_step *s)
-{
-    json_t *r = json_object();
-    json_object_set_new(r, "stage", json_string("report"));
-    json_object_set_new(r, "step", json_string(report_text(s->step)));
-    json_object_set_new(r, "unit", json_string(s->unit));
-    json_object_set_new(r, "reason", json_string(s->reason));
-    json_object_set_new(r, "n_in", json_integer(s->n_in));
-    json_object_set_new(r, "n_out", json_integer(s->n_out));
-    json_array_append_new(flow, r);
-}
-
-static bool add_flow(report_build *b, err *e)
-{
-    const report_in *in = &b->src->in[0];
-    json_t *flow = json_deep_copy(in->flow);
-    json_object_set_new(b->tree, "flow", flow);
-    const json_t *last = json_array_get(flow, json_array_size(flow) - 1);
-    const char *unit = json_string_value(json_object_get(last, "unit"));
-    int64_t left = json_integer_value(json_object_get(last, "n_out"));
-    if (unit && !strcmp(unit, "images") && left != b->rows_read)
-        return err_set(e, ERR_INPUT,
-                       "predictions.json: the flow ends with %lld images, but predictions.csv has "
-                       "%lld rows",
-                       (long long)left, (long long)b->rows_read);
-    int64_t exams = b->set.exams.n + b->set.n_unlabelled;
-    const flow_step steps[] = {
-        {"flow.repeated", "images", "REPEATED_ROW", b->rows_read,
-         b->rows_read - in->scores.n_merged},
-        {"flow.other_split", "images", "OTHER_SPLIT", b->rows_read - in->scores.n_merged,
-         b->rows_split},
-        {"flow.incomplete", "images", "INCOMPLETE_EXAM", b->rows_split, b->rows_whole},
-        {"flow.unlabelled", "exams", "LABEL_UNKNOWN", exams, b->set.exams.n},
-    };
-    for (size_t i = 0; i < COUNT_OF(steps); i++)
-        if ((i != 1 && i != 2) || steps[i].n_in != steps[i].n_out)
-            flow_add(flow, &steps[i]);
-    return report_in_check_flow(flow, e);
+    return -1;
 }
 
 /* ---- provenance ------------------------------------------------------------------------------ */
@@ -320,94 +137,6 @@ static void add_run(report_build *b)
     json_object_set_new(r, "config_yaml", in->config ? cells_string(in->config) : json_null());
     json_object_set_new(b->tree, "run", r);
     text_release(&t);
-}
-
-/* ---- notes, limits, pages -------------------------------------------------------------------- */
-
-static void sentence(json_t *list, const char *key, const char *const *pairs)
-{
-    text t;
-    text_init(&t);
-    report_fill(&t, key, pairs);
-    json_array_append_new(list, cells_string(t.s));
-    text_release(&t);
-}
-
-static bool one_vendor(const report_build *b)
-{
-    const exam_table *t = &b->set.exams;
-    for (int64_t i = 1; i < t->n; i++)
-        if (strcmp(t->row[i].vendor, t->row[0].vendor))
-            return false;
-    return t->n > 0 && t->row[0].vendor[0];
-}
-
-static void add_limits(report_build *b)
-{
-    static const char *const none[] = {NULL};
-    json_t *l = json_array();
-    const cohort_view *v = &b->all;
-    const report_cfg *c = &b->opts->cfg;
-    unsigned columns = b->src->in[0].scores.columns;
-    char share[32], cases[32];
-    snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
-    snprintf(cases, sizeof cases, "%lld", (long long)v->events);
-    sentence(l, "limit.research", none);
-    if (report_match_dropped(b->src->in, b->src->n_in, b->src->val))
-        sentence(l, "limit.dropped", none);
-    if (text_ieq(b->split, "train") || text_ieq(b->split, "training"))
-        sentence(l, "limit.train", none);
-    else if (!text_ieq(b->split, "test"))
-        sentence(l, b->split[0] ? "limit.not_test" : "limit.split_unknown",
-                 (const char *const[]){"split", b->split, NULL});
-    if (v->events < FEW_CASES)
-        sentence(l, "limit.few", (const char *const[]){"cases", cases, NULL});
-    if (v->n && (double)v->events / (double)v->n > ENRICHED_ABOVE)
-        sentence(l, "limit.enriched", (const char *const[]){"share", share, NULL});
-    if (one_vendor(b))
-        sentence(l, "limit.one_vendor", none);
-    if (!(columns & SCORES_HAS_VENDOR))
-        sentence(l, "limit.no_vendor", none);
-    if (!(columns & SCORES_HAS_PATIENT))
-        sentence(l, "limit.no_patient", none);
-    if (!c->label[0] && !json_object_get(b->model, "label"))
-        sentence(l, "limit.no_label", none);
-    if (!c->follow_up[0] && !json_object_get(b->model, "follow_up"))
-        sentence(l, "limit.no_follow_up", none);
-    if (!b->src->val)
-        sentence(l, "limit.exploratory", none);
-    sentence(l, "limit.calibration", none);
-    json_object_set_new(b->tree, "limits", l);
-}
-
-static void add_pages(report_build *b)
-{
-    json_t *pages = json_array();
-    const report_in *in = &b->src->in[0];
-    for (int i = 0; i < in->n_images; i++) {
-        const report_image *m = &in->image[i];
-        json_t *page = NULL, *view = json_object(), *p;
-        size_t k;
-        json_array_foreach(
-            pages, k, p) if (!strcmp(json_string_value(json_object_get(p, "exam_id")), m->exam))
-            page = p;
-        if (!page) {
-            page = json_object();
-            json_object_set_new(page, "exam_id", cells_string(m->exam));
-            json_object_set_new(page, "views", json_array());
-            json_array_append_new(pages, page);
-        }
-        json_object_set_new(view, "view", cells_string(m->view));
-        json_object_set_new(view, "file", cells_string(m->file));
-        json_object_set_new(view, "note", cells_string(m->note));
-        json_object_set_new(view, "sha256", json_string(m->sha256));
-        json_object_set_new(view, "score", json_num(m->score));
-        json_object_set_new(view, "width", json_integer(m->width));
-        json_object_set_new(view, "height", json_integer(m->height));
-        json_object_set_new(view, "image", json_integer(i));
-        json_array_append_new(json_object_get(page, "views"), view);
-    }
-    json_object_set_new(b->tree, "pages", pages);
 }
 
 /* ---- the check for identifiers --------------------------------------------------------------- */
@@ -575,7 +304,8 @@ static bool load_sets(report_build *b, err *e)
 
 static bool fill(report_build *b, pool *p, err *e)
 {
-    static const char *const lists[] = {"metrics", "curves", "tables", NULL};
+    static const char *const lists[] = {"metrics", "curves", "tables", "limits", NULL};
+    b->pool = p;
     cohort_view_build(&b->set, NULL, b->set.exams.n, &b->all);
     if (b->src->val)
         cohort_view_build(&b->val_set, NULL, b->val_set.exams.n, &b->val);
@@ -588,19 +318,9 @@ static bool fill(report_build *b, pool *p, err *e)
     hash_data(b);
     add_options(b);
     add_run(b);
-    add_metrics(b);
-    add_curves(b);
-    add_histogram(b);
-    if (!add_flow(b, e) || !report_tables_add(b, e))
-        return false;
-    add_limits(b);
-    add_pages(b);
-    json_t *boot = json_object();
-    json_object_set_new(boot, "replicates", json_integer(b->operate.replicates));
-    json_object_set_new(boot, "redrawn", json_integer(b->operate.redrawn));
-    json_object_set_new(boot, "failed", json_integer(b->operate.failed));
-    json_object_set_new(boot, "auc_sd", json_num(b->operate.metric_sd[0]));
-    json_object_set_new(b->tree, "bootstrap", boot);
+    for (int i = 0; part_at(i); i++)
+        if (part_at(i)->add && !part_at(i)->add(b, e))
+            return false;
     add_privacy(b);
     return true;
 }

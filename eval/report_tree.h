@@ -21,5 +21,11 @@ MUST_CHECK bool report_tree_build(const report_opts *o, const report_sources *sr
                                   json_t **out, err *e);
 /* The metric with this id, unit and subset; NULL when absent. */
 const json_t *report_tree_metric(const json_t *tree, const char *id, const char *subset);
+/* The entry of tree.<list> with this id; NULL when absent. */
 const json_t *report_tree_by_id(const json_t *tree, const char *list, const char *id);
+/* A member of an object: NaN or "" when it is absent or null. */
+double report_tree_num(const json_t *obj, const char *key);
+const char *report_tree_str(const json_t *obj, const char *key);
+/* Column of a table by its id, -1 when absent. */
+int report_tree_column(const json_t *table, const char *id);
 #endif

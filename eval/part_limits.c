@@ -1,0 +1,67 @@
+/* Limits of use that follow from the data themselves. */
+#include "eval/part.h"
+#include "eval/report_match.h"
+#include "eval/report_text.h"
+
+#define ENRICHED_ABOVE 0.02 /* share of cancers above which a set is called enriched */
+#define FEW_CASES      100  /* below this the limits say that cases are few */
+
+static bool one_vendor(const report_build *b)
+{
+    const exam_table *t = &b->set.exams;
+    for (int64_t i = 1; i < t->n; i++)
+        if (strcmp(t->row[i].vendor, t->row[0].vendor))
+            return false;
+    return t->n > 0 && t->row[0].vendor[0];
+}
+
+static bool add(report_build *b, err *e)
+{
+    static const char *const none[] = {NULL};
+    json_t *l = json_array();
+    const cohort_view *v = &b->all;
+    const report_cfg *c = &b->opts->cfg;
+    unsigned columns = b->src->in[0].scores.columns;
+    char share[32], cases[32];
+    snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
+    snprintf(cases, sizeof cases, "%lld", (long long)v->events);
+    report_build_sentence(l, "limit.research", none);
+    if (report_match_dropped(b->src->in, b->src->n_in, b->src->val))
+        report_build_sentence(l, "limit.dropped", none);
+    if (text_ieq(b->split, "train") || text_ieq(b->split, "training"))
+        report_build_sentence(l, "limit.train", none);
+    else if (!text_ieq(b->split, "test"))
+        report_build_sentence(l, b->split[0] ? "limit.not_test" : "limit.split_unknown",
+                              (const char *const[]){"split", b->split, NULL});
+    if (v->events < FEW_CASES)
+        report_build_sentence(l, "limit.few", (const char *const[]){"cases", cases, NULL});
+    if (v->n && (double)v->events / (double)v->n > ENRICHED_ABOVE)
+        report_build_sentence(l, "limit.enriched", (const char *const[]){"share", share, NULL});
+    if (one_vendor(b))
+        report_build_sentence(l, "limit.one_vendor", none);
+    if (!(columns & SCORES_HAS_VENDOR))
+        report_build_sentence(l, "limit.no_vendor", none);
+    if (!(columns & SCORES_HAS_PATIENT))
+        report_build_sentence(l, "limit.no_patient", none);
+    if (!c->label[0] && !json_object_get(b->model, "label"))
+        report_build_sentence(l, "limit.no_label", none);
+    if (!c->follow_up[0] && !json_object_get(b->model, "follow_up"))
+        report_build_sentence(l, "limit.no_follow_up", none);
+    if (!b->src->val)
+        report_build_sentence(l, "limit.exploratory", none);
+    report_build_sentence(l, "limit.calibration", none);
+    json_array_extend(l, json_object_get(b->tree, "limits")); /* what other parts have found */
+    json_object_set_new(b->tree, "limits", l);
+    return true;
+}
+
+static void show(report_doc *d, const json_t *tree)
+{
+    size_t i;
+    json_t *v;
+    report_doc_section(d, "limits");
+    json_array_foreach(json_object_get(tree, "limits"), i, v)
+        report_doc_text(d, DOC_ITEM, json_string_value(v));
+}
+
+const report_part part_limits = {"limits", add, show};

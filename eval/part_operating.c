@@ -1,0 +1,132 @@
+/* Operating points, captured cancers, predictive values at a prevalence. evaluation.md 6, 7. */
+#include "eval/part.h"
+#include "eval/cells.h"
+#include "eval/report_text.h"
+#include <math.h>
+
+static void point_name(const operate_point *o, text *out)
+{
+    static const char *const keys[] = {"point.spec", "point.sens", "point.top"};
+    char target[32];
+    snprintf(target, sizeof target, "%.4g", 100 * o->target);
+    report_fill(out, keys[o->kind], (const char *const[]){"target", target, NULL});
+}
+
+static void cell_rate(json_t *row, const operate_rate *r)
+{
+    cells_est(row, r->value, r->lo, r->hi);
+}
+
+static void operating_table(report_build *b)
+{
+    static const char *const columns[][2] = {
+        {"point", "text"},  {"threshold", "score"}, {"sens", "est"},   {"spec", "est"},
+        {"flagged", "pct"}, {"tp", "int"},          {"fp", "int"},     {"fn", "int"},
+        {"tn", "int"},      {"ci_method", "text"},  {"chosen", "text"}};
+    json_t *t = cells_table("operating");
+    for (size_t i = 0; i < COUNT_OF(columns); i++)
+        cells_column(t, columns[i][0], columns[i][1]);
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind == OPERATE_TOP)
+            continue;
+        char key[32];
+        text name;
+        text_init(&name);
+        point_name(o, &name);
+        json_t *row = cells_row(t);
+        cells_text(row, name.s);
+        cells_num(row, isinf(o->threshold) ? NAN : o->threshold);
+        cell_rate(row, &o->sens);
+        cell_rate(row, &o->spec);
+        cells_num(row, o->flagged.value);
+        cells_int(row, o->tp);
+        cells_int(row, o->fp);
+        cells_int(row, o->fn);
+        cells_int(row, o->tn);
+        snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
+        cells_text(row, report_text(key));
+        cells_text(row, report_text(o->fixed ? "chosen.val" : "chosen.same"));
+        text_release(&name);
+    }
+    report_build_table(b, t);
+}
+
+static void capture_table(report_build *b)
+{
+    json_t *t = cells_table("capture");
+    cells_column(t, "point", "text");
+    cells_column(t, "threshold", "score");
+    cells_column(t, "capture", "est");
+    cells_column(t, "capture_min", "num");
+    cells_column(t, "capture_max", "num");
+    cells_column(t, "ci_method", "text");
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind != OPERATE_TOP)
+            continue;
+        char key[32];
+        text name;
+        text_init(&name);
+        point_name(o, &name);
+        json_t *row = cells_row(t);
+        cells_text(row, name.s);
+        cells_num(row, o->threshold);
+        cell_rate(row, &o->sens);
+        cells_num(row, o->capture_min);
+        cells_num(row, o->capture_max);
+        snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
+        cells_text(row, report_text(key));
+        text_release(&name);
+    }
+    report_build_table(b, t);
+}
+
+static void predictive_table(report_build *b)
+{
+    static const char *const columns[][2] = {
+        {"point", "text"},      {"prevalence", "pct"}, {"per1000", "num1"}, {"found1000", "num1"},
+        {"missed1000", "num1"}, {"ppv", "pct"},        {"npv", "pct4"},     {"nns", "num1"}};
+    json_t *t = cells_table("predictive");
+    for (size_t i = 0; i < COUNT_OF(columns); i++)
+        cells_column(t, columns[i][0], columns[i][1]);
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        for (int k = 0; o->kind == OPERATE_SPEC && k < b->opts->cfg.prevalence.n; k++) {
+            double pi = b->opts->cfg.prevalence.v[k], se = o->sens.value, sp = o->spec.value;
+            double ppv = metric_ppv(se, sp, pi);
+            text name;
+            text_init(&name);
+            point_name(o, &name);
+            json_t *row = cells_row(t);
+            cells_text(row, name.s);
+            cells_num(row, pi);
+            cells_num(row, 1000 * (se * pi + (1 - sp) * (1 - pi)));
+            cells_num(row, 1000 * se * pi);
+            cells_num(row, 1000 * (1 - se) * pi);
+            cells_num(row, ppv);
+            cells_num(row, metric_npv(se, sp, pi));
+            cells_num(row, ppv > 0 ? 1 / ppv : NAN);
+            text_release(&name);
+        }
+    }
+    report_build_table(b, t);
+}
+
+static bool add(report_build *b, err *e)
+{
+    operating_table(b);
+    capture_table(b);
+    predictive_table(b);
+    return true;
+}
+
+static void show(report_doc *d, const json_t *tree)
+{
+    report_doc_section(d, "operating");
+    report_doc_table(d, tree, "operating", false);
+    report_doc_table(d, tree, "capture", false);
+    report_doc_table(d, tree, "predictive", false);
+}
+
+const report_part part_operating = {"operating", add, show};

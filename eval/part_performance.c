@@ -1,0 +1,182 @@
+/* How well the scores separate: AUC and its intervals, the metric table, ROC and precision-recall
+ * points, distribution of scores. evaluation.md 2-5. */
+#include "eval/part.h"
+#include "eval/cells.h"
+#include "eval/report_text.h"
+#include <math.h>
+
+#define CURVE_MAX 1000 /* points of a curve in eval.json */
+#define HIST_BINS 24
+
+static void add_metrics(report_build *b)
+{
+    const cohort_view *v = &b->all;
+    metric_value a = metric_auc(&v->in), shown = metric_auc_report(&v->in);
+    report_metric m = {.id = "auc",
+                       .unit = "exam",
+                       .subset = "all",
+                       .horizon = json_object_get(b->model, "horizon_years"),
+                       .value = shown.value,
+                       .lo = shown.lo,
+                       .hi = shown.hi,
+                       .ci = shown.ci,
+                       .reason = shown.reason,
+                       .flag = shown.flag,
+                       .n_exams = v->n,
+                       .n_patients = v->n_patients,
+                       .n_events = v->events};
+    report_build_metric(b, &m);
+    bool counts_only = isnan(shown.value);
+    const struct {
+        const char *id, *ci;
+        double lo, hi;
+    } other[] = {
+        {"auc_wald", a.ci, a.lo, a.hi},
+        {"auc_logit", a.ci, a.logit_lo, a.logit_hi},
+        {"auc_bootstrap", b->operate.replicates ? "bootstrap" : "", b->operate.metric[0].lo,
+         b->operate.metric[0].hi},
+    };
+    for (size_t i = 0; i < COUNT_OF(other); i++) {
+        m.id = other[i].id;
+        m.ci = other[i].ci;
+        m.lo = counts_only ? NAN : other[i].lo;
+        m.hi = counts_only ? NAN : other[i].hi;
+        report_build_metric(b, &m);
+    }
+    for (int k = 1; k < metric_table_n; k++) {
+        const operate_rate *r = &b->operate.metric[k];
+        m.id = metric_table[k].id;
+        m.value = counts_only ? NAN : r->value;
+        m.lo = counts_only ? NAN : r->lo;
+        m.hi = counts_only ? NAN : r->hi;
+        m.ci = isnan(m.lo) ? "" : "bootstrap";
+        report_build_metric(b, &m);
+    }
+}
+
+/* The ROC and precision-recall points: corners only, thinned when there are very many. */
+static void add_curves(report_build *b)
+{
+    curve c = {0};
+    json_t *roc = report_build_curve(b, "roc"), *band = report_build_curve(b, "roc_band"),
+           *pr = report_build_curve(b, "pr"), *threshold = json_array();
+    if (b->all.events >= METRIC_FEW && b->all.n - b->all.events >= METRIC_FEW &&
+        curve_build(&b->all.in, &c)) {
+        int64_t every = c.n > CURVE_MAX ? c.n / CURVE_MAX + 1 : 1;
+        for (int64_t i = 0; i < c.n; i++) {
+            const curve_point *p = &c.p[i];
+            if (i % every && i != c.n - 1)
+                continue;
+            report_build_point(roc, "x", p->fpr);
+            report_build_point(roc, "y", p->tpr);
+            json_array_append_new(threshold, json_num(p->threshold));
+            if (i == 0)
+                continue;
+            report_build_point(pr, "x", p->tpr);
+            report_build_point(pr, "y", p->flagged1 / (p->flagged1 + p->flagged0));
+        }
+        for (int g = 0; b->operate.band && g < OPERATE_GRID; g++) {
+            report_build_point(band, "x", (double)g / (OPERATE_GRID - 1));
+            report_build_point(band, "y", b->operate.tpr[g]);
+            report_build_point(band, "lo", b->operate.tpr_lo[g]);
+            report_build_point(band, "hi", b->operate.tpr_hi[g]);
+        }
+    }
+    json_object_set_new(roc, "threshold", threshold);
+    curve_release(&c);
+}
+
+/* Share of the exams of each class per score bin; x = left edges, plus the last right edge. */
+static void add_histogram(report_build *b)
+{
+    double lo = INFINITY, hi = -INFINITY, bin[2][HIST_BINS] = {{0}}, total[2] = {0};
+    for (int64_t i = 0; i < b->all.n; i++) {
+        lo = fmin(lo, b->all.score[i]);
+        hi = fmax(hi, b->all.score[i]);
+    }
+    if (!(hi > lo)) {
+        lo = lo - 0.01;
+        hi = lo + 0.02;
+    }
+    for (int64_t i = 0; i < b->all.n; i++) {
+        int k = (int)((b->all.score[i] - lo) / (hi - lo) * HIST_BINS);
+        k = k < 0 ? 0 : k >= HIST_BINS ? HIST_BINS - 1 : k;
+        bin[b->all.y[i]][k]++;
+        total[b->all.y[i]]++;
+    }
+    for (int y = 0; y < 2; y++) {
+        json_t *c = report_build_curve(b, y ? "hist_case" : "hist_control");
+        for (int k = 0; k <= HIST_BINS; k++)
+            report_build_point(c, "x", lo + (hi - lo) * k / HIST_BINS);
+        for (int k = 0; k < HIST_BINS; k++)
+            report_build_point(c, "y", total[y] >= METRIC_FEW ? bin[y][k] / total[y] : 0);
+    }
+}
+
+static void metrics_table(report_build *b)
+{
+    json_t *t = cells_table("metrics");
+    size_t i;
+    json_t *m;
+    cells_column(t, "metric", "text");
+    cells_column(t, "value", "auc");
+    cells_column(t, "method", "text");
+    json_array_foreach(json_object_get(b->tree, "metrics"), i, m)
+    {
+        char key[64];
+        const char *ci = json_string_value(json_object_get(m, "ci"));
+        const char *reason = json_string_value(json_object_get(m, "reason"));
+        snprintf(key, sizeof key, "metric.%s", json_string_value(json_object_get(m, "id")));
+        json_t *row = cells_row(t), *est = json_object();
+        cells_text(row, report_text(key));
+        json_object_set(est, "v", json_object_get(m, "value"));
+        json_object_set(est, "lo", json_object_get(m, "lo"));
+        json_object_set(est, "hi", json_object_get(m, "hi"));
+        json_array_append_new(row, est);
+        const char *word = reason ? reason : ci;
+        snprintf(key, sizeof key, "%s.%s", reason ? "reason" : "ci", word ? word : "none");
+        cells_text(row, report_text(key));
+    }
+    report_build_table(b, t);
+}
+
+static void show(report_doc *d, const json_t *tree)
+{
+    const json_t *boot = json_object_get(tree, "bootstrap");
+    doc_number r, again, seed;
+    report_doc_section(d, "performance");
+    report_doc_figure(d, tree, "scores");
+    report_doc_table(d, tree, "metrics", false);
+    if (json_integer_value(json_object_get(boot, "replicates")) > 0)
+        report_doc_fill(
+            d, DOC_NOTE, "bootstrap.note",
+            (const char *const[]){
+                "replicates", doc_number_count(&r, json_object_get(boot, "replicates")), "redrawn",
+                doc_number_count(&again, json_object_get(boot, "redrawn")), "seed",
+                doc_number_count(&seed, json_object_get(json_object_get(tree, "run"), "seed")),
+                NULL});
+    else
+        report_doc_text(d, DOC_NOTE, report_text("bootstrap.none"));
+}
+
+static void add_bootstrap(report_build *b)
+{
+    json_t *boot = json_object();
+    json_object_set_new(boot, "replicates", json_integer(b->operate.replicates));
+    json_object_set_new(boot, "redrawn", json_integer(b->operate.redrawn));
+    json_object_set_new(boot, "failed", json_integer(b->operate.failed));
+    json_object_set_new(boot, "auc_sd", json_num(b->operate.metric_sd[0]));
+    json_object_set_new(b->tree, "bootstrap", boot);
+}
+
+static bool add(report_build *b, err *e)
+{
+    add_metrics(b);
+    add_curves(b);
+    add_histogram(b);
+    add_bootstrap(b);
+    metrics_table(b);
+    return true;
+}
+
+const report_part part_performance = {"performance", add, show};

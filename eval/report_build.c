@@ -1,0 +1,98 @@
+/* What every part of the report needs to add to the eval.json tree. */
+#include "eval/report_build.h"
+#include "core/mem.h"
+#include "eval/cells.h"
+#include "eval/report_text.h"
+
+json_t *report_build_metric(report_build *b, const report_metric *m)
+{
+    json_t *j = json_object(), *flags = json_array();
+    json_object_set_new(j, "id", json_string(m->id));
+    json_object_set_new(j, "unit", json_string(m->unit));
+    json_object_set_new(j, "subset", cells_string(m->subset));
+    json_object_set_new(j, "horizon", m->horizon ? json_deep_copy(m->horizon) : json_null());
+    json_object_set_new(j, "value", json_num(m->value));
+    json_object_set_new(j, "lo", json_num(m->lo));
+    json_object_set_new(j, "hi", json_num(m->hi));
+    json_object_set_new(j, "ci", m->ci && m->ci[0] ? json_string(m->ci) : json_null());
+    json_object_set_new(j, "reason", m->reason ? json_string(m->reason) : json_null());
+    json_object_set_new(j, "n_exams", json_integer(m->n_exams));
+    json_object_set_new(j, "n_patients", json_integer(m->n_patients));
+    json_object_set_new(j, "n_events", json_integer(m->n_events));
+    if (m->flag)
+        json_array_append_new(flags, json_string(m->flag));
+    json_object_set_new(j, "flags", flags);
+    json_array_append_new(json_object_get(b->tree, "metrics"), j);
+    return j;
+}
+
+void report_build_table(report_build *b, json_t *t)
+{
+    json_array_append_new(json_object_get(b->tree, "tables"), t);
+}
+
+json_t *report_build_curve(report_build *b, const char *id)
+{
+    static const char *const members[] = {"x", "y", "lo", "hi", NULL};
+    json_t *c = json_object();
+    json_object_set_new(c, "id", json_string(id));
+    for (int i = 0; members[i]; i++)
+        json_object_set_new(c, members[i], json_array());
+    json_array_append_new(json_object_get(b->tree, "curves"), c);
+    return c;
+}
+
+void report_build_point(json_t *c, const char *list, double v)
+{
+    json_array_append_new(json_object_get(c, list), json_num(v));
+}
+
+void report_build_sentence(json_t *list, const char *key, const char *const *pairs)
+{
+    text t;
+    text_init(&t);
+    report_fill(&t, key, pairs);
+    json_array_append_new(list, cells_string(t.s));
+    text_release(&t);
+}
+
+void report_build_limit(report_build *b, const char *key, const char *const *pairs)
+{
+    report_build_sentence(json_object_get(b->tree, "limits"), key, pairs);
+}
+
+metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
+                                 int64_t n, const char *subset)
+{
+    cohort_view v;
+    cohort_view_build(set, row, n, &v);
+    metric_value a = metric_auc_report(&v.in);
+    bool masked = v.events > 0 && v.events < METRIC_FEW;
+    report_metric m = {.id = "auc",
+                       .unit = "exam",
+                       .subset = subset,
+                       .value = a.value,
+                       .lo = a.lo,
+                       .hi = a.hi,
+                       .ci = a.ci,
+                       .reason = a.reason,
+                       .flag = a.flag,
+                       .n_exams = v.n,
+                       .n_patients = v.n_patients,
+                       .n_events = v.events};
+    json_t *j = report_build_metric(b, &m);
+    if (masked)
+        json_object_set_new(j, "n_events", json_null()); /* small cells stay hidden */
+    a.n = v.n_patients;                                  /* handed back for the table */
+    a.events = v.events;
+    cohort_view_release(&v);
+    return a;
+}
+
+void report_build_remark(json_t *row, const metric_value *a)
+{
+    char key[48];
+    const char *word = a->reason ? a->reason : a->flag;
+    snprintf(key, sizeof key, "%s.%s", a->reason ? "reason" : "flag", word ? word : "none");
+    cells_text(row, report_text(key));
+}

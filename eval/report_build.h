@@ -1,0 +1,51 @@
+/* The state of a report under construction, and what every part needs to add to the tree. Parts
+ * (part.h) read it and write into b->tree through these functions. */
+#ifndef EVAL_REPORT_BUILD_H
+#define EVAL_REPORT_BUILD_H
+
+#include "eval/cohort_set.h"
+#include "eval/operate.h"
+#include "eval/report_tree.h"
+
+/* What is loaded and computed once, before the first part runs. */
+typedef struct report_build {
+    const report_opts *opts;
+    const report_sources *src; /* the inputs: rows of images, books, model card */
+    pool *pool;                /* borrowed; for boot_run */
+    const json_t *model;       /* the model card, borrowed */
+    const char *split;         /* borrowed from the scores */
+    int64_t rows_read, rows_split, rows_whole;
+    cohort_set set;         /* the evaluated exams, mean over members */
+    cohort_set val_set;     /* exams of --val; empty without */
+    cohort_set *member;     /* [src->n_in] the same exams as each member scored them */
+    cohort_view all, val;   /* arrays of set and val_set */
+    operate_result operate; /* the shared bootstrap: operating points, metrics, ROC band */
+    char data_sha256[65];
+    json_t *tree;
+} report_build;
+
+typedef struct report_metric {
+    const char *id, *unit, *subset, *ci, *reason, *flag; /* reason, flag: NULL = none */
+    const json_t *horizon;                               /* borrowed; NULL = none */
+    double value, lo, hi;                                /* NaN = null */
+    int64_t n_exams, n_patients, n_events;
+} report_metric;
+/* Append an entry to tree.metrics; the entry is borrowed. */
+json_t *report_build_metric(report_build *b, const report_metric *m);
+/* Append a table of cells.h to tree.tables; takes the reference. */
+void report_build_table(report_build *b, json_t *t);
+/* A new curve {"id","x":[],"y":[],"lo":[],"hi":[]} at the end of tree.curves, borrowed. */
+json_t *report_build_curve(report_build *b, const char *id);
+/* Append v (NaN: null) to one of the lists "x", "y", "lo", "hi" of a curve. */
+void report_build_point(json_t *c, const char *list, double v);
+/* Append the filled text `key` to a list of sentences. */
+void report_build_sentence(json_t *list, const char *key, const char *const *pairs);
+/* A sentence for the section "Limits of use", behind those of part_limits.c. */
+void report_build_limit(report_build *b, const char *key, const char *const *pairs);
+/* AUC of the exams row[n] of a set (row == NULL: the first n), also as an entry of tree.metrics.
+ * Back come n = patients and events = exams with cancer, for a table. */
+metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
+                                 int64_t n, const char *subset);
+/* Cell of the column "remark": why there is no value, or the flag of one. */
+void report_build_remark(json_t *row, const metric_value *a);
+#endif
