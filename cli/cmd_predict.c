@@ -29,11 +29,12 @@ static bool predict_cohort(cmd_args *a, err *e)
         return false;
     bool test = !strcmp(o.split, "test");
     cmd_result(a,
-               json_pack("{s:I, s:I, s:s}", "images", (json_int_t)r.images, "exams",
-                         (json_int_t)r.exams, "split", o.split),
-               "%" PRId64 " images of %" PRId64 " exams scored: %s/predictions.csv\n"
+               json_pack("{s:I, s:I, s:s, s:b}", "images", (json_int_t)r.images, "exams",
+                         (json_int_t)r.exams, "split", o.split, "done_before", (int)r.made_before),
+               "%" PRId64 " images of %" PRId64 " exams scored%s: %s/predictions.csv\n"
                "next: mammovit report %s -o REPORT -c CONFIG%s\n",
-               r.images, r.exams, a->out, a->out, test ? " --final --val PRED-VAL" : "");
+               r.images, r.exams, r.made_before ? " before, nothing to do" : "", a->out, a->out,
+               test ? " --final --val PRED-VAL" : "");
     return true;
 }
 
@@ -78,8 +79,8 @@ const cmd cmd_predict = {
     .summary = "score a cohort, or one exam straight from its DICOM files",
     .help = "A RUN folder stands for its best checkpoint; several are averaged. With --dicom the "
             "files go through\nthe same preparation as the training images (the checkpoint carries "
-            "it) and get the same scores,\nto the last bit. A score is a research number, not a "
-            "diagnosis.",
+            "it) and get the same scores,\nto the last bit. The same command again has nothing to "
+            "do. A score\nis a research number, not a diagnosis.",
     .fn = predict,
     .opts = opts,
     .foreign_bytes = true,

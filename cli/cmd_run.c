@@ -161,13 +161,16 @@ static bool predict_fold(corridor *k, const char *split, const char *out, err *e
                       .config = k->a->config,
                       .device = k->a->device,
                       .threads = k->a->threads,
-                      .force = true};
+                      .force = k->a->force,
+                      .replace = true};
     if (!predict_run(&o, &r, e))
         return false;
     cmd_result(k->a,
-               json_pack("{s:s, s:s, s:I, s:I}", "stage", "predict", "split", split, "images",
-                         (json_int_t)r.images, "exams", (json_int_t)r.exams),
-               "predict: %" PRId64 " images of %" PRId64 " %s exams\n", r.images, r.exams, split);
+               json_pack("{s:s, s:s, s:I, s:I, s:b}", "stage", "predict", "split", split, "images",
+                         (json_int_t)r.images, "exams", (json_int_t)r.exams, "done_before",
+                         (int)r.made_before),
+               "predict: %" PRId64 " images of %" PRId64 " %s exams%s\n", r.images, r.exams, split,
+               r.made_before ? ", done before" : "");
     return true;
 }
 

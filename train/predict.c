@@ -1,9 +1,11 @@
 /* Scores the rows of one split with one or several checkpoints and writes PRED/: the table, the
- * books and hashes, and the pictures of some exams. evaluation.md 1, design.md 5. */
+ * books and hashes, and the pictures of some exams. The table comes last: where it is, all is
+ * there. evaluation.md 1, design.md 5. */
 #include "train/predict.h"
 
 #include "core/csv.h"
 #include "core/fs.h"
+#include "core/kill.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/version.h"
@@ -50,6 +52,7 @@ typedef struct job {
     int64_t *row, n;
     double *score, *logit; /* of the ensemble */
     int64_t exams;
+    char cohort_sha256[65];
 } job;
 
 bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint16_t *const *image,
@@ -77,6 +80,9 @@ bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint1
     mem_free(host);
     return ok;
 }
+
+/* ---- what is asked, and what is there ----------------------------------------------------------
+ */
 
 static bool choose_rows(job *j, err *e)
 {
@@ -110,6 +116,83 @@ static bool check_member(const job *j, const member *m, err *e)
     return true;
 }
 
+/* All that a prediction is made from, by the words in which it is asked for. */
+static json_t *make_inputs(const job *j)
+{
+    json_t *o = json_object();
+    text models;
+    text_init(&models);
+    for (int m = 0; m < j->o->n_checkpoints; m++)
+        text_addf(&models, "%s%.12s", m ? "+" : "", j->m[m].info.model_sha256);
+    json_object_set_new(o, "checkpoint", json_string(models.s));
+    json_object_set_new(o, "--cohort", json_string(j->cohort_sha256));
+    json_object_set_new(o, "--split", json_string(j->o->split));
+    for (size_t i = 0; i < predict_options.n; i++) {
+        const char *key = predict_options.options[i].key;
+        json_object_set_new(o, key, json_words(cfg_text(j->o->config, key)));
+    }
+    text_release(&models);
+    return o;
+}
+
+static void add_differences(const json_t *was, json_t *now, text *out)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach(now, key, v)
+    {
+        const char *old = json_string_value(json_object_get(was, key)),
+                   *want = json_string_value(v);
+        if (old && strcmp(old, want))
+            text_addf(out, strlen(old) < 40 ? " %s (was %s)" : " %s", key, old);
+        else if (!old)
+            text_addf(out, " %s (unknown)", key);
+    }
+}
+
+static bool there(const job *j, const char *name)
+{
+    char *path = fs_join(j->o->out, name);
+    bool found = fs_exists(path);
+    mem_free(path);
+    return found;
+}
+
+/* Is the folder's prediction, if it has a whole one, just this? 1 yes, 0 it is to be made, -1 it is
+ * another one, which only --force replaces. */
+static int made_before(const job *j, err *e)
+{
+    json_t *was = NULL, *now;
+    const json_t *from;
+    text differ;
+    err none = {0};
+    if (j->o->force || !there(j, "predictions.csv"))
+        return 0;
+    char *books = fs_join(j->o->out, "predictions.json");
+    bool known = fs_exists(books) && json_read(books, &was, &none) &&
+                 json_is_object(from = json_object_get(was, "inputs"));
+    mem_free(books);
+    text_init(&differ);
+    now = make_inputs(j);
+    add_differences(known ? from : NULL, now, &differ);
+    json_decref(now);
+    json_decref(was);
+    int made = !differ.len && there(j, "pages/index.json") &&
+               (j->c.maps == MAPS_NONE || there(j, "maps.h5"));
+    if (differ.len && !j->o->replace) {
+        made = -1;
+        err_set(e, ERR_INPUT, "'%s' holds %s; use another folder, or --force to replace it%s%s",
+                j->o->out,
+                known ? "a prediction from other inputs" : "a predictions.csv of unknown origin",
+                known ? "; other:" : "", known ? differ.s : "");
+    }
+    text_release(&differ);
+    return made;
+}
+
+/* ---- scores ------------------------------------------------------------------------------------
+ */
+
 static int find_size(const cohort *c, const model_cfg *m)
 {
     for (int s = 0; s < c->n_sizes; s++)
@@ -138,11 +221,7 @@ static bool check_maps(const job *j, const model *net, err *e)
 
 static bool score_member(job *j, member *m, err *e)
 {
-    int size;
-    if (!checkpoint_read_info(j->o->checkpoint[m - j->m], &m->info, m->dir, e) ||
-        !check_member(j, m, e))
-        return false;
-    size = find_size(&j->data, &m->info.model);
+    int size = find_size(&j->data, &m->info.model);
     if (size < 0)
         return err_set(e, ERR_INPUT, "the cohort has no images of %lld x %lld px",
                        (long long)m->info.model.image_h, (long long)m->info.model.image_w);
@@ -185,6 +264,9 @@ static void combine(job *j)
         j->logit[i] = k == 1 ? j->m[0].logit[i] : log(sum) - log(rest);
     }
 }
+
+/* ---- files -------------------------------------------------------------------------------------
+ */
 
 static const char *view_of(const cohort_row *r)
 {
@@ -300,32 +382,30 @@ static json_t *model_card(const job *j)
 
 static bool write_books(const job *j, err *e)
 {
-    char cohort_sum[65], *path = fs_join(j->o->out, "predictions.json");
+    char *path = fs_join(j->o->out, "predictions.json");
     const checkpoint_info *k = &j->m[0].info;
-    bool ok = fs_sha256_file(j->o->cohort, cohort_sum, e);
     json_t *o = json_object(), *hashes = json_object();
-    if (ok) {
-        json_object_set_new(hashes, "cohort", json_string(cohort_sum));
-        json_object_set_new(hashes, "training_cohort", json_string(k->cohort_sha256));
-        json_object_set_new(hashes, "training_config", json_string(k->config_sha256));
-        json_object_set_new(hashes, "prepare_id", json_string(k->prepare_id));
-        for (int m = 0; m < j->o->n_checkpoints; m++) {
-            char name[32];
-            snprintf(name, sizeof name, m ? "model_%d" : "model", m + 1);
-            json_object_set_new(hashes, name, json_string(j->m[m].info.model_sha256));
-        }
-        json_object_set_new(o, "flow", make_flow(j));
-        json_object_set_new(o, "model", model_card(j));
-        json_object_set_new(o, "hashes", hashes);
-        json_object_set_new(o, "version", json_string(version_number()));
-        json_object_set_new(o, "split", json_string(j->o->split));
-        text yaml;
-        text_init(&yaml);
-        text_addf(&yaml, "%s%s", k->prepare_yaml, k->config_yaml);
-        json_object_set_new(o, "config_yaml", json_string(yaml.s));
-        text_release(&yaml);
-        ok = json_write(path, o, true, e);
+    json_object_set_new(hashes, "cohort", json_string(j->cohort_sha256));
+    json_object_set_new(hashes, "training_cohort", json_string(k->cohort_sha256));
+    json_object_set_new(hashes, "training_config", json_string(k->config_sha256));
+    json_object_set_new(hashes, "prepare_id", json_string(k->prepare_id));
+    for (int m = 0; m < j->o->n_checkpoints; m++) {
+        char name[32];
+        snprintf(name, sizeof name, m ? "model_%d" : "model", m + 1);
+        json_object_set_new(hashes, name, json_string(j->m[m].info.model_sha256));
     }
+    json_object_set_new(o, "flow", make_flow(j));
+    json_object_set_new(o, "model", model_card(j));
+    json_object_set_new(o, "hashes", hashes);
+    json_object_set_new(o, "inputs", make_inputs(j));
+    json_object_set_new(o, "version", json_string(version_number()));
+    json_object_set_new(o, "split", json_string(j->o->split));
+    text yaml;
+    text_init(&yaml);
+    text_addf(&yaml, "%s%s", k->prepare_yaml, k->config_yaml);
+    json_object_set_new(o, "config_yaml", json_string(yaml.s));
+    text_release(&yaml);
+    bool ok = json_write(path, o, true, e);
     json_decref(o);
     mem_free(path);
     return ok;
@@ -420,12 +500,42 @@ static bool write_maps(job *j, err *e)
 
 static bool write_all(job *j, err *e)
 {
-    char *pages = fs_join(j->o->out, "pages");
-    bool ok = fs_mkdirs(j->o->out, e) && write_maps(j, e) && write_table(j, e) &&
-              write_books(j, e) &&
-              pages_write(pages, j->load, &j->data, j->row, j->n, j->score, j->m[0].info.horizon,
-                          (int)j->c.pages, e);
+    char *pages = fs_join(j->o->out, "pages"), *scored = fs_join(j->o->out, "predictions.csv");
+    bool ok = fs_mkdirs(j->o->out, e) && fs_remove_tree(scored, e) && write_maps(j, e);
+    kill_point("predict_inside");
+    ok = ok &&
+         pages_write(pages, j->load, &j->data, j->row, j->n, j->score, j->m[0].info.horizon,
+                     (int)j->c.pages, e) &&
+         write_books(j, e);
+    kill_point("predict_inside");
+    ok = ok && write_table(j, e);
     mem_free(pages);
+    mem_free(scored);
+    return ok;
+}
+
+static bool open_inputs(job *j, err *e)
+{
+    if (!cohort_read(&j->data, j->o->cohort, e) || !cohort_check(&j->data, e) ||
+        !choose_rows(j, e) || !fs_sha256_file(j->o->cohort, j->cohort_sha256, e))
+        return false;
+    for (int m = 0; m < j->o->n_checkpoints; m++) {
+        if (!checkpoint_read_info(j->o->checkpoint[m], &j->m[m].info, j->m[m].dir, e) ||
+            !check_member(j, &j->m[m], e))
+            return false;
+    }
+    return true;
+}
+
+static bool score_all(job *j, err *e)
+{
+    j->threads = pool_new(j->o->threads);
+    j->be = backend_new(j->o->device, j->threads, e);
+    bool ok = j->be != NULL;
+    for (int m = 0; m < j->o->n_checkpoints && ok; m++)
+        ok = score_member(j, &j->m[m], e);
+    if (ok)
+        combine(j);
     return ok;
 }
 
@@ -433,7 +543,6 @@ bool predict_run(const predict_opts *o, predict_result *out, err *e)
 {
     job j = {.o = o};
     bool ok = false;
-    char *path = fs_join(o->out, "predictions.csv");
     cohort_init(&j.data);
     cfg_bind(o->config, &predict_options, &j.c);
     j.m = MEM_ARRAY(member, o->n_checkpoints);
@@ -442,24 +551,11 @@ bool predict_run(const predict_opts *o, predict_result *out, err *e)
                  "predict.keep_rate=%g why=\"patches are left out at random: a study of stability, "
                  "not for reading\"",
                  j.c.keep_rate);
-    if (fs_exists(path) && !o->force) {
-        err_set(e, ERR_INPUT, "'%s' exists; give --force to replace it", path);
-        goto done;
-    }
-    if (!cohort_read(&j.data, o->cohort, e) || !cohort_check(&j.data, e) || !choose_rows(&j, e))
-        goto done;
-    j.threads = pool_new(o->threads);
-    j.be = backend_new(o->device, j.threads, e);
-    ok = j.be != NULL;
-    for (int m = 0; m < o->n_checkpoints && ok; m++)
-        ok = score_member(&j, &j.m[m], e);
-    if (!ok)
-        goto done;
-    combine(&j);
-    ok = write_all(&j, e);
+    int made = open_inputs(&j, e) ? made_before(&j, e) : -1;
+    ok = made == 1 || (made == 0 && score_all(&j, e) && write_all(&j, e));
+    out->made_before = made == 1;
     out->images = j.n;
     out->exams = j.exams;
-done:
     loader_free(j.load);
     for (int m = 0; m < o->n_checkpoints; m++) {
         mem_free(j.m[m].score);
@@ -473,6 +569,5 @@ done:
     backend_free(j.be);
     pool_free(j.threads);
     cohort_release(&j.data);
-    mem_free(path);
     return ok;
 }

@@ -61,10 +61,13 @@ done
 # the same command again has nothing to do and changes nothing
 tree_sum "$a/store/prep" >"$work/before"
 tree_sum "$a/run" >>"$work/before"
+tree_sum "$a/pred-val" >>"$work/before"
 must prepare "$a/store" -c "$yaml" -q
 must train -c "$yaml" --set "run.cohort=$a/cohort.h5" -o "$a/run" -q
+must predict "$a/run" --cohort "$a/cohort.h5" --split val -o "$a/pred-val" -q
 tree_sum "$a/store/prep" >"$work/after"
 tree_sum "$a/run" >>"$work/after"
+tree_sum "$a/pred-val" >>"$work/after"
 same again "$work/before" "$work/after"
 
 # ---- books: files seen = kept + excluded + failed; nobody in two folds ---------------------------

@@ -31,6 +31,18 @@ static bool predict(const char *const *run, int n, const char *cohort, const cha
     return predict_run(&o, &r, e);
 }
 
+/* A prediction in a process of its own: PROGRAM predict RUN COHORT OUT. */
+static int predict_main(char **argv)
+{
+    err e = {0};
+    config = tiny_config();
+    log_set_level(LOG_ERROR);
+    bool ok = cfg_set(config, "predict.pages=4", &e) &&
+              predict((const char *[]){argv[2]}, 1, argv[3], "test", argv[4], 2, &e);
+    cfg_free(config);
+    return ok ? 0 : err_exit(e.code);
+}
+
 typedef struct scored {
     char image[33];
     double score, logit;
@@ -332,8 +344,7 @@ static void refused(const char *run, const char *cohort, const char *split, cons
 
 static void test_refusals(void **state)
 {
-    char *out = fs_join(dir, "refused"), *other = fs_join(dir, "OTHER.h5"),
-         *done = fs_join(dir, "pred");
+    char *out = fs_join(dir, "refused"), *other = fs_join(dir, "OTHER.h5");
     cohort c;
     OK(cohort_read(&c, cohort_path, e));
     snprintf(c.prepare_id, sizeof c.prepare_id, "00000000000000cc");
@@ -352,10 +363,93 @@ static void test_refusals(void **state)
     refused(dir, cohort_path, "test", out, ERR_IO, "");
     refused("/nowhere", cohort_path, "test", out, ERR_INPUT, "is no run and no checkpoint");
     assert_false(fs_exists(out));
-    refused(run_a, cohort_path, "test", done, ERR_INPUT, "exists; give --force to replace it");
     mem_free(out);
     mem_free(other);
-    mem_free(done);
+}
+
+static size_t bytes_of(const char *path)
+{
+    char *s;
+    size_t len;
+    OK(fs_read(path, 1 << 20, &s, &len, e));
+    mem_free(s);
+    return len;
+}
+
+/* The same again has nothing to do, and says so; other inputs are named. */
+static void test_again(void **state)
+{
+    char *out = fs_join(dir, "again"), *table = fs_join(out, "predictions.csv"),
+         *index = fs_join(out, "pages/index.json"), *books = fs_join(out, "predictions.json"),
+         before[65], after[65];
+    const char *run = run_a;
+    predict_opts o = {.checkpoint = &run,
+                      .n_checkpoints = 1,
+                      .cohort = cohort_path,
+                      .split = "val",
+                      .out = out,
+                      .config = config,
+                      .device = "cpu",
+                      .threads = 1};
+    predict_result r;
+    OK(predict_run(&o, &r, e));
+    assert_false(r.made_before);
+    OK(fs_sha256_file(table, before, e));
+    OK(fs_write(index, "mine", 4, e)); /* would be written again */
+    OK(predict_run(&o, &r, e));
+    assert_true(r.made_before && r.images == 36 && r.exams == 9);
+    assert_int_equal(bytes_of(index), 4);
+    refused(run_a, cohort_path, "test", out, ERR_INPUT,
+            "holds a prediction from other inputs; use another folder, or --force to replace it; "
+            "other: --split (was val)");
+    refused(run_b, cohort_path, "val", out, ERR_INPUT, "; other: checkpoint (was ");
+    OK(cfg_set(config, "predict.pages=3", e));
+    refused(run_a, cohort_path, "val", out, ERR_INPUT, "; other: predict.pages (was 4)");
+    assert_int_equal(bytes_of(index), 4);
+    o.replace = true; /* as the whole corridor does */
+    OK(predict_run(&o, &r, e));
+    assert_true(!r.made_before && bytes_of(index) > 4);
+    OK(fs_sha256_file(table, after, e));
+    assert_string_equal(before, after);
+    OK(predict_run(&o, &r, e));
+    assert_true(r.made_before);
+    OK(fs_remove_tree(index, e)); /* what is lost is made again */
+    o.replace = false;
+    OK(predict_run(&o, &r, e));
+    assert_true(!r.made_before && fs_exists(index));
+    OK(fs_remove_tree(books, e));
+    refused(run_a, cohort_path, "val", out, ERR_INPUT, "holds a predictions.csv of unknown origin");
+    o.force = true;
+    OK(predict_run(&o, &r, e));
+    assert_true(!r.made_before);
+    OK(cfg_set(config, "predict.pages=4", e));
+    mem_free(out);
+    mem_free(table);
+    mem_free(index);
+    mem_free(books);
+}
+
+/* Killed while its files are written, the same command ends with the same bytes. */
+static void test_killed(void **state)
+{
+    char *whole = fs_join(dir, "pred"), *out = fs_join(dir, "killed");
+    text want, got;
+    text_init(&want);
+    text_init(&got);
+    tiny_hash(whole, &want);
+    for (int i = 1; i <= 2; i++) {
+        char point[32];
+        snprintf(point, sizeof point, "predict_inside:%d", i);
+        OK(fs_remove_tree(out, e));
+        assert_int_equal(TRAIN(point, "predict", run_a, cohort_path, out), -SIGKILL);
+        assert_int_equal(TRAIN(NULL, "predict", run_a, cohort_path, out), 0);
+        tiny_hash(out, &got);
+        assert_string_equal(got.s, want.s);
+    }
+    text_release(&want);
+    text_release(&got);
+    mem_free(whole);
+    mem_free(out);
 }
 
 /* ---- pages ----------------------------------------------------------------------------------- */
@@ -459,6 +553,8 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
+    if (argc == 5 && !strcmp(argv[1], "predict"))
+        return predict_main(argv);
     if (argc > 2)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
@@ -466,7 +562,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_finds_signal),
         cmocka_unit_test(test_dropping),   cmocka_unit_test(test_dropping_in_windows),
         cmocka_unit_test(test_ensemble),   cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_png),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_again),
+        cmocka_unit_test(test_killed),     cmocka_unit_test(test_png),
         cmocka_unit_test(test_pages),      cmocka_unit_test(test_same_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
