@@ -100,7 +100,8 @@ typedef struct survive_risk {
     double expected;                /* weighted mean of the score */
     double oe;                      /* incidence / expected */
     int64_t n, cases, beyond, lost; /* cancer at t <= h; t > h; without cancer at t <= h */
-    const char *reason; /* NULL, "NO_FOLLOW_UP" (no rows), "BEYOND_FOLLOW_UP" (no t > h): all NaN */
+    const char *reason; /* NULL; all NaN: "NO_FOLLOW_UP" (no rows), "NOT_RISK" (a score outside
+                           0..1), "BEYOND_FOLLOW_UP" (no t > h) */
 } survive_risk;
 survive_risk survive_risk_at(const survive_in *in, double h);
 
@@ -108,9 +109,9 @@ survive_risk survive_risk_at(const survive_in *in, double h);
 
 typedef enum survive_bin {
     SURVIVE_NONE,   /* no cancer, or unknown */
-    SURVIVE_SCREEN, /* t <= screen_days */
+    SURVIVE_SCREEN, /* t <= screen_days / SURVIVE_YEAR */
     SURVIVE_INTERVAL,
-    SURVIVE_LATER /* t > interval_days */
+    SURVIVE_LATER /* t > interval_days / SURVIVE_YEAR */
 } survive_bin;
 #define SURVIVE_YEAR 365.25 /* days */
 survive_bin survive_bin_of(double t, int event, double screen_days, double interval_days);
