@@ -1,8 +1,21 @@
 /* Analysed exams: labelled ones, averaged over members, viewed as arrays. */
 #include "eval/cohort_set.h"
 #include "core/mem.h"
+#include "eval/ksum.h"
 
-bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e)
+static bool labelled(const exam_row *x)
+{
+    return x->y >= 0;
+}
+
+static bool followed(const exam_row *x)
+{
+    return x->event >= 0 && !isnan(x->t_years);
+}
+
+typedef bool wanted(const exam_row *x);
+
+static bool build(const scores *s, int rule, wanted *keep, cohort_set *out, err *e)
 {
     memset(out, 0, sizeof *out);
     if (!exam_build(s, (exam_rule)rule, &out->exams, e))
@@ -10,7 +23,7 @@ bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e)
     exam_table *t = &out->exams;
     int64_t kept = 0;
     for (int64_t i = 0; i < t->n; i++) {
-        if (t->row[i].y < 0) {
+        if (!keep(&t->row[i])) {
             out->n_unlabelled++;
             continue;
         }
@@ -24,14 +37,34 @@ bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e)
     return true;
 }
 
-bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
-                         cohort_set *member, err *e)
+bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e)
+{
+    return build(s, rule, labelled, out, e);
+}
+
+/* Score of exam i, or its risk of a year, as the mean over members. */
+static double mean_members(const cohort_set *member, int n, int64_t i, int year)
+{
+    ksum sum = {0};
+    for (int m = 0; m < n; m++) {
+        const exam_row *x = &member[m].exams.row[i];
+        ksum_add(&sum, year < 0 ? x->score : x->year[year]);
+    }
+    return exam_round(ksum_get(&sum) / n);
+}
+
+static bool ensemble(const scores *const *s, int n, int rule, wanted *keep, cohort_set *out,
+                     cohort_set *member, err *e)
 {
     memset(out, 0, sizeof *out);
     for (int m = 0; m < n; m++) {
-        if (!cohort_set_build(s[m], rule, &member[m], e))
+        if (!build(s[m], rule, keep, &member[m], e))
             return n > 1 ? err_wrap(e, "input %d", m + 1) : false;
         const exam_table *a = &member[0].exams, *b = &member[m].exams;
+        if (a->n_years != b->n_years)
+            return err_set(e, ERR_INPUT,
+                           "input 1 has %d columns of risk by year (score_h1 ...), input %d has %d",
+                           a->n_years, m + 1, b->n_years);
         bool same = a->n == b->n;
         for (int64_t i = 0; same && i < a->n; i++)
             same = !strcmp(a->row[i].exam, b->row[i].exam) && a->row[i].y == b->row[i].y &&
@@ -43,18 +76,30 @@ bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *ou
                            m + 1);
     }
     *out = member[0];
-    out->exams.row = MEM_ARRAY(exam_row, out->exams.n + 1);
+    exam_copy(&member[0].exams, &out->exams);
     for (int64_t i = 0; i < out->exams.n; i++) {
-        out->exams.row[i] = member[0].exams.row[i];
-        double sum = 0, rest = 0; /* compensated */
-        for (int m = 0; m < n; m++) {
-            double v = member[m].exams.row[i].score - rest, t = sum + v;
-            rest = (t - sum) - v;
-            sum = t;
-        }
-        out->exams.row[i].score = exam_round(sum / n);
+        exam_row *x = &out->exams.row[i];
+        x->score = mean_members(member, n, i, -1);
+        for (int k = 0; k < out->exams.n_years; k++)
+            x->year[k] = mean_members(member, n, i, k);
     }
     return true;
+}
+
+bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
+                         cohort_set *member, err *e)
+{
+    return ensemble(s, n, rule, labelled, out, member, e);
+}
+
+bool cohort_set_followed(const scores *const *s, int n, int rule, cohort_set *out, err *e)
+{
+    cohort_set *member = MEM_ARRAY(cohort_set, n);
+    bool ok = ensemble(s, n, rule, followed, out, member, e);
+    for (int m = 0; m < n; m++)
+        cohort_set_release(&member[m]);
+    mem_free(member);
+    return ok;
 }
 
 void cohort_set_release(cohort_set *c)

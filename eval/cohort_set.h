@@ -20,6 +20,10 @@ MUST_CHECK bool cohort_set_build(const scores *s, int rule, cohort_set *out, err
  * caller. */
 MUST_CHECK bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
                                     cohort_set *member, err *e);
+/* The same with the exams whose time and event are known, labelled or not, instead of the labelled
+ * ones. n_unlabelled counts the others. */
+MUST_CHECK bool cohort_set_followed(const scores *const *s, int n, int rule, cohort_set *out,
+                                    err *e);
 void cohort_set_release(cohort_set *c);
 
 /* Arrays of the exams with the given indices (row == NULL: all n of them), owned. */

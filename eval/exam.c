@@ -34,13 +34,19 @@ double exam_round(double score)
 
 /* ---- the rules: n rows of one exam and one member -> score ----------------------------------- */
 
-typedef double rule_fn(const scores_row *const *r, int64_t n);
+/* `year`: -1 the score, else the risk of that column. */
+typedef double rule_fn(const scores_row *const *r, int64_t n, int year);
 
-static double rule_mean_images(const scores_row *const *r, int64_t n)
+static double score_of(const scores_row *r, int year)
+{
+    return year < 0 ? r->score : r->more->year[year];
+}
+
+static double rule_mean_images(const scores_row *const *r, int64_t n, int year)
 {
     ksum k = {0};
     for (int64_t i = 0; i < n; i++)
-        ksum_add(&k, r[i]->score);
+        ksum_add(&k, score_of(r[i], year));
     return ksum_mean(&k);
 }
 
@@ -49,22 +55,22 @@ static int view_index(const scores_row *r)
     return (r->side == 'L') + 2 * (r->view == 'M'); /* RCC LCC RMLO LMLO */
 }
 
-static double rule_mean_views(const scores_row *const *r, int64_t n)
+static double rule_mean_views(const scores_row *const *r, int64_t n, int year)
 {
     ksum view[4] = {0}, all = {0};
     for (int64_t i = 0; i < n; i++)
-        ksum_add(&view[view_index(r[i])], r[i]->score);
+        ksum_add(&view[view_index(r[i])], score_of(r[i], year));
     for (int v = 0; v < 4; v++)
         if (view[v].n)
             ksum_add(&all, ksum_mean(&view[v]));
     return ksum_mean(&all);
 }
 
-static double rule_max_breast(const scores_row *const *r, int64_t n)
+static double rule_max_breast(const scores_row *const *r, int64_t n, int year)
 {
     ksum breast[2] = {0};
     for (int64_t i = 0; i < n; i++)
-        ksum_add(&breast[r[i]->side == 'L'], r[i]->score);
+        ksum_add(&breast[r[i]->side == 'L'], score_of(r[i], year));
     double best = 0;
     for (int b = 0; b < 2; b++)
         if (breast[b].n)
@@ -72,19 +78,19 @@ static double rule_max_breast(const scores_row *const *r, int64_t n)
     return best;
 }
 
-static double rule_max_images(const scores_row *const *r, int64_t n)
+static double rule_max_images(const scores_row *const *r, int64_t n, int year)
 {
     double best = 0;
     for (int64_t i = 0; i < n; i++)
-        best = fmax(best, r[i]->score);
+        best = fmax(best, score_of(r[i], year));
     return best;
 }
 
-static double rule_mean_logit(const scores_row *const *r, int64_t n)
+static double rule_mean_logit(const scores_row *const *r, int64_t n, int year)
 {
     ksum k = {0};
     for (int64_t i = 0; i < n; i++) {
-        double p = fmin(fmax(r[i]->score, LOGIT_CLIP), 1 - LOGIT_CLIP);
+        double p = fmin(fmax(score_of(r[i], year), LOGIT_CLIP), 1 - LOGIT_CLIP);
         ksum_add(&k, log(p / (1 - p)));
     }
     return 1 / (1 + exp(-ksum_mean(&k)));
@@ -138,7 +144,8 @@ static const char *agreed(const char *have, const char *v)
 
 /* Facts of the exam from its rows; unknown values give way to known ones, two known ones must
  * agree. */
-static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err *e)
+static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, const char **fact,
+                        err *e)
 {
     const scores_row *a = r[0];
     bool unknown = false;
@@ -148,6 +155,8 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
     x->weight = a->weight;
     x->split = a->split;
     x->vendor = x->device_model = x->site = x->density = "";
+    for (int k = 0; a->more && k < a->more->n_facts; k++)
+        fact[k] = "";
     for (int64_t i = 0; i < n; i++) {
         const scores_row *b = r[i];
         if (strcmp(a->patient, b->patient))
@@ -182,6 +191,8 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
         x->device_model = agreed(x->device_model, b->device_model);
         x->site = agreed(x->site, b->site);
         x->density = agreed(x->density, b->density);
+        for (int k = 0; b->more && k < b->more->n_facts; k++)
+            fact[k] = agreed(fact[k], b->more->fact[k]);
         if ((b->side == 'L' || b->side == 'R') && (b->view == 'C' || b->view == 'M'))
             x->views |= 1u << view_index(b);
     }
@@ -194,13 +205,20 @@ static bool merge_facts(const scores_row *const *r, int64_t n, exam_row *x, err 
     return true;
 }
 
+/* Mean over members of the rule's result; `first` images each. */
+static double mean_members(const scores_row *const *r, int64_t n, int64_t first,
+                           const struct rule *rule, int year)
+{
+    ksum all = {0};
+    for (int64_t i = 0; i < n; i += first)
+        ksum_add(&all, rule->fn(r + i, first, year));
+    return exam_round(ksum_mean(&all));
+}
+
 /* rows r[0..n) of one exam, sorted by member then image. */
 static bool aggregate(const scores_row *const *r, int64_t n, const struct rule *rule, exam_row *x,
                       int *members, err *e)
 {
-    if (!merge_facts(r, n, x, e))
-        return false;
-    ksum all = {0};
     int64_t first = 0;
     *members = 0;
     for (int64_t i = 0; i < n;) {
@@ -214,12 +232,13 @@ static bool aggregate(const scores_row *const *r, int64_t n, const struct rule *
             same = !strcmp(r[i + k]->image, r[k]->image);
         if (!same)
             return contradiction(r[0], r[i], "sets of images from two networks", e);
-        ksum_add(&all, rule->fn(r + i, end - i));
         ++*members;
         i = end;
     }
     x->n_images = (int)first;
-    x->score = exam_round(ksum_mean(&all));
+    x->score = mean_members(r, n, first, rule, -1);
+    for (int k = 0; r[0]->more && k < r[0]->more->n_years; k++)
+        x->year[k] = mean_members(r, n, first, rule, k);
     return true;
 }
 
@@ -276,6 +295,38 @@ static int64_t exams_in(const scores_row *const *p, int64_t n)
     return count;
 }
 
+/* The tables of n exams; every row gets its part of the risks and facts. */
+static void make_room(exam_table *t, const scores *s, int64_t n)
+{
+    t->n_years = s->n_years;
+    t->n_facts = s->n_facts;
+    t->fact_name = s->fact_name;
+    t->row = MEM_ARRAY(exam_row, n + 1);
+    t->year = MEM_ARRAY(double, n * t->n_years + 1);
+    t->fact = MEM_ARRAY(const char *, n * t->n_facts + 1);
+    for (int64_t i = 0; i < n; i++) {
+        t->row[i].year = t->year + i * t->n_years;
+        t->row[i].fact = t->fact + i * t->n_facts;
+    }
+}
+
+void exam_copy(const exam_table *from, exam_table *to)
+{
+    *to = *from;
+    to->row = MEM_ARRAY(exam_row, from->n + 1);
+    to->year = MEM_ARRAY(double, from->n * from->n_years + 1);
+    to->fact = MEM_ARRAY(const char *, from->n * from->n_facts + 1);
+    for (int64_t i = 0; i < from->n; i++) {
+        double *year = to->year + i * to->n_years;
+        const char **fact = to->fact + i * to->n_facts;
+        to->row[i] = from->row[i];
+        memcpy(year, from->row[i].year, (size_t)to->n_years * sizeof *year);
+        memcpy(fact, from->row[i].fact, (size_t)to->n_facts * sizeof *fact);
+        to->row[i].year = year;
+        to->row[i].fact = fact;
+    }
+}
+
 bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e)
 {
     memset(out, 0, sizeof *out);
@@ -290,15 +341,17 @@ bool exam_build(const scores *s, exam_rule rule, exam_table *out, err *e)
     }
     if (!sorted)
         qsort(p, (size_t)s->n, sizeof *p, cmp_row);
-    out->row = MEM_ARRAY(exam_row, exams_in(p, s->n) + 1);
+    make_room(out, s, exams_in(p, s->n));
     bool ok = true;
     int members = 0;
     for (int64_t i = 0; ok && i < s->n;) {
         int64_t end = i + 1;
-        int m;
+        int m = members;
+        exam_row *x = &out->row[out->n];
         while (end < s->n && !strcmp(p[end]->exam, p[i]->exam))
             end++;
-        ok = aggregate(p + i, end - i, &rules[rule], &out->row[out->n], &m, e);
+        ok = merge_facts(p + i, end - i, x, out->fact + out->n * out->n_facts, e) &&
+             aggregate(p + i, end - i, &rules[rule], x, &m, e);
         if (ok && i && m != members)
             ok = err_set(e, ERR_INPUT,
                          "predictions: exams were scored by %d and by %d networks; every network "
@@ -322,5 +375,15 @@ void exam_release(exam_table *t)
     if (!t)
         return;
     mem_free(t->row);
+    mem_free(t->year);
+    mem_free(t->fact);
     memset(t, 0, sizeof *t);
+}
+
+int exam_fact(const exam_table *t, const char *name)
+{
+    for (int k = 0; k < t->n_facts; k++)
+        if (!strcmp(t->fact_name[k], name))
+            return k;
+    return -1;
 }

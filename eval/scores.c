@@ -5,6 +5,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/text.h"
+#include <ctype.h>
 #include <math.h>
 
 #define AGE_MAX  130.0
@@ -94,6 +95,25 @@ void scores_release(scores *s)
     memset(s, 0, sizeof *s);
 }
 
+/* A copy that lives as long as the table. */
+static const scores_more *keep_more(scores *s, const scores_more *m)
+{
+    if (!s->n_years && !s->n_facts)
+        return NULL;
+    if (!m || m->n_years != s->n_years || m->n_facts != s->n_facts)
+        BUG("scores: a row without the table's columns");
+    arena *mem = s->strings->mem;
+    size_t years = (size_t)s->n_years * sizeof *m->year;
+    const char **fact = arena_alloc(mem, (size_t)s->n_facts * sizeof *fact);
+    for (int k = 0; k < s->n_facts; k++)
+        fact[k] = intern(s->strings, m->fact[k]);
+    scores_more *copy = arena_alloc(mem, sizeof *copy + years);
+    double *year = (double *)(copy + 1);
+    memcpy(year, m->year, years);
+    *copy = (scores_more){s->n_years, s->n_facts, year, fact};
+    return copy;
+}
+
 void scores_add(scores *s, const scores_row *r)
 {
     if (s->n == s->cap) {
@@ -114,6 +134,7 @@ void scores_add(scores *s, const scores_row *r)
     d->site = intern(t, r->site);
     d->density = intern(t, r->density);
     d->member = intern(t, r->member);
+    d->more = keep_more(s, r->more);
 }
 
 /* ---- canonical order ------------------------------------------------------------------------- */
@@ -123,6 +144,17 @@ static int cmp_f64(double a, double b)
     if (isnan(a) || isnan(b))
         return (isnan(a) != 0) - (isnan(b) != 0);
     return (a > b) - (a < b);
+}
+
+/* Both rows are of one table. */
+static int cmp_more(const scores_more *a, const scores_more *b)
+{
+    int c = 0;
+    for (int k = 0; a && b && !c && k < a->n_years; k++)
+        c = cmp_f64(a->year[k], b->year[k]);
+    for (int k = 0; a && b && !c && k < a->n_facts; k++)
+        c = strcmp(a->fact[k], b->fact[k]);
+    return c;
 }
 
 /* Order by image identity first, then by every other column: equal = the same in all columns. */
@@ -142,7 +174,8 @@ static int cmp_rest(const scores_row *a, const scores_row *b)
     c = c ? c : strcmp(a->vendor, b->vendor);
     c = c ? c : strcmp(a->device_model, b->device_model);
     c = c ? c : strcmp(a->site, b->site);
-    return c ? c : strcmp(a->density, b->density);
+    c = c ? c : strcmp(a->density, b->density);
+    return c ? c : cmp_more(a->more, b->more);
 }
 
 static int cmp_row(const void *x, const void *y)
@@ -237,13 +270,43 @@ static bool check_table(const scores *s, const char *name, err *e)
 
 typedef struct columns {
     int exam, patient, image, side, view, score, y, t, event, weight, age, split, vendor, model,
-        site, density, checkpoint, seed, day;
+        site, density, checkpoint, seed, day, logit;
+    int year[SCORES_YEARS];
+    int *fact; /* [n_facts] in order of their names */
 } columns;
+
+static const struct known {
+    const char *name;
+    size_t at;        /* in columns */
+    unsigned present; /* bit of scores.columns, or 0 */
+} known[] = {
+    {"exam_id", offsetof(columns, exam), 0},
+    {"patient_id", offsetof(columns, patient), SCORES_HAS_PATIENT},
+    {"image_id", offsetof(columns, image), SCORES_HAS_IMAGE},
+    {"laterality", offsetof(columns, side), SCORES_HAS_SIDE},
+    {"view", offsetof(columns, view), SCORES_HAS_VIEW},
+    {"score", offsetof(columns, score), 0},
+    {"y", offsetof(columns, y), 0},
+    {"T", offsetof(columns, t), SCORES_HAS_TIME},
+    {"E", offsetof(columns, event), 0},
+    {"weight", offsetof(columns, weight), SCORES_HAS_WEIGHT},
+    {"age", offsetof(columns, age), SCORES_HAS_AGE},
+    {"split", offsetof(columns, split), SCORES_HAS_SPLIT},
+    {"vendor", offsetof(columns, vendor), SCORES_HAS_VENDOR},
+    {"device_model", offsetof(columns, model), 0},
+    {"site", offsetof(columns, site), 0},
+    {"density", offsetof(columns, density), 0},
+    {"checkpoint", offsetof(columns, checkpoint), 0},
+    {"seed", offsetof(columns, seed), 0},
+    {"exam_day", offsetof(columns, day), 0},
+    {"logit", offsetof(columns, logit), 0}, /* says what score says */
+};
 
 typedef struct reading {
     csv_reader *csv;
     const char *name; /* base name of the file */
     columns c;
+    const char **fact; /* [n_facts] of the row at hand */
 } reading;
 
 static bool bad_value(const reading *r, int col, const char *wanted, err *e)
@@ -265,6 +328,16 @@ static bool get_number(const reading *r, int col, double lo, double hi, double *
     if (!text_f64(csv_field(r->csv, col), &v) || !(v >= lo && v <= hi))
         return bad_value(r, col, wanted, e);
     *out = v;
+    return true;
+}
+
+static bool get_risk(const reading *r, int col, double *out, err *e)
+{
+    if (csv_missing(r->csv, col))
+        return bad_value(r, col, "a probability from 0 to 1", e);
+    if (!get_number(r, col, 0, 1, out, e))
+        return false;
+    *out += 0.0; /* no negative zero */
     return true;
 }
 
@@ -303,35 +376,81 @@ static const char *text_of(const reading *r, int col)
     return col < 0 || csv_missing(r->csv, col) ? "" : csv_field(r->csv, col);
 }
 
+static const char *year_name(int k, char out[16])
+{
+    snprintf(out, 16, "score_h%d", k + 1);
+    return out;
+}
+
+static bool find_years(reading *r, scores *s, err *e)
+{
+    columns *c = &r->c;
+    for (int k = 0; k < SCORES_YEARS; k++) {
+        char name[16];
+        c->year[k] = csv_find(r->csv, year_name(k, name));
+        if (c->year[k] >= 0 && s->n_years < k)
+            return err_set(e, ERR_INPUT, "%s: column '%s' is there without 'score_h%d'", r->name,
+                           name, k);
+        s->n_years += c->year[k] >= 0;
+    }
+    return true;
+}
+
+typedef struct named {
+    const char *name;
+    int column;
+} named;
+
+static int cmp_named(const void *x, const void *y)
+{
+    return strcmp(((const named *)x)->name, ((const named *)y)->name);
+}
+
+/* The columns that nothing else here reads, by name. */
+static void find_facts(reading *r, scores *s)
+{
+    int n = csv_columns(r->csv);
+    named *f = MEM_ARRAY(named, n + 1);
+    for (int k = 0; k < n; k++) {
+        const char *name = csv_column_name(r->csv, k);
+        char year[16];
+        bool taken = !name[0];
+        for (int i = 0; i < SCORES_YEARS; i++)
+            taken = taken || text_ieq(year_name(i, year), name);
+        for (size_t i = 0; i < COUNT_OF(known); i++)
+            taken = taken || text_ieq(known[i].name, name);
+        if (taken)
+            continue;
+        char *lower = mem_strdup(name);
+        for (char *p = lower; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        f[s->n_facts++] = (named){intern(s->strings, lower), k};
+        mem_free(lower);
+    }
+    qsort(f, (size_t)s->n_facts, sizeof *f, cmp_named);
+    const char **fact = arena_alloc(s->strings->mem, (size_t)s->n_facts * sizeof *fact);
+    r->c.fact = MEM_ARRAY(int, s->n_facts + 1);
+    for (int k = 0; k < s->n_facts; k++) {
+        fact[k] = f[k].name;
+        r->c.fact[k] = f[k].column;
+    }
+    s->fact_name = fact;
+    mem_free(f);
+}
+
 static bool find_columns(reading *r, scores *s, err *e)
 {
-    const csv_reader *v = r->csv;
-    columns *c = &r->c;
-    if (!csv_require(v, "exam_id", &c->exam, e) || !csv_require(v, "score", &c->score, e) ||
-        !csv_require(v, "y", &c->y, e))
+    int found;
+    if (!csv_require(r->csv, "exam_id", &found, e) || !csv_require(r->csv, "score", &found, e) ||
+        !csv_require(r->csv, "y", &found, e) || !find_years(r, s, e))
         return false;
-    c->patient = csv_find(v, "patient_id");
-    c->image = csv_find(v, "image_id");
-    c->side = csv_find(v, "laterality");
-    c->view = csv_find(v, "view");
-    c->t = csv_find(v, "T");
-    c->event = csv_find(v, "E");
-    c->weight = csv_find(v, "weight");
-    c->age = csv_find(v, "age");
-    c->split = csv_find(v, "split");
-    c->vendor = csv_find(v, "vendor");
-    c->model = csv_find(v, "device_model");
-    c->site = csv_find(v, "site");
-    c->density = csv_find(v, "density");
-    c->checkpoint = csv_find(v, "checkpoint");
-    c->seed = csv_find(v, "seed");
-    c->day = csv_find(v, "exam_day");
-    s->columns = (c->patient >= 0 ? SCORES_HAS_PATIENT : 0u) |
-                 (c->image >= 0 ? SCORES_HAS_IMAGE : 0u) | (c->side >= 0 ? SCORES_HAS_SIDE : 0u) |
-                 (c->view >= 0 ? SCORES_HAS_VIEW : 0u) | (c->t >= 0 ? SCORES_HAS_TIME : 0u) |
-                 (c->split >= 0 ? SCORES_HAS_SPLIT : 0u) |
-                 (c->vendor >= 0 ? SCORES_HAS_VENDOR : 0u) | (c->age >= 0 ? SCORES_HAS_AGE : 0u) |
-                 (c->weight >= 0 ? SCORES_HAS_WEIGHT : 0u);
+    s->columns = 0;
+    for (size_t i = 0; i < COUNT_OF(known); i++) {
+        int at = csv_find(r->csv, known[i].name);
+        memcpy((char *)&r->c + known[i].at, &at, sizeof at);
+        s->columns |= at >= 0 ? known[i].present : 0u;
+    }
+    find_facts(r, s);
     return true;
 }
 
@@ -360,11 +479,13 @@ static bool read_row(const reading *r, scores *s, text *member, err *e)
                       .site = text_of(r, c->site),
                       .density = text_of(r, c->density),
                       .line = line};
-    double age = -1, score = NAN;
-    if (csv_missing(r->csv, c->score))
-        return bad_value(r, c->score, "a probability from 0 to 1", e);
-    if (!get_number(r, c->score, 0, 1, &score, e) || !get_binary(r, c->y, &row.y, e) ||
-        !get_number(r, c->t, 0, TIME_MAX, &row.t_years, e) ||
+    double age = -1, score, year[SCORES_YEARS];
+    if (!get_risk(r, c->score, &score, e))
+        return false;
+    for (int k = 0; k < s->n_years; k++)
+        if (!get_risk(r, c->year[k], &year[k], e))
+            return false;
+    if (!get_binary(r, c->y, &row.y, e) || !get_number(r, c->t, 0, TIME_MAX, &row.t_years, e) ||
         !get_binary(r, c->event, &row.event, e) ||
         !get_number(r, c->day, -1e6, 1e6, &row.exam_day, e) ||
         !get_number(r, c->weight, 0, 1e12, &row.weight, e) ||
@@ -372,12 +493,15 @@ static bool read_row(const reading *r, scores *s, text *member, err *e)
         return false;
     if (!(row.weight > 0))
         return bad_value(r, c->weight, "a weight above 0", e);
-    row.score = score + 0.0; /* no negative zero */
+    row.score = score;
     row.age = age < 0 ? -1 : (int)age;
     text_clear(member);
     if (c->checkpoint >= 0 || c->seed >= 0)
         text_addf(member, "%s|%s", text_of(r, c->checkpoint), text_of(r, c->seed));
     row.member = member->s;
+    for (int k = 0; k < s->n_facts; k++)
+        r->fact[k] = text_of(r, c->fact[k]);
+    row.more = &(scores_more){s->n_years, s->n_facts, year, r->fact};
     scores_add(s, &row);
     return true;
 }
@@ -389,6 +513,7 @@ bool scores_read(scores *s, const char *path, err *e)
     text_init(&member);
     r.csv = csv_open(path, e);
     bool ok = r.csv && find_columns(&r, s, e);
+    r.fact = MEM_ARRAY(const char *, s->n_facts + 1);
     int more = 0;
     while (ok && (more = csv_next(r.csv, e)) > 0)
         ok = read_row(&r, s, &member, e);
@@ -400,6 +525,8 @@ bool scores_read(scores *s, const char *path, err *e)
         ok = merge_repeats(s, r.name, e) && check_table(s, r.name, e);
     }
     csv_close(r.csv);
+    mem_free(r.c.fact);
+    mem_free(r.fact);
     text_release(&member);
     return ok;
 }
@@ -451,6 +578,8 @@ void scores_hash(const scores *s, char out[65])
     if (!sorted)
         qsort(row, (size_t)s->n, sizeof *row, cmp_row_at);
     fs_sha256 *h = fs_sha256_new();
+    for (int k = 0; k < s->n_facts; k++)
+        hash_text(h, s->fact_name[k]);
     for (int64_t i = 0; i < s->n; i++) {
         const scores_row *r = row[i];
         const char *words[] = {r->exam,   r->patient,      r->image, r->split,   r->vendor,
@@ -461,6 +590,10 @@ void scores_hash(const scores *s, char out[65])
                                   r->event, r->weight, r->age,   r->exam_day};
         for (size_t k = 0; k < COUNT_OF(numbers); k++)
             hash_number(h, numbers[k]);
+        for (int k = 0; r->more && k < s->n_years; k++)
+            hash_number(h, r->more->year[k]);
+        for (int k = 0; r->more && k < s->n_facts; k++)
+            hash_text(h, r->more->fact[k]);
     }
     fs_sha256_end(h, out);
     mem_free(row);

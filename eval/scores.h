@@ -4,6 +4,13 @@
 
 #include "core/err.h"
 
+/* Columns that not every table has. */
+typedef struct scores_more {
+    int n_years, n_facts;
+    const double *year;      /* [n_years] column score_h<k+1>: probability of cancer by year k+1 */
+    const char *const *fact; /* [n_facts] text of the columns scores.fact_name; "" when missing */
+} scores_more;
+
 typedef struct scores_row {
     const char *exam, *patient, *image; /* pseudonyms, interned in the table */
     char side;                          /* 'L', 'R', '?' */
@@ -20,6 +27,7 @@ typedef struct scores_row {
     const char *member;                 /* which network made the score; "" when only one did */
     double exam_day;                    /* day of the exam on any common axis; NaN unknown */
     int line;                           /* of the file, for messages; 0 when not read from one */
+    const scores_more *more;            /* NULL when the table has no such column */
 } scores_row;
 
 /* Bits of scores.columns. */
@@ -42,14 +50,21 @@ typedef struct scores {
     int64_t cap;                    /* private */
     int64_t n_merged;               /* rows that repeated an earlier one in every column */
     unsigned columns;               /* which optional columns the file had */
+    int n_years, n_facts;           /* of every row's `more` */
+    const char *const *fact_name;   /* [n_facts] columns that have no other meaning here, in lower
+                                       case and byte order */
 } scores;
+
+#define SCORES_YEARS 10 /* most columns score_h<k> */
 
 void scores_init(scores *s);
 void scores_release(scores *s);
-/* Append a row; its strings are copied. NULL strings count as "". */
+/* Append a row; its strings are copied. NULL strings count as "". `more` is kept only where the
+ * table has such columns. */
 void scores_add(scores *s, const scores_row *r);
 /* Read a predictions.csv (or any CSV with exam_id, score, y; other columns optional). Without a
- * patient_id column every exam is its own patient. Rows end up in a canonical order that does not
+ * patient_id column every exam is its own patient. Columns score_h1, score_h2 ... are risks by
+ * year, columns of unknown names are kept as facts. Rows end up in a canonical order that does not
  * depend on the order in the file. Fails on a missing column, a score outside [0,1], an empty exam
  * or patient, two labels for one image, an image in two exams, a patient in two splits. Messages
  * name the file and line, never an identifier. */

@@ -9,6 +9,7 @@
 #include <cmocka.h>
 #include "core/fs.h"
 #include "core/mem.h"
+#include "eval/cohort_set.h"
 #include "eval/exam.h"
 #include "eval/scores.h"
 #include <math.h>
@@ -127,6 +128,46 @@ static void hash_ignores_row_order_only(void **state)
     }
     assert_string_equal(h[0], h[1]);
     assert_string_not_equal(h[0], h[2]);
+}
+
+#define WIDE "Round,exam_id,image_id,score,y,logit,score_h1,score_h2,mode\n"
+
+static void other_columns_are_kept(void **state)
+{
+    scores s, again;
+    char h[2][65];
+    assert_true(read_text(WIDE "1,e,i,.2,1,x,.1,.3,screen\n,e,j,.4,1,y,.2,.5,NA\n", &s, NULL));
+    assert_int_equal(s.n_years, 2);
+    assert_int_equal(s.n_facts, 2); /* logit says what score says */
+    assert_string_equal(s.fact_name[0], "mode");
+    assert_string_equal(s.fact_name[1], "round");
+    assert_true(s.row[0].more->year[0] == .1 && s.row[1].more->year[1] == .5);
+    assert_string_equal(s.row[0].more->fact[0], "screen");
+    assert_string_equal(s.row[1].more->fact[0], "");
+    assert_string_equal(s.row[0].more->fact[1], "1");
+    scores_hash(&s, h[0]);
+    assert_true(read_text("mode,score_h2,score_h1,y,exam_id,score,image_id,round\n"
+                          ",.5,.2,1,e,.4,j,\nscreen,.3,.1,1,e,.2,i,1\n",
+                          &again, NULL));
+    scores_hash(&again, h[1]);
+    assert_string_equal(h[0], h[1]);
+    scores_release(&again);
+    assert_true(read_text(WIDE "1,e,i,.2,1,x,.1,.3,screen\n,e,j,.4,1,y,.2,.6,NA\n", &again, NULL));
+    scores_hash(&again, h[1]);
+    assert_string_not_equal(h[0], h[1]);
+    scores_release(&again);
+    scores_release(&s);
+    fails(WIDE "1,e,i,.2,1,x,.1,,a\n",
+          "line 2: column 'score_h2' is ''; wanted a probability from 0 to 1");
+    fails(WIDE "1,e,i,.2,1,x,.1,1.1,a\n", "column 'score_h2' is '1.1'");
+    fails("exam_id,score,y,score_h2\n", "column 'score_h2' is there without 'score_h1'");
+    fails(WIDE "1,e,i,.2,1,x,.1,.3,a\n1,e,i,.2,1,x,.1,.3,b\n",
+          "one image has two rows that differ");
+    fails(WIDE "1,e,i,.2,1,x,.1,.3,a\n1,e,i,.2,1,x,.1,.4,a\n",
+          "one image has two rows that differ");
+    assert_true(read_text(WIDE "1,e,i,.2,1,x,.1,.3,a\n1,e,i,.2,1,x,.1,.3,a\n", &s, NULL));
+    assert_int_equal(s.n_merged, 1);
+    scores_release(&s);
 }
 
 /* ---- exams ----------------------------------------------------------------------------------- */
@@ -278,6 +319,66 @@ static void unknown_label_makes_the_exam_unknown(void **state)
     scores_release(&s);
 }
 
+static void other_columns_of_an_exam(void **state)
+{
+    scores s;
+    exam_table t, copy;
+    assert_true(read_text("exam_id,image_id,score,y,score_h1,score_h2,mode,round,seed\n"
+                          "e,i,.2,1,.1,.3,screen,1,1\ne,j,.4,1,.2,.5,,2,1\n"
+                          "e,i,.4,1,.5,.7,screen,1,2\ne,j,.6,1,.6,.9,,2,2\n"
+                          "f,k,.2,0,0,.5,,,1\nf,k,.2,0,0,.5,,,2\n",
+                          &s, NULL));
+    assert_true(exam_build(&s, EXAM_MAX_IMAGES, &t, NULL));
+    exam_copy(&t, &copy);
+    exam_release(&t);
+    assert_int_equal(copy.n, 2);
+    assert_true(fabs(copy.row[0].score - .5) < 1e-12);
+    assert_true(fabs(copy.row[0].year[0] - .4) < 1e-12); /* mean over seeds of the higher image */
+    assert_true(fabs(copy.row[0].year[1] - .7) < 1e-12);
+    assert_true(fabs(copy.row[1].year[1] - .5) < 1e-12);
+    assert_int_equal(exam_fact(&copy, "mode"), 0);
+    assert_int_equal(exam_fact(&copy, "round"), 1);
+    assert_int_equal(exam_fact(&copy, "site"), -1);
+    assert_string_equal(copy.row[0].fact[0], "screen");
+    assert_string_equal(copy.row[0].fact[1], "mixed");
+    assert_string_equal(copy.row[1].fact[0], "");
+    exam_release(&copy);
+    scores_release(&s);
+}
+
+static void followed_exams_of_several_networks(void **state)
+{
+    static const char *const csv[] = {
+        "exam_id,score,y,T,E,score_h1\na,.1,0,5,0,.1\nb,.2,,1,0,.2\nc,.3,1,1,1,.3\nd,.4,0,,0,.4\n",
+        "exam_id,score,y,T,E,score_h1\na,.3,0,5,0,.2\nb,.4,,1,0,.3\nc,.5,1,1,1,.5\nd,.6,0,,0,.4\n",
+        "exam_id,score,y,T,E\na,.3,0,5,0\nb,.4,,1,0\nc,.5,1,1,1\nd,.6,0,,0\n"};
+    scores s[3];
+    cohort_set set, member[2];
+    err e = {0};
+    const scores *both[] = {&s[0], &s[1]}, *odd[] = {&s[0], &s[2]};
+    for (int i = 0; i < 3; i++)
+        assert_true(read_text(csv[i], &s[i], NULL));
+    assert_true(cohort_set_followed(both, 2, EXAM_MEAN_IMAGES, &set, NULL));
+    assert_int_equal(set.exams.n, 3); /* b has no label, d no time */
+    assert_int_equal(set.n_unlabelled, 1);
+    assert_string_equal(set.exams.row[1].exam, "b");
+    assert_true(fabs(set.exams.row[1].score - .3) < 1e-12);
+    assert_true(fabs(set.exams.row[2].year[0] - .4) < 1e-12);
+    cohort_set_release(&set);
+    assert_true(cohort_set_ensemble(both, 2, EXAM_MEAN_IMAGES, &set, member, NULL));
+    assert_int_equal(set.exams.n, 3);
+    assert_string_equal(set.exams.row[1].exam, "c");
+    assert_true(fabs(set.exams.row[1].year[0] - .4) < 1e-12);
+    assert_true(fabs(member[0].exams.row[1].year[0] - .3) < 1e-12);
+    cohort_set_release(&set);
+    cohort_set_release(&member[0]);
+    cohort_set_release(&member[1]);
+    assert_false(cohort_set_followed(odd, 2, EXAM_MEAN_IMAGES, &set, &e));
+    assert_non_null(strstr(e.msg, "input 1 has 1 columns of risk by year"));
+    for (int i = 0; i < 3; i++)
+        scores_release(&s[i]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -292,6 +393,9 @@ int main(void)
         cmocka_unit_test(members_are_averaged_after_the_rule),
         cmocka_unit_test(many_names),
         cmocka_unit_test(unknown_label_makes_the_exam_unknown),
+        cmocka_unit_test(other_columns_are_kept),
+        cmocka_unit_test(other_columns_of_an_exam),
+        cmocka_unit_test(followed_exams_of_several_networks),
     };
     snprintf(path, sizeof path, "/tmp/test_eval_scores.%d.csv", (int)getpid());
     int rc = cmocka_run_group_tests(tests, NULL, NULL);
