@@ -22,7 +22,7 @@ static const struct ink {
     [DRAW_MUTED] = {"muted", "#55626d", "#a9b6c1", 1},
     [DRAW_GRID] = {"grid", "#d9dfe4", "#36424c", 1},
     [DRAW_MAIN] = {"main", "#0b62a0", "#63b3ed", 1},
-    [DRAW_SECOND] = {"second", "#c05000", "#f0a35e", 1},
+    [DRAW_SECOND] = {"second", "#b84c00", "#f0a35e", 1},
     [DRAW_BAND] = {"band", "#0b62a0", "#63b3ed", 0.16},
     [DRAW_PANEL] = {"panel", "#f4f7f9", "#1d262e", 1},
     [DRAW_EDGE] = {"edge", "#7d8b97", "#7d8b97", 1},
@@ -96,7 +96,11 @@ void draw_css(text *out)
 {
     text_add(out, ":root{color-scheme:light dark;");
     css_variables(out, false);
-    text_add(out, "}\n@media screen and (prefers-color-scheme:dark){:root{");
+    text_add(out,
+             "}\n@media screen and (prefers-color-scheme:dark){:root:not([data-theme=light]){");
+    css_variables(out, true);
+    text_add(out, "}}\n@media screen{:root[data-theme=light]{color-scheme:light}"
+                  ":root[data-theme=dark]{color-scheme:dark;");
     css_variables(out, true);
     text_add(out, "}}\n");
     css_classes(out, true);

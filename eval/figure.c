@@ -1,6 +1,7 @@
 /* The table of figures, and a figure as SVG with its text alternative. */
 #include "eval/figure.h"
 #include "core/mem.h"
+#include "eval/cells.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -38,6 +39,61 @@ void figure_describe(const figure *f, const json_t *tree, text *out)
     report_fill(
         out, key,
         (const char *const[]){"auc", auc, "lo", lo, "hi", hi, "exams", n, "cases", cases, NULL});
+}
+
+/* Append the points of a curve; lists may be of different lengths (edges of a histogram). */
+static void curve_rows(const json_t *c, int max_rows, json_t *table)
+{
+    static const char *const lists[] = {"x", "y", "lo", "hi"};
+    char key[64];
+    snprintf(key, sizeof key, "curve.%.56s", report_tree_str(c, "id"));
+    const char *name = report_text_find(key);
+    size_t n = json_array_size(json_object_get(c, "x")),
+           every = max_rows > 0 ? (n + (size_t)max_rows - 1) / (size_t)max_rows : 1;
+    for (size_t i = 0; i < n; i++) {
+        if (i % every && i != n - 1)
+            continue;
+        json_t *row = cells_row(table);
+        cells_text(row, name ? name : report_tree_str(c, "id"));
+        for (size_t k = 0; k < COUNT_OF(lists); k++) {
+            const json_t *v = json_array_get(json_object_get(c, lists[k]), i);
+            cells_num(row, json_is_number(v) ? json_number_value(v) : NAN);
+        }
+    }
+}
+
+json_t *figure_data(const figure *f, const json_t *tree, int max_rows)
+{
+    static const char *const columns[] = {"x", "y", "lo", "hi"};
+    if (!f->curves)
+        return f->table ? json_incref((json_t *)report_tree_by_id(tree, "tables", f->table)) : NULL;
+    char key[48];
+    json_t *t = cells_table("figure");
+    text title;
+    text_init(&title);
+    snprintf(key, sizeof key, "fig.%s", f->id);
+    report_fill(&title, "table.figure_of", (const char *const[]){"figure", report_text(key), NULL});
+    json_object_set_new(t, "title", json_string(title.s));
+    snprintf(key, sizeof key, "figure-%s", f->id);
+    json_object_set_new(t, "id", json_string(key));
+    text_release(&title);
+    cells_column(t, "curve", "text");
+    for (size_t k = 0; k < COUNT_OF(columns); k++)
+        cells_column(t, columns[k], "score");
+    for (const char *p = f->curves; *p;) {
+        char id[64];
+        size_t n = strcspn(p, " ");
+        snprintf(id, sizeof id, "%.*s", (int)n, p);
+        const json_t *c = report_tree_by_id(tree, "curves", id);
+        if (c)
+            curve_rows(c, max_rows, t);
+        p += n;
+        p += strspn(p, " ");
+    }
+    if (json_array_size(json_object_get(t, "rows")))
+        return t;
+    json_decref(t);
+    return NULL;
 }
 
 char *figure_svg(const figure *f, const json_t *tree, bool standalone)

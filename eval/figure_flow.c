@@ -143,4 +143,4 @@ static double paint_flow(draw *d, const json_t *tree)
     return y + 8;
 }
 
-const figure figure_flow = {"flow", 722, paint_flow};
+const figure figure_flow = {"flow", 722, paint_flow, NULL, "flow"};

@@ -127,4 +127,4 @@ static double paint_forest(draw *d, const json_t *tree)
     return a.y + a.h + 46;
 }
 
-const figure figure_forest = {"forest", 722, paint_forest};
+const figure figure_forest = {"forest", 722, paint_forest, NULL, "subgroups"};

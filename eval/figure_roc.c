@@ -100,4 +100,4 @@ static double paint_roc(draw *d, const json_t *tree)
     return a.y + a.h + 52;
 }
 
-const figure figure_roc = {"roc", 470, paint_roc};
+const figure figure_roc = {"roc", 470, paint_roc, "roc roc_band", "operating"};

@@ -74,4 +74,4 @@ static double paint_scores(draw *d, const json_t *tree)
     return a.y + a.h + 52;
 }
 
-const figure figure_scores = {"scores", 470, paint_scores};
+const figure figure_scores = {"scores", 470, paint_scores, "hist_case hist_control", NULL};

@@ -41,7 +41,7 @@ static bool write_tables(const char *dir, const json_t *tree, err *e)
     return ok;
 }
 
-/* Curves as long tables: id, x, y, lo, hi. */
+/* Every figure as SVG and, where no table holds them, its points as CSV. */
 static bool write_figures(const char *dir, const json_t *tree, err *e)
 {
     char *sub = fs_join(dir, "figures");
@@ -51,6 +51,12 @@ static bool write_figures(const char *dir, const json_t *tree, err *e)
         char *svg = figure_svg(figure_at(i), tree, true);
         snprintf(name, sizeof name, "%s.svg", figure_at(i)->id);
         ok = !svg || write_in(sub, name, svg, strlen(svg), e);
+        json_t *data = figure_at(i)->curves ? figure_data(figure_at(i), tree, 0) : NULL;
+        snprintf(name, sizeof name, "%s.csv", figure_at(i)->id);
+        char *path = fs_join(sub, name);
+        ok = ok && (!svg || !data || cells_csv(data, path, e));
+        json_decref(data);
+        mem_free(path);
         mem_free(svg);
     }
     mem_free(sub);

@@ -4,69 +4,11 @@
 #include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/draw.h"
+#include "eval/report_page.h"
 #include "eval/report_text.h"
+#include "eval/report_tree.h"
 
-static const char style[] =
-    "*{box-sizing:border-box}\n"
-    "body{margin:0;background:var(--paper);color:var(--text);font:16px/1.55 "
-    "system-ui,-apple-system,"
-    "'Segoe UI','Liberation Sans','DejaVu Sans',sans-serif}\n"
-    "main,header,footer{max-width:60rem;margin:0 auto;padding:0 1.5rem}\n"
-    "header{padding-top:2.2rem}\n"
-    "h1{font-size:1.75rem;line-height:1.25;margin:0 0 .3rem;letter-spacing:-.01em}\n"
-    "h2{font-size:1.25rem;margin:2.8rem 0 .9rem;padding-bottom:.35rem;border-bottom:2px solid "
-    "var(--main)}\n"
-    "h3{font-size:1rem;margin:1.8rem 0 .5rem}\n"
-    "p{margin:.6rem 0}.sub{color:var(--muted);margin:0}\n"
-    ".banner,.warn{border:1px solid var(--second);border-left-width:6px;padding:.7rem 1rem;"
-    "margin:1.2rem 0;background:var(--panel);font-weight:600}\n"
-    "nav{margin:1rem 0;font-size:.9rem}nav ul{display:flex;flex-wrap:wrap;gap:.2rem "
-    "1.1rem;margin:0;padding:0;list-style:none}\n"
-    "a{color:var(--main)}\n"
-    ".note,figcaption{color:var(--muted);font-size:.875rem}\n"
-    ".headline{display:flex;flex-wrap:wrap;align-items:center;gap:.4rem "
-    "1.6rem;background:var(--panel);"
-    "border:1px solid var(--grid);border-radius:6px;padding:1.1rem 1.4rem;margin:1rem 0}\n"
-    ".headline .v{font-size:3.1rem;font-weight:650;line-height:1;color:var(--main);"
-    "font-variant-numeric:tabular-nums}\n"
-    ".headline p{margin:0}.headline .i{font-weight:600}\n"
-    "ul.points{padding-left:1.2rem}ul.points li{margin:.45rem 0}\n"
-    "figure{margin:1.4rem 0}figure svg{max-width:100%;height:auto;display:block}\n"
-    "svg text{font-family:inherit}\n"
-    "@media(min-width:56rem){.split{display:grid;grid-template-columns:5fr 6fr;gap:1.6rem;"
-    "align-items:start}.split figure{margin-top:.4rem}}\n"
-    ".scroll{overflow-x:auto}\n"
-    "table{border-collapse:collapse;width:100%;font-size:.875rem;font-variant-numeric:tabular-nums}"
-    "\n"
-    "th,td{padding:.38rem .6rem;text-align:right;border-bottom:1px solid "
-    "var(--grid);vertical-align:top}"
-    "\n"
-    "thead th{border-bottom:2px solid var(--edge);font-weight:600;vertical-align:bottom}\n"
-    "td.n{white-space:nowrap}th.t,td.t{text-align:left;font-weight:400}tbody "
-    "th.t{white-space:nowrap}thead "
-    "th.t{font-weight:600}\n"
-    "tbody tr:hover{background:var(--panel)}\n"
-    "table.pairs{width:auto;min-width:60%}table.pairs th{text-align:left;font-weight:600;"
-    "padding-left:0;width:40%}table.pairs td{text-align:left;overflow-wrap:anywhere}\n"
-    "details{margin:1rem 0}summary{cursor:pointer;color:var(--main)}\n"
-    "pre{background:var(--panel);padding:1rem;overflow-x:auto;font-size:.8rem;line-height:1.4}\n"
-    ".exam{border:1px solid var(--grid);border-radius:6px;padding:1rem;margin:1.2rem 0;"
-    "break-inside:avoid}.exam h3{margin:0 0 .6rem}\n"
-    ".views{display:grid;grid-template-columns:1fr 1fr;gap:2px;background:#000;max-width:34rem}\n"
-    ".views figure,.rest figure{margin:0;position:relative;background:#000;color:#e6ebef;"
-    "min-height:4rem}\n"
-    ".views img,.rest img{width:100%;height:auto;display:block}\n"
-    ".views figcaption,.rest figcaption{position:absolute;top:.3rem;left:.4rem;color:#fff;"
-    "font-size:.75rem;background:rgba(0,0,0,.6);padding:0 .3rem}\n"
-    ".views .left figcaption{left:auto;right:.4rem;text-align:right}\n"
-    ".views .none{display:flex;align-items:center;justify-content:center}\n"
-    ".rest{display:flex;flex-wrap:wrap;gap:6px;margin-top:6px}.rest figure{width:16rem}\n"
-    "footer{margin-top:3rem;padding-bottom:2rem;color:var(--muted);font-size:.8rem;border-top:1px "
-    "solid "
-    "var(--grid);padding-top:.8rem}\n"
-    "@media print{body{font-size:11pt}main,header,footer{max-width:none;padding:0}nav{display:none}"
-    "h2{break-after:avoid}figure,table,.headline{break-inside:avoid}"
-    ".banner,.warn,.headline,pre{-webkit-print-color-adjust:exact;print-color-adjust:exact}}\n";
+#define FIGURE_ROWS 24 /* points of a curve shown as numbers */
 
 static void tag(text *out, const char *open, const char *s, const char *close)
 {
@@ -75,33 +17,40 @@ static void tag(text *out, const char *open, const char *s, const char *close)
     text_add(out, close);
 }
 
-static const char *str(const json_t *obj, const char *key)
-{
-    const char *v = json_string_value(json_object_get(obj, key));
-    return v ? v : "";
-}
-
 /* ---- tables ---------------------------------------------------------------------------------- */
 
-static void html_table(const json_t *t, bool fold, text *out)
+/* The number behind a cell, for sorting; words are sorted as they stand. */
+static void sort_key(const json_t *cell, text *out)
+{
+    const json_t *v = json_is_object(cell) ? json_object_get(cell, "v") : cell;
+    char s[32];
+    if (!json_is_number(v))
+        return;
+    text_shortest(json_number_value(v), s);
+    text_addf(out, " data-v=\"%s\"", s);
+}
+
+static void html_table(const json_t *t, const char *fold, text *out)
 {
     const json_t *columns = json_object_get(t, "columns");
     size_t i, k;
     json_t *row, *c;
-    if (fold)
-        tag(out, "<details><summary>", report_text("numbers"), "</summary>\n");
+    if (fold) {
+        text_addf(out, "<details class=\"%s\">", fold);
+        tag(out, "<summary>", report_text("numbers"), "</summary>\n");
+    }
     text_add(out, "<h3 id=\"table-");
-    draw_escape(out, str(t, "id"));
-    tag(out, "\">", str(t, "title"),
+    draw_escape(out, report_tree_str(t, "id"));
+    tag(out, "\">", report_tree_str(t, "title"),
         "</h3>\n<div class=\"scroll\" role=\"region\" tabindex=\"0\" ");
     text_add(out, "aria-labelledby=\"table-");
-    draw_escape(out, str(t, "id"));
-    text_add(out, "\"><table>\n<thead><tr>");
+    draw_escape(out, report_tree_str(t, "id"));
+    text_add(out, "\"><table class=\"sortable\">\n<thead><tr>");
     json_array_foreach(columns, i, c)
     {
-        bool words = !strcmp(str(c, "kind"), "text");
-        tag(out, words ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">", str(c, "label"),
-            "</th>");
+        bool words = !strcmp(report_tree_str(c, "kind"), "text");
+        tag(out, words ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">",
+            report_tree_str(c, "label"), "</th>");
     }
     text_add(out, "</tr></thead>\n<tbody>\n");
     json_array_foreach(json_object_get(t, "rows"), k, row)
@@ -110,14 +59,13 @@ static void html_table(const json_t *t, bool fold, text *out)
         json_array_foreach(columns, i, c)
         {
             text cell;
-            bool words = !strcmp(str(c, "kind"), "text");
+            bool words = !strcmp(report_tree_str(c, "kind"), "text");
             text_init(&cell);
-            cells_show(json_array_get(row, i), str(c, "kind"), &cell);
-            tag(out,
-                i == 0  ? "<th scope=\"row\" class=\"t\">"
-                : words ? "<td class=\"t\">"
-                        : "<td class=\"n\">",
-                cell.s, i == 0 ? "</th>" : "</td>");
+            cells_show(json_array_get(row, i), report_tree_str(c, "kind"), &cell);
+            text_add(out, i == 0 ? "<th scope=\"row\"" : "<td");
+            text_add(out, i == 0 || words ? " class=\"t\"" : " class=\"n\"");
+            sort_key(json_array_get(row, i), out);
+            tag(out, ">", cell.s, i == 0 ? "</th>" : "</td>");
             text_release(&cell);
         }
         text_add(out, "</tr>\n");
@@ -186,13 +134,14 @@ static void html_exam(const json_t *page, const report_image *images, text *out)
     text head;
     int rest = 0, placed = 0;
     text_init(&head);
-    report_fill(&head, "images.exam", (const char *const[]){"exam", str(page, "exam_id"), NULL});
+    report_fill(&head, "images.exam",
+                (const char *const[]){"exam", report_tree_str(page, "exam_id"), NULL});
     tag(out, "<section class=\"exam\"><h3>", head.s, "</h3>\n");
     text_release(&head);
     json_array_foreach(views, i, v)
     {
         int k = 0;
-        while (k < 4 && strcmp(grid[k], str(v, "view")))
+        while (k < 4 && strcmp(grid[k], report_tree_str(v, "view")))
             k++;
         if (k < 4 && !place[k]) {
             place[k] = v;
@@ -204,7 +153,7 @@ static void html_exam(const json_t *page, const report_image *images, text *out)
     if (placed) {
         text_add(out, "<div class=\"views\">\n");
         for (int k = 0; k < 4; k++)
-            html_tile(place[k], str(page, "exam_id"), grid[k], images, out);
+            html_tile(place[k], report_tree_str(page, "exam_id"), grid[k], images, out);
         text_add(out, "</div>\n");
     }
     if (rest) {
@@ -214,7 +163,8 @@ static void html_exam(const json_t *page, const report_image *images, text *out)
         json_array_foreach(views, i, v)
         {
             if (v != place[0] && v != place[1] && v != place[2] && v != place[3])
-                html_tile(v, str(page, "exam_id"), str(v, "view"), images, out);
+                html_tile(v, report_tree_str(page, "exam_id"), report_tree_str(v, "view"), images,
+                          out);
         }
         text_add(out, "</div>\n");
     }
@@ -222,6 +172,30 @@ static void html_exam(const json_t *page, const report_image *images, text *out)
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
+
+/* The numbers of a figure: folded as a table where no table of the report holds them, and all of
+ * them as JSON for programs. */
+static void html_numbers(const figure *f, const json_t *tree, text *out)
+{
+    json_t *few = figure_data(f, tree, FIGURE_ROWS), *all = figure_data(f, tree, 0);
+    text json;
+    if (few && f->curves)
+        html_table(few, "numbers", out);
+    if (all) {
+        text_init(&json);
+        json_write_text(all, false, &json);
+        text_addf(out, "<script type=\"application/json\" id=\"data-%s\">", f->id);
+        for (const char *p = json.s; *p; p++)
+            if (*p == '<') /* nothing inside may end the block */
+                text_add(out, "\\u003c");
+            else
+                text_addn(out, p, 1);
+        text_add(out, "</script>\n");
+        text_release(&json);
+    }
+    json_decref(few);
+    json_decref(all);
+}
 
 static void html_figure(const figure *f, const json_t *tree, text *out)
 {
@@ -238,15 +212,17 @@ static void html_figure(const figure *f, const json_t *tree, text *out)
     figure_describe(f, tree, &desc);
     tag(out, "", desc.s, "</figcaption></figure>\n");
     text_release(&desc);
+    html_numbers(f, tree, out);
     mem_free(svg);
 }
 
 static void html_headline(const json_t *h, text *out)
 {
-    tag(out, "<div class=\"headline\"><div class=\"v\">", str(h, "value"), "</div><div>");
-    tag(out, "<p>", str(h, "caption"), "</p>");
-    tag(out, "<p class=\"i\">", str(h, "interval"), "</p>");
-    tag(out, "<p class=\"note\">", str(h, "method"), "</p></div></div>\n");
+    tag(out, "<div class=\"headline\"><div class=\"v\">", report_tree_str(h, "value"),
+        "</div><div>");
+    tag(out, "<p>", report_tree_str(h, "caption"), "</p>");
+    tag(out, "<p class=\"i\">", report_tree_str(h, "interval"), "</p>");
+    tag(out, "<p class=\"note\">", report_tree_str(h, "method"), "</p></div></div>\n");
 }
 
 static void html_block(const doc_block *b, const json_t *tree, const report_image *images,
@@ -278,7 +254,7 @@ static void html_block(const doc_block *b, const json_t *tree, const report_imag
         html_figure(b->fig, tree, out);
         break;
     case DOC_TABLE:
-        html_table(b->data, b->fold, out);
+        html_table(b->data, b->fold ? "table" : NULL, out);
         break;
     case DOC_PAIRS:
         html_pairs(b->data, out);
@@ -297,16 +273,17 @@ static void html_head(const report_doc *d, text *out)
 {
     text_add(out, "<!DOCTYPE html>\n<html lang=\"");
     draw_escape(out, report_text("lang"));
-    text_add(out,
-             "\">\n<head>\n<meta charset=\"utf-8\">\n"
-             "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src "
-             "data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'\">\n"
-             "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-             "<meta name=\"referrer\" content=\"no-referrer\">\n");
+    text_add(out, "\">\n<head>\n<meta charset=\"utf-8\">\n"
+                  "<meta http-equiv=\"Content-Security-Policy\" content=\"");
+    report_page_policy(out);
+    text_add(out, "\">\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+                  "<meta name=\"referrer\" content=\"no-referrer\">\n");
     tag(out, "<title>", d->title, "</title>\n<style>\n");
     draw_css(out);
-    text_add(out, style);
-    tag(out, "</style>\n</head>\n<body>\n<header>\n<h1>", d->title, "</h1>\n");
+    text_add(out, report_page_style());
+    tag(out, "</style>\n</head>\n<body>\n<header>\n<a class=\"skip\" href=\"#main\">",
+        report_text("skip"), "</a>\n");
+    tag(out, "<h1>", d->title, "</h1>\n");
     tag(out, "<p class=\"sub\">", d->subtitle, "</p>\n");
     tag(out, "<p class=\"banner\" role=\"note\">", report_text("banner"), "</p>\n");
     text_add(out, "<nav aria-label=\"");
@@ -318,7 +295,12 @@ static void html_head(const report_doc *d, text *out)
         text_addf(out, "<li><a href=\"#%s\">", d->block[i].id);
         tag(out, "", d->block[i].text, "</a></li>\n");
     }
-    text_add(out, "</ul></nav>\n</header>\n<main>\n");
+    text_add(out, "</ul></nav>\n");
+    tag(out, "<div class=\"tools\" hidden><button type=\"button\" id=\"theme\">",
+        report_text("tools.dark"), "</button>");
+    tag(out, "<button type=\"button\" id=\"open-all\">", report_text("tools.open"), "</button>");
+    tag(out, "<button type=\"button\" id=\"close-all\">", report_text("tools.close"),
+        "</button></div>\n</header>\n<main id=\"main\">\n");
 }
 
 /* A list directly before a narrow figure stands beside it. */
@@ -349,5 +331,7 @@ void report_html(const json_t *tree, const report_doc *d, const report_image *im
         }
     }
     tag(out, "</main>\n<footer><p>", d->footer, "</p>");
-    tag(out, "<p>", report_text("banner"), "</p></footer>\n</body>\n</html>\n");
+    tag(out, "<p>", report_text("banner"), "</p></footer>\n<script>");
+    text_add(out, report_page_script());
+    text_add(out, "</script>\n</body>\n</html>\n");
 }

@@ -2,7 +2,9 @@
 #include "eval/report_pdf.h"
 #include "core/mem.h"
 #include "eval/cells.h"
+#include "eval/pdf_catalog.h"
 #include "eval/report_text.h"
+#include "eval/report_tree.h"
 #include <cairo-pdf.h>
 #include <math.h>
 #include <pango/pangocairo.h>
@@ -152,12 +154,6 @@ static void paragraph(pdf *p, const char *s, pdf_font f, double indent)
     g_object_unref(l);
 }
 
-static const char *str(const json_t *obj, const char *key)
-{
-    const char *v = json_string_value(json_object_get(obj, key));
-    return v ? v : "";
-}
-
 static void panel(pdf *p, double h, draw_ink edge)
 {
     double c[4];
@@ -229,9 +225,9 @@ static void measure(pdf *p, const json_t *t, grid *g)
     {
         if (g->n == COLUMNS)
             BUG("pdf: more than %d columns", COLUMNS);
-        g->kind[g->n] = str(c, "kind");
+        g->kind[g->n] = report_tree_str(c, "kind");
         g->words[g->n] = !strcmp(g->kind[g->n], "text");
-        g->width[g->n++] = natural(p, str(c, "label"), true);
+        g->width[g->n++] = natural(p, report_tree_str(c, "label"), true);
     }
     json_array_foreach(json_object_get(t, "rows"), k, row)
     {
@@ -277,7 +273,8 @@ static void table_head(pdf *p, const grid *g, const json_t *t)
 {
     const char *cell[COLUMNS];
     for (int j = 0; j < g->n; j++)
-        cell[j] = str(json_array_get(json_object_get(t, "columns"), (size_t)j), "label");
+        cell[j] =
+            report_tree_str(json_array_get(json_object_get(t, "columns"), (size_t)j), "label");
     p->y += row_of(p, g, cell, true, true);
     rule(p, p->y, DRAW_EDGE, 1);
     p->y += 1;
@@ -291,7 +288,7 @@ static void table(pdf *p, const json_t *t)
     measure(p, t, &g);
     room(p, 80);
     p->y += 6;
-    paragraph(p, str(t, "title"), (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);
+    paragraph(p, report_tree_str(t, "title"), (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);
     p->y += 2;
     table_head(p, &g, t);
     json_array_foreach(json_object_get(t, "rows"), k, row)
@@ -450,7 +447,8 @@ static void exam_page(pdf *p, const json_t *page)
             rest[n_rest++] = m;
     }
     text_init(&t);
-    report_fill(&t, "images.exam", (const char *const[]){"exam", str(page, "exam_id"), NULL});
+    report_fill(&t, "images.exam",
+                (const char *const[]){"exam", report_tree_str(page, "exam_id"), NULL});
     bool head = false;
     for (int row = 0; row < 2 + (n_rest + 2) / 3; row++) {
         const report_image *const *m = row < 2 ? &place[2 * row] : &rest[3 * (row - 2)];
@@ -480,11 +478,12 @@ static void headline(pdf *p, const json_t *h)
 {
     room(p, 70);
     panel(p, 62, DRAW_MAIN);
-    at(p, str(h, "value"), (pdf_font){30, true, false, DRAW_MAIN}, MARGIN + 16, p->y + 12, 0);
-    at(p, str(h, "caption"), body, MARGIN + 120, p->y + 8, BODY_W - 130);
-    at(p, str(h, "interval"), (pdf_font){BODY_PT, true, false, DRAW_TEXT}, MARGIN + 120, p->y + 22,
-       BODY_W - 130);
-    at(p, str(h, "method"), note, MARGIN + 120, p->y + 38, BODY_W - 130);
+    at(p, report_tree_str(h, "value"), (pdf_font){30, true, false, DRAW_MAIN}, MARGIN + 16,
+       p->y + 12, 0);
+    at(p, report_tree_str(h, "caption"), body, MARGIN + 120, p->y + 8, BODY_W - 130);
+    at(p, report_tree_str(h, "interval"), (pdf_font){BODY_PT, true, false, DRAW_TEXT}, MARGIN + 120,
+       p->y + 22, BODY_W - 130);
+    at(p, report_tree_str(h, "method"), note, MARGIN + 120, p->y + 38, BODY_W - 130);
     p->y += 72;
 }
 
@@ -579,6 +578,8 @@ bool report_pdf(const json_t *tree, const report_doc *d, const report_image *ima
     pdf p = {.tree = tree, .doc = d, .images = images, .y = MARGIN, .page = 1};
     char date[32];
     p.surface = cairo_pdf_surface_create_for_stream(collect, out, PAGE_W, PAGE_H);
+    /* the last version whose objects stand in the open: pdf_catalog.h */
+    cairo_pdf_surface_restrict_to_version(p.surface, CAIRO_PDF_VERSION_1_4);
     fixed_date(date);
     cairo_pdf_surface_set_metadata(p.surface, CAIRO_PDF_METADATA_TITLE, d->title);
     cairo_pdf_surface_set_metadata(p.surface, CAIRO_PDF_METADATA_CREATOR, "mammovit");
@@ -600,5 +601,8 @@ bool report_pdf(const json_t *tree, const report_doc *d, const report_image *ima
     cairo_surface_destroy(p.surface);
     if (status != CAIRO_STATUS_SUCCESS)
         return err_set(e, ERR_IO, "report.pdf: %s", cairo_status_to_string(status));
-    return true;
+    char entries[96];
+    snprintf(entries, sizeof entries,
+             "/Lang (%.16s) /ViewerPreferences << /DisplayDocTitle true >>", report_text("lang"));
+    return pdf_catalog_add(out, entries, e);
 }

@@ -1,0 +1,102 @@
+#!/bin/bash
+# A report opened in headless Chromium without a network, its HTML read by tidy, its PDF checked by
+# qpdf and drawn by pdftoppm. Pictures stay in BUILD/report-pictures for a look.
+# Needs chromium, chromedriver and python3; parts whose tool is missing are skipped with a reason.
+set -u
+export LC_ALL=C.UTF-8
+cd "$(dirname "$0")/../.." || exit 1
+build=${BUILD:-build}
+pictures=$build/report-pictures
+top=$(mktemp -d) || exit 1
+trap 'rm -rf "$top"' EXIT
+mkdir -p "$pictures"
+rm -f "$pictures"/*
+
+ok() { echo "ok $1"; }
+bad() { echo "not ok $1: $2"; }
+
+# 500 exams of 400 women; scores and labels from a small generator, so that the file is the same
+# everywhere
+table() {
+    awk -v who="$1" -v part="$2" 'function u() { s = (s * 16807) % 2147483647; return s / 2147483647 }
+    BEGIN {
+        s = 77 + length(part)
+        print "exam_id,patient_id,image_id,laterality,view,score,split,y,exam_day,vendor,site,age,density,T,E"
+        split("HOLOGIC SIEMENS GE", vendor, " ")
+        for (i = 0; i < 500; i++) {
+            y = u() < 0.12
+            base = 0.1 + 0.4 * u() + 0.12 * y
+            v = vendor[1 + int(3 * u())]; age = 42 + int(30 * u()); d = substr("ABCD", 1 + int(4 * u()), 1)
+            t = y ? 2 * u() : 1 + 5 * u()
+            for (k = 0; k < 4; k++)
+                printf "%s%03d,%sp%03d,%si%03d%d,%s,%s,%.5f,%s,%d,%d,%s,%s,%d,%s,%.3f,%d\n", who, i, who,
+                    i % 400, who, i, k, k % 2 ? "L" : "R", k < 2 ? "CC" : "MLO", base + 0.1 * u(), part,
+                    y, i, v, i % 2 ? "north" : "south", age, d, t, y
+        }
+    }'
+}
+table e test >"$top/test.csv"
+table v val >"$top/val.csv"
+if ! "$build/mammovit" report "$top/test.csv" --val "$top/val.csv" --final -o "$top/report" \
+    --set eval.bootstrap=200 >"$top/log" 2>&1; then
+    bad report "$(tail -n 1 "$top/log")"
+    exit 1
+fi
+ok report
+
+if command -v tidy >/dev/null; then
+    tidy -q -e "$top/report/report.html" >"$top/log" 2>&1
+    if [ $? -lt 2 ]; then ok tidy; else bad tidy "$(grep -m 1 Error "$top/log")"; fi # 1: warnings
+else
+    echo "skip tidy: not installed"
+fi
+
+if command -v qpdf >/dev/null; then
+    if qpdf --check "$top/report/report.pdf" >"$top/log" 2>&1; then
+        ok qpdf
+    else
+        bad qpdf "$(tail -n 1 "$top/log")"
+    fi
+else
+    echo "skip qpdf: not installed"
+fi
+
+if command -v pdftoppm >/dev/null && command -v pdffonts >/dev/null; then
+    pdftoppm -r 60 -png "$top/report/report.pdf" "$pictures/page"
+    pages=$(pdfinfo "$top/report/report.pdf" | sed -n 's/^Pages: *//p')
+    drawn=$(find "$pictures" -name 'page-*.png' | wc -l)
+    if [ "$pages" -ge 3 ] && [ "$drawn" -eq "$pages" ]; then
+        ok pdf_pages
+    else
+        bad pdf_pages "$drawn of $pages pages drawn"
+    fi
+    # a page with hardly a word on it is a fault of the layout
+    thin=""
+    for n in $(seq 1 "$pages"); do
+        words=$(pdftotext -f "$n" -l "$n" "$top/report/report.pdf" - | wc -w)
+        [ "$words" -ge 25 ] || thin="$thin $n"
+    done
+    if [ -z "$thin" ]; then ok pdf_no_empty_page; else bad pdf_no_empty_page "pages$thin"; fi
+    loose=$(pdffonts "$top/report/report.pdf" | awk 'NR > 2 && $(NF - 4) != "yes"' | wc -l)
+    if [ "$loose" -eq 0 ]; then ok pdf_fonts; else bad pdf_fonts "$loose fonts are not embedded"; fi
+    if pdfinfo "$top/report/report.pdf" | grep -q '^Title: *..'; then
+        ok pdf_title
+    else
+        bad pdf_title "the PDF has no title"
+    fi
+else
+    echo "skip pdf_pages: poppler-utils is not installed"
+fi
+
+driver=$(command -v chromedriver) && browser=$(command -v chromium || command -v google-chrome)
+if [ -z "${driver:-}" ] || [ -z "${browser:-}" ] || ! command -v python3 >/dev/null; then
+    echo "skip browser: chromium, chromedriver or python3 is not installed"
+    exit 0
+fi
+# off: a network of its own with nothing but the loopback, where the kernel lets us
+off=()
+if unshare -rn sh -c 'ip link set lo up' 2>/dev/null; then
+    off=(unshare -rn sh -c 'ip link set lo up; exec "$@"' sh)
+fi
+"${off[@]}" python3 tests/accept/report_browser.py "$driver" "$browser" "$top/report/report.html" \
+    "$pictures"
