@@ -12,10 +12,10 @@
 #include "core/kill.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "preprocess/deflate.h"
 #include "preprocess/shard_h5.h"
 
 #define SHARD_PIXEL_MAX 65535
-#define LEVEL           1  /* of deflate */
 #define SHARD_GROW      64 /* rows by which the dataset is extended at once */
 
 typedef struct shard_row { /* what the writer keeps of one image until commit */
@@ -44,20 +44,11 @@ WIDE_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t
     }
 }
 
-/* zlib stream of raw[n]; owned: mem_free. The same bytes on every machine and from every thread,
- * for repair and merge compare them: ISA-L is three times as fast, but its choice between equal
- * matches depends on where its own variables lie in memory (2.30, levels 1 and 2). */
+/* zlib stream of raw[n], DEFLATE_SLACK bytes behind it; owned: mem_free. */
 static void *deflate_bytes(const uint8_t *raw, size_t n, size_t *len)
 {
-    struct libdeflate_compressor *c = libdeflate_alloc_compressor(LEVEL);
-    if (!c)
-        BUG("shard: no memory for a compressor");
-    size_t cap = libdeflate_zlib_compress_bound(c, n);
-    uint8_t *out = mem_alloc(cap);
-    *len = libdeflate_zlib_compress(c, raw, n, out, cap);
-    libdeflate_free_compressor(c);
-    if (!*len)
-        BUG("shard: %zu bytes do not fit %zu", n, cap);
+    uint8_t *out = mem_alloc(deflate_bound(n));
+    *len = deflate_plane(raw, n, out);
     return out;
 }
 
@@ -85,7 +76,7 @@ void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
     if (!side_ok(h, w))
         BUG("shard_compress: image of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w;
-    uint8_t *plane = mem_alloc(n * 2);
+    uint8_t *plane = mem_alloc(n * 2 + DEFLATE_SLACK);
     shuffle(image, n, plane);
     void *out = deflate_bytes(plane, n * 2, len);
     mem_free(plane);
@@ -110,7 +101,7 @@ void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len)
     if (!side_ok(h, w))
         BUG("shard_compress_mask: mask of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w;
-    uint8_t *plain = mem_alloc(n);
+    uint8_t *plain = mem_alloc(n + DEFLATE_SLACK);
     for (size_t i = 0; i < n; i++)
         plain[i] = mask[i] != 0; /* whatever a worker wrote */
     void *out = deflate_bytes(plain, n, len);

@@ -1,5 +1,5 @@
 /* The HDF5 shard: layout, writer, reader (dicom.md 7, design.md 5). Chunk = one image, stock
- * shuffle+deflate made by libdeflate and written raw; read raw and inflated by libdeflate
+ * shuffle+deflate made by deflate.c and written raw; read raw and inflated by libdeflate
  * in the readers. All HDF5 calls happen in one thread at a time (a lock inside shard.c). */
 #ifndef PREPROCESS_SHARD_H
 #define PREPROCESS_SHARD_H
