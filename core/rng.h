@@ -17,7 +17,8 @@ typedef enum rng_purpose {
     RNG_SPLIT,
     RNG_SYNTH, /* demo archive */
     RNG_KEEPRATE,
-    RNG_PROBE /* random directions of gradient checks */
+    RNG_PROBE,    /* random directions of gradient checks */
+    RNG_CALIBRATE /* outcomes simulated from risks; id = simulation */
 } rng_purpose;
 
 typedef struct rng {

@@ -11,6 +11,7 @@
 
 /* logit(risk) of a clipped risk; *clipped (may be NULL) counts the risks that were changed. */
 double calibrate_logit(double p, int64_t *clipped);
+double calibrate_risk(double logit);
 
 /* A logistic line logit P(y=1) = a + b logit(p). */
 typedef struct calibrate_line {
@@ -30,15 +31,20 @@ calibrate_line calibrate_slope(const metric_in *in);
 /* b fixed at 1, se_b and robust_b 0: calibration-in-the-large; a > 0 = risks too low. */
 calibrate_line calibrate_intercept(const metric_in *in);
 
+/* a fixed at 0, se_a and robust_a 0: 1/b is a temperature. "SEPARATION" also when every row is on
+ * its side of 1/2; "CONSTANT" when every risk is 1/2. */
+calibrate_line calibrate_scale(const metric_in *in);
+
 typedef struct calibrate_total {
     int64_t n, events, clipped;
     double observed, expected; /* weighted sums of y and of p */
-    double oe, oe_lo, oe_hi;   /* observed / expected. Interval: exact Poisson over `expected`
-                                  (weights:   effective count); ignores repeated exams */
-    double brier;              /* mean (p-y)^2 */
-    double brier_scaled;       /* 1 - brier / (ybar (1-ybar)); NaN for one class */
-    double log_loss;           /* natural logarithm, risks clipped */
-    const char *reason; /* NULL, "EMPTY", "NOT_RISK"; "ONE_CLASS": only brier_scaled is NaN */
+    double oe, oe_lo,
+        oe_hi; /* observed / expected, NaN when that is 0. Interval: exact Poisson over `expected`
+                  (weights:   effective count); ignores repeated exams */
+    double brier;        /* mean (p-y)^2 */
+    double brier_scaled; /* 1 - brier / (ybar (1-ybar)); NaN for one class */
+    double log_loss;     /* natural logarithm, risks clipped */
+    const char *reason;  /* NULL, "EMPTY", "NOT_RISK"; "ONE_CLASS": only brier_scaled is NaN */
 } calibrate_total;
 calibrate_total calibrate_sums(const metric_in *in);
 
@@ -49,12 +55,16 @@ typedef enum calibrate_binning {
 
 typedef struct calibrate_group {
     int64_t n, events;
-    double weight;       /* sum of weights */
-    double mean_p;       /* weighted; NaN in an empty group, as are the next four */
-    double rate, lo, hi; /* weighted share of cases with Wilson's interval (weights: at the
-                            effective number (sum w)^2 / sum w^2; ignores repeated exams) */
-    double least, most;  /* scores */
-    bool tie_split;      /* its lowest score is also in the group below */
+    double observed, expected; /* weighted sums of y and of p */
+    double event_scale;        /* sum w^2 / sum w of its cases (of all its rows when it has none): 1
+                                  without weights */
+    double weight;             /* sum of weights */
+    double mean_p;             /* weighted; NaN in an empty group, as are the next four */
+    double rate, lo, hi;       /* weighted share of cases with Wilson's interval at the effective
+                                  number; ignores repeated exams */
+    double effective;          /* rows that the weights are worth: (sum w)^2 / sum w^2 */
+    double least, most;        /* scores */
+    bool tie_split;            /* its lowest score is also in the group below */
 } calibrate_group;
 /* Fills group[k]; returns how many there are: k, or for CALIBRATE_MASS at most the number of rows.
  * 0 when there is no row or a score is outside 0..1. */

@@ -3,29 +3,10 @@
  * and 13. */
 #include "eval/exam.h"
 #include "core/mem.h"
-#include <math.h>
+#include "eval/calibrate.h"
+#include "eval/ksum.h"
 
 #define ROUND_STEPS 1e12 /* 12 decimals */
-#define LOGIT_CLIP  1e-7 /* probabilities are clipped here before a logit */
-
-/* Compensated (Neumaier) sum. */
-typedef struct ksum {
-    double s, c;
-    int64_t n;
-} ksum;
-
-static void ksum_add(ksum *k, double v)
-{
-    double t = k->s + v;
-    k->c += fabs(k->s) >= fabs(v) ? (k->s - t) + v : (v - t) + k->s;
-    k->s = t;
-    k->n++;
-}
-
-static double ksum_mean(const ksum *k)
-{
-    return (k->s + k->c) / (double)k->n;
-}
 
 double exam_round(double score)
 {
@@ -89,11 +70,9 @@ static double rule_max_images(const scores_row *const *r, int64_t n, int year)
 static double rule_mean_logit(const scores_row *const *r, int64_t n, int year)
 {
     ksum k = {0};
-    for (int64_t i = 0; i < n; i++) {
-        double p = fmin(fmax(score_of(r[i], year), LOGIT_CLIP), 1 - LOGIT_CLIP);
-        ksum_add(&k, log(p / (1 - p)));
-    }
-    return 1 / (1 + exp(-ksum_mean(&k)));
+    for (int64_t i = 0; i < n; i++)
+        ksum_add(&k, calibrate_logit(score_of(r[i], year), NULL));
+    return calibrate_risk(ksum_mean(&k));
 }
 
 static const struct rule {

@@ -3,28 +3,12 @@
  * Sun and Xu 2014, Obuchowski 1997, McClish 1989, Wilson 1927. */
 #include "eval/metric.h"
 #include "core/mem.h"
-#include <math.h>
+#include "eval/ksum.h"
 
 #define VAR_ZERO  1e-20 /* variances at or below this are rounding noise around 0 */
 #define PAUC_FPR  0.10  /* range of false-positive rate of the partial AUC */
 #define LOGIT_AUC 0.95  /* above this the report uses the logit interval ... */
 #define LOGIT_M   50    /* ... or with fewer cases than this */
-
-typedef struct ksum {
-    double s, c;
-} ksum;
-
-static void ksum_add(ksum *k, double v)
-{
-    double t = k->s + v;
-    k->c += fabs(k->s) >= fabs(v) ? (k->s - t) + v : (v - t) + k->s;
-    k->s = t;
-}
-
-static double ksum_get(const ksum *k)
-{
-    return k->s + k->c;
-}
 
 static double weight_of(const metric_in *in, int64_t i)
 {
@@ -390,32 +374,43 @@ static double point_ap(const metric_in *in)
     return ksum_get(&ap);
 }
 
-/* Partial AUC over a false-positive rate of 0..PAUC_FPR, standardised after McClish. */
-static double point_pauc(const metric_in *in)
+/* Height of the segment from (x0, y0) to (x1, y1) at x0 <= x <= x1. */
+static double height(const double from[2], const double to[2], double x)
 {
-    const double f = PAUC_FPR;
+    return to[0] > from[0] ? from[1] + (to[1] - from[1]) * (x - from[0]) / (to[0] - from[0])
+                           : to[1];
+}
+
+metric_area metric_pauc(const metric_in *in, double from, double to)
+{
+    metric_area r = {NAN, NAN};
     totals t = totals_of(in);
-    if (!t.m || !t.n)
-        return NAN;
+    if (!t.m || !t.n || !(from >= 0 && from < to && to <= 1))
+        return r;
     int64_t *order = order_of(in);
     ksum tp = {0}, fp = {0}, area = {0};
-    double x0 = 0, y0 = 0;
-    for (int64_t k = in->n - 1; k >= 0 && x0 < f;) {
+    double a[2] = {0, 0};
+    for (int64_t k = in->n - 1; k >= 0 && a[0] < to;) {
         double score = in->score[order[k]];
         for (; k >= 0 && in->score[order[k]] == score; k--)
             ksum_add(in->y[order[k]] ? &tp : &fp, weight_of(in, order[k]));
-        double x1 = ksum_get(&fp) / t.w0, y1 = ksum_get(&tp) / t.w1;
-        if (x1 > f) {
-            y1 = y0 + (y1 - y0) * (f - x0) / (x1 - x0);
-            x1 = f;
-        }
-        ksum_add(&area, (x1 - x0) * (y0 + y1) / 2);
-        x0 = x1;
-        y0 = y1;
+        double b[2] = {ksum_get(&fp) / t.w0, ksum_get(&tp) / t.w1};
+        double x0 = fmax(a[0], from), x1 = fmin(b[0], to);
+        if (x1 > x0)
+            ksum_add(&area, (x1 - x0) * (height(a, b, x0) + height(a, b, x1)) / 2);
+        a[0] = b[0];
+        a[1] = b[1];
     }
     mem_free(order);
-    double chance = f * f / 2;
-    return (1 + (ksum_get(&area) - chance) / (f - chance)) / 2;
+    double least = (to * to - from * from) / 2, most = to - from;
+    r.area = ksum_get(&area);
+    r.standardised = (1 + (r.area - least) / (most - least)) / 2;
+    return r;
+}
+
+static double point_pauc(const metric_in *in)
+{
+    return metric_pauc(in, 0, PAUC_FPR).standardised;
 }
 
 const metric_def metric_table[] = {

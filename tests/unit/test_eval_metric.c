@@ -38,10 +38,32 @@ static void quantiles_are_type_7(void **state)
     near(boot_quantile(v, 4, 1), 4, 0);
 }
 
+/* Parts of the range add up to the whole; a range is cut between points of the curve. */
+static void partial_areas_add_up(void **state)
+{
+    metric_in in = syn(syn_a);
+    double sum = 0;
+    for (int k = 0; k < 8; k++)
+        sum += metric_pauc(&in, k / 8., (k + 1) / 8.).area;
+    near(sum, metric_auc(&in).value, 1e-14);
+    near(metric_pauc(&in, 0, 1).standardised, metric_auc(&in).value, 1e-14);
+    near(metric_pauc(&in, 0, .1).standardised, .513157894736842, 1e-14);
+    const double s[] = {.1, .2, .3, .4};
+    const int y[] = {0, 1, 0, 1};
+    metric_in four = {s, y, NULL, NULL, 4, 0, false};
+    near(metric_pauc(&four, .25, .75).area, .25 * .5 + .25, 1e-15);
+    near(metric_pauc(&four, .5, 1).standardised, 1, 1e-15);
+    assert_true(isnan(metric_pauc(&four, .5, .5).area));
+    assert_true(isnan(metric_pauc(&four, -.1, .5).area));
+    four.n = 1;
+    assert_true(isnan(metric_pauc(&four, 0, 1).area));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(capture_of_ties),
+        cmocka_unit_test(partial_areas_add_up),
         cmocka_unit_test(quantiles_are_type_7),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
