@@ -3,8 +3,9 @@
 #include "core/mem.h"
 #include "eval/ksum.h"
 
-#define SINGULAR 1e-12 /* of the determinant against its terms: all scores of a window are equal   \
-                        */
+#define SINGULAR                                                                                   \
+    1e-12 /* of the determinant against its terms: all scores of a window are equal                \
+           */
 
 typedef struct row {
     double x, w;
