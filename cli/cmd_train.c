@@ -11,25 +11,61 @@
 #include <stdio.h>
 #include <string.h>
 
+static double mib(int64_t bytes)
+{
+    return (double)bytes / 1048576;
+}
+
+static json_t *memory_json(const train_plan *p)
+{
+    const footprint *m = &p->memory;
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "params",
+                     (json_int_t)m->params, "grads", (json_int_t)m->grads, "optimizer",
+                     (json_int_t)m->optimizer, "activations", (json_int_t)m->activations,
+                     "validation", (json_int_t)m->validation, "workspace", (json_int_t)m->workspace,
+                     "images", (json_int_t)m->images, "total", (json_int_t)m->total, "machine",
+                     (json_int_t)p->machine, "largest_batch", (json_int_t)p->largest_batch);
+}
+
+static void memory_words(const train_plan *p, text *t)
+{
+    const footprint *m = &p->memory;
+    text_addf(t, "memory of training %.1f MiB (the machine has %.0f MiB):\n", mib(m->total),
+              mib(p->machine));
+    text_addf(t, "  parameters %.1f, gradients %.1f, optimiser %.1f MiB\n", mib(m->params),
+              mib(m->grads), mib(m->optimizer));
+    text_addf(t, "  activations %.1f, of validation %.1f, workspace %.1f, images %.1f MiB\n",
+              mib(m->activations), mib(m->validation), mib(m->workspace), mib(m->images));
+    if (p->largest_batch)
+        text_addf(t, "  the largest train.batch that fits the machine is %" PRId64 "\n",
+                  p->largest_batch);
+    else
+        text_add(t, "  not even train.batch=1 fits the machine\n");
+}
+
 static void print_plan(const cmd_args *a, const train_plan *p)
 {
+    text memory;
+    text_init(&memory);
+    memory_words(p, &memory);
     cmd_result(
         a,
-        json_pack("{s:s, s:I, s:I, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
+        json_pack("{s:s, s:I, s:I, s:i, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
                   p->model, "image_h", (json_int_t)p->h, "image_w", (json_int_t)p->w, "kept",
-                  p->kept, "patches", p->patches, "params", (json_int_t)p->params, "param_bytes",
-                  (json_int_t)p->param_bytes, "macs", (json_int_t)p->macs, "rows",
-                  (json_int_t)p->rows, "batch", (json_int_t)p->batch, "accum", (json_int_t)p->accum,
-                  "steps", (json_int_t)p->steps, "epochs", (json_int_t)p->epochs, "val_images",
+                  p->kept, "patches", p->patches, "params", (json_int_t)p->params, "memory",
+                  memory_json(p), "macs", (json_int_t)p->macs, "rows", (json_int_t)p->rows, "batch",
+                  (json_int_t)p->batch, "accum", (json_int_t)p->accum, "steps",
+                  (json_int_t)p->steps, "epochs", (json_int_t)p->epochs, "val_images",
                   (json_int_t)p->val_images),
         "network %s, %" PRId64 " x %" PRId64 " px, at most %d of %d patches kept in training\n"
-        "parameters %" PRId64 " (%.1f MiB with gradients and optimiser state)\n"
+        "parameters %" PRId64 "\n%s"
         "multiply-adds per image %.3f G forward\n"
         "training rows per epoch %" PRId64 ", batch %" PRId64 " x %" PRId64 ", %" PRId64
         " steps, %" PRId64 " epochs at most\n"
         "validation images %" PRId64 "\n",
-        p->model, p->h, p->w, p->kept, p->patches, p->params, (double)p->param_bytes / 1048576,
-        (double)p->macs / 1e9, p->rows, p->batch, p->accum, p->steps, p->epochs, p->val_images);
+        p->model, p->h, p->w, p->kept, p->patches, p->params, memory.s, (double)p->macs / 1e9,
+        p->rows, p->batch, p->accum, p->steps, p->epochs, p->val_images);
+    text_release(&memory);
 }
 
 static bool train(cmd_args *a, err *e)
@@ -80,7 +116,8 @@ const cmd cmd_train = {
     .summary = "train a network on a cohort",
     .help = "Trains the network of model.* on the training rows of run.cohort, validates by "
             "exam-level AUC,\nkeeps checkpoints, stops early, and resumes when the same command is "
-            "given again.\n--dry-run prints the plan: parameters, memory, steps.",
+            "given again.\n--dry-run prints the plan: parameters, steps, memory by its parts, and "
+            "the largest batch that fits\nthe machine; nothing is trained.",
     .fn = train,
     .min_words = 0,
     .max_words = 0,

@@ -2,6 +2,7 @@
  * Everything is aligned to 64 bytes: one cache line, and the widest vector register. */
 #include "core/mem.h"
 
+#include <inttypes.h>
 #include <unistd.h>
 
 #define MEM_ALIGN 64
@@ -36,6 +37,24 @@ bool mem_size_mul(size_t a, size_t b, size_t *out, err *e)
         return err_set(e, ERR_RANGE, "a size of %zu times %zu bytes is too large", a, b);
     *out = a * b;
     return true;
+}
+
+/* The limit in a file of the kernel's control groups; "max", or no file: none. */
+static int64_t limit_in(const char *path, int64_t none)
+{
+    FILE *f = fopen(path, "r");
+    int64_t n;
+    bool found = f && fscanf(f, "%" SCNd64, &n) == 1 && n > 0;
+    if (f)
+        fclose(f);
+    return found && n < none ? n : none;
+}
+
+int64_t mem_machine(void)
+{
+    int64_t n = (int64_t)sysconf(_SC_PHYS_PAGES) * (int64_t)sysconf(_SC_PAGESIZE);
+    n = limit_in("/sys/fs/cgroup/memory.max", n);
+    return limit_in("/sys/fs/cgroup/memory/memory.limit_in_bytes", n);
 }
 
 static size_t round_up(size_t n)

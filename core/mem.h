@@ -18,6 +18,8 @@ void *mem_calloc(size_t n, size_t size); /* zeroed, 64-byte aligned, overflow-ch
 void *mem_realloc(void *p, size_t old, size_t n);
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* accepts NULL */
+/* Bytes that this program may use: of the machine, or of the container where that is less. */
+int64_t mem_machine(void);
 #define MEM_NEW(type)      ((type *)mem_calloc(1, sizeof(type)))
 #define MEM_ARRAY(type, n) ((type *)mem_calloc((size_t)(n), sizeof(type)))
 

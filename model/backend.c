@@ -32,6 +32,11 @@ const char *backend_name(const backend *b)
     return b->ops->name;
 }
 
+size_t backend_workspace(const backend *b)
+{
+    return b->ops->workspace(b);
+}
+
 const char *backend_isa(const backend *b)
 {
     return b->isa;

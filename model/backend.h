@@ -16,6 +16,7 @@ struct param_set;
 backend *backend_new(const char *device, pool *p, err *e);
 void backend_free(backend *b);
 const char *backend_name(const backend *b); /* "cpu" */
+size_t backend_workspace(const backend *b); /* bytes held beside what was asked for */
 const char *backend_isa(const backend *b);  /* "avx512_core_amx", what identity holds for */
 
 void *backend_alloc(backend *b, size_t bytes); /* zeroed device memory */

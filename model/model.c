@@ -485,7 +485,7 @@ bool model_count_path(const model_cfg *want, const char *path, model_counts *out
         return false;
     }
     memset(out, 0, sizeof *out);
-    run *r = run_new(NULL, RUN_SHAPE);
+    run *r = run_new_shape(NULL, RUN_TRAIN);
     static const int32_t some = 0; /* a shape-only run reads no index */
     model_batch batch = {.b = 1, .h = (int)m->cfg.m.image_h, .w = (int)m->cfg.m.image_w, .sd = 1};
     if (m->cfg.m.keep_rate < 1) {
@@ -518,4 +518,21 @@ int64_t model_macs(const run_counts *c, model_convention how)
         return c->matmul;
     }
     BUG("model: convention %d", (int)how);
+}
+
+model_bytes model_plan(model *m, run_mode mode, const model_batch *like)
+{
+    static const int32_t some = 0; /* a shape-only run reads no index */
+    model_batch batch = *like;
+    run *r = run_new_shape(m->params->be, mode);
+    batch.h = (int)m->cfg.m.image_h;
+    batch.w = (int)m->cfg.m.image_w;
+    batch.sd = 1;
+    batch.keep = batch.n_keep ? &some : NULL;
+    tensor *y = model_forward(m, r, &batch);
+    if (mode == RUN_TRAIN)
+        run_backward(r, op_loss(r, y, NULL, NULL, 0));
+    model_bytes n = {run_held(r), run_workspace(r)};
+    run_free(r);
+    return n;
 }

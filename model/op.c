@@ -263,7 +263,7 @@ tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weig
 {
     if (logits->n != 1)
         BUG("loss: logits [%d, %d, %d]", logits->b, logits->n, logits->c);
-    if (run_mode_of(r) != RUN_SHAPE) {
+    if (!run_is_shape(r)) {
         for (int i = 0; i < logits->b; i++) {
             if (labels[i] < 0 || labels[i] >= logits->c)
                 BUG("loss: label %d of %d classes", labels[i], logits->c);

@@ -87,6 +87,13 @@ typedef struct op_args {
 
 typedef void op_fn(backend *be, op_args *a);
 
+/* What a device will hold beside tensors and parameters, in bytes. */
+typedef struct backend_plan {
+    size_t kept;   /* of all ops: packed weights */
+    size_t shared; /* of the op that needs most */
+    size_t own;    /* the same, of each thread */
+} backend_plan;
+
 typedef struct backend_ops {
     const char *name;
     void (*close)(backend *be);
@@ -102,6 +109,9 @@ typedef struct backend_ops {
     void (*grad_norms)(backend *be, param_set *s, double *out);
     /* Index of the first element that is not finite, or -1. */
     int64_t (*nonfinite)(backend *be, const float *x, int64_t n);
+    /* Adds to the plan what one op of a shape-only run would want; and what is really held. */
+    void (*plan)(const backend *be, const op_args *a, bool backward, backend_plan *p);
+    size_t (*workspace)(const backend *be);
     struct {
         op_fn *forward, *backward;
     } op[OP_COUNT];

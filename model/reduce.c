@@ -154,7 +154,7 @@ static watch_layer *watch_add(const reduce_layer *l, int n_out)
 static void watch_nothing(run *r, reduce_layer *l)
 {
     l->fuse = false;
-    if (!l->call->batch->watch || run_mode_of(r) == RUN_SHAPE)
+    if (!l->call->batch->watch || run_is_shape(r))
         return;
     watch_layer *w = watch_add(l, l->n_in);
     w->dst = MEM_ARRAY(int32_t, l->call->batch->b * l->n_in);
@@ -200,7 +200,7 @@ bool reduce_open(run *r, const net_call *call, int block, int n, const tensor *s
 
 static void watch_selected(run *r, const reduce_layer *l, const tensor *score)
 {
-    if (!l->call->batch->watch || run_mode_of(r) == RUN_SHAPE)
+    if (!l->call->batch->watch || run_is_shape(r))
         return;
     watch_layer *w = watch_add(l, l->map.n_out);
     const op_match_spec *p = &l->pool;

@@ -26,7 +26,7 @@ static float *fetch(run *r, const tensor *t)
 
 void rollout_note(run *r, model_watch *w, const tensor *x, const op_attention_spec *how)
 {
-    if (!w || !w->attention || run_mode_of(r) == RUN_SHAPE)
+    if (!w || !w->attention || run_is_shape(r))
         return;
     const tensor *kv = how->kv ? how->kv : x;
     int d = how->kv ? x->c : x->c / 3;

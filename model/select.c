@@ -113,7 +113,7 @@ void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_m
 {
     int n_in = prefix + patches;
     *out = (op_map_spec){.n_in = n_in, .n_out = prefix + batch->n_keep};
-    if (run_mode_of(r) == RUN_SHAPE)
+    if (run_is_shape(r))
         return;
     int32_t *dst = run_host(r, (size_t)batch->b * (size_t)n_in * sizeof *dst);
     for (int64_t i = 0; i < (int64_t)batch->b * n_in; i++)
@@ -132,7 +132,7 @@ tensor *select_rows(run *r, tensor *x, int from, int n)
         BUG("select: rows %d+%d of %d", from, n, x->n);
     if (n == x->n)
         return x;
-    if (run_mode_of(r) != RUN_SHAPE) {
+    if (!run_is_shape(r)) {
         int32_t *dst = run_host(r, (size_t)x->b * (size_t)x->n * sizeof *dst);
         for (int64_t i = 0; i < (int64_t)x->b * x->n; i++) {
             int to = (int)(i % x->n) - from;

@@ -241,7 +241,7 @@ static void next_stage(pass *p)
 static tensor *features(void *net, run *r, const net_call *call)
 {
     const swin *n = net;
-    swin_plan *plan = swin_plan_new(call->cfg, call->batch, run_mode_of(r) == RUN_SHAPE);
+    swin_plan *plan = swin_plan_new(call->cfg, call->batch, run_is_shape(r));
     pass p = {.n = n, .plan = plan, .r = r};
     const block *k = n->block;
     p.x = (stream){.x = embed(&p, call)};

@@ -26,7 +26,10 @@ typedef struct run_spare {
 struct run {
     backend *be;
     run_mode mode;
-    arena *host; /* tensor headers, records, maps */
+    bool shape; /* blocks are sizes without memory, every gradient is `no_values` */
+    float no_values;
+    backend_plan plan; /* of a shape-only run */
+    arena *host;       /* tensor headers, records, maps */
     run_block block[RUN_BLOCKS];
     int blocks;
     run_point at;
@@ -40,13 +43,31 @@ struct run {
 
 run *run_new(backend *be, run_mode mode)
 {
-    if (!be && mode != RUN_SHAPE)
+    if (!be)
         BUG("run: only a shape-only run works without a backend");
+    run *r = run_new_shape(be, mode);
+    r->shape = false;
+    return r;
+}
+
+run *run_new_shape(backend *be, run_mode mode)
+{
     run *r = MEM_NEW(run);
     r->be = be;
     r->mode = mode;
+    r->shape = true;
     r->host = arena_new((size_t)64 << 10);
     return r;
+}
+
+bool run_is_shape(const run *r)
+{
+    return r->shape;
+}
+
+size_t run_workspace(const run *r)
+{
+    return r->plan.kept + r->plan.shared + r->plan.own * (size_t)pool_threads(r->be->pool);
 }
 
 void run_reset(run *r)
@@ -62,7 +83,7 @@ void run_free(run *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < r->blocks; i++)
+    for (int i = 0; i < r->blocks && !r->shape; i++)
         r->be->ops->dealloc(r->be, r->block[i].data);
     arena_free(r->host);
     mem_free(r->node);
@@ -100,9 +121,12 @@ void *run_host(run *r, size_t bytes)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
+/* NULL in a shape-only run, which has blocks of the same sizes. */
 static void *device_alloc(run *r, size_t bytes)
 {
     bytes = (bytes + RUN_ALIGN - 1) / RUN_ALIGN * RUN_ALIGN;
+    if (r->shape && r->blocks == RUN_BLOCKS) /* more than any machine has; counts go on */
+        r->block[RUN_BLOCKS - 1].size += bytes;
     while (r->at.block < r->blocks && r->block[r->at.block].size - r->at.used < bytes) {
         r->at.before += r->at.used;
         r->at.block++;
@@ -114,11 +138,12 @@ static void *device_alloc(run *r, size_t bytes)
         size_t size = run_held(r) / 4; /* few blocks, little of the last one unused */
         size = size < RUN_FIRST_BLOCK ? RUN_FIRST_BLOCK : size;
         size = size < bytes ? bytes : size;
-        r->block[r->blocks++] = (run_block){r->be->ops->alloc(r->be, size), size};
+        void *data = r->shape ? NULL : r->be->ops->alloc(r->be, size);
+        r->block[r->blocks++] = (run_block){data, size};
     }
-    void *p = r->block[r->at.block].data + r->at.used;
+    size_t at = r->at.used;
     r->at.used += bytes;
-    return p;
+    return r->shape ? NULL : r->block[r->at.block].data + at;
 }
 
 run_point run_mark(const run *r)
@@ -153,8 +178,7 @@ tensor *run_tensor(run *r, int b, int n, int c)
         BUG("run: tensor [%d, %d, %d]", b, n, c);
     tensor *t = arena_calloc(r->host, sizeof *t);
     *t = (tensor){.b = b, .n = n, .c = c, .type = TENSOR_F32};
-    if (r->mode != RUN_SHAPE)
-        t->x = device_alloc(r, tensor_bytes(t));
+    t->x = device_alloc(r, tensor_bytes(t));
     return t;
 }
 
@@ -169,7 +193,7 @@ tensor *run_alias(run *r, tensor *t)
 
 void *run_memory(run *r, size_t bytes)
 {
-    return r->mode == RUN_SHAPE ? NULL : device_alloc(r, bytes);
+    return device_alloc(r, bytes);
 }
 
 void run_to_host(run *r, void *dst, const void *src, size_t bytes)
@@ -197,10 +221,9 @@ tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
 
 static void *upload(run *r, const void *x, size_t bytes)
 {
-    if (r->mode == RUN_SHAPE)
-        return NULL;
     void *p = run_memory(r, bytes);
-    r->be->ops->to_device(r->be, p, x, bytes);
+    if (p)
+        r->be->ops->to_device(r->be, p, x, bytes);
     return p;
 }
 
@@ -222,8 +245,8 @@ tensor *run_record(run *r, const op_args *a, run_counts cost)
     r->counts.norm += cost.norm;
     r->counts.scale += cost.scale;
     r->counts.score += cost.score;
-    if (r->mode == RUN_SHAPE)
-        return a->y;
+    if (r->shape && r->be)
+        r->be->ops->plan(r->be, a, r->mode == RUN_TRAIN, &r->plan);
     if (r->nodes == r->node_cap) {
         int cap = r->node_cap ? 2 * r->node_cap : 512;
         r->node = mem_realloc(r->node, (size_t)r->node_cap * sizeof *r->node,
@@ -233,7 +256,8 @@ tensor *run_record(run *r, const op_args *a, run_counts cost)
     op_args *kept = arena_alloc(r->host, sizeof *kept);
     *kept = *a;
     r->node[r->nodes++] = kept;
-    r->be->ops->op[a->kind].forward(r->be, kept);
+    if (!r->shape)
+        r->be->ops->op[a->kind].forward(r->be, kept);
     return a->y;
 }
 
@@ -248,6 +272,8 @@ static void grad_take(run *r, tensor *t)
         }
     }
     t->g = device_alloc(r, bytes);
+    if (r->shape)
+        t->g = &r->no_values;
 }
 
 static void grad_give(run *r, tensor *t)
@@ -279,7 +305,8 @@ static void grad_zero(run *r, tensor *t)
 {
     if (t && !t->g) {
         grad_take(r, t);
-        r->be->ops->zero(r->be, t->g, tensor_bytes(t));
+        if (!r->shape)
+            r->be->ops->zero(r->be, t->g, tensor_bytes(t));
     }
 }
 
@@ -293,7 +320,8 @@ static void walk(run *r)
         grad_zero(r, a->y2);
         a->add_x = grad_open(r, a->x);
         a->add_x2 = grad_open(r, a->x2);
-        r->be->ops->op[a->kind].backward(r->be, a);
+        if (!r->shape)
+            r->be->ops->op[a->kind].backward(r->be, a);
         grad_give(r, a->y);
         grad_give(r, a->y2);
     }
@@ -305,7 +333,8 @@ void run_backward_from(run *r, tensor *y, const float *dy)
         BUG("run: backward in a run that was not made for training");
     if (!y->g)
         grad_take(r, y);
-    r->be->ops->to_device(r->be, y->g, dy, (size_t)tensor_count(y) * sizeof(float));
+    if (!r->shape)
+        r->be->ops->to_device(r->be, y->g, dy, (size_t)tensor_count(y) * sizeof(float));
     walk(r);
 }
 

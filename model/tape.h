@@ -8,11 +8,15 @@
 typedef struct run run;
 typedef enum run_mode {
     RUN_INFER, /* no record, activations freed early where possible */
-    RUN_TRAIN, /* record for run_backward */
-    RUN_SHAPE  /* shapes and counts only: no memory, no arithmetic */
+    RUN_TRAIN  /* record for run_backward */
 } run_mode;
 
 run *run_new(backend *be, run_mode mode);
+/* A run of shapes only: counts, and the bytes that a run of this mode would take; no values. be:
+ * whose workspace is to be planned; NULL: none. */
+run *run_new_shape(backend *be, run_mode mode);
+bool run_is_shape(const run *r);
+size_t run_workspace(const run *r); /* of a shape-only run: beside the arena, since run_new */
 void run_reset(run *r); /* forget tensors and record; memory is kept for the next step */
 void run_free(run *r);
 /* Walk the record in reverse from `loss` [1,1,1]; parameter gradients are added to. */
@@ -39,7 +43,8 @@ const char *run_first_nonfinite(run *r);
 /* What network files may ask of a run. */
 run_mode run_mode_of(const run *r);
 void *run_host(run *r, size_t bytes); /* host memory until run_reset, uninitialised */
-/* Backend memory until run_reset, uninitialised; NULL in a shape-only run. */
+/* Backend memory until run_reset, uninitialised; NULL in a shape-only run, where it
+ * is counted. */
 void *run_memory(run *r, size_t bytes);
 void run_to_host(run *r, void *dst, const void *src, size_t bytes);
 /* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */

@@ -33,7 +33,7 @@ struct loader {
     int size, h, w;
     shard **shard;     /* open handles, by index in the cohort */
     uint16_t **cached; /* by cohort row; NULL = not kept */
-    size_t cache_left, image_bytes;
+    size_t cache, cache_left, image_bytes;
     void *chunk; /* scratch of the background thread */
     size_t chunk_cap;
     uint8_t *mask; /* the same, of one image */
@@ -56,7 +56,7 @@ loader *loader_new(const cohort *c, int size, size_t cache, err *e)
     l->h = c->h[size];
     l->w = c->w[size];
     l->image_bytes = (size_t)l->h * (size_t)l->w * sizeof(uint16_t);
-    l->cache_left = cache;
+    l->cache = l->cache_left = cache;
     l->shard = MEM_ARRAY(shard *, c->n_shards ? c->n_shards : 1);
     l->cached = MEM_ARRAY(uint16_t *, c->n ? c->n : 1);
     return l;
@@ -99,6 +99,13 @@ void loader_size(const loader *l, int *h, int *w)
 {
     *h = l->h;
     *w = l->w;
+}
+
+size_t loader_bytes(const loader *l, int batch, int64_t rows)
+{
+    size_t kept = l->image_bytes ? l->cache / l->image_bytes : 0;
+    kept = kept < (size_t)rows ? kept : (size_t)rows;
+    return ((size_t)batch * RING + kept) * l->image_bytes;
 }
 
 static bool open_shard(loader *l, int k, err *e)

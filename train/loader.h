@@ -14,6 +14,8 @@ typedef struct loader loader;
 loader *loader_new(const cohort *c, int size, size_t cache, err *e);
 void loader_free(loader *l);
 void loader_size(const loader *l, int *h, int *w);
+/* Bytes of pixels held with batches of this size, once `rows` rows were read. */
+size_t loader_bytes(const loader *l, int batch, int64_t rows);
 
 typedef struct loader_plan {
     const int64_t *row; /* cohort rows in order, borrowed until loader_stop */

@@ -225,13 +225,30 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
     return save(t, e) && write_metrics(t, e);
 }
 
+/* All images that epochs draw from, and those of validation. */
+static int64_t images_read(const trainer *t)
+{
+    int64_t n = t->n_val;
+    for (int64_t i = 0; i < t->data.n; i++)
+        n += t->data.row[i].fold == COHORT_TRAIN && t->data.row[i].y[t->c.horizon] >= 0;
+    return n;
+}
+
 static bool make_plan(trainer *t, train_plan *p, err *e)
 {
     model_counts n;
     if (!open_kept(t, e) || !model_count(model_config(t->net), &n, e))
         return false;
     keep_plan keep = plan_keep(t);
-    int copies = t->c.optim.kind == OPTIM_ADAMW ? 4 : 3;
+    int kept = keep_most(&keep), patches = model_patches(t->net);
+    bool ramp = t->mc.reduction == MODEL_EVIT && t->c.evit_start + t->c.evit_warmup > 0;
+    footprint_ask ask = {.net = t->net,
+                         .load = t->load,
+                         .optimizer = (optim_kind)t->c.optim.kind,
+                         .kept = kept < patches ? kept : 0,
+                         .evit_keep = ramp ? 1 : 0,
+                         .rows = images_read(t),
+                         .validates = t->n_val > 0};
     *p = (train_plan){.h = t->mc.image_h,
                       .w = t->mc.image_w,
                       .batch = t->c.batch,
@@ -241,10 +258,12 @@ static bool make_plan(trainer *t, train_plan *p, err *e)
                       .epochs = t->c.epochs,
                       .val_images = t->n_val,
                       .params = n.params,
-                      .param_bytes = n.params * (int64_t)sizeof(float) * copies,
+                      .machine = mem_machine(),
                       .macs = model_macs(&n.executed, MODEL_FVCORE),
-                      .kept = keep_most(&keep),
-                      .patches = model_patches(t->net)};
+                      .kept = kept,
+                      .patches = patches};
+    footprint_of(&ask, t->c.batch, &p->memory);
+    p->largest_batch = footprint_largest(&ask, p->machine);
     text_copy(p->model, sizeof p->model, t->mc.name);
     return true;
 }

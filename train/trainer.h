@@ -5,6 +5,7 @@
 #define TRAIN_TRAINER_H
 
 #include "core/cfg.h"
+#include "train/footprint.h"
 
 extern const cfg_group train_options; /* "train.*" */
 typedef struct train_opts {
@@ -21,8 +22,11 @@ typedef struct train_opts {
 typedef struct train_plan {
     char model[64];
     int64_t h, w, batch, accum, rows, steps, epochs, val_images;
-    int64_t params, param_bytes; /* bytes: with gradients and optimiser state */
-    int64_t macs;                /* per image, forward */
+    int64_t params;
+    footprint memory;
+    int64_t machine;       /* bytes that there are */
+    int64_t largest_batch; /* that fits these; 0 = none */
+    int64_t macs;          /* per image, forward */
     int kept, patches;
 } train_plan;
 typedef struct train_result {

@@ -8,8 +8,6 @@
 #include <math.h>
 #include <string.h>
 
-#define VALIDATE_BATCH 16
-
 void validate_probability(const float *logits, int classes, double *score, double *logit)
 {
     double top = -INFINITY, rest = 0;

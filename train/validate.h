@@ -7,6 +7,8 @@
 #include "train/checkpoint.h"
 #include "train/loader.h"
 
+#define VALIDATE_BATCH 16 /* images that are scored together */
+
 typedef struct validate_rows { /* all borrowed */
     model *net;
     loader *load;

@@ -24,6 +24,11 @@ typedef struct attention_job {
     gemm *to_v[2][2];
 } attention_job;
 
+int cpu_attention_tile(int queries)
+{
+    return queries <= TILE_WHOLE ? queries : TILE_ROWS;
+}
+
 static attention_job job_new(cpu *c, op_args *a)
 {
     attention_job j = {.c = c, .a = a, .heads = a->attention.heads, .d = a->y->c};
@@ -31,7 +36,7 @@ static attention_job job_new(cpu *c, op_args *a)
     j.head = j.d / j.heads;
     j.queries = a->y->n;
     j.keys = kv->n;
-    j.tile = j.queries <= TILE_WHOLE ? j.queries : TILE_ROWS;
+    j.tile = cpu_attention_tile(j.queries);
     j.tiles = (j.queries + j.tile - 1) / j.tile;
     j.ldq = a->x->c;
     j.ldk = kv->c;

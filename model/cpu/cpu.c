@@ -100,6 +100,15 @@ static void cpu_close(backend *be)
     mem_free(c);
 }
 
+static size_t cpu_workspace(const backend *be)
+{
+    const cpu *c = (const cpu *)be;
+    size_t floats = c->shared.n;
+    for (int t = 0; t < c->threads; t++)
+        floats += c->own[t].n + c->library[t].n;
+    return c->packed + floats * sizeof(float);
+}
+
 static const backend_ops cpu_ops = {
     .name = "cpu",
     .close = cpu_close,
@@ -113,6 +122,8 @@ static const backend_ops cpu_ops = {
     .step_adamw = cpu_step_adamw,
     .grad_norms = cpu_grad_norms,
     .nonfinite = cpu_nonfinite,
+    .plan = cpu_plan,
+    .workspace = cpu_workspace,
     .op =
         {
 #define X(upper, lower) [OP_##upper] = {cpu_##lower##_forward, cpu_##lower##_backward},

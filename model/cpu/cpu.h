@@ -28,6 +28,7 @@ typedef struct cpu {
     cpu_scratch shared;    /* partial sums of one op */
     struct gemm **gemm;    /* products by shape, open addressing */
     int gemms, gemm_cap;
+    size_t packed; /* bytes of packed weights */
 } cpu;
 
 static inline cpu *cpu_of(backend *be)
@@ -55,6 +56,8 @@ void cpu_sum_parts(cpu *c, float *g, const float *parts, int64_t count, int n);
     void cpu_##lower##_backward(backend *be, op_args *a);
 OP_LIST(X)
 #undef X
+int cpu_attention_tile(int queries); /* rows of queries that are worked on together */
+void cpu_plan(const backend *be, const op_args *a, bool backward, backend_plan *p);
 void cpu_step_sgd(backend *be, param_set *s, float *const *v, const backend_sgd *o);
 void cpu_step_adamw(backend *be, param_set *s, float *const *m, float *const *v,
                     const backend_adamw *o);

@@ -218,6 +218,7 @@ static gemm_pack *pack_new(cpu *c, param *w, bool forward, int row0, int rows)
         key.packed = true;
         p->g[i] = gemm_get(c, &key);
         p->data[i] = mem_calloc(1, p->g[i]->packed_bytes); /* zeros between blocks stay zeros */
+        c->packed += p->g[i]->packed_bytes;
         const dnnl_memory_desc_t *d =
             dnnl_primitive_desc_query_md(p->g[i]->desc, dnnl_query_weights_md, 0);
         p->memory[i] = memory_new(c, d, p->data[i]);
@@ -284,6 +285,7 @@ void gemm_pack_drop(backend *be, param *w)
         for (int i = 0; i < p->panels; i++) {
             dnnl_memory_destroy(p->memory[i]);
             mem_free(p->data[i]);
+            cpu_of(be)->packed -= p->g[i]->packed_bytes;
         }
         mem_free(p->memory);
         mem_free(p->data);

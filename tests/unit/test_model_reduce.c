@@ -211,7 +211,7 @@ static void the_map_of_a_layer(void **state)
     net_preset plain = {.prefix = 2};
     net_cfg n = {.m = small_config(MODEL_EVIT), .kind = &deit_kind, .preset = &plain, .heads = 3};
     net_call call = {.cfg = &n, .batch = &b};
-    run *r = run_new(NULL, RUN_SHAPE);
+    run *r = run_new_shape(NULL, RUN_TRAIN);
     reduce_layer l;
     err e = {0};
     assert_true(reduce_resolve(&n, &e));

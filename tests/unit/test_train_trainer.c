@@ -259,6 +259,40 @@ static bool plan_says(const char *const *set, const char *words, train_plan *p)
 }
 #define PLAN_SAYS(words, p, ...) plan_says((const char *const[]){__VA_ARGS__, NULL}, words, p)
 
+/* Memory by hand where that is possible; the largest batch is the largest. What the tape and the
+ * device hold is proved in test_model_plan. */
+static void test_memory_plan(void **state)
+{
+    train_plan p, large, more, adam, full;
+    char set[40];
+    PLAN_SAYS("", &p, "train.batch=8", "train.cache_mib=0");
+    int64_t image = TINY_SIDE * TINY_SIDE * 2, values = p.params * 4;
+    const footprint *m = &p.memory;
+    assert_int_equal(m->params, values);
+    assert_int_equal(m->grads, values);
+    assert_int_equal(m->optimizer, values);
+    assert_int_equal(m->images, 5 * 16 * image); /* scored sixteen by sixteen */
+    assert_int_equal(m->total,
+                     3 * values + m->activations + m->validation + m->workspace + m->images);
+    assert_true(m->workspace > values && m->workspace < 3 * values);
+    PLAN_SAYS("", &adam, "train.optimizer=adamw", "train.cache_mib=1");
+    assert_int_equal(adam.memory.optimizer, 2 * values);
+    assert_int_equal(adam.memory.images,
+                     5 * 16 * image + ((1 << 20) / image < 108 ? (1 << 20) / image : 108) * image);
+    assert_true(p.largest_batch > 8 && p.machine > m->total);
+    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.largest_batch);
+    PLAN_SAYS("", &large, set, "train.cache_mib=0");
+    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.largest_batch + 1);
+    assert_true(large.memory.total <= p.machine);
+    if (p.largest_batch < 65536) {
+        PLAN_SAYS("", &more, set, "train.cache_mib=0");
+        assert_true(more.memory.total > p.machine);
+    }
+    PLAN_SAYS("", &p, "train.batch=512", "model.keep_rate=0.25");
+    PLAN_SAYS("", &full, "train.batch=512", "model.keep_rate=1");
+    assert_true(full.memory.activations > 3 * p.memory.activations);
+}
+
 /* What was kept once is kept again: a run that follows the log of another, from its own schedule
  * and rate, ends with the same weights. */
 static void test_keep_replay(void **state)
@@ -644,6 +678,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_stop),
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_keep_log),
+        cmocka_unit_test(test_memory_plan),
         cmocka_unit_test(test_keep_replay),
         cmocka_unit_test(test_evit_ramp),
         cmocka_unit_test(test_whole_exams),

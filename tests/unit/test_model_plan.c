@@ -1,0 +1,91 @@
+/* Memory of a step that is not run, against that of the same step when it is: arena and workspace
+ * of every kind of network, for training and for inference. */
+#include "tests/unit/reduction.h"
+
+#include <math.h>
+
+#include "core/mem.h"
+
+enum { B = 4, EDGE = 224 };
+
+typedef struct plan_case {
+    const char *name;
+    int depth; /* 0 = its own */
+    int reduction;
+    double keep; /* rate of PatchDropout */
+    double evit_keep;
+} plan_case;
+
+static const plan_case cases[] = {
+    {"deit_tiny_patch16_224", 3, MODEL_FULL, 1, 0},
+    {"deit_tiny_patch16_224", 3, MODEL_FULL, 0.25, 0},
+    {"deit_tiny_distilled_patch16_224", 3, MODEL_FULL, 0.5, 0},
+    {"vit_tiny_patch16_reg4_224", 2, MODEL_FULL, 1, 0},
+    {"deit_tiny_patch16_224", 12, MODEL_EVIT, 1, 0},
+    {"deit_tiny_patch16_224", 12, MODEL_EVIT, 1, 1},
+    {"deit_tiny_patch16_224", 12, MODEL_PPT, 1, 0},
+    {"pit_ti_224", 0, MODEL_FULL, 1, 0},
+    {"swin_tiny_patch4_window7_224", 0, MODEL_FULL, 1, 0},
+    {"swin_tiny_patch4_window7_224", 0, MODEL_FULL, 3.0 / 7, 0},
+};
+
+/* A thread that got no work has no scratch of its own: the plan is an upper bound. */
+static void near(const plan_case *k, const char *what, size_t planned, size_t real, double within)
+{
+    if (fabs((double)planned - (double)real) > within * (double)real)
+        fail_msg("%s keep %g reduction %d: %s planned %zu, held %zu", k->name, k->keep,
+                 k->reduction, what, planned, real);
+}
+
+static void check(const plan_case *k)
+{
+    err e = {0};
+    pool *threads = pool_new(2);
+    backend *be = backend_new("cpu", threads, &e);
+    assert_non_null(be);
+    model_cfg c = config(k->name, EDGE, k->reduction);
+    c.depth = k->depth;
+    model *m = model_new(&c, be, 1, &e);
+    if (!m)
+        fail_msg("%s", e.msg);
+    uint16_t *pixels = MEM_ARRAY(uint16_t, 3 * EDGE * EDGE);
+    const uint16_t *image[B] = {pixels, pixels, pixels, pixels};
+    uint64_t sample[B] = {1, 2, 3, 4};
+    int32_t label[B] = {0, 1, 2, 3}, *keep = NULL;
+    model_batch batch = {.b = B, .h = EDGE, .w = EDGE, .image = image, .sd = 1};
+    batch.evit_keep = k->evit_keep;
+    if (k->keep < 1) {
+        model_draw d = {.b = B, .sample = sample, .seed = 1, .rate = k->keep};
+        batch.n_keep = model_kept(m, k->keep);
+        batch.keep = keep = MEM_ARRAY(int32_t, B * batch.n_keep);
+        model_select(m, &d, keep);
+    }
+    model_bytes train = model_plan(m, RUN_TRAIN, &batch), infer = model_plan(m, RUN_INFER, &batch);
+    run *t = run_new(be, RUN_TRAIN), *i = run_new(be, RUN_INFER);
+    model_forward(m, i, &batch);
+    near(k, "workspace of inference", infer.workspace, backend_workspace(be), 0.05);
+    run_backward(t, op_loss(t, model_forward(m, t, &batch), label, NULL, 0));
+    near(k, "arena of training", train.arena, run_held(t), 0.01);
+    near(k, "arena of inference", infer.arena, run_held(i), 0.01);
+    near(k, "workspace of training", train.workspace, backend_workspace(be), 0.05);
+    assert_true(train.arena > (size_t)8 << 20 && train.workspace > infer.workspace);
+    run_free(t);
+    run_free(i);
+    mem_free(pixels);
+    mem_free(keep);
+    model_free(m);
+    backend_free(be);
+    pool_free(threads);
+}
+
+static void plan_is_what_is_held(void **state)
+{
+    for (size_t i = 0; i < COUNT_OF(cases); i++)
+        check(&cases[i]);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(plan_is_what_is_held)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,31 @@
+/* Memory that a training will hold, told before it begins: from shapes, nothing is run. */
+#ifndef TRAIN_FOOTPRINT_H
+#define TRAIN_FOOTPRINT_H
+
+#include "train/loader.h"
+#include "train/optim.h"
+
+/* Bytes. */
+typedef struct footprint {
+    int64_t params, grads, optimizer;
+    int64_t activations; /* of one micro-batch: values, and gradients on their way back */
+    int64_t validation;  /* the same of a batch that is scored; both are held */
+    int64_t workspace;   /* of the device: packed weights, scratch */
+    int64_t images;      /* batches ahead, and the cache */
+    int64_t total;       /* of all these; the program itself, 0.1 GiB, is not counted */
+} footprint;
+
+typedef struct footprint_ask {
+    model *net;
+    const loader *load;
+    optim_kind optimizer;
+    int kept;         /* patches that an image keeps at most, 0 = all */
+    double evit_keep; /* the highest of the run; 0 = model.evit_keep */
+    int64_t rows;     /* images that may be read */
+    bool validates;
+} footprint_ask;
+
+void footprint_of(const footprint_ask *k, int64_t batch, footprint *out);
+/* The largest micro-batch whose training takes no more than `room` bytes; 0 = none does. */
+int64_t footprint_largest(const footprint_ask *k, int64_t room);
+#endif
