@@ -2,7 +2,8 @@
 # Weights between this program and timm, 0.4.12 and a current one, for every family of networks: our
 # export loads there (strict) and gives equal logits; their state dict, saved as .pth and as
 # safetensors, loads here and gives equal logits; a head of 1000 classes is replaced.
-# Needs Debian's python3-torch and python3-torchvision and, once, PyPI for timm.
+# Needs Debian's python3-torch and python3-torchvision and, once, PyPI for timm; with its libopenblas0
+# all networks take half an hour, with its plain libblas3 two hours.
 # MODELS: other networks than those of the table below.
 set -u
 BUILD=${BUILD:-build}
@@ -10,11 +11,14 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
 models=${MODELS:-"deit_tiny_patch16_224 deit_small_patch16_224 deit_base_patch16_224
-vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224
 deit_tiny_distilled_patch16_224 deit_small_distilled_patch16_224 deit_base_distilled_patch16_224
+vit_tiny_patch16_224 vit_small_patch16_224 vit_base_patch16_224 vit_large_patch16_224
+vit_base_patch8_224 vit_tiny_patch16_224_in21k vit_base_patch16_224_in21k
 vit_tiny_patch16_reg4_224 vit_small_patch16_reg4_224
-pit_ti_224 pit_s_224 pit_ti_distilled_224 pit_s_distilled_224
-swin_tiny_patch4_window7_224"}
+swin_tiny_patch4_window7_224 swin_small_patch4_window7_224 swin_base_patch4_window7_224
+swin_large_patch4_window7_224 swin_base_patch4_window7_224_in22k
+pit_ti_224 pit_xs_224 pit_s_224 pit_b_224
+pit_ti_distilled_224 pit_xs_distilled_224 pit_s_distilled_224 pit_b_distilled_224"}
 
 skip_all() {
     echo "skip torch_export: $1"

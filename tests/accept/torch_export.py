@@ -46,7 +46,10 @@ def write_safetensors(path, state):
 
 
 def create(name, classes):
-    """Our names of networks with registers stand for one of timm's with an argument."""
+    """Our names of networks with registers stand for one of timm's with an argument; 0.4.12 has the
+    class of ViT-B/8 but not its name."""
+    if name == "vit_base_patch8_224" and not timm.is_model(name):
+        return timm.models.vision_transformer.VisionTransformer(patch_size=8, num_classes=classes)
     more = {"reg_tokens": 4} if "_reg4_" in name else {}
     return timm.create_model(name.replace("_reg4_", "_"), num_classes=classes, **more)
 
