@@ -95,7 +95,9 @@ static void show_number(double v, const char *kind, text *out)
         text_addf(out, "%.3f %%", 100 * v);
     else if (!strcmp(kind, "num1"))
         text_addf(out, "%.1f", v);
-    else if (!strcmp(kind, "score"))
+    else if (!strcmp(kind, "risk"))
+        text_addf(out, "%.2f %%", 100 * v);
+    else if (!strcmp(kind, "score") || !strcmp(kind, "est4"))
         text_addf(out, "%.4g", v);
     else if (!strcmp(kind, "auc") || !strcmp(kind, "num"))
         text_addf(out, "%.3f", v);
@@ -128,7 +130,8 @@ void cells_show(const json_t *cell, const char *kind, text *out)
 
 static bool is_estimate(const char *kind)
 {
-    return !strcmp(kind, "est") || !strcmp(kind, "auc");
+    return !strcmp(kind, "est") || !strcmp(kind, "est4") || !strcmp(kind, "risk") ||
+           !strcmp(kind, "auc");
 }
 
 static void csv_cell(csv_writer *w, const json_t *c)

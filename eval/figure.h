@@ -21,6 +21,7 @@ typedef struct figure {
 #define FIGURE_LIST(ROW) \
     ROW(roc)             \
     ROW(scores)          \
+    ROW(years)           \
     ROW(flow)            \
     ROW(forest)
 /* clang-format on */

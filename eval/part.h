@@ -25,6 +25,7 @@ typedef struct report_part {
     ROW(performance)   \
     ROW(members)       \
     ROW(operating)     \
+    ROW(time)          \
     ROW(subgroups)     \
     ROW(views)         \
     ROW(sensitivity)   \

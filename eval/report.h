@@ -18,6 +18,11 @@ typedef struct report_cfg {
     cfg_reals spec, sens, top; /* operating points, fractions */
     cfg_reals prevalence;      /* for predictive values, fractions */
     cfg_texts subgroups;       /* names of strata.h */
+    double screen_days;        /* cancers until this day after the exam: found by it */
+    double interval_days;      /* until this day: between two rounds; beyond: later */
+    cfg_reals years;           /* at which AUC is given, years after the exam */
+    double tau;                /* years that Uno's C looks at; 0 = the largest of `years` */
+    double horizon;            /* year that the score is the risk of; 0 = as the model says */
     double subgroup_spec;      /* the subgroup table's threshold keeps this specificity */
     const char *label;         /* one sentence: what y = 1 means; "" = not recorded */
     const char *follow_up;     /* one sentence: how y = 0 was confirmed; "" = not recorded */

@@ -28,6 +28,7 @@ static const struct entry {
     {"section.data", "Data and flow"},
     {"section.performance", "How well the scores separate"},
     {"section.operating", "Operating points"},
+    {"section.time", "Time to diagnosis"},
     {"section.subgroups", "Subgroups and sensitivity analyses"},
     {"section.images", "Images"},
     {"section.model", "Model card"},
@@ -81,6 +82,13 @@ static const struct entry {
     {"fig.scores", "Distribution of exam scores"},
     {"fig.flow", "Flow diagram: from files to analysed exams"},
     {"fig.forest", "AUC by subgroup"},
+    {"fig.years", "AUC by year after the exam"},
+    {"figdesc.years",
+     "AUC with 95 % confidence interval for cancers found until each year after the exam. Blue: "
+     "all "
+     "cancers; vermilion, dashed intervals: without those that the exam itself found. Squares: "
+     "controls followed at least until that year; diamonds: weighted for women lost from sight. "
+     "The dashed line is chance. The table below holds the same numbers."},
     {"figdesc.roc",
      "Curve of sensitivity against false-positive rate over all thresholds. The area "
      "under it is {auc} (95 % confidence interval {lo} to {hi}) on {exams} exams, {cases} "
@@ -115,8 +123,14 @@ static const struct entry {
     {"roc.chance", "chance"},
     {"axis.fpr", "1 \xE2\x88\x92 specificity (false-positive rate)"},
     {"axis.tpr", "Sensitivity"},
+    {"axis.years", "Years after the exam"},
+    {"axis.auc", "AUC of cancers found until then"},
     {"axis.score", "Exam score"},
     {"axis.share", "Share of the group"},
+    {"years.mirai", "all cancers, controls followed until then"},
+    {"years.ipcw", "all cancers, weighted for women lost from sight"},
+    {"years.mirai_later", "later cancers, controls followed until then"},
+    {"years.ipcw_later", "later cancers, weighted for women lost from sight"},
     {"scores.case", "with cancer"},
     {"scores.control", "without cancer"},
     {"forest.group", "Group"},
@@ -146,6 +160,10 @@ static const struct entry {
     {"table.operating", "Sensitivity and specificity at chosen thresholds"},
     {"table.capture", "Cancers among the exams with the highest scores"},
     {"table.predictive", "What a flag would mean at a given prevalence"},
+    {"table.found", "When the cancers were found"},
+    {"table.years", "AUC by year after the exam"},
+    {"table.concordance", "Does the earlier cancer have the higher score?"},
+    {"table.risk", "Predicted and observed risk, and the Brier score"},
     {"table.subgroups", "Subgroups"},
     {"table.views", "AUC of single images, by view"},
     {"table.sensitivity", "Sensitivity analyses"},
@@ -156,6 +174,28 @@ static const struct entry {
      "one is chosen again in every bootstrap replicate."},
     {"note.capture",
      "When exams tie at the border, the lowest and highest possible share are given."},
+    {"note.found",
+     "Exams, counted from the day of the exam. Limits: eval.screen_days and eval.interval_days."},
+    {"note.years",
+     "Cancers: found until that year. First AUC (the rule of Mirai's program): against exams "
+     "without "
+     "cancer until that year, those with a later cancer among them; women lost before are left "
+     "out. "
+     "Second AUC (Uno 2007): against exams still without cancer after that year, cancers weighted "
+     "by "
+     "the inverse probability of being seen that long; prefer it where many are lost early. "
+     "Intervals take these weights as known."},
+    {"note.concordance",
+     "Of two women, one with cancer and one still without at that time: how often has the first "
+     "the "
+     "higher score? Ties count one half. Uno's C weights pairs so that follow-up that ends early "
+     "does no harm; it is the one to quote. Intervals: jackknife over women. The statistic of "
+     "Mirai's program weights by cancers in place of losses and stands here only beside published "
+     "numbers."},
+    {"note.risk",
+     "Observed: 1 minus Kaplan-Meier. Brier score after Graf, weighted for women lost from sight; "
+     "lower is better. Read these only of a set that is a sample of the population or weighted to "
+     "one. Bootstrap intervals, women drawn with replacement."},
     {"note.predictive",
      "Computed from sensitivity and specificity above for stated prevalences; the "
      "share of cancers in this data set plays no part. Per 1,000 women."},
@@ -197,6 +237,21 @@ static const struct entry {
     {"col.ppv", "PPV"},
     {"col.npv", "NPV"},
     {"col.nns", "Flagged per cancer"},
+    {"col.year", "Until"},
+    {"col.counted", "Cancers counted"},
+    {"col.controls_mirai", "Controls (followed)"},
+    {"col.mirai", "AUC, followed (95 % interval)"},
+    {"col.controls_ipcw", "Controls (beyond)"},
+    {"col.ipcw", "AUC, weighted (95 % interval)"},
+    {"col.concordance", "C (95 % interval)"},
+    {"col.concordant", "Pairs in order"},
+    {"col.discordant", "Pairs in reverse"},
+    {"col.tied", "Pairs tied"},
+    {"col.lost", "Lost before"},
+    {"col.observed", "Observed risk"},
+    {"col.expected", "Predicted risk"},
+    {"col.oe", "Observed / predicted"},
+    {"col.brier", "Brier score"},
     {"col.variable", "Variable"},
     {"col.level", "Group"},
     {"col.exams", "Exams"},
@@ -215,6 +270,11 @@ static const struct entry {
     {"metric.auc_bootstrap", "AUC, bootstrap interval"},
     {"metric.pauc_10", "Partial AUC up to 10 % false positives, standardised"},
     {"metric.ap", "Average precision (depends on the share of cancers here)"},
+    {"metric.cindex_uno", "Uno's C"},
+    {"metric.cindex_harrell", "Harrell's C"},
+    {"metric.cindex_mirai_compat", "C as Mirai's program prints it"},
+    {"ci.jackknife", "jackknife"},
+    {"ci.jackknife-clustered", "jackknife, women as clusters"},
     {"ci.delong", "DeLong"},
     {"ci.clustered", "Obuchowski, women as clusters"},
     {"ci.delong-logit", "DeLong, on the logit scale"},
@@ -226,6 +286,10 @@ static const struct entry {
     {"reason.DEGENERATE", "no variance: no interval"},
     {"reason.FEW_EVENTS", "fewer than 5 exams of a class: counts only"},
     {"reason.TOO_FEW_CLUSTERS", "too few women: no interval"},
+    {"reason.NO_PAIRS", "no two exams can be compared"},
+    {"reason.WEIGHT_INFINITE", "all had cancer in the end: a weight is infinite"},
+    {"reason.BEYOND_FOLLOW_UP", "nobody was followed beyond that year"},
+    {"reason.NO_FOLLOW_UP", "no exam with follow-up"},
     {"reason.none", ""},
     {"flag.none", ""},
     {"flag.UNSTABLE", "unstable: fewer than 20 exams of a class"},
@@ -264,6 +328,20 @@ static const struct entry {
     {"members.mean", "mean"},
     {"members.sd", "standard deviation over networks (not over women)"},
     {"members.note", "The headline is the mean score over {n} networks, exam by exam."},
+    /* time to diagnosis */
+    {"time.intro",
+     "A cancer that the exam itself shows is detected; one that comes years later is predicted. "
+     "Every number is therefore given twice: for all cancers, and without those found by the "
+     "exam."},
+    {"time.tau", "Uno's C looks at cancers within {tau} years."},
+    {"time.year", "{year} y"},
+    {"time.all", "all"},
+    {"time.later", "without those found by the exam"},
+    {"time.bin.screen", "found by the exam (within {screen} days)"},
+    {"time.bin.interval", "between rounds (within {interval} days)"},
+    {"time.bin.later", "later (after {interval} days)"},
+    {"time.bin.none", "no cancer while followed"},
+    {"time.bin.unknown", "time or outcome unknown"},
     /* images */
     {"images.note",
      "Prepared images as the model sees them. Right breast on the left side, chest walls "
@@ -321,6 +399,9 @@ static const struct entry {
      "(about 0.5 %). AUC, sensitivity and specificity carry over if controls were "
      "sampled at random; predictive values do not and are computed for stated "
      "prevalences."},
+    {"limit.no_time", "The table gives no times to diagnosis (columns T and E): the numbers do not "
+                      "part cancers that "
+                      "the exam shows from those that come later."},
     {"limit.one_vendor",
      "All exams come from one manufacturer: nothing is known about others. Thresholds "
      "have been seen to fail on other manufacturers' images."},

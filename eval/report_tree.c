@@ -95,6 +95,11 @@ static void add_options(report_build *b)
     json_object_set_new(o, "sensitivities", reals(&c->sens));
     json_object_set_new(o, "top", reals(&c->top));
     json_object_set_new(o, "prevalence", reals(&c->prevalence));
+    json_object_set_new(o, "screen_days", json_num(c->screen_days));
+    json_object_set_new(o, "interval_days", json_num(c->interval_days));
+    json_object_set_new(o, "years", reals(&c->years));
+    json_object_set_new(o, "tau", json_num(c->tau));
+    json_object_set_new(o, "horizon", json_num(c->horizon));
     json_object_set_new(o, "subgroup_specificity", json_num(c->subgroup_spec));
     for (int i = 0; i < c->subgroups.n; i++)
         json_array_append_new(groups, cells_string(c->subgroups.v[i]));

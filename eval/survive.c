@@ -45,7 +45,8 @@ static int64_t *rows_by_time(const survive_in *in, int64_t *n)
     for (int64_t i = 0; i < in->n; i++)
         if (used(in, i))
             row[(*n)++] = i;
-    qsort_r(row, (size_t)*n, sizeof *row, cmp_value, (void *)in->t);
+    if (!in->sorted)
+        qsort_r(row, (size_t)*n, sizeof *row, cmp_value, (void *)in->t);
     return row;
 }
 
@@ -483,16 +484,14 @@ survive_c survive_mirai_compat(const survive_in *in)
 
 /* ---- probabilities --------------------------------------------------------------------------- */
 
-survive_risk survive_risk_at(const survive_in *in, double h)
+static survive_risk risk_at(const survive_in *in, double h, const survive_km *s,
+                            const survive_km *g)
 {
     const double *p = in->score + survive_column(in, h) * in->n;
     survive_risk r = {.brier = NAN, .incidence = NAN, .expected = NAN, .oe = NAN};
-    survive_km s, g;
-    survive_km_build(in, SURVIVE_CANCER, &s);
-    survive_km_build(in, SURVIVE_CENSORING, &g);
     ksum loss = {0}, risk = {0}, weight = {0};
     bool not_risk = false;
-    double g_h = survive_km_at(&g, h);
+    double g_h = survive_km_at(g, h);
     for (int64_t i = 0; i < in->n; i++) {
         if (!used(in, i))
             continue;
@@ -506,7 +505,7 @@ survive_risk survive_risk_at(const survive_in *in, double h)
             ksum_add(&loss, w * p[i] * p[i] / g_h);
         } else if (in->event[i]) {
             r.cases++;
-            ksum_add(&loss, w * (1 - p[i]) * (1 - p[i]) / survive_km_before(&g, in->t[i]));
+            ksum_add(&loss, w * (1 - p[i]) * (1 - p[i]) / survive_km_before(g, in->t[i]));
         } else {
             r.lost++;
         }
@@ -517,12 +516,28 @@ survive_risk survive_risk_at(const survive_in *in, double h)
                            : NULL;
     if (!r.reason) {
         r.brier = ksum_get(&loss) / ksum_get(&weight);
-        r.incidence = 1 - survive_km_at(&s, h);
+        r.incidence = 1 - survive_km_at(s, h);
         r.expected = ksum_get(&risk) / ksum_get(&weight);
         r.oe = r.expected > 0 ? r.incidence / r.expected : NAN;
     }
+    return r;
+}
+
+void survive_risk_years(const survive_in *in, const double *h, int n, survive_risk *out)
+{
+    survive_km s, g;
+    survive_km_build(in, SURVIVE_CANCER, &s);
+    survive_km_build(in, SURVIVE_CENSORING, &g);
+    for (int k = 0; k < n; k++)
+        out[k] = risk_at(in, h[k], &s, &g);
     survive_km_release(&s);
     survive_km_release(&g);
+}
+
+survive_risk survive_risk_at(const survive_in *in, double h)
+{
+    survive_risk r;
+    survive_risk_years(in, &h, 1, &r);
     return r;
 }
 

@@ -19,6 +19,7 @@ typedef struct survive_in {
     int n_clusters;
     bool drop_early; /* leave out cancers at t <= early: those the exam itself could show */
     double early;    /* years */
+    bool sorted;     /* the rows are in ascending order of t */
 } survive_in;
 
 /* The column of `score` that speaks of time t: years (k, k+1] have column k, 0 has column 0, times
@@ -104,6 +105,8 @@ typedef struct survive_risk {
                            0..1), "BEYOND_FOLLOW_UP" (no t > h) */
 } survive_risk;
 survive_risk survive_risk_at(const survive_in *in, double h);
+/* The same at several years: out[n]. */
+void survive_risk_years(const survive_in *in, const double *h, int n, survive_risk *out);
 
 /* ---- when a cancer was found ----------------------------------------------------------------- */
 

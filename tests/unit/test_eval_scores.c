@@ -156,6 +156,10 @@ static void other_columns_are_kept(void **state)
     scores_hash(&again, h[1]);
     assert_string_not_equal(h[0], h[1]);
     scores_release(&again);
+    assert_true(read_text(WIDE "1,e,i,.2,1,x,.1,.3,screen\n,e,j,.4,1,y,.2,.5,b\n", &again, NULL));
+    scores_hash(&again, h[1]);
+    assert_string_not_equal(h[0], h[1]);
+    scores_release(&again);
     scores_release(&s);
     fails(WIDE "1,e,i,.2,1,x,.1,,a\n",
           "line 2: column 'score_h2' is ''; wanted a probability from 0 to 1");

@@ -5,6 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
 #include "core/mem.h"
@@ -258,6 +259,43 @@ static void brier_is_that_of_all_rows(void **state)
     near(r.incidence, 1 - twin_km(&s.in, s.weight, false, h, true), 1e-12);
 }
 
+static int by_time(const void *x, const void *y)
+{
+    int a = *(const int *)x, b = *(const int *)y;
+    return syn_t[a] != syn_t[b] ? (syn_t[a] > syn_t[b]) - (syn_t[a] < syn_t[b]) : a - b;
+}
+
+/* Rows that come in order of time need no sorting and give the same numbers. */
+static void rows_in_order_of_time(void **state)
+{
+    const double years[] = {1, 3, 5};
+    int order[40], event[40];
+    double score[40], t[40];
+    for (int i = 0; i < 40; i++)
+        order[i] = i;
+    qsort(order, 40, sizeof *order, by_time);
+    for (int i = 0; i < 40; i++) {
+        score[i] = syn_a[order[i]];
+        t[i] = syn_t[order[i]];
+        event[i] = syn_y[order[i]];
+    }
+    survive_in in = syn(), sorted = in;
+    sorted.score = score;
+    sorted.t = t;
+    sorted.event = event;
+    sorted.sorted = true;
+    near(survive_uno(&sorted, NAN).value, survive_uno(&in, NAN).value, 1e-15);
+    near(survive_harrell(&sorted).var, survive_harrell(&in).var, 1e-15);
+    survive_risk r[3];
+    survive_risk_years(&sorted, years, 3, r);
+    for (int k = 0; k < 3; k++) {
+        survive_risk one = survive_risk_at(&in, years[k]);
+        near(r[k].brier, one.brier, 1e-15);
+        near(r[k].incidence, one.incidence, 1e-15);
+        assert_int_equal(r[k].lost, one.lost);
+    }
+}
+
 /* ---- edges ----------------------------------------------------------------------------------- */
 
 static void columns_by_year(void **state)
@@ -430,6 +468,7 @@ int main(void)
         cmocka_unit_test(curves_are_those_of_the_definition),
         cmocka_unit_test(yearly_auc_is_that_of_all_pairs),
         cmocka_unit_test(brier_is_that_of_all_rows),
+        cmocka_unit_test(rows_in_order_of_time),
         cmocka_unit_test(columns_by_year),
         cmocka_unit_test(rows_without_follow_up_have_no_part),
         cmocka_unit_test(early_cancers_leave),
