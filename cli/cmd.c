@@ -23,7 +23,11 @@ cmd_kind cmd_kind_of(const char *path)
         return CMD_FILE;
     if (has(path, "catalog.db"))
         return CMD_STORE;
-    return has(path, "config.yaml") || has(path, "state.json") ? CMD_RUN : CMD_NOTHING;
+    if (has(path, "config.yaml") || has(path, "state.json"))
+        return CMD_RUN;
+    if (has(path, "predictions.csv") || has(path, "predictions.json"))
+        return CMD_PRED;
+    return has(path, "eval.json") ? CMD_REPORT : CMD_NOTHING;
 }
 
 bool cmd_not_ours(const char *path, err *e)
@@ -32,7 +36,9 @@ bool cmd_not_ours(const char *path, err *e)
         return err_set(e, ERR_INPUT, "'%s' does not exist", path);
     return err_set(
         e, ERR_INPUT,
-        "'%s' is no store (catalog.db), no run (config.yaml) and no checkpoint (state.json)", path);
+        "'%s' is no store (catalog.db), no run (config.yaml), no checkpoint (state.json), no "
+        "prediction (predictions.csv) and no report (eval.json)",
+        path);
 }
 
 void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...)

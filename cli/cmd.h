@@ -60,7 +60,9 @@ MUST_CHECK bool cmd_need_out(const cmd_args *a, const char *what, err *e);
 typedef enum cmd_kind {
     CMD_NOTHING, /* missing, or a folder that is neither store nor run */
     CMD_STORE,
-    CMD_RUN, /* or one checkpoint */
+    CMD_RUN,    /* or one checkpoint */
+    CMD_PRED,   /* predictions.csv or predictions.json */
+    CMD_REPORT, /* eval.json */
     CMD_FILE
 } cmd_kind;
 cmd_kind cmd_kind_of(const char *path);

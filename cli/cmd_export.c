@@ -45,8 +45,9 @@ static bool export(cmd_args *a, err *e)
         return false;
     if (kind == CMD_NOTHING)
         return cmd_not_ours(o.from, e);
-    if (kind == CMD_RUN)
-        return err_set(e, ERR_INPUT, "'%s' is a run; export takes a store or a cohort", o.from);
+    if (kind != CMD_STORE && kind != CMD_FILE)
+        return err_set(e, ERR_INPUT, "'%s' is neither a store nor a cohort; export takes these",
+                       o.from);
     if (!export_run(&o, &r, e))
         return false;
     cmd_result(a,

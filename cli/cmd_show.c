@@ -1,5 +1,6 @@
 /* show: what is in a file of ours or in a DICOM file, as text, JSON or a picture. */
 #include "cli/show_dicom.h"
+#include "cli/show_made.h"
 #include "cli/show_weights.h"
 
 #include "cli/compat.h"
@@ -13,6 +14,7 @@
 #include "preprocess/shard.h"
 #include "preprocess/store_status.h"
 #include "train/checkpoint.h"
+#include "train/maps_h5.h"
 #include "train/pages.h"
 
 #include <dirent.h>
@@ -242,31 +244,65 @@ static bool show_store(cmd_args *a, const char *path, err *e)
     return ok;
 }
 
+static const char *keep_schedule_of(const checkpoint_info *k)
+{
+    const char *s = json_string_value(json_object_get(k->recipe, "keep_schedule"));
+    return s ? s : "fixed";
+}
+
+static const char *reduction_name(const model_cfg *m)
+{
+    return m->reduction == MODEL_EVIT ? "evit" : m->reduction == MODEL_PPT ? "ppt" : "none";
+}
+
+/* What the network was trained without, and what leaves between its blocks. */
+static void add_dropping(const checkpoint_info *k, text *t)
+{
+    const model_cfg *m = &k->model;
+    if (strcmp(keep_schedule_of(k), "fixed") != 0)
+        text_addf(t, "share of patches kept in training: by schedule %s", keep_schedule_of(k));
+    else
+        text_addf(t, "share of %s kept in training: %g",
+                  m->window ? "rows and of columns of each window" : "patches", m->keep_rate);
+    text_addf(t, "; token reduction: %s", reduction_name(m));
+    if (m->reduction == MODEL_EVIT)
+        text_addf(t, ", %g stay after blocks %s", m->evit_keep, m->reduction_layers);
+    else if (m->reduction == MODEL_PPT)
+        text_addf(t, ", at most %" PRId64 " leave after each of blocks %s", m->ppt_tokens,
+                  m->reduction_layers);
+}
+
 static bool show_run(const cmd_args *a, const char *path, err *e)
 {
     checkpoint_info k;
     char dir[4096];
     if (!checkpoint_read_info(path, &k, dir, e))
         return false;
-    text val;
+    text val, less;
     text_init(&val);
     if (k.best_epoch > 0)
         text_addf(&val, "validation exam AUC %.4f, best %.4f after epoch %" PRId64, k.val_auc,
                   k.best, k.best_epoch);
     else
         text_add(&val, "not validated yet");
+    text_init(&less);
+    add_dropping(&k, &less);
     cmd_result(a,
-               json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:s, s:I}",
+               json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:b, s:o, s:o, s:I, s:s, s:I, s:o, s:s, "
+                         "s:s}",
                          "checkpoint", fs_base(dir), "model", k.model.name, "image_h",
                          (json_int_t)k.model.image_h, "image_w", (json_int_t)k.model.image_w,
                          "epoch", (json_int_t)k.epoch, "step", (json_int_t)k.step, "finished",
                          (int)k.finished, "val_auc", json_num(k.val_auc), "best", json_num(k.best),
                          "best_epoch", (json_int_t)k.best_epoch, "prepare_id", k.prepare_id, "seed",
-                         (json_int_t)k.seed),
+                         (json_int_t)k.seed, "keep_rate", json_num(k.model.keep_rate),
+                         "keep_schedule", keep_schedule_of(&k), "token_reduction",
+                         reduction_name(&k.model)),
                "checkpoint %s: %s, %" PRId64 " x %" PRId64 " px, epoch %" PRId64 ", step %" PRId64
-               "%s\n%s\nprepare id %s, seed %" PRIu64 "\n",
+               "%s\n%s\n%s\nprepare id %s, seed %" PRIu64 "\n",
                fs_base(dir), k.model.name, k.model.image_h, k.model.image_w, k.epoch, k.step,
-               k.finished ? ", finished" : "", val.s, k.prepare_id, k.seed);
+               k.finished ? ", finished" : "", val.s, less.s, k.prepare_id, k.seed);
+    text_release(&less);
     text_release(&val);
     checkpoint_release(&k);
     return true;
@@ -347,11 +383,19 @@ static bool show(cmd_args *a, err *e)
         return show_store(a, path, e);
     case CMD_RUN:
         return show_run(a, path, e);
+    case CMD_PRED:
+        return show_made_prediction(a, path, e);
+    case CMD_REPORT:
+        return show_made_report(a, path, e);
     case CMD_FILE:
         break;
     }
     if (is_weights(path))
         return show_weights(a, path, e);
+    if (text_ends(path, ".json"))
+        return show_made_json(a, path, e);
+    if (is_hdf5(path) && maps_h5_is(path))
+        return show_made_maps(a, path, e);
     if (is_hdf5(path)) {
         shard *s = shard_open(path, NULL);
         shard_close(s);
@@ -372,8 +416,9 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_show = {
     .verb = "show",
-    .usage = "show FILE|STORE|RUN|config|reasons|compat [--image OUT.png [--stage S]] [--json]",
-    .summary = "what is in a DICOM file, store, shard, cohort or checkpoint",
+    .usage = "show FILE|STORE|RUN|PRED|REPORT|config|reasons|compat [--image OUT.png [--stage S]] "
+             "[--json]",
+    .summary = "what is in a DICOM file, store, shard, cohort, checkpoint, prediction or report",
     .help =
         "A DICOM file: its facts, every decision of prepare and every reason that would leave it "
         "out under the\nconfig. --image: left the image with the outline of the breast and the "

@@ -140,6 +140,11 @@ static bool verify(cmd_args *a, err *e)
         return verify_run(a, path, e);
     case CMD_FILE:
         return verify_cohort(a, path, e);
+    case CMD_PRED:
+    case CMD_REPORT:
+        return err_set(e, ERR_INPUT,
+                       "'%s' is a prediction or a report; verify takes a store, a cohort or a run",
+                       path);
     case CMD_NOTHING:
         break;
     }

@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 
+#define FORMAT     "mammovit.maps/1"
 #define NAME_BYTES 32
 #define DEFLATE    4
 
@@ -128,7 +129,7 @@ static bool put_head(maps_h5 *f, const maps_h5_spec *s, const maps_trace *like)
 {
     static const char *const reduction[] = {"none", "evit", "ppt"};
     const int64_t size[3] = {s->model->image_h, s->model->image_w, s->model->patch};
-    return put_word(f, "format", "mammovit.maps/1") &&
+    return put_word(f, "format", FORMAT) &&
            put_word(f, "note", "where the network read and what it weighed; no map of disease") &&
            put_word(f, "model", s->model->name) &&
            put_word(f, "reduction", reduction[s->model->reduction]) &&
@@ -265,4 +266,82 @@ void maps_h5_discard(maps_h5 *f)
     shut(f);
     unlink(f->tmp);
     drop(f);
+}
+
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+
+/* A text of fixed length, as put_word writes it; the file may be anybody's. */
+static bool get_word(hid_t f, const char *name, char *out, size_t cap)
+{
+    char read[256] = "";
+    hid_t a = H5Aopen(f, name, H5P_DEFAULT), t = a < 0 ? -1 : H5Aget_type(a),
+          space = a < 0 ? -1 : H5Aget_space(a);
+    bool ok = t >= 0 && H5Tget_class(t) == H5T_STRING && H5Tis_variable_str(t) == 0 &&
+              H5Tget_size(t) < sizeof read && H5Sget_simple_extent_npoints(space) == 1 &&
+              H5Aread(a, t, read) >= 0;
+    if (ok)
+        text_copy(out, cap, read);
+    if (space >= 0)
+        H5Sclose(space);
+    if (t >= 0)
+        H5Tclose(t);
+    if (a >= 0)
+        H5Aclose(a);
+    return ok;
+}
+
+/* Sizes of a dataset of so many dimensions. */
+static bool get_sizes(hid_t f, const char *name, int dims, hsize_t *size)
+{
+    hid_t d = H5Dopen2(f, name, H5P_DEFAULT), space = d < 0 ? -1 : H5Dget_space(d);
+    bool ok = space >= 0 && H5Sget_simple_extent_ndims(space) == dims &&
+              H5Sget_simple_extent_dims(space, size, NULL) == dims;
+    for (int i = 0; i < dims && ok; i++)
+        ok = size[i] <= INT32_MAX;
+    if (space >= 0)
+        H5Sclose(space);
+    if (d >= 0)
+        H5Dclose(d);
+    return ok;
+}
+
+static bool is_ours(hid_t f)
+{
+    char format[32];
+    return f >= 0 && get_word(f, "format", format, sizeof format) && !strcmp(format, FORMAT);
+}
+
+bool maps_h5_is(const char *path)
+{
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    hid_t f = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    bool ours = is_ours(f);
+    if (f >= 0)
+        H5Fclose(f);
+    H5Eclear2(H5E_DEFAULT);
+    return ours;
+}
+
+bool maps_h5_read_head(const char *path, maps_h5_head *out, err *e)
+{
+    hsize_t grid[3] = {0}, state[4] = {0};
+    H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
+    memset(out, 0, sizeof *out);
+    hid_t f = H5Fopen(path, H5F_ACC_RDONLY, H5P_DEFAULT);
+    bool ok = is_ours(f) && get_word(f, "model", out->model, sizeof out->model) &&
+              get_word(f, "reduction", out->reduction, sizeof out->reduction) &&
+              get_word(f, "checkpoint", out->checkpoint, sizeof out->checkpoint) &&
+              get_word(f, "prepare_id", out->prepare_id, sizeof out->prepare_id) &&
+              get_word(f, "note", out->note, sizeof out->note) && get_sizes(f, "rollout", 3, grid);
+    if (ok && H5Lexists(f, "state", H5P_DEFAULT) > 0)
+        ok = get_sizes(f, "state", 4, state);
+    if (f >= 0)
+        H5Fclose(f);
+    H5Eclear2(H5E_DEFAULT);
+    out->n = (int64_t)grid[0];
+    out->rows = (int)grid[1];
+    out->cols = (int)grid[2];
+    out->layers = (int)state[1];
+    return ok || err_set(e, ERR_INPUT, "'%s': no whole file of maps (%s)", fs_base(path), FORMAT);
 }

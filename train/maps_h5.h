@@ -25,4 +25,14 @@ MUST_CHECK bool maps_h5_put(maps_h5 *f, int64_t i, const maps_h5_names *who, con
                             err *e);
 MUST_CHECK bool maps_h5_commit(maps_h5 *f, err *e); /* frees f */
 void maps_h5_discard(maps_h5 *f);
+
+/* What a file of maps says of itself; texts that are longer are cut. */
+typedef struct maps_h5_head {
+    int64_t n;
+    int rows, cols, layers;
+    char model[64], reduction[16], checkpoint[65], prepare_id[33], note[128];
+} maps_h5_head;
+/* Is it an HDF5 file of this format? */
+bool maps_h5_is(const char *path);
+MUST_CHECK bool maps_h5_read_head(const char *path, maps_h5_head *out, err *e);
 #endif

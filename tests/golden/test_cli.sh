@@ -103,6 +103,37 @@ expect no_such_show 3 "does not exist" show "$work/nothing"
 expect no_such_verify 3 "does not exist" verify "$work/nothing"
 expect no_such_table 4 "" report "$work/nothing.csv" -o "$work/rep"
 expect unknown_model 3 "deit_tiny_patch16_224" flops --model deit_tiny_patch16_22
+
+# what predict and report made; files that are broken or of somebody else
+mkdir "$work/pred" "$work/half" "$work/list" "$work/bare" "$work/rep"
+printf 'exam_id,score\na,0.1\na,0.2\nb,0.3\n' >"$work/pred/predictions.csv"
+echo '{"split": "val", "version": "0", "model": {"name": "net", "image_h": 64, "image_w": 48, "epochs": 3,
+    "steps": 12, "members": 2, "predict_keep_rate": 0.25}, "hashes": {"model": "abc"}}' >"$work/pred/predictions.json"
+expect show_pred 0 "prediction of split val: 3 images of 2 exams" show "$work/pred"
+expect show_pred_network 0 "by net, 64 x 48 px, epoch 3, step 12, mean of 2 networks" show "$work/pred/predictions.json"
+expect show_pred_study 0 "only 0.25 of the patches were given to it: a study of stability" show "$work/pred"
+expect show_pred_json 0 '"exams":2,"hashes":{"model":"abc"},"images":3,"kind":"prediction"' show "$work/pred" --json
+cp "$work/pred/predictions.json" "$work/half"
+expect show_pred_half 3 "the same predict again makes it" show "$work/half"
+cp "$work/pred/predictions.csv" "$work/list"
+echo '[1, 2]' >"$work/list/predictions.json"
+expect show_pred_list 3 "predictions.json: 'model' or 'hashes' is missing" show "$work/list"
+cp "$work/pred/predictions.csv" "$work/bare"
+expect show_scores 0 "scores of 3 images of 2 exams" show "$work/bare"
+printf 'score\n0.1\n' >"$work/bare/predictions.csv"
+expect show_scores_bad 3 "column 'exam_id' is missing" show "$work/bare"
+expect verify_pred 3 "verify takes a store, a cohort or a run" verify "$work/pred"
+echo '{"schema": "mammovit.eval/1", "model": {"name": "net"}, "metrics": [7, {"id": "auc", "subset": "all", "unit": "exam",
+    "value": 0.75, "lo": 0.5, "hi": 0.875, "ci": "delong", "n_exams": 40}, {"id": "auc", "subset": "age=50-59", "value": 0.1},
+    {"id": "ap", "subset": "all", "unit": "exam", "value": null, "reason": "FEW_EVENTS"}]}' >"$work/rep/eval.json"
+expect show_report 0 "exam auc 0.7500 (0.5000 to 0.8750, delong), 40 exams" show "$work/rep"
+expect show_report_undefined 0 "exam ap undefined (FEW_EVENTS)" show "$work/rep/eval.json"
+if grep -q 0.1000 "$work/out"; then bad show_report_all "a subgroup is printed"; else ok show_report_all; fi
+echo '{"schema": "other", "metrics": []}' >"$work/rep/eval.json"
+expect show_report_other 3 "report 'eval.json': schema 'other' is not mammovit.eval/N" show "$work/rep"
+echo '{"schema": "mammovit.eval/1"' >"$work/rep/eval.json"
+expect show_report_broken 3 "eval.json" show "$work/rep"
+
 fixtures=$top/tests/fixtures/weights
 expect weights_show 0 "turned                                           F32   4x3  -6.25 .. 5.125" \
     weights show "$fixtures/types.pth"

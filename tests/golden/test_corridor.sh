@@ -270,6 +270,9 @@ json() {
 json show_store files show "$a/store" -c "$yaml"
 json show_cohort mean_all show "$a/cohort.h5"
 json show_run val_auc show "$a/run"
+expect show_run_keep 0 "share of patches kept in training: 0.5; token reduction: none" show "$a/run"
+json show_pred hashes show "$a/pred-val"
+json show_report metrics show "$a/report"
 json show_config yaml show config
 json show_weights shape show "$a/run/$(cat "$a/run/best")/model.safetensors"
 json show_dicom reasons show "$(find "$demo/archive" -type f | sort | head -n 1)" -c "$yaml"

@@ -10,6 +10,7 @@
 #include "model/rollout.h"
 #include "tests/fixtures/deit/formula.h"
 #include "train/maps.h"
+#include "train/maps_h5.h"
 #include "train/maps_trace.h"
 #include "train/overlay.h"
 #include "train/pages.h"
@@ -416,6 +417,44 @@ static void compare_file(bench *b, const kind *k, hid_t f)
     }
 }
 
+/* Writes an attribute of the file again, as another text, or as a number where it is NULL. */
+static void spoil(const char *path, const char *name, const char *to)
+{
+    hid_t f = H5Fopen(path, H5F_ACC_RDWR, H5P_DEFAULT), space = H5Screate(H5S_SCALAR);
+    hid_t t = H5Tcopy(to ? H5T_C_S1 : H5T_NATIVE_INT);
+    int number = 7;
+    if (to)
+        H5Tset_size(t, strlen(to) + 1);
+    assert_true(H5Adelete(f, name) >= 0);
+    hid_t a = H5Acreate2(f, name, t, space, H5P_DEFAULT, H5P_DEFAULT);
+    assert_true(H5Awrite(a, t, to ? (const void *)to : &number) >= 0);
+    H5Aclose(a);
+    H5Tclose(t);
+    H5Sclose(space);
+    H5Fclose(f);
+}
+
+/* What the file says of itself, and refusals of files that are not whole. */
+static void head_of_file(const bench *b, const kind *k, const char *path)
+{
+    maps_h5_head h;
+    err e = {0};
+    assert_true(maps_h5_is(path));
+    OK(maps_h5_read_head(path, &h, e));
+    int rows, cols;
+    model_grid(b->net, &rows, &cols);
+    assert_true(h.n == IMAGES && h.rows == rows && h.cols == cols);
+    assert_string_equal(h.model, model_config(b->net)->name);
+    assert_int_equal(h.layers > 0, model_config(b->net)->reduction != MODEL_FULL);
+    assert_int_equal(!strcmp(h.reduction, "none"), h.layers == 0);
+    spoil(path, "model", NULL);
+    assert_false(maps_h5_read_head(path, &h, &e));
+    assert_string_equal(e.msg, "'maps.h5': no whole file of maps (mammovit.maps/1)");
+    assert_int_equal(e.code, ERR_INPUT);
+    spoil(path, "format", "mammovit.maps/9");
+    assert_false(maps_h5_is(path) || maps_h5_is("/nowhere"));
+}
+
 static void test_file(void **state)
 {
     for (size_t k = 0; k < COUNT_OF(kinds); k++) {
@@ -434,6 +473,7 @@ static void test_file(void **state)
         assert_string_equal(name[3], "MLO");
         H5Tclose(text);
         H5Fclose(f);
+        head_of_file(&b, &kinds[k], path);
         mem_free(path);
         close_bench(&b);
     }
