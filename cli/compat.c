@@ -57,6 +57,10 @@ static const compat_row table[] = {
     NOT(PD, "images are scored through a crop of their centre",
         "tissue at the border would not be read; the whole image is scored"),
     NOT(PD, "jitter of saturation, one order of jitters by chance", "grey images have none"),
+    NOT(PD, "public data sets lose 1 or 2 % to validation, the last of torch.randperm, seed 42",
+        "mammograms were divided by a table (split.mode=column); for a public data set give "
+        "split.draw=torch split.seed=42 split.val=natural split.strata= split.test_fraction=0 and "
+        "split.val_fraction"),
     NOT(PD, "training on mammograms stops with an undefined name", "a crash"),
     NOT(PD, "mode inference loads data, builds another network and ends", "nothing is scored"),
     NOT(PD, "a run's folder does not depend on rate, size and seed",

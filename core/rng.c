@@ -144,3 +144,58 @@ void rng_shuffle(rng *r, int64_t n, int64_t *items)
         items[j] = t;
     }
 }
+
+/* ---- torch.randperm ---------------------------------------------------------------------------
+ */
+
+/* MT19937 (Matsumoto, Nishimura: Mersenne Twister, 1998; seeding of the 2002 version). */
+enum { MT_WORDS = 624, MT_AHEAD = 397 };
+typedef struct twister {
+    uint32_t word[MT_WORDS];
+    int next;
+} twister;
+
+static void twister_seed(twister *t, uint32_t seed)
+{
+    t->word[0] = seed;
+    for (uint32_t i = 1; i < MT_WORDS; i++)
+        t->word[i] = 1812433253u * (t->word[i - 1] ^ t->word[i - 1] >> 30) + i;
+    t->next = MT_WORDS;
+}
+
+static void twister_turn(twister *t)
+{
+    for (int i = 0; i < MT_WORDS; i++) {
+        uint32_t *w = t->word;
+        uint32_t x = (w[i] & 0x80000000u) | (w[(i + 1) % MT_WORDS] & 0x7FFFFFFFu);
+        w[i] = w[(i + MT_AHEAD) % MT_WORDS] ^ x >> 1 ^ (x & 1 ? 0x9908B0DFu : 0);
+    }
+    t->next = 0;
+}
+
+static uint32_t twister_u32(twister *t)
+{
+    if (t->next == MT_WORDS)
+        twister_turn(t);
+    uint32_t x = t->word[t->next++];
+    x ^= x >> 11;
+    x ^= x << 7 & 0x9D2C5680u;
+    x ^= x << 15 & 0xEFC60000u;
+    return x ^ x >> 18;
+}
+
+void rng_torch_permutation(uint64_t seed, int64_t n, int64_t *out)
+{
+    if (n < 0 || n >= UINT32_MAX / 20)
+        BUG("rng_torch_permutation: %lld items", (long long)n);
+    twister t;
+    twister_seed(&t, (uint32_t)seed);
+    for (int64_t i = 0; i < n; i++)
+        out[i] = i;
+    for (int64_t i = 0; i < n - 1; i++) { /* the bias of the remainder is part of it */
+        int64_t k = i + twister_u32(&t) % (n - i);
+        int64_t swap = out[i];
+        out[i] = out[k];
+        out[k] = swap;
+    }
+}

@@ -36,4 +36,8 @@ double rng_normal(rng *r);              /* mean 0, sd 1 (Box-Muller, one value p
 /* k distinct indices of 0..n-1, ascending, uniform over subsets. out[k]. */
 void rng_subset(rng *r, int n, int k, int32_t *out);
 void rng_shuffle(rng *r, int64_t n, int64_t *items); /* Fisher-Yates */
+/* The permutation of 0..n-1 that torch.randperm(n) gives on a CPU after torch.manual_seed(seed),
+ * for divisions that were published so. Not counter-based. Of the seed only the low 32 bits count;
+ * n below 2^32 / 20, where torch changes its way. patchdropout.md 4. */
+void rng_torch_permutation(uint64_t seed, int64_t n, int64_t *out);
 #endif

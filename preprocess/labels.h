@@ -101,6 +101,8 @@ typedef struct labels_matches {
     const char *how;                /* "" = no such setting helps */
 } labels_matches;
 void labels_count(const labels *l, labels_matches *out);
+/* Number of the first row of a label in the table (the first one, with a mapping), from 0. */
+int64_t labels_first_row(const labels *l, const label *x);
 /* Images without a row and rows without an image, by pseudonym and line (docs/formats.md). */
 MUST_CHECK bool labels_write_unmatched(const labels *l, const char *store, const char *path,
                                        err *e);

@@ -16,6 +16,11 @@ static int by_text(const void *a, const void *b)
 
 /* ---- rows ------------------------------------------------------------------------------------ */
 
+int64_t labels_first_row(const labels *l, const label *x)
+{
+    return l->member[x->first_member];
+}
+
 /* For every row of a table whether an image has it; owned by the caller. */
 static bool *matched_rows(const labels *l, int table)
 {

@@ -41,6 +41,10 @@ static const cfg_option table[] = {
     {"split.noise_quantile", CFG_REAL, AT(noise_quantile), "0", 0, 1, NULL, "",
      "leave out images noisier than this quantile of their vendor's, such as 0.999; 0: do not "
      "judge"},
+    {"split.draw", CFG_ENUM, AT(draw), "hash", 0, 0, "hash|torch", "",
+     "hash: by keyed hash within strata; torch: as PatchDropout divided public data sets, which "
+     "had "
+     "split.seed 42: in the order of the label table, the last of torch.randperm for validation"},
     {"split.seed", CFG_INT, AT(seed), "1", 0, 1e15, NULL, "", "seed of the division"},
     {"split.vendors", CFG_TEXTS, AT(vendors), "", 0, 0, NULL, "",
      "vendors to keep (HOLOGIC, GE, SIEMENS, ...); empty: all"},
@@ -113,12 +117,29 @@ static bool read_strata(split_cfg *c, err *e)
     return true;
 }
 
+/* The published draw knows one share and nothing of persons; what it would leave unread is refused.
+ */
+static bool check_draw(const split_cfg *c, err *e)
+{
+    const char *wrong = c->mode == SPLIT_COLUMN || c->mode == SPLIT_KFOLD
+                            ? "another split.mode: column and kfold draw no validation set"
+                        : c->mode == SPLIT_FRACTIONS && c->test_fraction > 0
+                            ? "split.test_fraction 0: a test set comes from --keep or split.mode"
+                        : c->val_natural_fraction > 0 ? "split.val_natural_fraction 0"
+                        : c->val == 0                 ? "split.val natural"
+                        : c->strata                   ? "an empty split.strata"
+                                                      : NULL;
+    return !c->draw || !wrong ||
+           err_set(e, ERR_CONFIG, "split.draw torch takes persons as they come; it wants %s",
+                   wrong);
+}
+
 /* What must hold between keys, before work starts. */
 static bool check_cfg(split_cfg *c, err *e)
 {
     bool leave = c->mode == SPLIT_LEAVE_SITE || c->mode == SPLIT_LEAVE_VENDOR;
     if (!read_strata(c, e) || !split_date("split.test_from", c->test_from_text, &c->test_from, e) ||
-        !split_date("clinical.end_of_data", c->end_text, &c->last_day, e))
+        !split_date("clinical.end_of_data", c->end_text, &c->last_day, e) || !check_draw(c, e))
         return false;
     if (c->test_fraction + c->val_fraction + c->val_natural_fraction >= 1)
         return err_set(e, ERR_CONFIG,

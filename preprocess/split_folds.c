@@ -6,6 +6,7 @@
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
+#include "core/rng.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -45,6 +46,9 @@ static void describe_people(split_job *j)
         p->vendor = first_word(p->vendor, j->word[t->vendor]);
         p->site = first_word(p->site, labels_word(j->lab, t->lab->site));
         p->density = first_word(p->density, labels_word(j->lab, t->lab->density));
+        int64_t row = labels_first_row(j->lab, t->lab);
+        if (!p->images || row < p->table_row)
+            p->table_row = row;
         p->images++;
         p->positive |= t->y[0] == 1;
     }
@@ -202,6 +206,32 @@ static void balance_val(person **p, int64_t n)
 
 /* ---- modes ----------------------------------------------------------------------------------- */
 
+static int by_table_row(const void *a, const void *b)
+{
+    const person *x = *(person *const *)a, *y = *(person *const *)b;
+    int c = (x->table_row > y->table_row) - (x->table_row < y->table_row);
+    return c ? c : split_id_order(&x->id, &y->id);
+}
+
+/* As PatchDropout divided public data sets (patchdropout.md 4): the free persons in the order of
+ * the outcome table, permuted as by torch.randperm; the last ones are validation. */
+static void draw_torch(const split_cfg *c, person **p, int64_t n)
+{
+    int64_t free = 0;
+    person **drawn = MEM_ARRAY(person *, n ? n : 1);
+    int64_t *order = MEM_ARRAY(int64_t, n ? n : 1);
+    for (int64_t i = 0; i < n; i++)
+        if (p[i]->fold < 0)
+            drawn[free++] = p[i];
+    qsort(drawn, (size_t)free, sizeof *drawn, by_table_row);
+    rng_torch_permutation((uint64_t)c->seed, free, order);
+    int64_t train = free - (int64_t)(c->val_fraction * (double)free);
+    for (int64_t i = 0; i < free; i++)
+        drawn[order[i]]->fold = i < train ? COHORT_TRAIN : COHORT_VAL;
+    mem_free(order);
+    mem_free(drawn);
+}
+
 static void fill_fractions(const split_cfg *c, person **p, int64_t n)
 {
     bool test = c->mode == SPLIT_FRACTIONS;
@@ -262,7 +292,9 @@ void split_folds(split_job *j)
     for (int32_t i = 0; i < j->n_who; i++)
         if (j->who[i].images && !j->who[i].ruled)
             p[n++] = &j->who[i];
-    if (j->c.mode == SPLIT_KFOLD)
+    if (j->c.draw)
+        draw_torch(&j->c, p, n);
+    else if (j->c.mode == SPLIT_KFOLD)
         fill_kfold(&j->c, p, n);
     else
         fill_fractions(&j->c, p, n);

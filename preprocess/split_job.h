@@ -38,6 +38,7 @@ enum { /* split_cfg.strata */
 
 typedef struct split_cfg {
     int mode;
+    int draw; /* 0 hash, 1 torch */
     double test_fraction, val_fraction, val_natural_fraction;
     int val; /* 0 balanced, 1 natural */
     int64_t seed, folds, fold;
@@ -100,6 +101,7 @@ typedef struct person { /* an identity class */
     const char *vendor, *site, *density; /* the first in byte order; borrowed */
     int year_band, age_band;             /* at the first exam that is still in; -1 unknown */
     int32_t in_day;                      /* its day */
+    int64_t table_row;                   /* first row of the outcome table that is hers; -1 none */
     uint8_t order[16];                   /* keyed */
 } person;
 

@@ -248,6 +248,35 @@ static void shuffle_is_uniform(void **state)
     rng_shuffle(&r, 0, NULL);
 }
 
+/* patchdropout.md 4 and 11; further numbers are those of torch 1.13 itself. */
+static void randperm_prefix(void **state)
+{
+    static const int64_t first[] = {542, 618, 816, 68, 94, 215, 60, 585, 942, 165},
+                         last[] = {219, 318, 894, 2, 770, 335, 284, 638, 96, 455},
+                         large[] = {18719, 22458, 40730, 25847, 33082},
+                         small[] = {15, 17, 9, 12, 7,  1, 19, 3,  4, 11,
+                                    18, 8,  2, 14, 16, 0, 10, 13, 6, 5};
+    enum { N = 50000 };
+    int64_t *v = malloc(N * sizeof *v), sum = 0;
+    assert_non_null(v);
+    rng_torch_permutation(42, 1000, v);
+    assert_memory_equal(v, first, sizeof first);
+    assert_memory_equal(v + 990, last, sizeof last);
+    rng_torch_permutation(42, N, v); /* many turns of the state */
+    assert_memory_equal(v + N - 5, large, sizeof large);
+    for (int64_t i = 0; i < N; i++)
+        sum += (i + 1) * v[i];
+    assert_int_equal(sum, 31282961465637);
+    rng_torch_permutation(7 + (1ull << 32), 20, v); /* torch drops the high word of a seed */
+    assert_memory_equal(v, small, sizeof small);
+    v[0] = 99;
+    rng_torch_permutation(42, 0, v);
+    assert_int_equal(v[0], 99);
+    rng_torch_permutation(42, 1, v);
+    assert_int_equal(v[0], 0);
+    free(v);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -261,6 +290,7 @@ int main(void)
         cmocka_unit_test(normal_numbers),
         cmocka_unit_test(subset_is_uniform),
         cmocka_unit_test(shuffle_is_uniform),
+        cmocka_unit_test(randperm_prefix),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -225,6 +225,120 @@ static void test_largest_first(void **state)
     trial_free(&t);
 }
 
+/* Which of the crowd torch 1.13 gives for the last 36 of randperm(240), seed 42. */
+static const int of_val[] = {9,   11,  12,  13,  31,  33,  35,  54,  75,  85,  87,  88,
+                             89,  97,  100, 106, 108, 114, 117, 120, 145, 147, 153, 155,
+                             158, 164, 168, 170, 176, 190, 191, 212, 223, 224, 225, 235};
+
+static bool is_of_val(int i)
+{
+    for (size_t k = 0; k < COUNT_OF(of_val); k++)
+        if (of_val[k] == i)
+            return true;
+    return false;
+}
+
+static void torch_draw(trial *t)
+{
+    set(t, "split.draw=torch");
+    set(t, "split.seed=42");
+    set(t, "split.val=natural");
+    set(t, "split.strata=");
+}
+
+/* patchdropout.md 4: an image of its own each, so the persons of validation are the published ones,
+ * counted in the order of the table. */
+static void test_published_draw(void **state)
+{
+    trial t;
+    text backwards;
+    trial_init(&t);
+    store_write(t.store, t.c, crowd, CROWD);
+    labels_are(&t, crowd_labels.s);
+    torch_draw(&t);
+    set(&t, "split.val_fraction=0.1529"); /* 36.7 persons: truncated */
+    run_it(&t);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(row(&t, crowd_name[i])->fold, is_of_val(i) ? COHORT_VAL : COHORT_TRAIN);
+    text_init(&backwards);
+    text_add(&backwards, "patient_id,diagnosis_date,last_negative_date\n");
+    for (int i = CROWD - 1; i >= 0; i--)
+        text_addf(&backwards, "%s,%s\n", crowd_name[i], i % 5 ? ",2019-01-01" : "2016-06-01,");
+    labels_are(&t, backwards.s);
+    run_it(&t);
+    for (int i = 0; i < CROWD; i++)
+        assert_int_equal(row(&t, crowd_name[i])->fold,
+                         is_of_val(CROWD - 1 - i) ? COHORT_VAL : COHORT_TRAIN);
+    text_release(&backwards);
+    trial_free(&t);
+}
+
+/* All images of a woman go with her, and who has a split already is not in the draw. */
+static void test_published_draw_of_persons(void **state)
+{
+    enum { WOMEN = 20, OLD = 4 };
+    static const int val[] = {19, 9, 5, 16}; /* the last of torch.randperm(20), seed 42 */
+    static shot s[2 * (WOMEN + OLD)];
+    static char name[2 * (WOMEN + OLD)][8];
+    char *old = fs_join(dir, "old_split.csv");
+    text csv, kept;
+    trial t;
+    text_init(&csv);
+    text_init(&kept);
+    text_add(&csv, "patient_id,y\n");
+    text_add(&kept, "patient_id,split\n");
+    trial_init(&t);
+    for (int i = 0; i < 2 * (WOMEN + OLD); i++) {
+        snprintf(name[i], sizeof name[i], "X%d", i);
+        s[i] = (shot){.patient = crowd_name[i / 2], .study = name[i], .sop = name[i]};
+        if (i % 2 == 0)
+            text_addf(&csv, "%s,%d\n", crowd_name[i / 2], i % 4 == 0);
+    }
+    store_write(t.store, t.c, s, 2 * (WOMEN + OLD));
+    labels_are(&t, csv.s);
+    set(&t, "labels.label=y");
+    run_it(&t); /* only to learn pseudonyms */
+    for (int i = 0; i < OLD; i++)
+        text_addf(&kept, "%s,test\n", row(&t, name[2 * i])->patient);
+    OK(fs_write(old, kept.s, kept.len, e));
+    torch_draw(&t);
+    set(&t, "split.val_fraction=0.2");
+    if (!run_keep(&t, old))
+        fail_msg("split: %s", t.e.msg);
+    for (int i = 0; i < WOMEN + OLD; i++) {
+        int want = i < OLD ? COHORT_TEST : COHORT_TRAIN;
+        for (size_t k = 0; k < COUNT_OF(val); k++)
+            want = i == OLD + val[k] ? COHORT_VAL : want;
+        assert_int_equal(row(&t, name[2 * i])->fold, want);
+        assert_int_equal(row(&t, name[2 * i + 1])->fold, want);
+    }
+    mem_free(old);
+    text_release(&csv);
+    text_release(&kept);
+    trial_free(&t);
+}
+
+static void test_published_draw_refuses(void **state)
+{
+    trial t;
+    trial_init(&t);
+    store_write(t.store, t.c, crowd, 8);
+    labels_are(&t, crowd_labels.s);
+    set(&t, "split.draw=torch");
+    fails(&t, ERR_CONFIG, "it wants split.val natural");
+    set(&t, "split.val=natural");
+    fails(&t, ERR_CONFIG, "it wants an empty split.strata");
+    torch_draw(&t);
+    set(&t, "split.test_fraction=0.2");
+    fails(&t, ERR_CONFIG, "it wants split.test_fraction 0");
+    set(&t, "split.test_fraction=0");
+    set(&t, "split.val_natural_fraction=0.1");
+    fails(&t, ERR_CONFIG, "it wants split.val_natural_fraction 0");
+    set(&t, "split.mode=kfold");
+    fails(&t, ERR_CONFIG, "it wants another split.mode");
+    trial_free(&t);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -234,9 +348,15 @@ static int setup(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_folds),         cmocka_unit_test(test_strata),
-        cmocka_unit_test(test_natural_too),   cmocka_unit_test(test_matched),
-        cmocka_unit_test(test_match_relaxed), cmocka_unit_test(test_largest_first),
+        cmocka_unit_test(test_folds),
+        cmocka_unit_test(test_strata),
+        cmocka_unit_test(test_natural_too),
+        cmocka_unit_test(test_matched),
+        cmocka_unit_test(test_match_relaxed),
+        cmocka_unit_test(test_largest_first),
+        cmocka_unit_test(test_published_draw),
+        cmocka_unit_test(test_published_draw_of_persons),
+        cmocka_unit_test(test_published_draw_refuses),
     };
     return cmocka_run_group_tests(tests, setup, trial_teardown);
 }
