@@ -32,10 +32,17 @@ void cmd_print_headline(const cmd_args *a, const report_headline *h)
 static bool report(cmd_args *a, err *e)
 {
     report_headline h = {0};
+    const char *compare[CMD_VALUES];
+    int n = 0;
+    for (int i = 0; i < a->n_values; i++)
+        if (!strcmp(a->value[i].opt->name, "--compare"))
+            compare[n++] = a->value[i].value;
     report_opts o = {
         .inputs = a->word,
         .n_inputs = a->n_words,
         .out_dir = a->out,
+        .compare = compare,
+        .n_compare = n,
         .val = cmd_value(a, "--val"),
         .final = cmd_value(a, "--final") != NULL,
         .force = a->force,
@@ -51,12 +58,15 @@ static bool report(cmd_args *a, err *e)
 
 static const cmd_opt opts[] = {
     {"--val", "PRED", "predictions of the validation exams: thresholds come from there"},
+    {"--compare", "NAME=PRED",
+     "another model on the same exams; may be repeated. previous: the release before; whole: the "
+     "same model with all patches"},
     {"--final", NULL, "these are test exams and this is the one look at them"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_report = {
     .verb = "report",
-    .usage = "report PRED|CSV... -o REPORT [--val PRED] [--final]",
+    .usage = "report PRED|CSV... -o REPORT [--val PRED] [--compare NAME=PRED]... [--final]",
     .summary = "exam-level AUC and the report a clinician can read",
     .help = "Reads PRED folders or any CSV with exam_id, patient_id, score and y, and writes one "
             "self-contained\nreport.html, report.pdf, eval.json, CSV tables and SVG figures. "

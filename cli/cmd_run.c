@@ -188,7 +188,8 @@ static bool do_report(corridor *k, err *e)
                      .out_dir = k->report,
                      .val = k->pred_val,
                      .final = true,
-                     .force = true,
+                     .force = k->a->force,
+                     .replace = true,
                      .threads = k->a->threads};
     cfg_bind(k->a->config, &eval_options, &o.cfg);
     if (!report_write(&o, &h, e))

@@ -95,6 +95,8 @@ static void show_number(double v, const char *kind, text *out)
         text_addf(out, "%.3f %%", 100 * v);
     else if (!strcmp(kind, "num1"))
         text_addf(out, "%.1f", v);
+    else if (!strcmp(kind, "p"))
+        text_addf(out, v < 0.001 ? "<0.001" : "%.3f", v);
     else if (!strcmp(kind, "risk"))
         text_addf(out, "%.2f %%", 100 * v);
     else if (!strcmp(kind, "score") || !strcmp(kind, "est4"))

@@ -8,8 +8,8 @@
 /* "table.<id>" is its title in report_text, "note.<id>" its note where there is one. */
 json_t *cells_table(const char *id);
 /* kind: text, int, num (3 decimals), num1 (1 decimal), pct and pct4 (fraction shown in per cent),
- * score (4 digits), est (estimate of a fraction with 2 decimals), est4 (with 4 digits), risk
- * (estimate shown in per cent with 2 decimals), auc. The label is report_text
+ * score (4 digits), p (3 decimals, or <0.001), est (estimate of a fraction with 2 decimals), est4
+ * (with 4 digits), risk (estimate shown in per cent with 2 decimals), auc. The label is report_text
  * "col.<id>". */
 void cells_column(json_t *table, const char *id, const char *kind);
 json_t *cells_row(json_t *table);

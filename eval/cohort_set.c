@@ -136,6 +136,44 @@ void cohort_view_build(const cohort_set *c, const int64_t *row, int64_t n, cohor
                           .n_clusters = c->exams.n_patients};
 }
 
+typedef struct keyed {
+    double score;
+    int64_t row;
+} keyed;
+
+static int cmp_keyed(const void *x, const void *y)
+{
+    const keyed *a = x, *b = y;
+    if (a->score != b->score)
+        return a->score < b->score ? -1 : 1;
+    return (a->row > b->row) - (a->row < b->row);
+}
+
+void cohort_view_sorted(const cohort_view *v, const double *score, cohort_view *out)
+{
+    keyed *k = MEM_ARRAY(keyed, v->n + 1);
+    for (int64_t i = 0; i < v->n; i++)
+        k[i] = (keyed){score[i], i};
+    qsort(k, (size_t)v->n, sizeof *k, cmp_keyed);
+    *out = *v;
+    out->score = MEM_ARRAY(double, v->n + 1);
+    out->weight = MEM_ARRAY(double, v->n + 1);
+    out->y = MEM_ARRAY(int, v->n + 1);
+    out->cluster = MEM_ARRAY(int, v->n + 1);
+    for (int64_t i = 0; i < v->n; i++) {
+        out->score[i] = k[i].score;
+        out->weight[i] = v->weight[k[i].row];
+        out->y[i] = v->y[k[i].row];
+        out->cluster[i] = v->cluster[k[i].row];
+    }
+    mem_free(k);
+    out->in.score = out->score;
+    out->in.weight = v->in.weight ? out->weight : NULL;
+    out->in.y = out->y;
+    out->in.cluster = out->cluster;
+    out->in.sorted = true;
+}
+
 void cohort_view_release(cohort_view *v)
 {
     mem_free(v->score);

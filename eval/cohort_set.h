@@ -35,5 +35,7 @@ typedef struct cohort_view {
     metric_in in;   /* weight NULL when unweighted */
 } cohort_view;
 void cohort_view_build(const cohort_set *c, const int64_t *row, int64_t n, cohort_view *out);
+/* The same exams with another score (v->score: their own), in ascending order of (score, row). */
+void cohort_view_sorted(const cohort_view *v, const double *score, cohort_view *out);
 void cohort_view_release(cohort_view *v);
 #endif

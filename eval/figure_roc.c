@@ -53,13 +53,35 @@ static void roc_points(draw *d, const axes *a, const json_t *tree)
     }
 }
 
+/* The radiologists' recall decision: a square with its intervals as a cross. */
+static void roc_readers(draw *d, const axes *a, const json_t *tree)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "readers"),
+                 *row = json_array_get(json_object_get(t, "rows"), 0);
+    const json_t *sens = json_array_get(row, (size_t)report_tree_column(t, "sens")),
+                 *spec = json_array_get(row, (size_t)report_tree_column(t, "spec"));
+    double x = 1 - report_tree_num(spec, "v"), y = report_tree_num(sens, "v"),
+           lo = report_tree_num(sens, "lo"), hi = report_tree_num(sens, "hi"),
+           left = 1 - report_tree_num(spec, "hi"), right = 1 - report_tree_num(spec, "lo");
+    if (isnan(x) || isnan(y))
+        return;
+    if (!isnan(lo))
+        draw_line(d, (double[]){axes_x(a, x), axes_y(a, lo), axes_x(a, x), axes_y(a, hi)},
+                  DRAW_TEXT, 1.6, 0);
+    if (!isnan(left))
+        draw_line(d, (double[]){axes_x(a, left), axes_y(a, y), axes_x(a, right), axes_y(a, y)},
+                  DRAW_TEXT, 1.6, 0);
+    draw_rect(d, (double[]){axes_x(a, x) - 4.5, axes_y(a, y) - 4.5, 9, 9}, DRAW_TEXT, DRAW_PAPER);
+}
+
 static void legend_roc(draw *d, const axes *a, const json_t *tree)
 {
     const json_t *m = report_tree_metric(tree, "auc", "all");
-    double x = a->x + a->w - 228, y = a->y + a->h - 92;
+    bool readers = report_tree_by_id(tree, "tables", "readers") != NULL;
+    double x = a->x + a->w - 228, y = a->y + a->h - (readers ? 110 : 92);
     text t;
     text_init(&t);
-    draw_rect(d, (double[]){x - 10, y - 18, 230, 102}, DRAW_PAPER, DRAW_GRID);
+    draw_rect(d, (double[]){x - 10, y - 18, 230, readers ? 120 : 102}, DRAW_PAPER, DRAW_GRID);
     json_t *cell = json_object();
     json_object_set(cell, "v", json_object_get(m, "value"));
     json_object_set(cell, "lo", json_object_get(m, "lo"));
@@ -76,6 +98,10 @@ static void legend_roc(draw *d, const axes *a, const json_t *tree)
     draw_text(d, x + 34, y + 56, axes_text, report_text("roc.points"));
     draw_line(d, (double[]){x, y + 70, x + 26, y + 70}, DRAW_MUTED, 1.4, 5);
     draw_text(d, x + 34, y + 74, axes_text, report_text("roc.chance"));
+    if (readers) {
+        draw_rect(d, (double[]){x + 8.5, y + 83.5, 9, 9}, DRAW_TEXT, DRAW_PAPER);
+        draw_text(d, x + 34, y + 92, axes_text, report_text("roc.readers"));
+    }
     text_release(&t);
 }
 
@@ -91,6 +117,7 @@ static double paint_roc(draw *d, const json_t *tree)
               1.4, 5);
     roc_line(d, &a, roc);
     roc_points(d, &a, tree);
+    roc_readers(d, &a, tree);
     legend_roc(d, &a, tree);
     draw_text(d, a.x + a.w / 2, a.y + a.h + 40,
               (draw_font){AXES_NORMAL, DRAW_MIDDLE, DRAW_TEXT, false, false},

@@ -12,9 +12,8 @@ typedef struct scratch {
 } scratch;
 
 typedef struct work {
-    metric_in in; /* sorted ascending, owned arrays */
-    double *score, *weight;
-    int *y, *cluster;
+    cohort_view v; /* in ascending order of score */
+    metric_in in;  /* of it */
     operate_result *r;
     scratch *thread;
 } work;
@@ -182,44 +181,6 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
 
 /* ---- all together ---------------------------------------------------------------------------- */
 
-typedef struct keyed {
-    double score;
-    int64_t row;
-} keyed;
-
-static int cmp_keyed(const void *x, const void *y)
-{
-    const keyed *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->row > b->row) - (a->row < b->row);
-}
-
-static void sort_rows(const cohort_view *v, work *w)
-{
-    keyed *k = MEM_ARRAY(keyed, v->n + 1);
-    for (int64_t i = 0; i < v->n; i++)
-        k[i] = (keyed){v->score[i], i};
-    qsort(k, (size_t)v->n, sizeof *k, cmp_keyed);
-    w->score = MEM_ARRAY(double, v->n + 1);
-    w->weight = MEM_ARRAY(double, v->n + 1);
-    w->y = MEM_ARRAY(int, v->n + 1);
-    w->cluster = MEM_ARRAY(int, v->n + 1);
-    for (int64_t i = 0; i < v->n; i++) {
-        w->score[i] = v->score[k[i].row];
-        w->weight[i] = v->weight[k[i].row];
-        w->y[i] = v->y[k[i].row];
-        w->cluster[i] = v->cluster[k[i].row];
-    }
-    mem_free(k);
-    w->in = v->in;
-    w->in.score = w->score;
-    w->in.weight = v->in.weight ? w->weight : NULL;
-    w->in.y = w->y;
-    w->in.cluster = w->cluster;
-    w->in.sorted = true;
-}
-
 void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,
                  const report_cfg *want, pool *p, operate_result *out)
 {
@@ -228,7 +189,8 @@ void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,
     memset(out, 0, sizeof *out);
     if (metric_table_n > OPERATE_METRICS)
         BUG("operate: %d metrics", metric_table_n);
-    sort_rows(v, &w);
+    cohort_view_sorted(v, v->score, &w.v);
+    w.in = w.v.in;
     for (int k = 0; k < metric_table_n; k++) {
         out->metric[k] = (operate_rate){metric_table[k].point(&w.in), NAN, NAN};
         out->metric_sd[k] = NAN;
@@ -248,8 +210,5 @@ void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,
     }
     curve_release(&here);
     curve_release(&there);
-    mem_free(w.score);
-    mem_free(w.weight);
-    mem_free(w.y);
-    mem_free(w.cluster);
+    cohort_view_release(&w.v);
 }

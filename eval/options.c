@@ -37,6 +37,9 @@ static const cfg_option options[] = {
      "subgroups: age, vendor, device_model, site, density, views"},
     {"eval.subgroup_specificity", CFG_REAL, AT(subgroup_spec), "0.90", 0, 1, NULL, "fraction",
      "specificity of the one threshold that the subgroup table uses"},
+    {"eval.noninferiority_margin", CFG_REAL, AT(margin), "0.02", 0, 0.5, NULL, "AUC",
+     "--compare: the model is non-inferior when the lower end of the 95 % interval of the "
+     "difference of the AUC is above minus this; to be chosen before the run"},
     {"eval.label", CFG_TEXT, AT(label), "", 0, 0, NULL, "",
      "one sentence for the report: what a positive label means (horizon, reference standard)"},
     {"eval.follow_up", CFG_TEXT, AT(follow_up), "", 0, 0, NULL, "",

@@ -29,6 +29,8 @@ typedef struct report_part {
     ROW(subgroups)     \
     ROW(views)         \
     ROW(sensitivity)   \
+    ROW(comparators)   \
+    ROW(compare)       \
     ROW(images)        \
     ROW(model)         \
     ROW(limits)        \

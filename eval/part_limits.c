@@ -22,10 +22,16 @@ static bool add(report_build *b, err *e)
     const cohort_view *v = &b->all;
     const report_cfg *c = &b->opts->cfg;
     unsigned columns = b->src->in[0].scores.columns;
-    char share[32], cases[32];
+    char share[32], cases[32], n[32], models[32];
     snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
     snprintf(cases, sizeof cases, "%lld", (long long)v->events);
     report_build_sentence(l, "limit.research", none);
+    if (b->opts->final) {
+        snprintf(n, sizeof n, "%lld", (long long)b->src->look.n + 1);
+        snprintf(models, sizeof models, "%lld", (long long)b->src->look.models);
+        report_build_sentence(l, b->src->look.n ? "limit.looks" : "limit.first_look",
+                              (const char *const[]){"n", n, "models", models, NULL});
+    }
     if (report_match_dropped(b->src->in, b->src->n_in, b->src->val))
         report_build_sentence(l, "limit.dropped", none);
     if (text_ieq(b->split, "train") || text_ieq(b->split, "training"))

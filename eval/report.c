@@ -6,14 +6,13 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "eval/cells.h"
+#include "eval/report_again.h"
 #include "eval/report_doc.h"
 #include "eval/report_html.h"
 #include "eval/report_match.h"
 #include "eval/report_pdf.h"
 #include "eval/report_tree.h"
 #include <math.h>
-
-#define LOG_MAX (16u << 20)
 
 static bool write_in(const char *dir, const char *name, const void *data, size_t len, err *e)
 {
@@ -63,37 +62,6 @@ static bool write_figures(const char *dir, const json_t *tree, err *e)
     return ok;
 }
 
-/* One line per look at a test split: time, revision, hashes. The only file with a clock time. */
-static bool log_final(const char *dir, const json_t *tree, err *e)
-{
-    const json_t *run = json_object_get(tree, "run");
-    char *path = fs_join(dir, "final.log"), *old = NULL;
-    size_t len = 0;
-    struct tm tm;
-    time_t now = time(NULL);
-    text t;
-    bool ok = true;
-    text_init(&t);
-    if (fs_exists(path))
-        ok = fs_read(path, LOG_MAX, &old, &len, e);
-    if (ok && old)
-        text_addn(&t, old, len);
-    gmtime_r(&now, &tm);
-    text_addf(&t, "%04d-%02d-%02dT%02d:%02d:%02dZ", tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-              tm.tm_hour, tm.tm_min, tm.tm_sec);
-    static const char *const keys[] = {"git", "data_sha256", "model_sha256", "config_sha256", NULL};
-    for (int i = 0; keys[i]; i++) {
-        const char *v = json_string_value(json_object_get(run, keys[i]));
-        text_addf(&t, " %s=%.64s", keys[i], v ? v : "-");
-    }
-    text_add(&t, "\n");
-    ok = ok && fs_write(path, t.s, t.len, e);
-    text_release(&t);
-    mem_free(old);
-    mem_free(path);
-    return ok;
-}
-
 static bool render(const report_opts *o, const report_sources *src, const json_t *tree, err *e)
 {
     report_doc doc;
@@ -107,7 +75,7 @@ static bool render(const report_opts *o, const report_sources *src, const json_t
               write_in(o->out_dir, "report.pdf", pdf.s, pdf.len, e) &&
               write_tables(o->out_dir, tree, e) && write_figures(o->out_dir, tree, e);
     if (ok && o->final)
-        ok = log_final(o->out_dir, tree, e);
+        ok = report_look_add(o->out_dir, json_object_get(tree, "run"), e);
     report_doc_release(&doc);
     text_release(&html);
     text_release(&pdf);
@@ -141,53 +109,134 @@ static void fill_headline(const report_opts *o, const json_t *tree, report_headl
     mem_free(path);
 }
 
-static bool check_output(const report_opts *o, err *e)
+#define NAME_MAX_LEN 32 /* of a model in --compare */
+
+/* NAME=PRED, or PRED with a name made here; a file of the whole name comes first. */
+static bool split_name(const char *s, int i, char name[NAME_MAX_LEN + 1], const char **path, err *e)
 {
-    char *done = fs_join(o->out_dir, "eval.json");
-    bool there = fs_exists(done);
-    mem_free(done);
-    if (there && !o->force)
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                  "0123456789-_. ";
+    const char *eq = strchr(s, '=');
+    if (!eq || fs_exists(s)) {
+        snprintf(name, NAME_MAX_LEN + 1, "model-%d", i + 2);
+        *path = s;
+        return true;
+    }
+    size_t n = (size_t)(eq - s);
+    if (n < 1 || n > NAME_MAX_LEN || strspn(s, letters) < n)
         return err_set(e, ERR_USAGE,
-                       "the output folder already holds a report; --force overwrites it");
-    return fs_mkdirs(o->out_dir, e);
+                       "--compare: a name is of 1 to %d letters, digits, spaces, '-', '_' and '.'",
+                       NAME_MAX_LEN);
+    snprintf(name, NAME_MAX_LEN + 1, "%.*s", (int)n, s);
+    *path = eq + 1;
+    return true;
+}
+
+typedef struct job {
+    const report_opts *o;
+    report_in *in, *compare, val; /* [n_inputs], [n_compare] */
+    char (*name)[NAME_MAX_LEN + 1];
+    const char **names;
+    report_sources src;
+} job;
+
+static void job_init(job *j, const report_opts *o)
+{
+    *j = (job){.o = o};
+    j->in = MEM_ARRAY(report_in, o->n_inputs);
+    j->compare = MEM_ARRAY(report_in, o->n_compare + 1);
+    j->name = mem_alloc(((size_t)o->n_compare + 1) * sizeof *j->name);
+    j->names = MEM_ARRAY(const char *, o->n_compare + 1);
+    for (int i = 0; i < o->n_inputs; i++)
+        report_in_init(&j->in[i]);
+    for (int i = 0; i < o->n_compare; i++)
+        report_in_init(&j->compare[i]);
+    report_in_init(&j->val);
+    j->src = (report_sources){.in = j->in,
+                              .n_in = o->n_inputs,
+                              .val = o->val ? &j->val : NULL,
+                              .compare = j->compare,
+                              .compare_name = j->names,
+                              .n_compare = o->n_compare};
+}
+
+static void job_release(job *j)
+{
+    for (int i = 0; i < j->o->n_inputs; i++)
+        report_in_release(&j->in[i]);
+    for (int i = 0; i < j->o->n_compare; i++)
+        report_in_release(&j->compare[i]);
+    report_in_release(&j->val);
+    mem_free(j->in);
+    mem_free(j->compare);
+    mem_free(j->name);
+    mem_free(j->names);
+}
+
+static bool read_compare(job *j, err *e)
+{
+    for (int i = 0; i < j->o->n_compare; i++) {
+        const char *path = NULL;
+        if (!split_name(j->o->compare[i], i, j->name[i], &path, e))
+            return false;
+        j->names[i] = j->name[i];
+        for (int k = 0; k < i; k++)
+            if (!strcmp(j->name[i], j->name[k]))
+                return err_set(e, ERR_USAGE, "--compare: the name '%s' stands twice", j->name[i]);
+        if (!report_in_read(&j->compare[i], path, 0, e))
+            return err_wrap(e, "--compare %s", j->name[i]);
+    }
+    return true;
+}
+
+static bool read_all(job *j, err *e)
+{
+    const report_opts *o = j->o;
+    for (int i = 0; i < o->n_inputs; i++)
+        if (!report_in_read(&j->in[i], o->inputs[i], i ? 0 : o->cfg.pages, e))
+            return false;
+    if (o->val && !report_in_read(&j->val, o->val, 0, e))
+        return err_wrap(e, "--val");
+    return read_compare(j, e) && report_match_seeds(j->in, o->n_inputs, e) &&
+           (!o->val || report_match_val(j->in, o->n_inputs, &j->val, e)) &&
+           report_look_read(o->out_dir, &j->src.look, e);
 }
 
 bool report_write(const report_opts *o, report_headline *out, err *e)
 {
     if (o->n_inputs < 1)
         return err_set(e, ERR_USAGE, "give at least one prediction folder or CSV file");
-    report_in *in = MEM_ARRAY(report_in, o->n_inputs), val;
-    report_sources src = {in, o->n_inputs, o->val ? &val : NULL};
-    pool *p = pool_new(o->threads);
-    json_t *tree = NULL;
-    bool ok = true;
-    for (int i = 0; i < o->n_inputs; i++)
-        report_in_init(&in[i]);
-    report_in_init(&val);
-    for (int i = 0; ok && i < o->n_inputs; i++)
-        ok = report_in_read(&in[i], o->inputs[i], i ? 0 : o->cfg.pages, e);
-    if (ok && o->val && !report_in_read(&val, o->val, 0, e))
-        ok = err_wrap(e, "--val");
-    ok = ok && report_match_seeds(in, o->n_inputs, e) &&
-         (!o->val || report_match_val(in, o->n_inputs, &val, e)) &&
-         report_tree_build(o, &src, p, &tree, e) && check_output(o, e) && render(o, &src, tree, e);
+    job j;
+    json_t *tree = NULL, *inputs = NULL;
+    job_init(&j, o);
+    int again = -1;
+    bool ok = read_all(&j, e);
     if (ok) {
-        if (report_match_dropped(in, o->n_inputs, o->val ? &val : NULL))
+        j.src.inputs = inputs = report_again_inputs(o, &j.src);
+        again = report_again(o, inputs, &tree, e);
+        ok = again >= 0;
+    }
+    if (ok && !again) {
+        pool *p = pool_new(o->threads);
+        ok = report_tree_build(o, &j.src, p, &tree, e) && fs_mkdirs(o->out_dir, e) &&
+             render(o, &j.src, tree, e);
+        pool_free(p);
+    }
+    if (ok) {
+        if (report_match_dropped(j.in, o->n_inputs, j.src.val))
             log_warn("stability_study", "why=\"patches were left out at random when scoring "
                                         "(predict.keep_rate): a study of stability, not for "
                                         "reading\"");
         report_headline h;
         fill_headline(o, tree, &h);
-        log_info("report_written", "exams=%lld patients=%lld events=%lld auc=%.4f",
-                 (long long)h.n_exams, (long long)h.n_patients, (long long)h.n_events, h.auc);
+        log_info(again ? "report_unchanged" : "report_written",
+                 "exams=%lld patients=%lld events=%lld auc=%.4f", (long long)h.n_exams,
+                 (long long)h.n_patients, (long long)h.n_events, h.auc);
         if (out)
             *out = h;
     }
     json_decref(tree);
-    for (int i = 0; i < o->n_inputs; i++)
-        report_in_release(&in[i]);
-    report_in_release(&val);
-    pool_free(p);
-    mem_free(in);
+    json_decref(inputs);
+    job_release(&j);
     return ok;
 }

@@ -26,6 +26,7 @@ typedef struct report_cfg {
     double subgroup_spec;      /* the subgroup table's threshold keeps this specificity */
     const char *label;         /* one sentence: what y = 1 means; "" = not recorded */
     const char *follow_up;     /* one sentence: how y = 0 was confirmed; "" = not recorded */
+    double margin;             /* of non-inferiority, a difference of AUC */
     const char *title;         /* of the report */
     int64_t pages;             /* exams shown on the image page */
 } report_cfg;
@@ -35,9 +36,14 @@ typedef struct report_opts {
     const char *const *inputs; /* PRED folders or CSV files; several = members of an ensemble */
     int n_inputs;
     const char *out_dir;
+    /* [n_compare] NAME=PRED or PRED: other models on the same exams. previous: the release before;
+     * whole: the same model with all patches. */
+    const char *const *compare;
+    int n_compare;
     const char *val; /* PRED or CSV that thresholds come from; NULL = the evaluated set itself */
     bool final;      /* metrics of a split called "test" are wanted */
-    bool force;      /* overwrite */
+    bool force;      /* make it again, whatever is there */
+    bool replace;    /* make it again when the folder holds a report of other inputs */
     int threads;     /* 0 = all cores */
     report_cfg cfg;
 } report_opts;
@@ -54,10 +60,11 @@ typedef struct report_headline {
  *   predictions.json {"flow":[{"stage","step","n_in","n_out","reason"[,"unit"][,"excluded"]}],
  *                     "model":{...}, "hashes":{name: hex}, "config_yaml": text}
  *   pages/index.json [{"exam_id","view","file","score","note"}]
- * Fails: ERR_USAGE (`final` missing for the test split or given for train or validation
- * exams, existing report without `force`), ERR_INPUT
- * (tables, flow rows that do not add up: n_out > n_in, excluded != n_in - n_out, or a row that does
- * not begin with the n_out of the row before it in the same stage or with the same unit), ERR_IO.
+ * A folder that holds just this report stays as it is; a look at test exams is logged when one is
+ * made. Fails: ERR_USAGE (`final` missing for the test split or given for train or validation
+ * exams, a report of other inputs without `force`), ERR_INPUT (tables, flow rows that do not add
+ * up: n_out > n_in, excluded != n_in - n_out, or a row that does not begin with the n_out of the
+ * row before it in the same stage or with the same unit), ERR_IO.
  */
 MUST_CHECK bool report_write(const report_opts *o, report_headline *out, err *e);
 #endif

@@ -4,6 +4,7 @@
 #define EVAL_REPORT_BUILD_H
 
 #include "eval/cohort_set.h"
+#include "eval/compare.h"
 #include "eval/operate.h"
 #include "eval/report_tree.h"
 
@@ -19,6 +20,7 @@ typedef struct report_build {
     cohort_set val_set;     /* exams of --val; empty without */
     cohort_set *member;     /* [src->n_in] the same exams as each member scored them */
     cohort_view all, val;   /* arrays of set and val_set */
+    compare_model *compare; /* [src->n_compare] other models on the same exams */
     operate_result operate; /* the shared bootstrap: operating points, metrics, ROC band */
     char data_sha256[65];
     json_t *tree;

@@ -30,6 +30,8 @@ static const struct entry {
     {"section.operating", "Operating points"},
     {"section.time", "Time to diagnosis"},
     {"section.subgroups", "Subgroups and sensitivity analyses"},
+    {"section.comparators", "What the model has to beat"},
+    {"section.compare", "Beside other models"},
     {"section.images", "Images"},
     {"section.model", "Model card"},
     {"section.limits", "Limits of use"},
@@ -120,6 +122,7 @@ static const struct entry {
     {"roc.model", "model"},
     {"roc.band", "95 % band, pointwise"},
     {"roc.points", "operating points"},
+    {"roc.readers", "radiologists"},
     {"roc.chance", "chance"},
     {"axis.fpr", "1 \xE2\x88\x92 specificity (false-positive rate)"},
     {"axis.tpr", "Sensitivity"},
@@ -342,6 +345,87 @@ static const struct entry {
     {"time.bin.later", "later (after {interval} days)"},
     {"time.bin.none", "no cancer while followed"},
     {"time.bin.unknown", "time or outcome unknown"},
+    /* comparators and other models */
+    {"table.comparators", "Simple scores and earlier models on the same exams"},
+    {"note.comparators",
+     "Difference: this model minus the comparator, on the exams that have both, with the interval "
+     "over women as clusters. Detectable: the smallest true difference that these exams would show "
+     "with 80 % power."},
+    {"table.readers", "The radiologists' decision to recall"},
+    {"note.readers",
+     "The model's threshold is the one whose specificity on these exams is at least "
+     "that of the radiologists."},
+    {"readers.recall", "radiologists: recalled"},
+    {"readers.model", "model at the radiologists' specificity"},
+    {"readers.none",
+     "The radiologists' recall decision is not in the table (a column recall with yes or no): the "
+     "model is not set beside it."},
+    {"comparator.chance", "chance"},
+    {"comparator.age", "age alone"},
+    {"comparator.density", "breast density alone"},
+    {"comparator.previous", "the previous release"},
+    {"comparator.whole", "the same model with all patches"},
+    {"comparator.no_column", "not in the table"},
+    {"comparator.by_definition", "by definition"},
+    {"comparator.not_given_previous", "not given (--compare previous=PRED)"},
+    {"comparator.not_given_whole", "not given (--compare whole=PRED)"},
+    {"compare.this", "this model"},
+    {"compare.intro",
+     "Every model has scored the same exams of the same women, so each exam is compared with "
+     "itself: small differences can be seen that two separate studies would miss. Differences are "
+     "this model minus the other one."},
+    {"table.compare", "AUC beside other models"},
+    {"note.compare",
+     "Difference with the clustered interval (Obuchowski) and, beside it, the bootstrap's over the "
+     "same drawn women. Non-inferior: the lower end of the clustered interval is above -{margin}, "
+     "a "
+     "margin set before the run. Holm: p-values adjusted for the number of models. Detectable: the "
+     "smallest true difference that these exams would show with 80 % power."},
+    {"table.compare_points", "Cancers found at the same specificity"},
+    {"note.compare_points",
+     "Each model at its own threshold for the specificity, chosen on these exams: exploratory. "
+     "Only "
+     "here, only there: cancers that one model flags and the other does not."},
+    {"table.compare_subgroups", "Subgroups beside other models"},
+    {"note.compare_subgroups", "Holm: adjusted over all groups of one pair of models."},
+    {"table.compare_calibration", "Calibration beside other models"},
+    {"note.compare_calibration",
+     "Slope 1 and intercept 0 are perfect, observed / predicted 1. Intervals of slope and "
+     "intercept "
+     "are Wald's, over women as clusters where they have several exams; the one of observed / "
+     "predicted is Poisson's and ignores repeated exams. A recalibrated table of the same model "
+     "stands here as another model: before and after."},
+    {"col.model", "Model"},
+    {"col.difference", "Difference (95 % interval)"},
+    {"col.boot_difference", "Difference, bootstrap"},
+    {"col.p", "p"},
+    {"col.p_holm", "p (Holm)"},
+    {"col.verdict", "Verdict"},
+    {"col.correlation", "Correlation"},
+    {"col.detectable", "Detectable"},
+    {"col.sens_this", "Sensitivity here"},
+    {"col.sens_other", "Sensitivity there"},
+    {"col.sens_diff", "Difference (95 % interval)"},
+    {"col.only_this", "Only here"},
+    {"col.only_other", "Only there"},
+    {"col.test", "Test"},
+    {"col.auc_this", "AUC of this model"},
+    {"col.auc_other", "AUC of the other"},
+    {"col.slope", "Slope"},
+    {"col.intercept", "Intercept"},
+    {"col.log_loss", "Log loss"},
+    {"col.comparator", "Comparator"},
+    {"col.reader", "Who flags"},
+    {"verdict.none", ""},
+    {"verdict.SUPERIOR", "better"},
+    {"verdict.NON_INFERIOR", "not inferior"},
+    {"verdict.INFERIOR", "inferior"},
+    {"verdict.INCONCLUSIVE", "inconclusive"},
+    {"test.none", ""},
+    {"test.mcnemar-exact", "McNemar, exact"},
+    {"test.mcnemar-chi2", "McNemar"},
+    {"test.clustered", "women as clusters"},
+    {"metric.auc_difference", "Difference of the AUC"},
     /* images */
     {"images.note",
      "Prepared images as the model sees them. Right breast on the left side, chest walls "
@@ -381,6 +465,12 @@ static const struct entry {
     {"limit.research",
      "Research use only: the model is not cleared as a medical device and must not be "
      "used for decisions about patients."},
+    {"limit.first_look",
+     "This is the first look at these test exams that this folder's final.log knows of; looks "
+     "elsewhere are not counted. Test exams that a choice rests on are no test any more."},
+    {"limit.looks",
+     "This is look number {n} at test exams in this folder (final.log; the earlier ones were at "
+     "{models} different models). Every look that led to a choice makes these numbers too good."},
     {"limit.dropped",
      "Patches were left out at random when these exams were scored: a study of stability. Tissue "
      "was not looked at; the scores are not for reading."},

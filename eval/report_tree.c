@@ -82,12 +82,11 @@ static json_t *reals(const cfg_reals *r)
     return a;
 }
 
-static void add_options(report_build *b)
+json_t *report_tree_options(const report_cfg *c)
 {
-    const report_cfg *c = &b->opts->cfg;
     json_t *o = json_object(), *groups = json_array();
     json_object_set_new(o, "rule", json_string(exam_rule_name((exam_rule)c->rule)));
-    json_object_set_new(o, "split", cells_string(b->split));
+    json_object_set_new(o, "split", cells_string(c->split));
     json_object_set_new(o, "require", json_string(c->require ? "exactly4" : "any"));
     json_object_set_new(o, "bootstrap", json_integer(c->bootstrap));
     json_object_set_new(o, "seed", json_integer(c->seed));
@@ -104,9 +103,18 @@ static void add_options(report_build *b)
     for (int i = 0; i < c->subgroups.n; i++)
         json_array_append_new(groups, cells_string(c->subgroups.v[i]));
     json_object_set_new(o, "subgroups", groups);
+    json_object_set_new(o, "noninferiority_margin", json_num(c->margin));
     json_object_set_new(o, "label", cells_string(c->label));
     json_object_set_new(o, "follow_up", cells_string(c->follow_up));
     json_object_set_new(o, "title", cells_string(c->title));
+    json_object_set_new(o, "pages", json_integer(c->pages));
+    return o;
+}
+
+static void add_options(report_build *b)
+{
+    json_t *o = report_tree_options(&b->opts->cfg);
+    json_object_set_new(o, "split", cells_string(b->split)); /* the one that was found */
     json_object_set_new(o, "thresholds", json_string(b->src->val ? "val" : "same"));
     json_object_set_new(b->tree, "options", o);
 }
@@ -304,6 +312,12 @@ static bool load_sets(report_build *b, err *e)
         ok = (cohort_set_build(&b->src->val->scores, b->opts->cfg.rule, &b->val_set, e) ||
               err_wrap(e, "--val")) &&
              check_val(b, e);
+    for (int i = 0; ok && i < b->src->n_compare; i++) {
+        report_in *in = &b->src->compare[i];
+        b->compare[i].card = in->model;
+        ok = compare_load(&in->scores, b->src->compare_name[i], &b->set, b->split, &b->opts->cfg,
+                          &b->compare[i], e);
+    }
     return ok;
 }
 
@@ -320,6 +334,7 @@ static bool fill(report_build *b, pool *p, err *e)
     for (int i = 0; lists[i]; i++)
         json_object_set_new(b->tree, lists[i], json_array());
     json_object_set_new(b->tree, "model", json_deep_copy(b->model));
+    json_object_set_new(b->tree, "inputs", json_deep_copy(b->src->inputs));
     hash_data(b);
     add_options(b);
     add_run(b);
@@ -339,6 +354,7 @@ bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
     b->model = src->in[0].model;
     b->tree = json_object();
     b->member = MEM_ARRAY(cohort_set, src->n_in);
+    b->compare = MEM_ARRAY(compare_model, src->n_compare + 1);
     bool ok = choose_split(b, e) && require_whole(b, e) && load_sets(b, e) && fill(b, p, e);
     if (ok)
         *out = json_incref(b->tree);
@@ -349,6 +365,9 @@ bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
     cohort_set_release(&b->val_set);
     for (int i = 0; i < src->n_in; i++)
         cohort_set_release(&b->member[i]);
+    for (int i = 0; i < src->n_compare; i++)
+        compare_release(&b->compare[i]);
+    mem_free(b->compare);
     mem_free(b->member);
     mem_free(b);
     return ok;

@@ -52,13 +52,15 @@ static int setup(void **state)
         return -1;
     text t;
     text_init(&t);
-    text_add(&t, "exam_id,patient_id,image_id,laterality,view,score,y,age,vendor,exam_day\n");
+    text_add(&t, "exam_id,patient_id,image_id,laterality,view,score,y,age,vendor,exam_day,T,E,"
+                 "density,recall\n");
     for (int i = 0; i < 960; i++) {
         int exam = i / 4, y = exam % 5 == 0;
         double score = 0.05 + 0.0007 * ((exam * 37 + i * 11) % 101) + 0.02 * y;
-        text_addf(&t, "e%03d,p%03d,i%03d,%s,%s,%.5f,%d,%d,%s,%d\n", exam, exam / 2, i,
+        text_addf(&t, "e%03d,p%03d,i%03d,%s,%s,%.5f,%d,%d,%s,%d,%.2f,%d,%c,%d\n", exam, exam / 2, i,
                   i % 2 ? "L" : "R", view[i / 2 % 2], score, y, 45 + exam % 30, vendor[exam % 3],
-                  exam);
+                  exam, y ? 0.1 + exam % 40 / 10.0 : 1 + exam % 70 / 10.0, y, 'A' + exam % 4,
+                  exam % 7 == 0);
     }
     bool ok = fs_write(at("in.csv"), t.s, t.len, NULL);
     text_release(&t);
