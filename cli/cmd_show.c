@@ -16,6 +16,7 @@
 #include "train/checkpoint.h"
 #include "train/maps_h5.h"
 #include "train/pages.h"
+#include "train/picture.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -24,7 +25,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SHOW_SIDE 2048
+#define SHOW_SIDE    2048
+#define GALLERY_SIDE 448
 
 /* ---- our own files --------------------------------------------------------------------------- */
 
@@ -92,7 +94,7 @@ static bool show_shard(cmd_args *a, const char *path, err *e)
         uint16_t *canvas = MEM_ARRAY(uint16_t, (size_t)h * (size_t)w);
         ok = shard_read_chunk(s, (int)row, &chunk, &cap, &len, e) &&
              shard_inflate(chunk, len, h, w, canvas, e) &&
-             pages_png(image, canvas, h, w, SHOW_SIDE, e);
+             picture_png(image, canvas, h, w, SHOW_SIDE, e);
         mem_free(canvas);
         mem_free(chunk);
     }
@@ -115,13 +117,16 @@ static bool add_picture(void *ctx, const catalog_row *r, err *e)
 {
     gallery *g = ctx;
     char file[32], exam[32], view[8];
+    shard_meta m;
     size_t len;
+    int h, w;
     if (!r->prepared || r->primary != REASON_NONE)
         return true;
     char *path = prepare_shard_path(g->store, g->id, g->h, g->w, r->shard);
     shard *s = shard_open(path, e);
     mem_free(path);
-    bool ok = s && shard_read_chunk(s, r->shard_row, &g->chunk, &g->cap, &len, e) &&
+    bool ok = s && shard_read_meta(s, r->shard_row, &m, e) &&
+              shard_read_chunk(s, r->shard_row, &g->chunk, &g->cap, &len, e) &&
               shard_inflate(g->chunk, len, g->h, g->w, g->pixels, e);
     shard_close(s);
     if (!ok)
@@ -129,22 +134,29 @@ static bool add_picture(void *ctx, const catalog_row *r, err *e)
     snprintf(file, sizeof file, "store-%03d.png", ++g->number);
     snprintf(exam, sizeof exam, "store-%.12s", r->exam);
     snprintf(view, sizeof view, "%c%s", r->rec.side, record_view_name(r->rec.view));
-    json_array_append_new(g->index, json_pack("{s:s, s:s, s:s, s:n, s:s}", "exam_id", exam, "view",
-                                              view, "file", file, "score", "note",
-                                              "ingested beside the cohort, not scored"));
+    picture_view v =
+        picture_view_of(g->pixels, g->h, g->w, 1, m.affine, m.mm_per_px, (char)r->rec.side);
+    picture_view_forget(&v); /* of many machines, each at its own scale */
+    double long_side = fmax(v.crop_h * v.mm_h, v.crop_w * v.mm_w);
+    uint8_t *grey = picture_hang(&v, g->pixels, fmax(1, long_side / GALLERY_SIDE), &h, &w);
+    pages_index_add(g->index, exam, "ingested beside the cohort, not scored",
+                    json_pack("{s:s, s:s, s:n, s:n, s:s, s:i, s:i, s:[]}", "view", view, "file",
+                              file, "score", "mm_per_px", "chest_wall", v.mirror ? "right" : "left",
+                              "width", w, "height", h, "layers"));
     path = fs_join(g->pages, file);
-    ok = pages_png(path, g->pixels, g->h, g->w, 448, e);
+    ok = picture_write(path, grey, h, w, e);
     mem_free(path);
+    mem_free(grey);
     return ok;
 }
 
-/* Entries of an earlier call go, those of the prediction stay. */
-static void drop_old_pictures(json_t *index)
+/* Exams of an earlier call go, those of the prediction stay. */
+static void drop_old_pictures(json_t *exams)
 {
-    for (size_t i = json_array_size(index); i-- > 0;) {
-        const char *file = json_string_value(json_object_get(json_array_get(index, i), "file"));
-        if (file && !strncmp(file, "store-", 6))
-            json_array_remove(index, i);
+    for (size_t i = json_array_size(exams); i-- > 0;) {
+        const char *id = json_string_value(json_object_get(json_array_get(exams, i), "exam_id"));
+        if (id && !strncmp(id, "store-", 6))
+            json_array_remove(exams, i);
     }
 }
 
@@ -154,13 +166,13 @@ static bool add_gallery(cmd_args *a, catalog *c, const char *store, const char *
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES];
     char *pages = fs_join(pred, "pages"), *index = fs_join(pages, "index.json");
     prepare_id(a->config, g.id);
-    bool ok = prepare_sizes(a->config, &n, h, w, e) && json_read(index, &g.index, e);
+    bool ok = prepare_sizes(a->config, &n, h, w, e) && pages_index_read(index, &g.index, e);
     if (ok) {
         g.pages = pages;
         g.h = h[0];
         g.w = w[0];
         g.pixels = MEM_ARRAY(uint16_t, (size_t)h[0] * (size_t)w[0]);
-        drop_old_pictures(g.index);
+        drop_old_pictures(json_object_get(g.index, "exams"));
         ok = catalog_each(c, g.id, add_picture, &g, e) && json_write(index, g.index, true, e);
         cmd_result(a, json_pack("{s:i}", "pictures", g.number), "%d pictures added to %s\n",
                    g.number, index);

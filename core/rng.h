@@ -17,8 +17,10 @@ typedef enum rng_purpose {
     RNG_SPLIT,
     RNG_SYNTH, /* demo archive */
     RNG_KEEPRATE,
-    RNG_PROBE,    /* random directions of gradient checks */
-    RNG_CALIBRATE /* outcomes simulated from risks; id = simulation */
+    RNG_PROBE,     /* random directions of gradient checks */
+    RNG_CALIBRATE, /* outcomes simulated from risks; id = simulation */
+    RNG_PAGES,     /* exams of the image page; id = hash of the exam */
+    RNG_MASK       /* missing patches of --robustness; id = hash of exam and image */
 } rng_purpose;
 
 typedef struct rng {

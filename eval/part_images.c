@@ -1,47 +1,282 @@
-/* Images of chosen exams, as the predict stage put them into PRED/pages. */
+/* The exam pages: what is known of each chosen exam, and what is said beside its pictures
+ * (evaluation.md 18). Plain words first; no p-value, no word of safety. */
 #include "eval/part.h"
 #include "eval/cells.h"
+#include "eval/hanging.h"
 #include "eval/report_text.h"
+#include <math.h>
+#include <stdlib.h>
+
+#define USUAL_SPEC 0.90 /* the operating point that the pages speak of, where it is there */
+#define FEW        5    /* fewer exams are no "of 100" */
+
+/* ---- facts ----------------------------------------------------------------------------------- */
+
+static int by_exam(const void *key, const void *row)
+{
+    return strcmp(key, ((const exam_row *)row)->exam);
+}
+
+static const exam_row *find(const report_build *b, const char *exam)
+{
+    const exam_table *t = &b->set.exams;
+    return t->n ? bsearch(exam, t->row, (size_t)t->n, sizeof *t->row, by_exam) : NULL;
+}
+
+/* Share of the exams that score lower, ties counted half, in per cent. */
+static double percentile(const report_build *b, double score)
+{
+    const exam_table *t = &b->set.exams;
+    double below = 0;
+    for (int64_t i = 0; i < t->n; i++)
+        below += t->row[i].score < score ? 1 : t->row[i].score == score ? 0.5 : 0;
+    return 100 * below / (double)t->n;
+}
+
+static void add_prior(const report_build *b, const exam_row *x, json_t *page)
+{
+    const exam_table *t = &b->set.exams;
+    const exam_row *prior = NULL;
+    for (int64_t i = 0; i < t->n; i++) {
+        const exam_row *r = &t->row[i];
+        if (r->patient_index == x->patient_index && r->exam_day < x->exam_day &&
+            (!prior || r->exam_day > prior->exam_day))
+            prior = r;
+    }
+    json_object_set_new(page, "prior",
+                        prior ? json_pack("{s:o, s:o}", "days",
+                                          json_num(x->exam_day - prior->exam_day), "score",
+                                          json_num(prior->score))
+                              : json_null());
+}
+
+static void add_missing(json_t *page)
+{
+    json_t *missing = json_array(), *v;
+    size_t i;
+    for (int k = 0; k < HANGING_PLACES; k++) {
+        bool here = false;
+        json_array_foreach(json_object_get(page, "views"), i, v) here |=
+            !strcmp(json_string_value(json_object_get(v, "view")), hanging_name[k]);
+        if (!here)
+            json_array_append_new(missing, json_string(hanging_name[k]));
+    }
+    json_object_set_new(page, "missing", missing);
+}
+
+static const operate_point *usual_point(const report_build *b)
+{
+    const operate_point *found = NULL;
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind == OPERATE_SPEC && isfinite(o->threshold) &&
+            (!found || fabs(o->target - USUAL_SPEC) < fabs(found->target - USUAL_SPEC)))
+            found = o;
+    }
+    return found;
+}
+
+static json_t *make_page(const report_build *b, const json_t *from)
+{
+    json_t *page = json_copy((json_t *)from);
+    const exam_row *x = find(b, json_string_value(json_object_get(from, "exam_id")));
+    add_missing(page);
+    json_object_set_new(page, "evaluated", json_boolean(x != NULL));
+    if (!x)
+        return page;
+    json_object_set_new(page, "score", json_num(x->score));
+    json_object_set_new(page, "percentile", json_num(percentile(b, x->score)));
+    json_object_set_new(page, "y", json_integer(x->y));
+    json_object_set_new(page, "event", x->event < 0 ? json_null() : json_integer(x->event));
+    json_object_set_new(page, "years", json_num(x->t_years));
+    add_prior(b, x, page);
+    return page;
+}
 
 static bool add(report_build *b, err *e)
 {
-    json_t *pages = json_array();
-    const report_in *in = &b->src->in[0];
-    for (int i = 0; i < in->n_images; i++) {
-        const report_image *m = &in->image[i];
-        json_t *page = NULL, *view = json_object(), *p;
-        size_t k;
-        json_array_foreach(
-            pages, k, p) if (!strcmp(json_string_value(json_object_get(p, "exam_id")), m->exam))
-            page = p;
-        if (!page) {
-            page = json_object();
-            json_object_set_new(page, "exam_id", cells_string(m->exam));
-            json_object_set_new(page, "views", json_array());
-            json_array_append_new(pages, page);
-        }
-        json_object_set_new(view, "view", cells_string(m->view));
-        json_object_set_new(view, "file", cells_string(m->file));
-        json_object_set_new(view, "note", cells_string(m->note));
-        json_object_set_new(view, "sha256", json_string(m->sha256));
-        json_object_set_new(view, "score", json_num(m->score));
-        json_object_set_new(view, "width", json_integer(m->width));
-        json_object_set_new(view, "height", json_integer(m->height));
-        json_object_set_new(view, "image", json_integer(i));
-        json_array_append_new(json_object_get(page, "views"), view);
-    }
+    const pages_in *in = &b->src->in[0].pages;
+    const operate_point *o = usual_point(b);
+    json_t *pages = json_array(), *facts = json_object(), *exam;
+    size_t i;
+    json_array_foreach(in->exams, i, exam) json_array_append_new(pages, make_page(b, exam));
     json_object_set_new(b->tree, "pages", pages);
+    json_object_set_new(facts, "left_out", json_integer(in->left_out));
+    json_object_set_new(facts, "exams", json_integer(b->set.exams.n));
+    json_object_set_new(facts, "threshold",
+                        o ? json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I}", "value",
+                                      json_num(o->threshold), "specificity", json_num(o->target),
+                                      "chosen_on", o->fixed ? "val" : "same", "tp",
+                                      (json_int_t)o->tp, "fp", (json_int_t)o->fp, "fn",
+                                      (json_int_t)o->fn, "tn", (json_int_t)o->tn)
+                          : json_null());
+    json_object_set_new(b->tree, "page_facts", facts);
     return true;
+}
+
+/* ---- words ----------------------------------------------------------------------------------- */
+
+static double value(const json_t *o, const char *key)
+{
+    const json_t *v = json_object_get(o, key);
+    return json_is_number(v) ? json_number_value(v) : NAN;
+}
+
+static void say(json_t *says, const char *key, const char *const *pairs)
+{
+    text t;
+    text_init(&t);
+    report_fill(&t, key, pairs);
+    json_array_append_new(says, cells_string(t.s));
+    text_release(&t);
+}
+
+/* "of 100" that is neither 0 nor 100 unless it is. */
+static const char *of_hundred(double share, char out[16])
+{
+    double v = floor(100 * share + 0.5);
+    v = share > 0 && v < 1 ? 1 : share < 1 && v > 99 ? 99 : v;
+    snprintf(out, 16, "%.0f", v);
+    return out;
+}
+
+static void say_why(const json_t *page, json_t *says)
+{
+    char key[48];
+    const char *why = json_string_value(json_object_get(page, "why")),
+               *words = json_string_value(json_object_get(page, "note"));
+    snprintf(key, sizeof key, "images.why.%.24s", why);
+    if (report_text_find(key))
+        json_array_append_new(says, cells_string(report_text(key)));
+    else if (words[0])
+        json_array_append_new(says, cells_string(words));
+}
+
+static void say_score(const json_t *page, json_t *says)
+{
+    char score[16], rank[16], risk[16];
+    double v = value(page, "score"), p = value(page, "percentile");
+    snprintf(score, sizeof score, "%.3f", v);
+    snprintf(risk, sizeof risk, v < 0.0095 ? "%.1f" : "%.0f", 1000 * v);
+    say(says, "images.rank",
+        (const char *const[]){"score", score, "rank", of_hundred(p / 100, rank), NULL});
+    say(says, "images.risk", (const char *const[]){"risk", risk, NULL});
+}
+
+static void say_flag(const json_t *page, const json_t *facts, json_t *says)
+{
+    const json_t *t = json_object_get(facts, "threshold");
+    char threshold[24], spec[24], share[16];
+    double at = value(t, "value");
+    if (isnan(at))
+        return;
+    bool flagged = value(page, "score") >= at,
+         val = !strcmp(json_string_value(json_object_get(t, "chosen_on")), "val");
+    double with = value(t, flagged ? "tp" : "fn"), without = value(t, flagged ? "fp" : "tn");
+    snprintf(threshold, sizeof threshold, "%.4g", at);
+    snprintf(spec, sizeof spec, "%.4g", 100 * value(t, "specificity"));
+    say(says, flagged ? "images.above" : "images.below",
+        (const char *const[]){"threshold", threshold, "spec", spec, "where",
+                              report_text(val ? "where.val" : "where.same"), NULL});
+    if (with + without >= FEW)
+        say(says, flagged ? "images.of_flagged" : "images.of_unflagged",
+            (const char *const[]){"share", of_hundred(with / (with + without), share), NULL});
+}
+
+static void say_prior(const json_t *page, json_t *says)
+{
+    const json_t *prior = json_object_get(page, "prior");
+    char years[16], score[16], change[16];
+    if (!json_is_object(prior))
+        return;
+    snprintf(years, sizeof years, "%.1f", value(prior, "days") / 365.25);
+    snprintf(score, sizeof score, "%.3f", value(prior, "score"));
+    snprintf(change, sizeof change, "%+.3f", value(page, "score") - value(prior, "score"));
+    say(says, "images.prior",
+        (const char *const[]){"years", years, "score", score, "change", change, NULL});
+}
+
+static void say_missing(const json_t *page, json_t *says)
+{
+    const json_t *missing = json_object_get(page, "missing");
+    text list;
+    text_init(&list);
+    for (size_t i = 0; i < json_array_size(missing); i++)
+        text_addf(&list, "%s%s", i ? ", " : "", json_string_value(json_array_get(missing, i)));
+    if (list.len)
+        say(says, "images.absent", (const char *const[]){"views", list.s, NULL});
+    text_release(&list);
+}
+
+/* By the label first: a cancer after the time that it looks at is told as such. */
+static void say_outcome(const json_t *page, json_t *says)
+{
+    char years[16];
+    double t = value(page, "years"), event = value(page, "event");
+    bool cancer = value(page, "y") == 1;
+    const char *key = cancer ? "images.cancer" : "images.none";
+    if (!isnan(t) && event == 1)
+        key = cancer ? "images.cancer_after" : "images.cancer_later";
+    else if (!isnan(t) && event == 0 && !cancer)
+        key = "images.none_after";
+    snprintf(years, sizeof years, "%.1f", t);
+    say(says, key, (const char *const[]){"years", years, NULL});
+}
+
+typedef struct place_in { /* an exam's among those shown */
+    size_t number, of;
+    double widest; /* picture of them all, mm */
+} place_in;
+
+static void show_exam(report_doc *d, const json_t *facts, json_t *page, const place_in *p)
+{
+    char at[24], of[24];
+    json_t *says = json_array();
+    text head;
+    text_init(&head);
+    snprintf(at, sizeof at, "%zu", p->number);
+    snprintf(of, sizeof of, "%zu", p->of);
+    report_fill(&head, "images.head",
+                (const char *const[]){"n", at, "of", of, "exam",
+                                      json_string_value(json_object_get(page, "exam_id")), NULL});
+    say_why(page, says);
+    if (json_is_true(json_object_get(page, "evaluated"))) {
+        say_score(page, says);
+        say_flag(page, facts, says);
+        say_prior(page, says);
+        say_missing(page, says);
+        say_outcome(page, says);
+    } else {
+        say(says, "images.not_evaluated", (const char *const[]){NULL});
+        say_missing(page, says);
+    }
+    report_doc_data(d, DOC_PAGES,
+                    json_pack("{s:o, s:o, s:O, s:i, s:o}", "head", cells_string(head.s), "says",
+                              says, "page", page, "number", (int)p->number, "widest_mm",
+                              json_num(p->widest)));
+    text_release(&head);
 }
 
 static void show(report_doc *d, const json_t *tree)
 {
-    json_t *pages = json_object_get(tree, "pages");
+    const json_t *pages = json_object_get(tree, "pages"),
+                 *facts = json_object_get(tree, "page_facts");
+    char left[24];
+    size_t i;
+    json_t *page;
     if (!json_array_size(pages))
         return;
     report_doc_section(d, "images");
     report_doc_text(d, DOC_NOTE, report_text("images.note"));
-    report_doc_data(d, DOC_PAGES, json_incref(pages));
+    snprintf(left, sizeof left, "%.0f", value(facts, "left_out"));
+    if (value(facts, "left_out") > 0)
+        report_doc_fill(d, DOC_NOTE, "images.left_out", (const char *const[]){"n", left, NULL});
+    place_in p = {.of = json_array_size(pages), .widest = hanging_widest_mm(pages)};
+    json_array_foreach(pages, i, page)
+    {
+        p.number = i + 1;
+        show_exam(d, facts, page, &p);
+    }
 }
 
 const report_part part_images = {"images", add, show};

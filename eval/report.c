@@ -69,8 +69,8 @@ static bool render(const report_opts *o, const report_sources *src, const json_t
     text_init(&html);
     text_init(&pdf);
     report_doc_build(tree, &doc);
-    report_html(tree, &doc, src->in[0].image, &html);
-    bool ok = report_pdf(tree, &doc, src->in[0].image, &pdf, e) &&
+    report_html(tree, &doc, src->in[0].pages.image, &html);
+    bool ok = report_pdf(tree, &doc, src->in[0].pages.image, &pdf, e) &&
               write_in(o->out_dir, "report.html", html.s, html.len, e) &&
               write_in(o->out_dir, "report.pdf", pdf.s, pdf.len, e) &&
               write_tables(o->out_dir, tree, e) && write_figures(o->out_dir, tree, e);

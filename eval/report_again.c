@@ -12,16 +12,11 @@ static json_t *hash_in(const report_in *in)
     text_init(&t);
     scores_hash(&in->scores, sum);
     text_addf(&t, "%s %lld", sum, (long long)in->scores.n_merged);
-    const json_t *const books[] = {in->flow, in->model, in->hashes};
+    const json_t *const books[] = {in->flow, in->model, in->hashes, in->pages.exams};
     for (size_t i = 0; i < COUNT_OF(books); i++)
         json_write_text(books[i], false, &t);
     text_add(&t, in->config ? in->config : "");
-    for (int i = 0; i < in->n_images; i++) {
-        const report_image *m = &in->image[i];
-        char score[32];
-        text_shortest(m->score, score);
-        text_addf(&t, " %s %s %s %s %s", m->exam, m->view, m->note, score, m->sha256);
-    }
+    text_addf(&t, " %lld", (long long)in->pages.left_out);
     fs_sha256_of(t.s, t.len, sum);
     text_release(&t);
     return json_string(sum);

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/draw.h"
+#include "eval/pages_html.h"
 #include "eval/report_page.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
@@ -88,89 +89,6 @@ static void html_pairs(const json_t *list, text *out)
     text_add(out, "</tbody></table>\n");
 }
 
-/* ---- images ---------------------------------------------------------------------------------- */
-
-/* One image with its caption in the corner; view == NULL draws an empty tile named `name`. */
-static void html_tile(const json_t *view, const char *exam, const char *name,
-                      const report_image *images, text *out)
-{
-    bool left = name[0] == 'L';
-    if (!view) {
-        text_addf(out, "<figure class=\"none%s\"><figcaption>%s</figcaption>", left ? " left" : "",
-                  name);
-        tag(out, "<p>", report_text("images.missing"), "</p></figure>\n");
-        return;
-    }
-    const report_image *m = &images[json_integer_value(json_object_get(view, "image"))];
-    text alt;
-    text_init(&alt);
-    report_fill(&alt, "images.alt", (const char *const[]){"view", m->view, "exam", exam, NULL});
-    text_addf(out, "<figure%s><img width=\"%d\" height=\"%d\" alt=\"",
-              left ? " class=\"left\"" : "", m->width, m->height);
-    draw_escape(out, alt.s);
-    text_add(out, "\" src=\"data:image/png;base64,");
-    text_base64(out, m->png, m->png_len);
-    tag(out, "\"><figcaption>", m->view, "");
-    if (json_is_number(json_object_get(view, "score"))) {
-        char score[32];
-        snprintf(score, sizeof score, "%.3f", json_number_value(json_object_get(view, "score")));
-        text_clear(&alt);
-        report_fill(&alt, "images.score", (const char *const[]){"score", score, NULL});
-        tag(out, ", ", alt.s, "");
-    }
-    if (m->note[0])
-        tag(out, "<br>", m->note, "");
-    text_add(out, "</figcaption></figure>\n");
-    text_release(&alt);
-}
-
-static void html_exam(const json_t *page, const report_image *images, text *out)
-{
-    static const char *const grid[] = {"RCC", "LCC", "RMLO", "LMLO"};
-    const json_t *views = json_object_get(page, "views");
-    const json_t *place[4] = {NULL};
-    size_t i;
-    json_t *v;
-    text head;
-    int rest = 0, placed = 0;
-    text_init(&head);
-    report_fill(&head, "images.exam",
-                (const char *const[]){"exam", report_tree_str(page, "exam_id"), NULL});
-    tag(out, "<section class=\"exam\"><h3>", head.s, "</h3>\n");
-    text_release(&head);
-    json_array_foreach(views, i, v)
-    {
-        int k = 0;
-        while (k < 4 && strcmp(grid[k], report_tree_str(v, "view")))
-            k++;
-        if (k < 4 && !place[k]) {
-            place[k] = v;
-            placed++;
-        } else {
-            rest++;
-        }
-    }
-    if (placed) {
-        text_add(out, "<div class=\"views\">\n");
-        for (int k = 0; k < 4; k++)
-            html_tile(place[k], report_tree_str(page, "exam_id"), grid[k], images, out);
-        text_add(out, "</div>\n");
-    }
-    if (rest) {
-        if (placed)
-            tag(out, "<p class=\"note\">", report_text("images.other"), "</p>\n");
-        text_add(out, "<div class=\"rest\">\n");
-        json_array_foreach(views, i, v)
-        {
-            if (v != place[0] && v != place[1] && v != place[2] && v != place[3])
-                html_tile(v, report_tree_str(page, "exam_id"), report_tree_str(v, "view"), images,
-                          out);
-        }
-        text_add(out, "</div>\n");
-    }
-    text_add(out, "</section>\n");
-}
-
 /* ---- blocks ---------------------------------------------------------------------------------- */
 
 /* The numbers of a figure: folded as a table where no table of the report holds them, and all of
@@ -228,8 +146,6 @@ static void html_headline(const json_t *h, text *out)
 static void html_block(const doc_block *b, const json_t *tree, const report_image *images,
                        text *out)
 {
-    size_t i;
-    json_t *page;
     switch (b->kind) {
     case DOC_SECTION:
         text_addf(out, "<h2 id=\"%s\">", b->id);
@@ -260,7 +176,7 @@ static void html_block(const doc_block *b, const json_t *tree, const report_imag
         html_pairs(b->data, out);
         break;
     case DOC_PAGES:
-        json_array_foreach(b->data, i, page) html_exam(page, images, out);
+        pages_html(b->data, images, out);
         break;
     case DOC_CODE:
         tag(out, "<details><summary>", report_text("run.config"), "</summary>\n");
@@ -281,6 +197,7 @@ static void html_head(const report_doc *d, text *out)
     tag(out, "<title>", d->title, "</title>\n<style>\n");
     draw_css(out);
     text_add(out, report_page_style());
+    text_add(out, pages_html_style);
     tag(out, "</style>\n</head>\n<body>\n<header>\n<a class=\"skip\" href=\"#main\">",
         report_text("skip"), "</a>\n");
     tag(out, "<h1>", d->title, "</h1>\n");

@@ -5,16 +5,12 @@
 #include <math.h>
 
 #define JSON_MAX (64u << 20)
-#define PNG_MAX  (4u << 20) /* bytes of one page image */
-#define PAGES_MAX                                                                                  \
-    (16u << 20)        /* bytes of all page images together: the report stays below 25 MB          \
-                        */
-#define SIDE_MAX 20000 /* pixels */
 
 void report_in_init(report_in *in)
 {
     memset(in, 0, sizeof *in);
     scores_init(&in->scores);
+    pages_in_init(&in->pages);
     in->flow = json_array();
     in->model = json_object();
     in->hashes = json_object();
@@ -27,15 +23,7 @@ void report_in_release(report_in *in)
     json_decref(in->model);
     json_decref(in->hashes);
     mem_free(in->config);
-    for (int i = 0; i < in->n_images; i++) {
-        report_image *m = &in->image[i];
-        mem_free(m->exam);
-        mem_free(m->view);
-        mem_free(m->file);
-        mem_free(m->note);
-        mem_free(m->png);
-    }
-    mem_free(in->image);
+    pages_in_release(&in->pages);
     memset(in, 0, sizeof *in);
 }
 
@@ -135,109 +123,6 @@ static bool read_meta(report_in *in, const char *path, err *e)
     return ok;
 }
 
-/* ---- page images ----------------------------------------------------------------------------- */
-
-static uint32_t be32(const unsigned char *p)
-{
-    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
-}
-
-static bool check_png(report_image *m, err *e)
-{
-    static const unsigned char head[16] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n',
-                                           0,    0,   0,   13,  'I',  'H',  'D',  'R'};
-    const unsigned char *p = (const unsigned char *)m->png;
-    if (m->png_len < 33 || memcmp(p, head, sizeof head))
-        return err_set(e, ERR_INPUT, "pages/%s: not a PNG file", m->file);
-    uint32_t w = be32(p + 16), h = be32(p + 20);
-    if (!w || !h || w > SIDE_MAX || h > SIDE_MAX)
-        return err_set(e, ERR_INPUT, "pages/%s: %u x %u pixels; wanted 1 to %d", m->file, w, h,
-                       SIDE_MAX);
-    m->width = (int)w;
-    m->height = (int)h;
-    return true;
-}
-
-static bool base_name_only(const char *file)
-{
-    return file[0] && file[0] != '.' && !strchr(file, '/') && !strchr(file, '\\');
-}
-
-static bool read_page(report_in *in, const char *dir, const json_t *row, err *e)
-{
-    const char *exam, *view, *file;
-    if (!json_is_object(row))
-        return err_set(e, ERR_INPUT, "not an object");
-    if (!json_get_text(row, "exam_id", &exam, e) || !json_get_text(row, "view", &view, e) ||
-        !json_get_text(row, "file", &file, e))
-        return false;
-    if (!base_name_only(file))
-        return err_set(e, ERR_INPUT, "'file' is not a plain file name");
-    report_image *m = &in->image[in->n_images++];
-    const json_t *score = json_object_get(row, "score");
-    m->exam = mem_strdup(exam);
-    m->view = mem_strdup(view);
-    m->file = mem_strdup(file);
-    m->note = mem_strdup(text_member(row, "note"));
-    m->score = json_is_number(score) ? json_number_value(score) : NAN;
-    char *path = fs_join(dir, file);
-    bool ok = fs_read(path, PNG_MAX, &m->png, &m->png_len, e) && check_png(m, e);
-    mem_free(path);
-    if (ok)
-        fs_sha256_of(m->png, m->png_len, m->sha256);
-    return ok;
-}
-
-/* Is the exam of this row among the first max_pages different exams? Keeps the list in `seen`. */
-static bool wanted(json_t *seen, const json_t *row, int64_t max_pages)
-{
-    const char *exam = text_member(row, "exam_id");
-    if (json_object_get(seen, exam))
-        return true;
-    if ((int64_t)json_object_size(seen) >= max_pages)
-        return false;
-    json_object_set_new(seen, exam, json_true());
-    return true;
-}
-
-static bool read_pages(report_in *in, const char *dir, int64_t max_pages, err *e)
-{
-    char *path = fs_join(dir, "index.json");
-    json_t *doc = NULL, *row;
-    bool ok = true;
-    size_t i, bytes = 0;
-    if (fs_exists(path))
-        ok = json_read(path, &doc, e);
-    mem_free(path);
-    if (!doc)
-        return ok;
-    if (!json_is_array(doc)) {
-        json_decref(doc);
-        return err_set(e, ERR_INPUT, "pages/index.json: not a list");
-    }
-    json_t *seen = json_object();
-    in->image = MEM_ARRAY(report_image, json_array_size(doc) + 1);
-    json_array_foreach(doc, i, row)
-    {
-        if (json_is_object(row) && !wanted(seen, row, max_pages))
-            continue;
-        if (!read_page(in, dir, row, e)) {
-            ok = err_wrap(e, "pages/index.json entry %zu", i + 1);
-            break;
-        }
-        bytes += in->image[in->n_images - 1].png_len;
-        if (bytes > PAGES_MAX) {
-            ok = err_set(e, ERR_RANGE,
-                         "pages: the images exceed %u MiB; lower eval.pages (now %lld)",
-                         PAGES_MAX >> 20, (long long)max_pages);
-            break;
-        }
-    }
-    json_decref(seen);
-    json_decref(doc);
-    return ok;
-}
-
 bool report_in_read(report_in *in, const char *path, int64_t max_pages, err *e)
 {
     if (!fs_is_dir(path))
@@ -253,7 +138,7 @@ bool report_in_read(report_in *in, const char *path, int64_t max_pages, err *e)
     if (ok && fs_exists(meta))
         ok = read_meta(in, meta, e);
     if (ok && max_pages > 0 && fs_is_dir(pages))
-        ok = read_pages(in, pages, max_pages, e);
+        ok = pages_in_read(&in->pages, pages, max_pages, e);
     mem_free(csv);
     mem_free(meta);
     mem_free(pages);

@@ -4,16 +4,8 @@
 #define EVAL_REPORT_IN_H
 
 #include "core/json.h"
+#include "eval/pages_in.h"
 #include "eval/scores.h"
-
-typedef struct report_image {
-    char *exam, *view, *file, *note; /* owned; view "RCC", "LCC", "RMLO", "LMLO" or other text */
-    double score;                    /* NaN = none */
-    char *png;                       /* owned bytes, a checked PNG signature and header */
-    size_t png_len;
-    int width, height;
-    char sha256[65];
-} report_image;
 
 typedef struct report_in {
     scores scores;
@@ -21,8 +13,7 @@ typedef struct report_in {
     json_t *model;  /* object, possibly empty */
     json_t *hashes; /* object of strings, possibly empty */
     char *config;   /* owned text or NULL */
-    report_image *image;
-    int n_images;
+    pages_in pages;
 } report_in;
 
 void report_in_init(report_in *in);

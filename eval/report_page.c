@@ -1,6 +1,7 @@
 /* Style sheet, script and content policy of report.html. */
 #include "eval/report_page.h"
 #include "core/fs.h"
+#include "eval/pages_script.h"
 
 static const char style[] =
     "*{box-sizing:border-box}\n"
@@ -57,17 +58,6 @@ static const char style[] =
     "padding:.3rem .6rem}\n"
     "details{margin:1rem 0}summary{cursor:pointer;color:var(--main)}\n"
     "pre{background:var(--panel);padding:1rem;overflow-x:auto;font-size:.8rem;line-height:1.4}\n"
-    ".exam{border:1px solid var(--grid);border-radius:6px;padding:1rem;margin:1.2rem 0;"
-    "break-inside:avoid}.exam h3{margin:0 0 .6rem}\n"
-    ".views{display:grid;grid-template-columns:1fr 1fr;gap:2px;background:#000;max-width:34rem}\n"
-    ".views figure,.rest figure{margin:0;position:relative;background:#000;color:#e6ebef;"
-    "min-height:4rem}\n"
-    ".views img,.rest img{width:100%;height:auto;display:block}\n"
-    ".views figcaption,.rest figcaption{position:absolute;top:.3rem;left:.4rem;color:#fff;"
-    "font-size:.75rem;background:rgba(0,0,0,.6);padding:0 .3rem}\n"
-    ".views .left figcaption{left:auto;right:.4rem;text-align:right}\n"
-    ".views .none{display:flex;align-items:center;justify-content:center}\n"
-    ".rest{display:flex;flex-wrap:wrap;gap:6px;margin-top:6px}.rest figure{width:16rem}\n"
     "footer{margin-top:3rem;padding-bottom:2rem;color:var(--muted);font-size:.8rem;border-top:1px "
     "solid "
     "var(--grid);padding-top:.8rem}\n"
@@ -123,8 +113,8 @@ static const char script[] =
     "window.addEventListener('beforeprint',function(){shut=all('details:not([open]):not(.numbers)')"
     ";"
     "shut.forEach(function(d){d.open=true;});});\n"
-    "window.addEventListener('afterprint',function(){shut.forEach(function(d){d.open=false;});});\n"
-    "})();\n";
+    "window.addEventListener('afterprint',function(){shut.forEach(function(d){d.open=false;});});"
+    "\n" PAGES_SCRIPT "})();\n";
 
 const char *report_page_style(void)
 {

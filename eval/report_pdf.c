@@ -3,24 +3,24 @@
 #include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/pdf_catalog.h"
+#include "eval/pages_pdf.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <cairo-pdf.h>
 #include <math.h>
 #include <pango/pangocairo.h>
 
-#define PAGE_W    595.0 /* A4, points */
-#define PAGE_H    842.0
-#define MARGIN    48.0
-#define BODY_W    (PAGE_W - 2 * MARGIN)
-#define BOTTOM    (PAGE_H - 58.0)
-#define FONT      "DejaVu Sans, Liberation Sans, Sans"
-#define BODY_PT   9.0
-#define NOTE_PT   7.5
-#define TABLE_PT  7.2
-#define CELL_PAD  3.0
-#define COLUMNS   16
-#define VIEW_SIDE 130.0 /* width of a page image */
+#define PAGE_W   595.0 /* A4, points */
+#define PAGE_H   842.0
+#define MARGIN   48.0
+#define BODY_W   (PAGE_W - 2 * MARGIN)
+#define BOTTOM   (PAGE_H - 58.0)
+#define FONT     "DejaVu Sans, Liberation Sans, Sans"
+#define BODY_PT  9.0
+#define NOTE_PT  7.5
+#define TABLE_PT 7.2
+#define CELL_PAD 3.0
+#define COLUMNS  16
 
 typedef struct pdf {
     cairo_surface_t *surface;
@@ -379,97 +379,105 @@ static void figure_block(pdf *p, const figure *f)
     text_release(&t);
 }
 
-typedef struct bytes {
-    const char *p;
-    size_t left;
-} bytes;
-
-static cairo_status_t feed(void *ctx, unsigned char *data, unsigned n)
+static void item(pdf *p, const char *s)
 {
-    bytes *b = ctx;
-    if (n > b->left)
-        return CAIRO_STATUS_READ_ERROR;
-    memcpy(data, b->p, n);
-    b->p += n;
-    b->left -= n;
-    return CAIRO_STATUS_SUCCESS;
+    room(p, 14);
+    at(p, "\xE2\x80\xA2", body, MARGIN + 2, p->y, 0);
+    paragraph(p, s, body, 14);
+    p->y += 4;
 }
 
-/* Draws an image VIEW_SIDE points wide at x, with its view and score in the corner. */
-static void picture(pdf *p, const report_image *m, double x, double y)
-{
-    bytes b = {m->png, m->png_len};
-    cairo_surface_t *s = cairo_image_surface_create_from_png_stream(feed, &b);
-    if (cairo_surface_status(s) == CAIRO_STATUS_SUCCESS) {
-        double scale = VIEW_SIDE / cairo_image_surface_get_width(s);
-        cairo_save(p->cr);
-        cairo_translate(p->cr, x, y);
-        cairo_scale(p->cr, scale, scale);
-        cairo_set_source_surface(p->cr, s, 0, 0);
-        cairo_paint(p->cr);
-        cairo_restore(p->cr);
-    }
-    cairo_surface_destroy(s);
-    text t;
-    text_init(&t);
-    text_add(&t, m->view);
-    if (!isnan(m->score))
-        text_addf(&t, " %.3f", m->score);
-    at(p, t.s, (pdf_font){6.5, true, false, DRAW_PAPER}, x + 4, y + 3, VIEW_SIDE - 8);
-    text_release(&t);
-}
+#define VIEWS_W 330.0 /* the plain views of an exam */
+#define SMALL_W 152.0 /* the same with a map */
+#define KEY_H   8.5   /* a line of its legend */
 
-static double height_of(const report_image *m)
-{
-    return VIEW_SIDE * m->height / m->width;
-}
+#define KEY_REST 34.0 /* its title and last words */
 
-/* The four views in hanging order, then whatever else there is, three to a row. */
-static void exam_page(pdf *p, const json_t *page)
+static const json_t *layer_of(const json_t *page, const char *map)
 {
-    static const char *const places[] = {"RCC", "LCC", "RMLO", "LMLO"};
-    const json_t *views = json_object_get(page, "views");
-    const report_image *place[4] = {NULL},
-                       **rest = MEM_ARRAY(const report_image *, json_array_size(views) + 1);
-    text t;
+    const json_t *layer = NULL;
     size_t i;
-    json_t *v;
-    int n_rest = 0;
-    json_array_foreach(views, i, v)
-    {
-        const report_image *m = &p->images[json_integer_value(json_object_get(v, "image"))];
-        int k = 0;
-        while (k < 4 && (strcmp(m->view, places[k]) || place[k]))
-            k++;
-        if (k < 4)
-            place[k] = m;
-        else
-            rest[n_rest++] = m;
+    json_t *view;
+    json_array_foreach(json_object_get(page, "views"), i, view) if (!layer) layer =
+        hanging_layer(view, map);
+    return layer;
+}
+
+/* Height of the copies with their legends, `width` points wide. */
+static double layers_height(const pages_pdf *v, const json_t *page, double width)
+{
+    const hanging *h = pages_pdf_hanging(v);
+    double sum = 0;
+    for (int k = 0; k < h->n_layers; k++)
+        sum +=
+            pages_pdf_height(v, width) + KEY_REST +
+            KEY_H *
+                (double)(json_array_size(json_object_get(layer_of(page, h->layer[k]), "classes")) +
+                         1);
+    return sum;
+}
+
+static void key_line(pdf *p, const json_t *class, const char *words, double x, double y)
+{
+    pages_pdf_sample(p->cr, class, x, y + 0.5, 6.5);
+    at(p, words, (pdf_font){5.8, false, false, DRAW_TEXT}, x + 10, y - 0.5, 0);
+}
+
+/* A small copy with a map over it, and its legend; returns the y below. */
+static double layer_copy(pdf *p, const pages_pdf *v, const json_t *layer, double width, double y)
+{
+    const json_t *class;
+    double x = MARGIN + BODY_W - SMALL_W;
+    pages_pdf_draw(v, p->cr, &(pages_pdf_at){x, y, width, report_tree_str(layer, "map")});
+    y += pages_pdf_height(v, width) + 3;
+    at(p, report_tree_str(layer, "title"), (pdf_font){6.5, true, false, DRAW_TEXT}, x, y, SMALL_W);
+    y += 10;
+    for (size_t i = 0; (class = json_array_get(json_object_get(layer, "classes"), i)); i++) {
+        key_line(p, class, report_tree_str(class, "label"), x, y);
+        y += KEY_H;
     }
-    text_init(&t);
-    report_fill(&t, "images.exam",
-                (const char *const[]){"exam", report_tree_str(page, "exam_id"), NULL});
-    bool head = false;
-    for (int row = 0; row < 2 + (n_rest + 2) / 3; row++) {
-        const report_image *const *m = row < 2 ? &place[2 * row] : &rest[3 * (row - 2)];
-        int n = row < 2 ? 2 : n_rest - 3 * (row - 2) < 3 ? n_rest - 3 * (row - 2) : 3;
-        double height = 0;
-        for (int k = 0; k < n; k++)
-            height = m[k] ? fmax(height, height_of(m[k])) : height;
-        if (height == 0 || height > BOTTOM - MARGIN - 30)
-            continue;
-        room(p, height + (head ? 2 : 20));
-        if (!head)
-            paragraph(p, t.s, (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);
-        head = true;
-        for (int k = 0; k < n; k++)
-            if (m[k])
-                picture(p, m[k], MARGIN + k * (VIEW_SIDE + 2), p->y);
-        p->y += height + 2;
+    key_line(p, NULL, report_tree_str(layer, "plain"), x, y);
+    return y + KEY_H + KEY_REST - 13;
+}
+
+static void layer_copies(pdf *p, const pages_pdf *v, const json_t *page)
+{
+    const hanging *h = pages_pdf_hanging(v);
+    double width = SMALL_W, y = p->y;
+    while (width > 40 && y + layers_height(v, page, width) > BOTTOM)
+        width -= 4;
+    for (int k = 0; k < h->n_layers; k++)
+        y = layer_copy(p, v, layer_of(page, h->layer[k]), width, y);
+    if (h->n_layers)
+        at(p, report_text("images.no_suspicion"), (pdf_font){5.8, false, false, DRAW_MUTED},
+           MARGIN + BODY_W - SMALL_W, y - KEY_REST + 16, SMALL_W);
+}
+
+/* What is said of an exam, its plain views, and beside them small copies with the maps. */
+static void exam_page(pdf *p, const json_t *block)
+{
+    const json_t *page = json_object_get(block, "page"), *says = json_object_get(block, "says");
+    const json_t *widest = json_object_get(block, "widest_mm");
+    pages_pdf *v =
+        pages_pdf_new(page, json_is_number(widest) ? json_number_value(widest) : NAN, p->images);
+    double width = VIEWS_W, words = 24 + 26.0 * (double)json_array_size(says) / 2;
+    double high = pages_pdf_height(v, width), most = BOTTOM - MARGIN - words;
+    if (high > most) {
+        width *= most / high;
+        high = pages_pdf_height(v, width);
     }
-    p->y += 8;
-    text_release(&t);
-    mem_free(rest);
+    room(p, fmin(BOTTOM - MARGIN, words + high));
+    paragraph(p, report_tree_str(block, "head"), (pdf_font){BODY_PT + 1, true, false, DRAW_TEXT},
+              0);
+    p->y += 2;
+    for (size_t i = 0; i < json_array_size(says); i++)
+        item(p, json_string_value(json_array_get(says, i)));
+    p->y += 2;
+    room(p, high);
+    pages_pdf_draw(v, p->cr, &(pages_pdf_at){MARGIN, p->y, width, NULL});
+    layer_copies(p, v, page);
+    p->y += fmax(high, fmin(layers_height(v, page, SMALL_W), BOTTOM - p->y)) + 14;
+    pages_pdf_free(v);
 }
 
 /* ---- blocks ---------------------------------------------------------------------------------- */
@@ -508,8 +516,6 @@ static void section(pdf *p, const doc_block *b)
 
 static void block(pdf *p, const doc_block *b)
 {
-    size_t i;
-    json_t *page;
     switch (b->kind) {
     case DOC_SECTION:
         section(p, b);
@@ -526,10 +532,7 @@ static void block(pdf *p, const doc_block *b)
         warning(p, b->text);
         break;
     case DOC_ITEM:
-        room(p, 14);
-        at(p, "\xE2\x80\xA2", body, MARGIN + 2, p->y, 0);
-        paragraph(p, b->text, body, 14);
-        p->y += 4;
+        item(p, b->text);
         break;
     case DOC_HEADLINE:
         headline(p, b->data);
@@ -544,7 +547,7 @@ static void block(pdf *p, const doc_block *b)
         pairs(p, b->data);
         break;
     case DOC_PAGES:
-        json_array_foreach(b->data, i, page) exam_page(p, page);
+        exam_page(p, b->data);
         break;
     case DOC_CODE:
         paragraph(p, report_text("run.config"), (pdf_font){BODY_PT, true, false, DRAW_TEXT}, 0);

@@ -428,14 +428,63 @@ static const struct entry {
     {"metric.auc_difference", "Difference of the AUC"},
     /* images */
     {"images.note",
-     "Prepared images as the model sees them. Right breast on the left side, chest walls "
-     "in the middle. No heat map is laid over them."},
-    {"images.missing", "no usable image"},
+     "Chosen by rule, not by eye: highest and lowest scores, the clearest misses and false alarms, "
+     "and exams drawn at random. The pictures are what the model was given, at one scale: right "
+     "breast on the left side, chest walls in the middle. Look at them first; the maps, where "
+     "there "
+     "are some, are off until they are switched on, and none is a map of suspicion."},
+    {"images.left_out", "{n} more chosen exams are not shown, to keep this file below 25 MB or "
+                        "because eval.pages asks for fewer."},
+    {"images.head", "Exam {n} of {of}: {exam}"},
+    {"images.why.highest", "Shown because its score is among the highest."},
+    {"images.why.missed", "Shown because cancer was found in the time that the label looks at and "
+                          "the score is in the lower half: a miss of the model."},
+    {"images.why.false_alarm", "Shown because no cancer was found in the time that the label "
+                               "looks at and the score is in the upper half: a false alarm of the "
+                               "model."},
+    {"images.why.lowest", "Shown because its score is among the lowest."},
+    {"images.why.random", "Shown because it was drawn at random."},
+    {"images.rank", "The score is {score}: higher than that of {rank} of 100 exams in this set."},
+    {"images.risk", "Read as a probability, the score says about {risk} in 1,000. It is not a "
+                    "woman's risk unless calibration has been shown for women like her."},
+    {"images.risk_calibrated",
+     "After recalibration on the validation exams, of which {share} of 100 had cancer, this means "
+     "about {risk} in 1,000 in a group composed like them; screening has far fewer cancers."},
+    {"images.above", "It lies above the threshold {threshold}, which keeps {spec} % specificity "
+                     "{where}: the exam would be flagged."},
+    {"images.below", "It lies below the threshold {threshold}, which keeps {spec} % specificity "
+                     "{where}: the exam would not be flagged."},
+    {"images.of_flagged", "Of 100 exams of this set that would be flagged, about {share} belong to "
+                          "women with cancer."},
+    {"images.of_unflagged", "Of 100 exams of this set that would not be flagged, about {share} "
+                            "belong to women with cancer all the same."},
+    {"images.prior", "Her exam {years} years before had the score {score}; the change is "
+                     "{change}."},
+    {"images.absent", "Not acquired or not usable: {views}. The score rests on the other views."},
+    {"images.cancer_after", "What became known: cancer, {years} years after the exam."},
+    {"images.cancer_later", "What became known: no cancer in the time that the label looks at; "
+                            "cancer {years} years after the exam."},
+    {"images.none_after", "What became known: no cancer in the {years} years of follow-up."},
+    {"images.cancer", "What became known: cancer."},
+    {"images.none", "What became known: no cancer."},
+    {"images.not_evaluated", "This exam is not among the evaluated ones, so it has no score and "
+                             "no rank here."},
+    {"images.missing", "not acquired"},
     {"images.score", "score {score}"},
-    {"images.exam", "Exam {exam}"},
-    {"images.other", "other images"},
     {"images.alt", "{view} view of exam {exam}"},
-    {"images.pdf", "The images are shown in report.html."},
+    {"images.viewer", "Pictures"},
+    {"images.layers", "Lay over the pictures"},
+    {"images.plain", "nothing"},
+    {"images.no_layers", "No map was made for this exam (predict --maps)."},
+    {"images.no_suspicion", "This shows how the network read the image. It is not a map of "
+                            "suspicion or of the probability of a lesion."},
+    {"images.no_scale", "The size of a pixel is not known for all views of this exam: they are not "
+                        "of one scale."},
+    {"images.width", "Window"},
+    {"images.level", "Level"},
+    {"images.opacity", "Opacity of the map"},
+    {"images.reset", "Reset"},
+    {"images.bar", "5 cm"},
     /* model card */
     {"card.name", "Name"},
     {"card.image_h", "Image height in pixels"},

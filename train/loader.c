@@ -7,7 +7,6 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/pool.h"
-#include "preprocess/shard.h"
 #include "train/breast.h"
 
 #include <string.h>
@@ -203,6 +202,15 @@ bool loader_mask(loader *l, int64_t row, uint8_t *out, err *e)
     if (l->feed)
         BUG("loader_mask while a plan is running");
     return inflate_mask(l, row, out, e);
+}
+
+bool loader_meta(loader *l, int64_t row, shard_meta *out, err *e)
+{
+    const cohort_row *r = &l->c->row[row];
+    int k = r->shard[l->size];
+    if (l->feed)
+        BUG("loader_meta while a plan is running");
+    return open_shard(l, k, e) && shard_read_meta(l->shard[k], r->shard_row[l->size], out, e);
 }
 
 /* The pixels of a row: from the cache, into the cache, or into the slot. */

@@ -6,6 +6,7 @@
 
 #include "model/model.h"
 #include "preprocess/cohort.h"
+#include "preprocess/shard.h"
 #include "train/augment.h"
 #include "train/keep.h"
 
@@ -47,4 +48,6 @@ void loader_stop(loader *l);
 /* One image, inflated into out [h,w]; its mask, 1 = breast, where its shard has masks. */
 MUST_CHECK bool loader_image(loader *l, int64_t row, uint16_t *out, err *e);
 MUST_CHECK bool loader_mask(loader *l, int64_t row, uint8_t *out, err *e);
+/* What its shard says of it. */
+MUST_CHECK bool loader_meta(loader *l, int64_t row, shard_meta *out, err *e);
 #endif

@@ -11,7 +11,7 @@
 #include "core/mem.h"
 #include "train/maps_h5.h"
 #include "train/overlay.h"
-#include "train/pages.h"
+#include "train/picture.h"
 
 #define RATIOS 4 /* classes of attention above an equal share: from 1, 2, 4, 8 times */
 #define SIZES  4 /* classes of merged tokens: of 2, 3-4, 5-8, more patches */
@@ -28,7 +28,10 @@ struct maps {
 
 static const char *const text_survival =
     "Tinted squares are regions whose own detail the network set aside on the way, the earliest in "
-    "blue; what is outlined and untinted it read in detail to the end.";
+    "blue; what is untinted it read in detail to the end.";
+static const char *const text_dropped =
+    "Hatched squares are regions that the network no longer looked at, the earliest in blue; what "
+    "is not hatched it read to the end.";
 static const char *const text_fate =
     "Tinted squares were averaged with others and read together (touching squares of one group "
     "share an outline), hatched squares were left out, all others were read by themselves.";
@@ -119,11 +122,67 @@ static overlay blank(const shown *s)
                      .subject = s->subject};
 }
 
+static const double left_out[3] = {0.835, 0.369, 0};
+
 static overlay_class *add_class(overlay *o, const char *label)
 {
     overlay_class *k = &o->class[o->classes++];
     text_copy(k->label, sizeof k->label, label);
     return k;
+}
+
+static json_t *layer_of(const overlay *o, const char *map, const char *plain)
+{
+    static const char letter[] = "0123456789abcdefghijklmnopqrstuvwxyzABCD";
+    json_t *classes = json_array(), *patches = json_array();
+    char *line = MEM_ARRAY(char, o->cols + 1);
+    for (int k = 0; k < o->classes; k++) {
+        const double *rgb = o->class[k].rgb;
+        char colour[8];
+        snprintf(colour, sizeof colour, "#%02x%02x%02x", (unsigned)(rgb[0] * 255 + 0.5),
+                 (unsigned)(rgb[1] * 255 + 0.5), (unsigned)(rgb[2] * 255 + 0.5));
+        json_array_append_new(classes,
+                              json_pack("{s:s, s:s, s:b}", "label", o->class[k].label, "colour",
+                                        colour, "hatched", (int)o->class[k].hatched));
+    }
+    for (int r = 0; r < o->rows; r++) {
+        for (int c = 0; c < o->cols; c++) {
+            int k = o->fill[r * o->cols + c];
+            line[c] = k == OVERLAY_PLAIN ? '.' : letter[k];
+        }
+        json_array_append_new(patches, json_string(line));
+    }
+    mem_free(line);
+    return json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "map", map, "title", o->title, "shows",
+                     o->says, "plain", plain, "classes", classes, "patches", patches);
+}
+
+/* The map as data for the image page; plain: what a patch without a class is. */
+static void keep_layer(const shown *s, const overlay *o, const char *map, const char *plain)
+{
+    json_t *all = s->m->s.layers, *list = json_object_get(all, s->image->image);
+    if (!all)
+        return;
+    if (!list)
+        json_object_set_new(all, s->image->image, list = json_array());
+    json_array_append_new(list, layer_of(o, map, plain));
+}
+
+/* Patches that were never given to the network, in a class of their own. */
+static void mark_unseen(const shown *s, overlay *o)
+{
+    int k = -1;
+    for (int p = 0; p < s->t->patches; p++) {
+        if (s->t->survival[p] != MAPS_UNSEEN)
+            continue;
+        if (k < 0) {
+            k = o->classes;
+            overlay_class *c = add_class(o, "not looked at");
+            memcpy(c->rgb, left_out, sizeof c->rgb);
+            c->hatched = true;
+        }
+        s->fill[p] = (uint8_t)k;
+    }
 }
 
 /* Draws it, and names it in the index. file: behind the image's name. */
@@ -149,20 +208,27 @@ static bool show_survival(const shown *s, err *e)
 {
     overlay o = blank(s);
     const maps_trace *t = s->t;
+    bool fused = model_config(s->m->s.net)->evit_fuse;
     for (int l = 0; l < t->layers; l++) {
         char label[64];
-        snprintf(label, sizeof label, "set aside after block %d", (int)t->block[l]);
-        overlay_ramp(l, t->layers, add_class(&o, label)->rgb);
+        snprintf(label, sizeof label,
+                 fused ? "set aside after block %d" : "not looked at after block %d",
+                 (int)t->block[l]);
+        overlay_class *k = add_class(&o, label);
+        overlay_ramp(l, t->layers, k->rgb);
+        k->hatched = !fused;
     }
     for (int p = 0; p < t->patches; p++) {
         bool kept = t->survival[p] == t->layers;
         s->fill[p] = kept || t->survival[p] == MAPS_UNSEEN ? OVERLAY_PLAIN : t->survival[p];
         s->group[p] = kept ? 0 : -1;
     }
+    mark_unseen(s, &o);
     o.group = s->group;
     o.outline = "read in detail to the end";
     o.title = "How long each region was read";
-    o.says = text_survival;
+    o.says = fused ? text_survival : text_dropped;
+    keep_layer(s, &o, "survival", o.outline);
     return save(s, &o, "survival", -1, e);
 }
 
@@ -176,8 +242,8 @@ static bool show_fate(const shown *s, err *e)
     size_t end = (size_t)(t->layers - 1) * (size_t)t->patches;
     for (int k = 0; k < SIZES; k++)
         overlay_ramp(k, SIZES, add_class(&o, size[k])->rgb);
-    overlay_class *left = add_class(&o, "left out");
-    memcpy(left->rgb, (const double[3]){0.835, 0.369, 0}, sizeof left->rgb);
+    overlay_class *left = add_class(&o, "left out: not looked at to the end");
+    memcpy(left->rgb, left_out, sizeof left->rgb);
     left->hatched = true;
     for (int p = 0; p < t->patches; p++) {
         double size_log2 = (double)t->log2_size[end + (size_t)p];
@@ -190,16 +256,17 @@ static bool show_fate(const shown *s, err *e)
             s->fill[p] = SIZES;
         }
     }
+    mark_unseen(s, &o);
     o.group = s->group;
     o.plain = "read by itself";
     o.title = "What became of each region";
     o.says = text_fate;
+    keep_layer(s, &o, "fate", o.plain);
     return save(s, &o, "fate", -1, e);
 }
 
-/* Shares as multiples of an equal one; NaN = nothing there. outlined: what is there. */
-static bool show_shares(const shown *s, const float *share, bool outlined, overlay *o,
-                        const char *file, int block, err *e)
+/* Shares as multiples of an equal one; NaN = nothing there. */
+static void fill_shares(const shown *s, const float *share, overlay *o)
 {
     static const char *const label[RATIOS] = {"1 to 2 times an equal share", "2 to 4 times",
                                               "4 to 8 times", "8 times and more"};
@@ -215,6 +282,14 @@ static bool show_shares(const shown *s, const float *share, bool outlined, overl
         }
     }
     o->plain = "less than an equal share";
+    mark_unseen(s, o);
+}
+
+/* Attention; outlined: what is there, where some is not. */
+static bool show_shares(const shown *s, const float *share, bool outlined, overlay *o,
+                        const char *file, int block, err *e)
+{
+    fill_shares(s, share, o);
     if (outlined) {
         o->group = s->group;
         o->outline = "still read before this step";
@@ -259,9 +334,10 @@ static bool show_rollout(const shown *s, err *e)
         share[p] = sum > 0 ? (float)((double)t->rollout[p] * n / sum) : NAN;
     o.title = "What reached the score";
     o.says = text_rollout;
-    bool ok = show_shares(s, share, false, &o, "rollout", -1, e);
+    fill_shares(s, share, &o);
+    keep_layer(s, &o, "rollout", o.plain);
     mem_free(share);
-    return ok;
+    return save(s, &o, "rollout", -1, e);
 }
 
 /* EViT's own picture after layer l: patches that left are black. A token of fused patches is no
@@ -286,8 +362,8 @@ static bool write_mask(const shown *s, int l, uint16_t *canvas, err *e)
     text_init(&name);
     text_addf(&name, "%s-mask-l%d.png", s->image->image, l);
     char *path = fs_join(s->m->folder, name.s);
-    bool ok = pages_png(path, canvas, (int)c->image_h, (int)c->image_w,
-                        (int)(c->image_h > c->image_w ? c->image_h : c->image_w), e);
+    bool ok = picture_png(path, canvas, (int)c->image_h, (int)c->image_w,
+                          (int)(c->image_h > c->image_w ? c->image_h : c->image_w), e);
     mem_free(path);
     text_release(&name);
     return ok;

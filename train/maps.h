@@ -4,6 +4,7 @@
 #ifndef TRAIN_MAPS_H
 #define TRAIN_MAPS_H
 
+#include "core/json.h"
 #include "train/checkpoint.h"
 
 typedef enum maps_choice { MAPS_NONE, MAPS_PAGES, MAPS_ALL } maps_choice;
@@ -20,6 +21,10 @@ typedef struct maps_spec { /* all borrowed */
     const char *no_mask; /* why they come without masks; NULL = they have some */
     bool evit_mask;      /* also EViT's own picture: patches that left are black */
     bool evit_patch0;    /* in it, a fused token that is kept lights up patch 0, as published */
+    json_t *layers;      /* object: survival or fate, and rollout, of the images with pictures are
+                            added as data, image -> [{map, title, shows, plain, classes: [{label,
+                            colour, hatched}], patches: a string for each row of the grid}], letter
+                            for each patch: 0-9a-zA-D the class, '.' none; or NULL */
 } maps_spec;
 
 typedef struct maps_image {

@@ -9,7 +9,7 @@
 
 #include "core/fs.h"
 #include "core/mem.h"
-#include "train/pages.h"
+#include "train/picture.h"
 
 #define TINT       0.42 /* opacity of a tinted patch */
 #define STROKE     0.9  /* of a hatch */
@@ -297,7 +297,7 @@ static void paint_grey(const overlay *o, cairo_surface_t *s)
     memset(at, 255, (size_t)stride * (size_t)cairo_image_surface_get_height(s));
     for (int y = 0; y < o->h; y++)
         for (int x = 0; x < o->w; x++) {
-            uint32_t g = pages_grey(o->image[(size_t)y * (size_t)o->w + (size_t)x]);
+            uint32_t g = picture_grey(o->image[(size_t)y * (size_t)o->w + (size_t)x]);
             g = g << 16 | g << 8 | g;
             memcpy(at + (size_t)y * (size_t)stride + (size_t)x * 4, &g, 4);
         }
@@ -331,7 +331,7 @@ static bool write_svg(const overlay *o, const char *path, int width, int height,
     text png, svg;
     text_init(&png);
     text_init(&svg);
-    bool ok = pages_encode(o->image, o->h, o->w, o->h > o->w ? o->h : o->w, &png, e);
+    bool ok = picture_encode(o->image, o->h, o->w, o->h > o->w ? o->h : o->w, &png, e);
     if (ok) {
         pen p = {.svg = &svg};
         text_addf(&svg,

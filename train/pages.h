@@ -1,25 +1,30 @@
-/* PRED/pages: the views of chosen exams as PNG, and their index. The pictures are the prepared
- * canvases; nothing that identifies a person. */
+/* PRED/pages: the views of chosen exams as plain pictures at one physical scale, the maps that may
+ * be laid over them as data, and their index (docs/formats.md 5). Pseudonyms only. */
 #ifndef TRAIN_PAGES_H
 #define TRAIN_PAGES_H
 
+#include "core/json.h"
 #include "train/loader.h"
+#include "train/page_choice.h"
 
-/* Choose n exams (of rows row[0..n_rows-1] with image scores) and write them to dir: by turns the
- * highest and lowest scored, the most misjudged of either kind, and a middle one. A pure function
- * of its arguments. */
-MUST_CHECK bool pages_write(const char *dir, loader *l, const cohort *c, const int64_t *row,
-                            int64_t n_rows, const double *score, int horizon, int n, err *e);
-/* Which of the rows belong to these exams: chosen[n_rows], in the order of row. */
-void pages_choose(const cohort *c, const int64_t *row, int64_t n_rows, const double *score,
-                  int horizon, int n, bool *chosen);
-/* 8-bit grey of a u16 value; the bytes of pages_png. */
-static inline uint8_t pages_grey(uint64_t v)
-{
-    return (uint8_t)((v * 255 + 32767) / 65535);
-}
-MUST_CHECK bool pages_encode(const uint16_t *image, int h, int w, int side, text *out, err *e);
-/* 8-bit grey PNG of a u16 [h,w] image, shrunk by an integer factor to at most `side`; no clock, no
- * text chunk. Atomic. */
-MUST_CHECK bool pages_png(const char *path, const uint16_t *image, int h, int w, int side, err *e);
+typedef struct pages_spec { /* all borrowed */
+    page_scored scored;     /* score: of the images */
+    int exams;              /* how many */
+    uint64_t seed;          /* of those that are drawn at random */
+    int side;               /* px, of the longest picture */
+    int patch;              /* px of the canvas; pictures end at its multiples */
+    const json_t *layers;   /* image -> list of layers (maps.h), or NULL */
+} pages_spec;
+/* Replaces dir. A pure function of its arguments. */
+MUST_CHECK bool pages_write(const char *dir, loader *l, const pages_spec *s, err *e);
+/* Which of the rows belong to these exams: chosen[scored.n], in the order of row. */
+void pages_choose(const pages_spec *s, bool *chosen);
+
+#define PAGES_FORMAT "mammovit.pages/2"
+/* An index that is of this format. */
+MUST_CHECK bool pages_index_read(const char *path, json_t **index, err *e);
+/* One more picture in an index, under its exam: for whoever adds to one. */
+void pages_index_add(json_t *index, const char *exam, const char *note, json_t *view);
+/* "RCC", "LMLO", "L" for a view that is neither CC nor MLO. */
+const char *pages_view_name(char side, char view);
 #endif

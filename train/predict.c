@@ -18,8 +18,15 @@
 #include <string.h>
 
 static const cfg_option table[] = {
-    {"predict.pages", CFG_INT, offsetof(predict_cfg, pages), "8", 0, 1000, NULL, "exams",
-     "exams whose views are kept for the report's image page"},
+    {"predict.pages", CFG_INT, offsetof(predict_cfg, pages), "10", 0, 1000, NULL, "exams",
+     "exams whose views are kept for the report's image page: by turns the highest score, a cancer "
+     "with a low one, a high one without cancer, the lowest, and one drawn at random"},
+    {"predict.pages_seed", CFG_INT, offsetof(predict_cfg, pages_seed), "1", 0, 1e15, NULL, "",
+     "seed of that draw"},
+    {"predict.page_side", CFG_INT, offsetof(predict_cfg, page_side), "720", 64, 2048, NULL, "px",
+     "longest side of the largest of these pictures, which all have one scale; the report keeps "
+     "its "
+     "file below 25 MB and leaves out exams that do not fit"},
     {"predict.keep_rate", CFG_REAL, offsetof(predict_cfg, keep_rate), "1", 1e-6, 1, NULL, "",
      "share of patches kept when scoring; below 1 tissue is left out at random: for studies of "
      "stability, never for reading"},
@@ -465,7 +472,8 @@ static bool add_maps(map_job *k, maps_spec *s, err *e)
     return false;
 }
 
-static bool write_maps(job *j, err *e)
+/* Maps of the rows that are on a page, or of all; layers: for the pages. */
+static bool write_maps(job *j, const pages_spec *pages, json_t *layers, err *e)
 {
     const member *first = &j->m[0];
     const model_cfg *c = &first->info.model;
@@ -485,12 +493,13 @@ static bool write_maps(job *j, err *e)
                    .info = &first->info,
                    .no_mask = lacking ? why : NULL,
                    .evit_mask = j->c.evit_mask,
-                   .evit_patch0 = j->c.evit_patch0};
+                   .evit_patch0 = j->c.evit_patch0,
+                   .layers = layers};
     keep_plan keep = {.net = s.net, .rate = j->c.keep_rate, .seed = (uint64_t)j->c.keep_seed};
     bool *page = MEM_ARRAY(bool, j->n);
     map_job k = {.j = j, .keep = keep.rate < 1 ? &keep : NULL, .page = page};
     k.mask = lacking ? NULL : MEM_ARRAY(uint8_t, c->image_h * c->image_w);
-    pages_choose(&j->data, j->row, j->n, j->score, first->info.horizon, (int)j->c.pages, page);
+    pages_choose(pages, page);
     bool ok = s.net && add_maps(&k, &s, e);
     model_free(s.net);
     mem_free(k.mask);
@@ -500,16 +509,27 @@ static bool write_maps(job *j, err *e)
 
 static bool write_all(job *j, err *e)
 {
-    char *pages = fs_join(j->o->out, "pages"), *scored = fs_join(j->o->out, "predictions.csv");
-    bool ok = fs_mkdirs(j->o->out, e) && fs_remove_tree(scored, e) && write_maps(j, e);
+    const checkpoint_info *first = &j->m[0].info;
+    char *dir = fs_join(j->o->out, "pages"), *scored = fs_join(j->o->out, "predictions.csv");
+    json_t *layers = json_object();
+    pages_spec pages = {.scored = {.data = &j->data,
+                                   .row = j->row,
+                                   .score = j->score,
+                                   .n = j->n,
+                                   .horizon = first->horizon},
+                        .exams = (int)j->c.pages,
+                        .seed = (uint64_t)j->c.pages_seed,
+                        .side = (int)j->c.page_side,
+                        .patch = (int)first->model.patch,
+                        .layers = layers};
+    bool ok =
+        fs_mkdirs(j->o->out, e) && fs_remove_tree(scored, e) && write_maps(j, &pages, layers, e);
     kill_point("predict_inside");
-    ok = ok &&
-         pages_write(pages, j->load, &j->data, j->row, j->n, j->score, j->m[0].info.horizon,
-                     (int)j->c.pages, e) &&
-         write_books(j, e);
+    ok = ok && pages_write(dir, j->load, &pages, e) && write_books(j, e);
     kill_point("predict_inside");
     ok = ok && write_table(j, e);
-    mem_free(pages);
+    json_decref(layers);
+    mem_free(dir);
     mem_free(scored);
     return ok;
 }

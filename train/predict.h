@@ -8,7 +8,8 @@
 
 /* Options "predict.*". */
 typedef struct predict_cfg {
-    int64_t pages;    /* exams shown in PRED/pages */
+    int64_t pages; /* exams shown in PRED/pages */
+    int64_t pages_seed, page_side;
     double keep_rate; /* below 1: a stability study, not for reading */
     int64_t keep_seed;
     int maps; /* maps_choice */

@@ -312,8 +312,11 @@ static void make_pred(const char *dir, uint64_t order_seed)
     snprintf(name, sizeof name, "%s/pages/x.png", dir);
     assert_true(fs_write(at(name), png, sizeof png, NULL));
     snprintf(name, sizeof name, "%s/pages/index.json", dir);
-    put(name, "[{\"exam_id\":\"e01\",\"view\":\"RCC\",\"file\":\"x.png\",\"score\":0.25,\"note\":"
-              "\"<img src=x>\"},{\"exam_id\":\"real\",\"view\":\"odd\",\"file\":\"x.png\"}]");
+    put(name, "{\"format\":\"mammovit.pages/2\",\"exams\":["
+              "{\"exam_id\":\"e01\",\"why\":\"random\",\"views\":[{\"view\":\"RCC\",\"file\":"
+              "\"x.png\",\"score\":0.25,\"chest_wall\":\"right\"}]},"
+              "{\"exam_id\":\"<img src=x>\",\"note\":\"<img src=x>\",\"views\":[{\"view\":"
+              "\"<b>unread\",\"file\":\"x.png\",\"chest_wall\":\"left\"}]}]}");
     for (int i = 0; i < 120; i++)
         text_release(&rows[i]);
     text_release(&t);
@@ -358,7 +361,7 @@ static void nothing_foreign_reaches_the_page_unescaped(void **state)
     assert_non_null(strstr(html, "&lt;i&gt;ACME &amp; Sons&lt;/i&gt;"));
     assert_non_null(strstr(html, "default-src 'none'"));
     assert_non_null(strstr(html, "src=\"data:image/png;base64,iVBORw0KGgo"));
-    assert_non_null(strstr(html, "no usable image"));
+    assert_non_null(strstr(html, "not acquired"));
     for (const char *p = html; (p = strstr(p, "http")) != NULL; p++) /* only names, no addresses */
         if (strncmp(p, "http://www.w3.org/2000/svg", 26) && strncmp(p, "http-equiv", 10))
             fail_msg("the page holds '%.40s'", p);
@@ -399,15 +402,70 @@ static void flow_ends_with_the_table(void **state)
 static void bad_pages_fail(void **state)
 {
     make_pred("p6", 0);
-    put("p6/pages/index.json",
-        "[{\"exam_id\":\"e\",\"view\":\"RCC\",\"file\":\"../predictions.csv\"}]");
-    run_one("p6", "pages", "'file' is not a plain file name");
-    put("p6/pages/index.json", "[{\"exam_id\":\"e\",\"view\":\"RCC\",\"file\":\"t.png\"}]");
-    put("p6/pages/t.png", "not a picture at all, but long enough to be one");
-    run_one("p6", "pages", "pages/t.png: not a PNG file");
-    put("p6/pages/index.json", "[{\"exam_id\":\"e\",\"view\":\"RCC\"}]");
-    run_one("p6", "pages", "file");
+    put("p6/pages/index.json", "[]");
+    run_one("p6", "pages", "its format is not mammovit.pages/2; run predict again");
+    put("p6/pages/index.json", "{\"format\":\"mammovit.pages/2\",\"exams\":[{\"exam_id\":\"e\","
+                               "\"views\":[{\"view\":\"RCC\",\"file\":\"../predictions.csv\","
+                               "\"chest_wall\":\"left\"}]}]}");
+    run_one("p6", "pages", "exam 1: view 1: 'file' is not a plain file name");
     assert_false(fs_exists(at("pages/eval.json")));
+}
+
+/* Each page tells the rank of its exam among those evaluated, which side of the threshold it is on,
+ * the exam before, and what became known, by the label. */
+static void exam_pages_say_what_is_known(void **state)
+{
+    static const char *const says[] = {
+        "Shown because its score is among the highest.",
+        "The score is 0.800: higher than that of 89 of 100 exams in this set.",
+        "the score says about 800 in 1,000",
+        "It lies above the threshold 0.8, which keeps 90 % specificity on these exams: the exam "
+        "would be flagged.",
+        "Her exam 2.0 years before had the score 0.100; the change is +0.700.",
+        "Not acquired or not usable: LCC, RMLO, LMLO.",
+        "What became known: cancer, 1.5 years after the exam.",
+        "Shown because it was drawn at random.",
+        "It lies below the threshold",
+        "What became known: no cancer in the time that the label looks at; cancer 3.5 years after "
+        "the exam.",
+        "This exam is not among the evaluated ones"};
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,image_id,score,y,T,E,exam_day\n");
+    for (int i = 0; i < 36; i++) { /* 0.1 twelve times without cancer, then 0.2, and 0.8 last */
+        const char *score = i < 12 ? "0.1" : i < 30 ? "0.2" : i < 32 ? "0.9" : "0.8";
+        text_addf(&t, "e%02d,p%02d,i%02d,%s,%d,%s,%d,%d\n", i, i == 35 ? 0 : i, i, score, i >= 28,
+                  i >= 28  ? "1.5"
+                  : i == 1 ? "3.5"
+                           : "5",
+                  i >= 28 || i == 1, i == 35 ? 731 : 0);
+    }
+    assert_true(fs_mkdirs(at("p8/pages"), NULL));
+    put("p8/predictions.csv", t.s);
+    assert_true(fs_write(at("p8/pages/x.png"), png, sizeof png, NULL));
+    text_clear(&t);
+    text_add(&t, "{\"format\":\"mammovit.pages/2\",\"exams\":[");
+    static const char *const exam[][2] = {{"e35", "highest"}, {"e01", "random"}, {"x", ""}};
+    for (int i = 0; i < 3; i++)
+        text_addf(&t,
+                  "%s{\"exam_id\":\"%s\",\"why\":\"%s\",\"views\":[{\"view\":\"RCC\",\"file\":"
+                  "\"x.png\",\"chest_wall\":\"right\"}]}",
+                  i ? "," : "", exam[i][0], exam[i][1]);
+    text_add(&t, "]}");
+    put("p8/pages/index.json", t.s);
+    run_one("p8", "exams", NULL);
+    char *html = get("exams/report.html");
+    const char *p = html;
+    for (size_t i = 0; i < COUNT_OF(says); i++) {
+        const char *found = strstr(p, says[i]);
+        if (!found)
+            fail_msg("the page lacks '%s' behind '%.300s'", says[i], strstr(p, "<li>Shown"));
+        p = found;
+    }
+    assert_null(strstr(strstr(html, "id=\"images\""), "p-value"));
+    mem_free(html);
+    text_release(&t);
+    (void)state;
 }
 
 static void names_and_uids_are_noticed(void **state)
@@ -630,6 +688,7 @@ int main(void)
         cmocka_unit_test(small_cells_are_masked),
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
+        cmocka_unit_test(exam_pages_say_what_is_known),
         cmocka_unit_test(names_and_uids_are_noticed),
         cmocka_unit_test(exams_without_four_images_change_nothing),
         cmocka_unit_test(dropped_patches_are_said),

@@ -13,7 +13,7 @@
 #include "train/maps_h5.h"
 #include "train/maps_trace.h"
 #include "train/overlay.h"
-#include "train/pages.h"
+#include "train/picture.h"
 
 #define SIDE    48
 #define PATCH   8
@@ -518,7 +518,7 @@ static void test_overlay(void **state)
     for (int y = 0; y < SIDE; y++)
         for (int x = 0; x < SIDE; x++) {
             int depth = t.survival[y / PATCH * COLS + x / PATCH];
-            uint8_t grey = pages_grey(b.pixels[y * SIDE + x]), *at = rgb + 3 * (y * width + x);
+            uint8_t grey = picture_grey(b.pixels[y * SIDE + x]), *at = rgb + 3 * (y * width + x);
             double tint[3];
             if (x % PATCH < 1 || x % PATCH > 6 || y % PATCH < 1 || y % PATCH > 6)
                 continue; /* outlines are here */
@@ -578,7 +578,7 @@ static void test_index(void **state)
             text own; /* image by image: its number stands in the name */
             text_init(&own);
             image_of(file[5] - '0', b.pixels);
-            OK(pages_encode(b.pixels, SIDE, SIDE, SIDE, &png, e));
+            OK(picture_encode(b.pixels, SIDE, SIDE, SIDE, &png, e));
             text_base64(&own, png.s, png.len);
             assert_int_equal(count_of(svg, own.s), 1);
             text_release(&own);
@@ -627,7 +627,7 @@ static void test_mask_picture(void **state)
                         spurious += !on && at == 0;
                         on = true;
                     }
-                    assert_int_equal(rgb[3 * at], on ? pages_grey(b.pixels[at]) : 0);
+                    assert_int_equal(rgb[3 * at], on ? picture_grey(b.pixels[at]) : 0);
                 }
                 mem_free(rgb);
             }
@@ -637,6 +637,140 @@ static void test_mask_picture(void **state)
         close_bench(&b);
     }
     assert_true(spurious > 0); /* the published fault is seen */
+}
+
+/* ---- layers of the image page ---------------------------------------------------------------- */
+
+static const json_t *layer_named(const json_t *layers, const char *image, const char *map)
+{
+    size_t i;
+    json_t *v;
+    json_array_foreach(json_object_get(layers, image), i, v)
+    {
+        if (!strcmp(json_string_value(json_object_get(v, "map")), map))
+            return v;
+    }
+    fail_msg("no layer '%s' of %s", map, image);
+    return NULL;
+}
+
+/* The class of a patch, -1 = none; *label and *hatched of it. */
+static int class_of(const json_t *layer, int p, const char **label, bool *hatched)
+{
+    const char *row =
+        json_string_value(json_array_get(json_object_get(layer, "patches"), (size_t)(p / COLS)));
+    assert_int_equal(strlen(row), COLS);
+    if (row[p % COLS] == '.')
+        return -1;
+    const json_t *k =
+        json_array_get(json_object_get(layer, "classes"), (size_t)(row[p % COLS] - '0'));
+    *label = json_string_value(json_object_get(k, "label"));
+    *hatched = json_is_true(json_object_get(k, "hatched"));
+    assert_int_equal(strlen(json_string_value(json_object_get(k, "colour"))), 7);
+    return row[p % COLS] - '0';
+}
+
+/* What left is tinted where it was fused and hatched where it was dropped, by its block. */
+static void test_layers(void **state)
+{
+    for (int fused = 0; fused < 2; fused++) {
+        bench b;
+        model_watch w = {0};
+        maps_trace t;
+        json_t *layers = json_object();
+        const char *label;
+        bool hatched;
+        int left = 0;
+        open_bench(&b, &kinds[fused ? 0 : 1]);
+        add_images(&b, dir, &(maps_spec){.layers = layers});
+        assert_int_equal(json_object_size(layers), 5); /* those with pictures */
+        image_of(3, b.pixels);
+        pass(&b, &w, NULL, 0, NULL, &t);
+        const json_t *l = layer_named(layers, "image3", "survival");
+        for (int p = 0; p < PATCHES; p++) {
+            char want[40];
+            if (t.survival[p] == t.layers) {
+                assert_int_equal(class_of(l, p, &label, &hatched), -1);
+                continue;
+            }
+            assert_int_equal(class_of(l, p, &label, &hatched), t.survival[p]);
+            snprintf(want, sizeof want,
+                     fused ? "set aside after block %d" : "not looked at after block %d",
+                     (int)t.block[t.survival[p]]);
+            assert_string_equal(label, want);
+            assert_true(hatched == !fused);
+            left++;
+        }
+        assert_true(left > 20);
+        json_decref(layers);
+        maps_trace_release(&t);
+        watch_release(&w);
+        close_bench(&b);
+    }
+}
+
+/* Patches that the network never got are hatched in every map, whatever their share would be. */
+static void test_layer_unseen(void **state)
+{
+    bench b;
+    maps *m;
+    json_t *layers = json_object();
+    int32_t keep[PATCHES / 2];
+    open_bench(&b, &kinds[4]);
+    image_of(0, b.pixels);
+    for (int i = 0; i < PATCHES / 2; i++)
+        keep[i] = 2 * i + i % 2;
+    OK((m = maps_new(
+            &(maps_spec){
+                .out = dir, .net = b.net, .be = b.be, .info = &b.info, .n = 1, .layers = layers},
+            e)));
+    OK(maps_add(m,
+                &(maps_image){.image = "a",
+                              .exam = "x",
+                              .side = 'L',
+                              .view = "CC",
+                              .pixels = b.pixels,
+                              .keep = keep,
+                              .n_keep = PATCHES / 2,
+                              .pictures = true},
+                e));
+    OK(maps_commit(m, e));
+    const json_t *l = layer_named(layers, "a", "rollout");
+    for (int p = 0; p < PATCHES; p++) {
+        const char *label = "";
+        bool hatched = false, seen = false;
+        for (int i = 0; i < PATCHES / 2; i++)
+            seen |= keep[i] == p;
+        int k = class_of(l, p, &label, &hatched);
+        assert_true(seen ? !hatched : k >= 0 && hatched && !strcmp(label, "not looked at"));
+    }
+    json_decref(layers);
+    close_bench(&b);
+}
+
+/* A map that does not depend on the weights explains nothing: other weights, another rollout. */
+static void test_weights_matter(void **state)
+{
+    bench b;
+    model_watch w = {0};
+    maps_trace t, u;
+    double most = 0;
+    open_bench(&b, &kinds[4]);
+    image_of(0, b.pixels);
+    pass(&b, &w, NULL, 0, NULL, &t);
+    watch_release(&w);
+    model_free(b.net);
+    model_cfg c = config_of(&kinds[4]);
+    OK((b.net = model_new(&c, b.be, 2, e)));
+    w = (model_watch){0};
+    pass(&b, &w, NULL, 0, NULL, &u);
+    for (int p = 0; p < PATCHES; p++)
+        most = fmax(most, fabs((double)t.rollout[p] - (double)u.rollout[p]) * PATCHES);
+    assert_true(most > 0.02);
+    maps_trace_release(&t);
+    maps_trace_release(&u);
+    watch_release(&w);
+    close_bench(&b);
 }
 
 /* ---- refusals -------------------------------------------------------------------------------- */
@@ -818,10 +952,12 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trace),    cmocka_unit_test(test_breast),
-        cmocka_unit_test(test_file),     cmocka_unit_test(test_overlay),
-        cmocka_unit_test(test_index),    cmocka_unit_test(test_mask_picture),
-        cmocka_unit_test(test_refusals), cmocka_unit_test(test_predict),
+        cmocka_unit_test(test_trace),          cmocka_unit_test(test_breast),
+        cmocka_unit_test(test_file),           cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_index),          cmocka_unit_test(test_mask_picture),
+        cmocka_unit_test(test_layers),         cmocka_unit_test(test_layer_unseen),
+        cmocka_unit_test(test_weights_matter), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_predict),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -13,6 +13,7 @@ typedef struct tiny_spec {
     bool shuffled_label;  /* no relation between pixels and label */
     bool masks;
     const char *prepare_id;
+    float mm; /* of a pixel of CC views, twice that of MLO views; 0 = unknown */
 } tiny_spec;
 
 /* Every third woman has cancer; vendors GE (two of three) and HOLOGIC. */
@@ -77,7 +78,9 @@ static inline void tiny_shard(const char *dir, cohort *c, int k, const tiny_spec
     OK((w = shard_create(path, TINY_SIDE, TINY_SIDE, e)));
     for (int64_t i = k * TINY_SHARD; i < c->n && i < (k + 1) * TINY_SHARD; i++) {
         uint16_t pixels[TINY_SIDE * TINY_SIDE];
-        shard_meta m = {.side = c->row[i].side, .view = c->row[i].view};
+        shard_meta m = {.side = c->row[i].side,
+                        .view = c->row[i].view,
+                        .mm_per_px = s->mm * (float)(1 + i % 2)};
         size_t len;
         bool signal = s->shuffled_label ? i / 4 % 2 : c->row[i].y[0] == 1;
         memcpy(m.image, c->row[i].image, sizeof m.image);
