@@ -6,6 +6,7 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static bool has(const char *dir, const char *name)
 {
@@ -20,7 +21,7 @@ cmd_kind cmd_kind_of(const char *path)
     if (!fs_exists(path))
         return CMD_NOTHING;
     if (!fs_is_dir(path))
-        return CMD_FILE;
+        return !strcmp(fs_base(path), "best") ? CMD_RUN : CMD_FILE; /* names a checkpoint */
     if (has(path, "catalog.db"))
         return CMD_STORE;
     if (has(path, "config.yaml") || has(path, "state.json"))

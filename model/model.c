@@ -16,10 +16,13 @@
 #define INIT_SD  0.02 /* of every weight matrix, CLS and positions: timm 0.4.12 */
 #define SIDE_MAX 65536
 
-/* Names of the same networks with weights of the large ImageNet. */
+/* Names of the same networks with weights of the large ImageNet, where these exist. */
 static const struct {
+    const net_kind *kind;
     const char *head, *tail;
-} aliases[] = {{"vit_", "_in21k"}, {"swin_base_", "_in22k"}, {"swin_large_", "_in22k"}};
+} aliases[] = {{&deit_kind, "vit_", "_in21k"},
+               {&swin_kind, "swin_base_", "_in22k"},
+               {&swin_kind, "swin_large_", "_in22k"}};
 
 static const net_kind *const kinds[] = {
 #define X(name) &name##_kind,
@@ -30,7 +33,8 @@ static const net_kind *const kinds[] = {
 #define AT(field) offsetof(model_cfg, field)
 static const cfg_option options[] = {
     {"model.name", CFG_TEXT, AT(name), "deit_small_patch16_224", 0, 0, NULL, "",
-     "network, by its timm name; vit_* also with _in21k, swin_base_* and swin_large_* with _in22k"},
+     "network, by its timm name; vit_* without registers also with _in21k, swin_base_* and "
+     "swin_large_* with _in22k"},
     {"model.image_h", CFG_INT, AT(image_h), "0", 0, SIDE_MAX, NULL, "px",
      "height of the network's input; 0 = the name's own size"},
     {"model.image_w", CFG_INT, AT(image_w), "0", 0, SIDE_MAX, NULL, "px",
@@ -110,15 +114,19 @@ static bool find_preset(const char *name, net_cfg *c, err *e)
 {
     size_t n = strlen(name);
     const char *near = "";
+    const net_kind *only = NULL;
     int best = INT_MAX;
     for (size_t i = 0; i < COUNT_OF(aliases); i++) {
         size_t tail = strlen(aliases[i].tail);
         if (n > tail && strncmp(name, aliases[i].head, strlen(aliases[i].head)) == 0 &&
-            strcmp(name + n - tail, aliases[i].tail) == 0)
+            strcmp(name + n - tail, aliases[i].tail) == 0) {
             n -= tail;
+            only = aliases[i].kind;
+        }
     }
     for (int i = 0; (c->preset = preset_at(i, &c->kind)); i++) {
-        if (strlen(c->preset->name) == n && memcmp(c->preset->name, name, n) == 0)
+        if (strlen(c->preset->name) == n && memcmp(c->preset->name, name, n) == 0 &&
+            (!only || only == c->kind))
             return true;
         int d = text_distance(name, c->preset->name);
         if (d < best) {
@@ -126,7 +134,10 @@ static bool find_preset(const char *name, net_cfg *c, err *e)
             near = c->preset->name;
         }
     }
-    return err_set(e, ERR_CONFIG, "model.name: '%s' is not known; did you mean '%s'?", name, near);
+    return err_set(
+        e, ERR_CONFIG,
+        "model.name: '%s' is not known; did you mean '%s'? docs/networks.md has all names", name,
+        near);
 }
 
 static bool in_range(const char *key, int64_t v, int64_t min, int64_t max, err *e)

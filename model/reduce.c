@@ -23,7 +23,10 @@ static bool read_layers(net_cfg *c, err *e)
             return err_set(e, ERR_CONFIG,
                            "model.reduction_layers: '%s' is no list of blocks such as 3/6/9", list);
         if (block <= before)
-            return err_set(e, ERR_CONFIG, "model.reduction_layers: '%s' does not rise", list);
+            return err_set(e, ERR_CONFIG,
+                           "model.reduction_layers: '%s' names block %d after block %d; name the "
+                           "blocks in rising order, each once, such as 3/6/9",
+                           list, block, before);
         if (block + 1 >= c->m.depth)
             return err_set(
                 e, ERR_CONFIG,

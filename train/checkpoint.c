@@ -153,12 +153,44 @@ static int64_t newest_number(const char *folder)
     return newest;
 }
 
+/* RUN/best itself. */
+static bool is_best_file(const char *path)
+{
+    return !strcmp(fs_base(path), "best") && fs_exists(path) && !fs_is_dir(path);
+}
+
+bool checkpoint_weights(const char *path, text *out, err *e)
+{
+    checkpoint_info k;
+    char dir[4096];
+    if (!fs_is_dir(path) && !is_best_file(path)) {
+        text_add(out, path);
+        return true;
+    }
+    if (!checkpoint_read_info(path, &k, dir, e)) {
+        if (e && e->code == ERR_IO)
+            e->code = ERR_INPUT;
+        return err_wrap(e, "'%s' is no run and no checkpoint", path);
+    }
+    checkpoint_release(&k);
+    text_addf(out, "%s/model.safetensors", dir);
+    return true;
+}
+
 bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096], err *e)
 {
     char *best = fs_join(path, "best"), *name = NULL;
     size_t len;
     int64_t newest;
     bool ok = true;
+    if (is_best_file(path)) {
+        char *parent = mem_strdup(path);
+        parent[fs_base(parent) - parent] = 0;
+        ok = checkpoint_read_info(parent[0] ? parent : ".", out, dir, e);
+        mem_free(parent);
+        mem_free(best);
+        return ok;
+    }
     text_copy(dir, 4096, path);
     if (fs_exists(best)) {
         ok = fs_read(best, 64, &name, &len, e);

@@ -35,10 +35,13 @@ typedef struct checkpoint_info {
     json_t *json;     /* the whole state, owned */
 } checkpoint_info;
 
-/* path: a RUN folder (its `best`; its newest before the first validation), or a checkpoint folder.
+/* path: a RUN folder (its `best`; its newest before the first validation), the file RUN/best, or a
+ * checkpoint folder.
  * dir: the checkpoint folder. */
 MUST_CHECK bool checkpoint_read_info(const char *path, checkpoint_info *out, char dir[4096],
                                      err *e);
+/* The file of weights of such a path; any other path as it is. */
+MUST_CHECK bool checkpoint_weights(const char *path, text *out, err *e);
 /* The newest whole checkpoint of a run: 1 found, 0 none, -1 error. */
 int checkpoint_newest(const char *folder, checkpoint_info *out, char dir[4096], err *e);
 void checkpoint_release(checkpoint_info *c);

@@ -1,8 +1,10 @@
 /* Rates of PatchDropout and the draw of a batch. patchdropout.md 1. */
 #include "train/keep.h"
 
+#include <math.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/rng.h"
 
 #define STEPS 20 /* of the grid of rates */
@@ -33,6 +35,17 @@ bool keep_check(keep_schedule schedule, const char *key, double rate, const mode
             "but %s keeps whole rows and columns of its windows; use fixed",
             model_config(net)->name);
     return model_check_rate(net, "train.keep_schedule", KEEP_LOWEST, e);
+}
+
+void keep_warn_share(const char *key, double rate, const model *net)
+{
+    int window = (int)model_config(net)->window;
+    if (!window || rate >= 1)
+        return;
+    double share = (double)model_kept(net, rate) / model_patches(net);
+    log_warn("keep_rate_of_windows",
+             "%s=%g patches_kept=%.4g why=\"of every window %ld of %d rows and as many columns\"",
+             key, rate, share, lround(sqrt(share) * window), window);
 }
 
 bool keep_replay_check(const keep_log *l, const model *net, err *e)

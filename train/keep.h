@@ -35,6 +35,9 @@ typedef struct keep_plan {
  * cannot do; `key` is the option that gave the rate. */
 MUST_CHECK bool keep_check(keep_schedule schedule, const char *key, double rate, const model *net,
                            err *e);
+/* Says so where the rate `key` is not the share of the patches: in windows it is that of rows and
+ * of columns. */
+void keep_warn_share(const char *key, double rate, const model *net);
 /* Can the network keep what the log says? ERR_INPUT names the first micro-batch that it cannot. */
 MUST_CHECK bool keep_replay_check(const keep_log *l, const model *net, err *e);
 /* The share that batch number `batch` of the epoch keeps. */

@@ -219,6 +219,11 @@ static bool fits(const keep_log *l, const keep_log_want *w, bool partly, err *e)
     int64_t at = 0, batches = (w->n_rows + w->batch - 1) / w->batch;
     if (l->patches != w->patches)
         return err_set(e, ERR_INPUT, "of %d patches, the network has %d", l->patches, w->patches);
+    int first = w->n_rows < w->batch ? (int)w->n_rows : w->batch;
+    if (l->n && l->images[0] != first)
+        return err_set(e, ERR_INPUT,
+                       "written with micro-batches of %d images, train.batch makes them of %d",
+                       l->images[0], first);
     if (partly ? l->n > batches : l->n != batches)
         return err_set(e, ERR_INPUT, "%d micro-batches, the epoch has %" PRId64, l->n, batches);
     for (int i = 0; i < l->n; i++) {
@@ -254,9 +259,21 @@ bool keep_log_resume(keep_log *l, const char *dir, const keep_log_want *w, int64
     return ok;
 }
 
+static bool is_log(const char *path, err *e)
+{
+    keep_log l;
+    bool ok = keep_log_read(&l, path, e);
+    keep_log_release(&l);
+    return ok ||
+           err_wrap(e, "train.keep_replay wants a RUN folder of a training with train.keep_log, "
+                       "or one of its files kept-epoch-NNNNNN.safetensors");
+}
+
 bool keep_log_lasts(const char *path, int64_t epochs, err *e)
 {
     int64_t have = fs_is_dir(path) ? 0 : 1;
+    if (have && fs_exists(path) && !is_log(path, e))
+        return false;
     while (fs_is_dir(path) && have < epochs) {
         char *file = path_of(path, have + 1);
         bool there = fs_exists(file);
@@ -265,6 +282,11 @@ bool keep_log_lasts(const char *path, int64_t epochs, err *e)
             break;
         have++;
     }
+    if (!have)
+        return err_set(e, ERR_INPUT,
+                       "train.keep_replay: '%s' holds no kept-epoch-000001.safetensors, which a "
+                       "training with train.keep_log writes",
+                       path);
     return have >= epochs || err_set(e, ERR_INPUT,
                                      "train.keep_replay: the log ends after epoch %" PRId64
                                      ", train.epochs is %" PRId64,

@@ -212,8 +212,11 @@ static bool check_dropping(job *j, const model *net, err *e)
 {
     if (j->c.keep_rate == 1)
         return true;
-    return keep_check(KEEP_FIXED, "predict.keep_rate", j->c.keep_rate, net, e) &&
-           (!model_wants_breast(net) || loader_need_masks(j->load, e));
+    if (!keep_check(KEEP_FIXED, "predict.keep_rate", j->c.keep_rate, net, e) ||
+        (model_wants_breast(net) && !loader_need_masks(j->load, e)))
+        return false;
+    keep_warn_share("predict.keep_rate", j->c.keep_rate, net);
+    return true;
 }
 
 /* Maps are of one network. */

@@ -67,7 +67,9 @@ static const cfg_option table[] = {
     {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
      "memory for inflated images; changes speed only"},
     {"train.init", CFG_TEXT, AT(init), "", 0, 0, NULL, "",
-     "file of weights to start from: safetensors, PyTorch .pth or AugReg .npz; empty: random"},
+     "weights to start from: a file (safetensors, PyTorch .pth, AugReg .npz), or a RUN or "
+     "checkpoint "
+     "folder of ours; empty: random"},
     {"train.init_resample", CFG_ENUM, AT(init_resample), "bilinear", 0, 0, RESAMPLE_WORDS, "",
      "how its position embedding is brought to another grid"},
 };
@@ -220,6 +222,7 @@ static bool check_keep(const trainer *t, err *e)
 {
     if (!keep_check((keep_schedule)t->keep.schedule, "model.keep_rate", t->mc.keep_rate, t->net, e))
         return false;
+    keep_warn_share("model.keep_rate", t->mc.keep_rate, t->net);
     if (t->keep.log && t->data.n > KEEP_LOG_ROWS)
         return err_set(e, ERR_CONFIG, "train.keep_log: a log holds %d rows, the cohort has %lld",
                        KEEP_LOG_ROWS, (long long)t->data.n);
@@ -257,6 +260,8 @@ bool trainer_open(trainer *t, err *e)
 static void show_taken(const char *lines)
 {
     bool all = log_get_level() >= LOG_DEBUG;
+    if (log_get_level() < LOG_INFO)
+        return;
     for (const char *s = lines, *end; (end = strchr(s, '\n')); s = end + 1)
         if (all || strncmp(s, "loaded ", 7))
             fprintf(stderr, "%.*s\n", (int)(end - s), s);
@@ -269,9 +274,13 @@ static bool warm_start(trainer *t, err *e)
         return true;
     if (!fs_exists(t->c.init))
         return err_set(e, ERR_CONFIG, "train.init: '%s' does not exist", t->c.init);
+    text file;
     text_init(&r.table);
-    bool ok = weights_load(t->net, t->c.init,
+    text_init(&file);
+    bool ok = (checkpoint_weights(t->c.init, &file, e) || err_wrap(e, "train.init")) &&
+              weights_load(t->net, file.s,
                            &(weights_opts){.resample = (resample_how)t->c.init_resample}, &r, e);
+    text_release(&file);
     if (ok) {
         show_taken(r.table.s);
         log_info("weights_loaded", "loaded=%d resized=%d kept=%d unused=%d", r.loaded, r.resized,

@@ -81,9 +81,13 @@ static void refusals(void **state)
     model_cfg c = config("deit_smal_patch16_224", 224, 2, 1);
     assert_false(model_count(&c, &n, &e));
     assert_int_equal(e.code, ERR_CONFIG);
-    assert_non_null(strstr(e.msg, "did you mean 'deit_small_patch16_224'?"));
+    assert_non_null(strstr(e.msg, "did you mean 'deit_small_patch16_224'? "
+                                  "docs/networks.md has all names"));
     c = config("deit_small_patch16_224_in21k", 224, 2, 1); /* only vit_* exist as 21k */
     assert_false(model_count(&c, &n, &e));
+    c = config("vit_small_patch16_reg4_224_in21k", 224, 2, 1); /* nor those with registers */
+    assert_false(model_count(&c, &n, &e));
+    assert_non_null(strstr(e.msg, "'vit_small_patch16_reg4_224_in21k' is not known"));
     c = config("deit_small_patch16_224", 225, 2, 1);
     assert_false(model_count(&c, &n, &e));
     assert_non_null(strstr(e.msg, "225x225 px is not divisible by patches of 16 px"));

@@ -131,6 +131,8 @@ static void unsound_configurations_are_refused(void **state)
     }
     c.reduction_layers = NULL;
     refused(&c, NULL, "model.reduction_layers: no block is named");
+    c.reduction_layers = "6/3";
+    refused(&c, NULL, "'6/3' names block 3 after block 6; name the blocks in rising order");
     c.reduction_layers = "3/11";
     refused(&c, NULL, "block 11 of 12");
     c.reduction_layers = "0/10";

@@ -118,10 +118,12 @@ static void another_epoch_is_refused(void **state)
     refuse(&w, "of 9 patches, the network has 16");
     w = want;
     w.batch = 3;
-    refuse(&w, "3 micro-batches, the epoch has 2");
+    refuse(&w, "written with micro-batches of 2 images, train.batch makes them of 3");
     w = want;
     w.n_rows = 6;
     refuse(&w, "micro-batch 2 has 1 images, the epoch has 2");
+    w.n_rows = 4;
+    refuse(&w, "3 micro-batches, the epoch has 2");
     w = want;
     w.row = other;
     refuse(&w, "image 1 of micro-batch 1 is row 0 of the cohort, the epoch takes row 1");

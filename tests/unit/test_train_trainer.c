@@ -43,7 +43,8 @@ static void refused(int status, const char *run, const char *words)
     tiny_message(run, message);
     if (!strstr(message, words))
         fail_msg("message '%s' lacks '%s'", message, words);
-    assert_int_equal(status, 3);
+    if (status != 3)
+        fail_msg("status %d: %s", status, message);
 }
 
 /* ---- it learns ------------------------------------------------------------------------------- */
@@ -366,6 +367,19 @@ static void test_evit_ramp(void **state)
     assert_false(PLAN_SAYS("evit_rate", NULL, "train.evit_warmup=100"));
 }
 
+/* Windows keep rows and columns: the share of patches is told, and only there. */
+static void test_share_of_windows(void **state)
+{
+    assert_true(PLAN_SAYS("warn keep_rate_of_windows model.keep_rate=0.5 patches_kept=0.25 "
+                          "why=\"of every window 1 of 2 rows and as many columns\"",
+                          NULL, "model.name=swin_tiny_patch4_window7_224", "model.depth=0",
+                          "model.patch=2", "model.window=2"));
+    assert_false(PLAN_SAYS("keep_rate_of_windows", NULL, "model.name=swin_tiny_patch4_window7_224",
+                           "model.depth=0", "model.patch=2", "model.window=2",
+                           "model.keep_rate=1"));
+    assert_false(PLAN_SAYS("keep_rate_of_windows", NULL, "model.keep_rate=0.5"));
+}
+
 /* exam.require asked of train: said where the cohort was split without it, silent where not. */
 static void test_whole_exams(void **state)
 {
@@ -472,7 +486,12 @@ static void test_inputs_first(void **state)
     refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", bad), run, "bad.pth");
     refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run, "none' does not exist");
     snprintf(no_log, sizeof no_log, "train.keep_replay=%s", dir); /* a folder without a log */
-    assert_int_not_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), 0);
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run,
+            "holds no kept-epoch-000001.safetensors, which a training with train.keep_log writes");
+    snprintf(no_log, sizeof no_log, "train.keep_replay=%s", file);
+    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run,
+            "train.keep_replay wants a RUN folder of a training with train.keep_log, or one of its "
+            "files kept-epoch-NNNNNN.safetensors: ");
     assert_false(fs_exists(run));
     assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
     mem_free(file);
@@ -582,6 +601,52 @@ static void test_early_stop(void **state)
     checkpoint_release(&k);
 }
 
+/* What the child tells of what it took over: `line` and nothing that was loaded as it stands; "":
+ * nothing at all, as with -q. */
+static void talk_of_start(const char *run, const char *set, const char *level, const char *line)
+{
+    char *told, *talk = fs_join(dir, "talk");
+    size_t len;
+    int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    dup2(file, 2);
+    int status = TRAIN(NULL, run, cohort_path, set, "train.lr=0", "train.epochs=1", "force", level);
+    dup2(saved, 2);
+    close(saved);
+    close(file);
+    assert_int_equal(status, 0);
+    OK(fs_read(talk, 1 << 20, &told, &len, e));
+    if (line[0] ? !strstr(told, line) : len > 0)
+        fail_msg("wanted '%s', told: %s", line, told);
+    assert_null(strstr(told, "\nloaded "));
+    mem_free(told);
+    mem_free(talk);
+}
+
+/* A RUN folder, its file `best` and its checkpoint stand for the same weights. */
+static void starts_from_a_run(const char *run, const checkpoint_info *k)
+{
+    char best[200], ckpt[4096], last[65] = "", set[4200];
+    checkpoint_info got;
+    OK(checkpoint_read_info(run, &got, ckpt, e));
+    assert_string_equal(got.model_sha256, k->model_sha256);
+    checkpoint_release(&got);
+    snprintf(best, sizeof best, "%s/best", run);
+    const char *from[] = {run, best, ckpt};
+    for (int i = 0; i < 3; i++) {
+        snprintf(set, sizeof set, "train.init=%s", from[i]);
+        assert_int_equal(
+            TRAIN(NULL, run_name("from_run"), cohort_path, set, "train.epochs=1", "force"), 0);
+        char d[4096];
+        read_state(run_name("from_run"), &got, d);
+        if (i)
+            assert_string_equal(got.model_sha256, last);
+        text_copy(last, sizeof last, got.model_sha256);
+        checkpoint_release(&got);
+    }
+    refused(TRAIN(NULL, run_name("no_run"), cohort_path, "train.init=/"), run_name("no_run"),
+            "train.init: '/' is no run and no checkpoint: ");
+}
+
 /* From a file with another head: everything but the head is taken over (the rate is 0). */
 static void test_warm_start(void **state)
 {
@@ -605,20 +670,8 @@ static void test_warm_start(void **state)
     snprintf(init, sizeof init, "%s/init.safetensors", dir);
     OK(weights_save(m, init, NULL, e));
     snprintf(set, sizeof set, "train.init=%s", init);
-    char *told, *talk = fs_join(dir, "talk");
-    size_t len;
-    int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT, 0600);
-    dup2(file, 2); /* the child reports what it took over */
-    int status = TRAIN(NULL, run, cohort_path, set, "train.lr=0", "train.epochs=1");
-    dup2(saved, 2);
-    close(saved);
-    close(file);
-    assert_int_equal(status, 0);
-    OK(fs_read(talk, 1 << 20, &told, &len, e));
-    assert_non_null(strstr(told, "kept     head.weight [2, 192]")); /* and only counts the rest */
-    assert_null(strstr(told, "loaded "));
-    mem_free(told);
-    mem_free(talk);
+    talk_of_start(run, set, "warn", "");
+    talk_of_start(run, set, "info", "kept     head.weight [2, 192]"); /* only counts the rest */
     read_state(run, &k, d);
     OK((got = checkpoint_load(d, &k, be, e)));
     int taken = 0;
@@ -636,6 +689,7 @@ static void test_warm_start(void **state)
         mem_free(b);
     }
     assert_int_equal(taken, model_params(got)->n - 2); /* all but head.weight and head.bias */
+    starts_from_a_run(run, &k);
     model_free(got);
     model_free(m);
     checkpoint_release(&k);
@@ -679,6 +733,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_layout),
         cmocka_unit_test(test_keep_log),
         cmocka_unit_test(test_memory_plan),
+        cmocka_unit_test(test_share_of_windows),
         cmocka_unit_test(test_keep_replay),
         cmocka_unit_test(test_evit_ramp),
         cmocka_unit_test(test_whole_exams),

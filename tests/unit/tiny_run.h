@@ -1,5 +1,5 @@
 /* Training runs on the tiny cohort, in a process of their own: PROGRAM RUN COHORT [stop] [-jN]
- * [warn] [key=value...]. For the tests of trainer and predict. */
+ * [warn|info] [key=value...]. For the tests of trainer and predict. */
 #ifndef TESTS_UNIT_TINY_RUN_H
 #define TESTS_UNIT_TINY_RUN_H
 
@@ -55,6 +55,8 @@ static inline int tiny_main(int argc, char **argv)
             o.force = true;
         } else if (!strcmp(argv[i], "warn")) {
             log_set_level(LOG_WARN);
+        } else if (!strcmp(argv[i], "info")) {
+            log_set_level(LOG_INFO);
         } else if (!cfg_set(c, argv[i], &e)) {
             break;
         }
