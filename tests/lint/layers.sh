@@ -61,7 +61,7 @@ $4 ~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_jpeg\\.cpp$", "dicom/dcmtk_jpeg.cp
 $4 ~ /^dcmtk\// && $4 !~ /^dcmtk\/dcmjpeg\// { only("^dicom/dcmtk_(shim|jpeg)\\.cpp$", "dicom/dcmtk_shim.cpp") }
 $4 ~ /^openjpeg/ { only("^(dicom/(j2k|synth_codec)\\.c$|tests/)", "dicom/j2k.c") }
 $4 ~ /^charls\// { only("^dicom/(jls|synth_codec)\\.c$", "dicom/jls.c") }
-$4 ~ /^png\.h$/ { only("^(dicom/raster_png\\.c$|preprocess/raster_out\\.c$|train/pages\\.c$|tests/)", "dicom/raster_png.c, preprocess/raster_out.c and train/picture.c") }
+$4 ~ /^png\.h$/ { only("^(dicom/raster_png\\.c$|preprocess/raster_out\\.c$|train/picture\\.c$|tests/)", "dicom/raster_png.c, preprocess/raster_out.c and train/picture.c") }
 $4 ~ /^tiff/ { only("^(dicom/raster_tiff\\.c$|preprocess/raster_out\\.c$|tests/)", "dicom/raster_tiff.c and preprocess/raster_out.c") }
 $4 ~ /^opencv/ { only("^preprocess/opencv_shim\\.cpp$", "preprocess/opencv_shim.cpp") }
 $4 ~ /^hdf5/ { only("^((preprocess|tests)/|train/maps_h5\\.c$)", "preprocess/ and train/maps_h5.c") }
