@@ -19,6 +19,7 @@ typedef struct figure {
 
 /* clang-format off */
 #define FIGURE_LIST(ROW) \
+    ROW(thousand)        \
     ROW(roc)             \
     ROW(scores)          \
     ROW(years)           \

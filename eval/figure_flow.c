@@ -1,6 +1,7 @@
 /* Flow diagram in the manner of STARD and CONSORT: from files to analysed exams. */
 #include "eval/figure.h"
 #include "eval/axes.h"
+#include "eval/cells.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -92,6 +93,48 @@ static void stage_title(const char *stage, text *out)
     text_add(out, known ? known : stage[0] ? stage : report_text("stage.none"));
 }
 
+/* The last step of STARD: the analysed exams by the result of the index test. */
+static double flow_result(draw *d, double y, const json_t *tree)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "crosstab");
+    draw_font bold = {AXES_NORMAL, DRAW_START, DRAW_TEXT, true, false};
+    double h = 58, top = y + 34, from = FLOW_X + FLOW_W / 2;
+    size_t i;
+    json_t *row;
+    if (!json_array_size(json_object_get(t, "rows")))
+        return y;
+    draw_line(d, (double[]){from, y, from, y + 16}, DRAW_EDGE, 1.4, 0);
+    draw_line(d, (double[]){from, y + 16, from + FLOW_W + 20, y + 16}, DRAW_EDGE, 1.4, 0);
+    json_array_foreach(json_object_get(t, "rows"), i, row)
+    {
+        double x = FLOW_X + (double)i * (FLOW_W + 20), middle = x + FLOW_W / 2;
+        const char *const keys[] = {"exams", "cancers", "controls"};
+        text cell[3], body;
+        text_init(&body);
+        for (size_t k = 0; k < 3; k++) {
+            text_init(&cell[k]);
+            cells_show(json_array_get(row, (size_t)report_tree_column(t, keys[k])), "int",
+                       &cell[k]);
+        }
+        draw_rect(d, (double[]){x, top, FLOW_W, h}, DRAW_PANEL, DRAW_EDGE);
+        draw_line(d, (double[]){middle, y + 16, middle, top - 3}, DRAW_EDGE, 1.4, 0);
+        draw_path(d, (double[]){middle - 4, top - 7, middle, top, middle + 4, top - 7}, 3,
+                  DRAW_EDGE, DRAW_NONE, 0);
+        report_fill(&body, "flow.result",
+                    (const char *const[]){"exams", cell[0].s, "result",
+                                          json_string_value(json_array_get(row, 0)), NULL});
+        draw_text(d, x + 14, top + 23, bold, body.s);
+        text_clear(&body);
+        report_fill(&body, "flow.result_body",
+                    (const char *const[]){"cases", cell[1].s, "controls", cell[2].s, NULL});
+        draw_text(d, x + 14, top + 43, axes_text, body.s);
+        for (size_t k = 0; k < 3; k++)
+            text_release(&cell[k]);
+        text_release(&body);
+    }
+    return top + h;
+}
+
 static double paint_flow(draw *d, const json_t *tree)
 {
     const json_t *flow = json_object_get(tree, "flow"),
@@ -140,7 +183,7 @@ static double paint_flow(draw *d, const json_t *tree)
     y = flow_box(d, y, title.s, body.s);
     text_release(&title);
     text_release(&body);
-    return y + 8;
+    return flow_result(d, y, tree) + 8;
 }
 
 const figure figure_flow = {"flow", 722, paint_flow, NULL, "flow"};

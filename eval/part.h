@@ -22,6 +22,7 @@ typedef struct report_part {
 #define PART_LIST(ROW) \
     ROW(summary)       \
     ROW(data)          \
+    ROW(participants)  \
     ROW(performance)   \
     ROW(members)       \
     ROW(operating)     \

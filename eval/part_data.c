@@ -104,6 +104,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_data(d, DOC_PAIRS, list);
     if (json_array_size(flow)) {
         report_doc_figure(d, tree, "flow");
+        report_doc_table(d, tree, "crosstab", false);
         report_doc_table(d, tree, "flow", true);
     }
     text_release(&t);

@@ -5,8 +5,9 @@
 #include <math.h>
 
 #define SUMMARY_SPEC       0.90 /* the operating point that the summary speaks of */
-#define SUMMARY_TOP        0.10
+#define SUMMARY_TOP        0.05
 #define SUMMARY_PREVALENCE 0.006
+#define SUMMARY_REASONS    3 /* for leaving images out */
 
 static void headline(report_doc *d, const json_t *m)
 {
@@ -84,40 +85,68 @@ static const json_t *row_named(const json_t *table, const char *key, double targ
 
 static void sentence_flag(report_doc *d, const json_t *tree)
 {
-    doc_number top, share;
+    doc_number top, share, threshold;
     const json_t *row =
         row_named(report_tree_by_id(tree, "tables", "capture"), "point.top", SUMMARY_TOP);
     double v = row ? report_tree_num(json_array_get(row, 2), "v") : NAN;
     if (isnan(v))
         return;
+    doc_number_show(&threshold, "4g", json_number_value(json_array_get(row, 1)));
     report_doc_fill(d, DOC_ITEM, "sum.flag",
                     (const char *const[]){"top", doc_number_show(&top, "4g", 100 * SUMMARY_TOP),
-                                          "capture", doc_number_show(&share, "0", 100 * v), NULL});
+                                          "threshold", threshold.s, "capture",
+                                          doc_number_show(&share, "0", 100 * v), NULL});
 }
 
+/* The lead: what a flag at one threshold would mean for 1,000 women. */
 static void sentence_thousand(report_doc *d, const json_t *tree)
 {
-    const json_t *row =
-        row_named(report_tree_by_id(tree, "tables", "operating"), "point.spec", SUMMARY_SPEC);
-    if (!row)
-        return;
-    double se = report_tree_num(json_array_get(row, 2), "v"),
-           sp = report_tree_num(json_array_get(row, 3), "v");
-    if (isnan(se) || isnan(sp))
-        return;
-    double found = 1000 * se * SUMMARY_PREVALENCE,
-           wrong = 1000 * (1 - sp) * (1 - SUMMARY_PREVALENCE);
+    const json_t *t = report_tree_by_id(tree, "tables", "thousand"),
+                 *rows = json_object_get(t, "rows");
     bool val = !strcmp(report_tree_str(json_object_get(tree, "options"), "thresholds"), "val");
+    double women[4];
     doc_number spec, prevalence, flagged, hit, no, missed;
-    report_doc_fill(d, DOC_ITEM, "sum.thousand",
-                    (const char *const[]){
-                        "where", report_text(val ? "where.val" : "where.same"), "spec",
-                        doc_number_show(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
-                        doc_number_show(&prevalence, "4g", 100 * SUMMARY_PREVALENCE), "flagged",
-                        doc_number_show(&flagged, "0", found + wrong), "found",
-                        doc_number_show(&hit, "1", found), "false",
-                        doc_number_show(&no, "1", wrong), "missed",
-                        doc_number_show(&missed, "1", 1000 * SUMMARY_PREVALENCE - found), NULL});
+    if (json_array_size(rows) != COUNT_OF(women))
+        return;
+    for (size_t i = 0; i < COUNT_OF(women); i++)
+        women[i] = json_number_value(json_array_get(json_array_get(rows, i), 1));
+    report_doc_fill(
+        d, DOC_TEXT, "sum.thousand",
+        (const char *const[]){"where", report_text(val ? "where.val" : "where.same"), "spec",
+                              doc_number_show(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
+                              doc_number_show(&prevalence, "4g", 100 * SUMMARY_PREVALENCE),
+                              "flagged", doc_number_show(&flagged, "0", women[0] + women[1]),
+                              "found", doc_number_show(&hit, "1", women[0]), "false",
+                              doc_number_show(&no, "1", women[1]), "missed",
+                              doc_number_show(&missed, "1", women[2]), NULL});
+}
+
+/* The most frequent reasons among all rows of the books. */
+static void add_reasons(const json_t *flow, text *out)
+{
+    json_t *left = json_array(), *row;
+    size_t i;
+    json_array_foreach(flow, i, row)
+    {
+        if (json_integer_value(json_object_get(row, "excluded")) > 0)
+            json_array_append(left, row);
+    }
+    for (int k = 0; k < SUMMARY_REASONS && json_array_size(left); k++) {
+        size_t best = 0;
+        json_int_t most = -1;
+        json_array_foreach(left, i, row)
+        {
+            json_int_t n = json_integer_value(json_object_get(row, "excluded"));
+            if (n > most) {
+                most = n;
+                best = i;
+            }
+        }
+        text_addf(out, "%s%s (%lld)", k ? ", " : "",
+                  report_tree_str(json_array_get(left, best), "step"), (long long)most);
+        json_array_remove(left, best);
+    }
+    json_decref(left);
 }
 
 static void sentence_excluded(report_doc *d, const json_t *tree)
@@ -127,14 +156,126 @@ static void sentence_excluded(report_doc *d, const json_t *tree)
     int64_t left = 0;
     size_t i;
     json_t *row;
-    json_array_foreach(flow, i, row) if (!strcmp(report_tree_str(row, "unit"), unit)) left +=
-        json_integer_value(json_object_get(row, "excluded"));
+    text reasons;
+    json_array_foreach(flow, i, row)
+    {
+        if (!strcmp(report_tree_str(row, "unit"), unit))
+            left += json_integer_value(json_object_get(row, "excluded"));
+    }
+    text_init(&reasons);
+    add_reasons(flow, &reasons);
     doc_number n, all;
     doc_number_show(&n, "0", (double)left);
-    report_doc_fill(d, DOC_ITEM, "sum.excluded",
+    report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.excluded" : "sum.excluded_none",
                     (const char *const[]){"excluded", n.s, "files",
                                           doc_number_count(&all, json_object_get(first, "n_in")),
-                                          "unit", unit, NULL});
+                                          "unit", unit, "reasons", reasons.s, NULL});
+    text_release(&reasons);
+}
+
+/* The group that the model separates least well, among those with enough exams to tell. */
+static void sentence_weakest(report_doc *d, const json_t *tree)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "subgroups"), *worst = NULL;
+    int variable = report_tree_column(t, "variable"), level = report_tree_column(t, "level"),
+        auc = report_tree_column(t, "auc"), remark = report_tree_column(t, "remark");
+    double least = INFINITY;
+    int64_t groups = 0, small = 0;
+    size_t i;
+    json_t *row;
+    if (variable < 0 || level < 0 || auc < 0 || remark < 0)
+        return;
+    json_array_foreach(json_object_get(t, "rows"), i, row)
+    {
+        const char *why = json_string_value(json_array_get(row, (size_t)remark));
+        const json_t *cell = json_array_get(row, (size_t)auc);
+        double v = report_tree_num(cell, "v");
+        groups++;
+        if ((why && why[0]) || isnan(v) || isnan(report_tree_num(cell, "lo"))) {
+            small++;
+        } else if (v < least) {
+            least = v;
+            worst = row;
+        }
+    }
+    if (!worst)
+        return;
+    const json_t *cell = json_array_get(worst, (size_t)auc);
+    doc_number v, lo, hi, n, k;
+    doc_number_show(&n, "0", (double)groups);
+    doc_number_show(&k, "0", (double)small);
+    report_doc_fill(d, DOC_ITEM, "sum.weakest",
+                    (const char *const[]){
+                        "variable", json_string_value(json_array_get(worst, (size_t)variable)),
+                        "level", json_string_value(json_array_get(worst, (size_t)level)), "auc",
+                        doc_number_show(&v, "auc", least), "lo",
+                        doc_number_show(&lo, "auc", report_tree_num(cell, "lo")), "hi",
+                        doc_number_show(&hi, "auc", report_tree_num(cell, "hi")), "groups", n.s,
+                        "small", k.s, NULL});
+}
+
+/* ---- the tree -------------------------------------------------------------------------------- */
+
+static void women_row(json_t *t, const char *key, double women)
+{
+    json_t *row = cells_row(t);
+    cells_text(row, report_text(key));
+    cells_num(row, women);
+}
+
+static void thousand_table(report_build *b, const operate_point *o)
+{
+    double pi = SUMMARY_PREVALENCE, se = o->sens.value, sp = o->spec.value;
+    json_t *t = cells_table("thousand");
+    cells_column(t, "result", "text");
+    cells_column(t, "women", "num1");
+    women_row(t, "thousand.found", 1000 * se * pi);
+    women_row(t, "thousand.false", 1000 * (1 - sp) * (1 - pi));
+    women_row(t, "thousand.missed", 1000 * (1 - se) * pi);
+    women_row(t, "thousand.rest", 1000 * sp * (1 - pi));
+    report_build_table(b, t);
+}
+
+/* STARD's cross table of the index test and the reference standard. */
+static void crosstab(report_build *b, const operate_point *o)
+{
+    json_t *t = cells_table("crosstab");
+    char threshold[32];
+    text note;
+    cells_column(t, "result", "text");
+    cells_column(t, "exams", "int");
+    cells_column(t, "cancers", "int");
+    cells_column(t, "controls", "int");
+    for (int flagged = 1; flagged >= 0; flagged--) {
+        json_t *row = cells_row(t);
+        int64_t y1 = flagged ? o->tp : o->fn, y0 = flagged ? o->fp : o->tn;
+        cells_text(row, report_text(flagged ? "crosstab.flagged" : "crosstab.not_flagged"));
+        cells_count(row, y1 + y0);
+        cells_count(row, y1);
+        cells_count(row, y0);
+    }
+    snprintf(threshold, sizeof threshold, "%.4g", o->threshold);
+    text_init(&note);
+    report_fill(&note, "note.crosstab",
+                (const char *const[]){"threshold", threshold, "chosen",
+                                      report_text(o->fixed ? "chosen.val" : "chosen.same"), NULL});
+    json_object_set_new(t, "note", json_string(note.s));
+    text_release(&note);
+    report_build_table(b, t);
+}
+
+static bool add(report_build *b, err *e)
+{
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind != OPERATE_SPEC || fabs(o->target - SUMMARY_SPEC) > 1e-9 ||
+            b->all.events < METRIC_FEW || b->all.n - b->all.events < METRIC_FEW)
+            continue;
+        thousand_table(b, o);
+        if (!isinf(o->threshold))
+            crosstab(b, o);
+    }
+    return true;
 }
 
 static void show(report_doc *d, const json_t *tree)
@@ -142,6 +283,9 @@ static void show(report_doc *d, const json_t *tree)
     const json_t *m = report_tree_metric(tree, "auc", "all");
     doc_number n, p, k;
     report_doc_section(d, "summary");
+    sentence_thousand(d, tree);
+    report_doc_figure(d, tree, "thousand");
+    report_doc_table(d, tree, "thousand", true);
     headline(d, m);
     sentence_pairs(d, m);
     report_doc_fill(
@@ -150,10 +294,10 @@ static void show(report_doc *d, const json_t *tree)
                               "patients", doc_number_count(&p, json_object_get(m, "n_patients")),
                               "cases", doc_number_count(&k, json_object_get(m, "n_events")), NULL});
     sentence_flag(d, tree);
-    sentence_thousand(d, tree);
+    sentence_weakest(d, tree);
     sentence_excluded(d, tree);
     report_doc_text(d, DOC_ITEM, report_text("sum.use"));
     report_doc_figure(d, tree, "roc");
 }
 
-const report_part part_summary = {"summary", NULL, show};
+const report_part part_summary = {"summary", add, show};

@@ -184,7 +184,7 @@ static void warning(pdf *p, const char *s)
 
 typedef struct grid {
     int n;
-    double width[COLUMNS];
+    double width[COLUMNS], least[COLUMNS]; /* least: of the longest word */
     bool words[COLUMNS];
     const char *kind[COLUMNS];
 } grid;
@@ -198,20 +198,42 @@ static double natural(pdf *p, const char *s, bool bold)
     return w + 2 * CELL_PAD;
 }
 
-/* Narrow the widest columns of words to a common limit, so that the table fits. */
-static void squeeze(grid *g, double over)
+/* Width of the longest word: a column of words is not cut through one while there is another way.
+ */
+static double longest_word(pdf *p, const char *s, bool bold)
 {
-    double limit = BODY_W, sum = 0;
+    double most = 0;
+    while (*s) {
+        size_t n = strcspn(s, " ");
+        char word[64];
+        snprintf(word, sizeof word, "%.*s", (int)n, s);
+        most = fmax(most, natural(p, word, bold));
+        s += n;
+        s += strspn(s, " ");
+    }
+    return most;
+}
+
+static double total(const grid *g)
+{
+    double sum = 0;
     for (int j = 0; j < g->n; j++)
         sum += g->width[j];
-    for (double want = sum - over; limit > 30 && sum > want; limit -= 1) {
-        sum = 0;
-        for (int j = 0; j < g->n; j++)
-            sum += g->words[j] ? fmin(g->width[j], limit) : g->width[j];
-    }
-    for (int j = 0; j < g->n; j++)
-        if (g->words[j])
-            g->width[j] = fmin(g->width[j], limit + 1);
+    return sum;
+}
+
+/* Narrow the widest columns to a common limit until the table fits: those of words, then those of
+ * numbers (an interval goes below its value), and through words only when nothing else helps. */
+static void squeeze(grid *g)
+{
+    enum { WORDS, NUMBERS, CUT, STEPS };
+    for (int step = 0; step < STEPS; step++)
+        for (double limit = BODY_W; limit > 30 && total(g) > BODY_W; limit -= 1)
+            for (int j = 0; j < g->n; j++) {
+                double least = step == CUT ? 0 : fmin(g->width[j], g->least[j]);
+                if (g->width[j] > limit && (g->words[j] || step == NUMBERS))
+                    g->width[j] = fmax(limit, least);
+            }
 }
 
 /* Natural widths of the columns; heads of numbers may wrap. */
@@ -227,6 +249,7 @@ static void measure(pdf *p, const json_t *t, grid *g)
             BUG("pdf: more than %d columns", COLUMNS);
         g->kind[g->n] = report_tree_str(c, "kind");
         g->words[g->n] = !strcmp(g->kind[g->n], "text");
+        g->least[g->n] = longest_word(p, report_tree_str(c, "label"), true);
         g->width[g->n++] = natural(p, report_tree_str(c, "label"), true);
     }
     json_array_foreach(json_object_get(t, "rows"), k, row)
@@ -236,15 +259,17 @@ static void measure(pdf *p, const json_t *t, grid *g)
             text_init(&s);
             cells_show(json_array_get(row, (size_t)j), g->kind[j], &s);
             cells[j] = fmax(cells[j], natural(p, s.s, false));
+            g->least[j] = fmax(g->least[j], longest_word(p, s.s, false));
             text_release(&s);
         }
     }
     for (int j = 0; j < g->n; j++) {
-        g->width[j] = fmax(cells[j], g->words[j] ? g->width[j] : fmin(g->width[j], 62));
+        g->width[j] =
+            fmax(cells[j], g->words[j] ? g->width[j] : fmax(g->least[j], fmin(g->width[j], 62)));
         sum += g->width[j];
     }
     if (sum > BODY_W)
-        squeeze(g, sum - BODY_W);
+        squeeze(g);
     else
         for (int j = 0; j < g->n; j++)
             g->width[j] += (BODY_W - sum) * fmin(1, 0.09 * g->n) / g->n;

@@ -55,19 +55,56 @@ static const struct entry {
     {"sum.size",
      "This was measured on {exams} exams of {patients} women; {cases} of the exams belong "
      "to women with cancer as defined below."},
-    {"sum.flag", "If the {top} % of exams with the highest scores were flagged, {capture} of 100 "
-                 "cancers would be among them."},
+    {"sum.flag", "To flag the {top} % of exams with the highest scores, the threshold here is "
+                 "{threshold}; {capture} of 100 cancers would be among them."},
+    {"sum.weakest",
+     "Among subgroups the model separates least well for {variable}: {level}, with an "
+     "AUC of {auc} ({lo} to {hi}). {small} of {groups} groups are too small to "
+     "judge."},
     {"sum.thousand",
-     "At the threshold that keeps {spec} % specificity {where}, of 1,000 women in a "
-     "population where {prevalence} % have cancer about {flagged} would be flagged: "
-     "{found} with cancer and {false} without; {missed} with cancer would not be "
-     "flagged."},
+     "Of 1,000 women in a population where {prevalence} % have cancer, the model would flag about "
+     "{flagged}, at the threshold that keeps {spec} % specificity {where}. Of these women {found} "
+     "have cancer and {false} have not; {missed} women with cancer would not be flagged."},
     {"where.same", "on these exams"},
     {"where.val", "on the validation exams"},
     {"sum.excluded",
-     "{excluded} of {files} {unit} at the start of the books were left out; the flow "
-     "diagram counts every reason."},
-    {"sum.use", "This is a research result. It does not tell whether using the model helps women."},
+     "{excluded} of {files} {unit} at the start of the books were left out; the most frequent "
+     "reasons of all stages: {reasons}. The flow diagram counts every one."},
+    {"sum.excluded_none", "Nothing was left out of {files} {unit} at the start of the books."},
+    {"sum.use",
+     "This is a research result. It may not be used for decisions about patients, and it does not "
+     "tell whether using the model helps women."},
+    {"table.thousand", "A thousand women"},
+    {"col.result", "Result"},
+    {"col.women", "Women"},
+    {"col.controls", "Without cancer"},
+    {"thousand.found", "flagged, with cancer"},
+    {"thousand.false", "flagged, without cancer"},
+    {"thousand.missed", "not flagged, with cancer"},
+    {"thousand.rest", "not flagged, without cancer"},
+    {"fig.thousand", "A thousand women"},
+    {"figdesc.thousand",
+     "A thousand marks, one for each woman, rounded to whole women: diamonds are flagged with "
+     "cancer, filled squares flagged without, open squares cancers that are not flagged, dots all "
+     "others."},
+    {"table.participants", "Participants by outcome"},
+    {"note.participants", "Exams with their share of the column; counts of 1 to 4 are shown as <5. "
+                          "Median with quartiles."},
+    {"participants.age", "Age in years"},
+    {"participants.years", "Years to diagnosis or last contact"},
+    {"participants.median", "median"},
+    {"col.group_all", "All"},
+    {"col.group_cases", "With cancer"},
+    {"col.group_controls", "Without cancer"},
+    {"col.group_val", "Exams for thresholds"},
+    {"table.crosstab", "Result of the model and reference standard"},
+    {"note.crosstab",
+     "Exams; flagged at a score of at least {threshold}, chosen on {chosen} for 90 % specificity. "
+     "Counts of 1 to 4 are shown as <5."},
+    {"crosstab.flagged", "flagged"},
+    {"crosstab.not_flagged", "not flagged"},
+    {"flow.result", "{exams} exams {result}"},
+    {"flow.result_body", "{cases} with cancer, {controls} without"},
     /* data */
     {"data.label", "Label (y = 1)"},
     {"data.follow_up", "How negatives were confirmed"},

@@ -1,0 +1,206 @@
+/* Table 1: who was evaluated, by outcome, and the exams that thresholds come from. evaluation.md 17
+ * (block 4). */
+#include "eval/part.h"
+#include "core/mem.h"
+#include "eval/boot.h"
+#include "eval/cells.h"
+#include "eval/report_text.h"
+#include "eval/strata.h"
+#include <math.h>
+
+enum { ALL, CASES, CONTROLS, VAL, GROUPS };
+
+/* The exams of one column of the table. */
+typedef struct column {
+    const cohort_set *set;
+    int64_t *row, n;
+} column;
+
+static bool belongs(const exam_row *x, int group)
+{
+    return group == ALL || group == VAL || x->y == (group == CASES);
+}
+
+static void columns_of(const report_build *b, column c[GROUPS])
+{
+    for (int g = 0; g < GROUPS; g++) {
+        c[g] = (column){.set = g == VAL ? &b->val_set : &b->set};
+        const exam_table *x = &c[g].set->exams;
+        c[g].row = MEM_ARRAY(int64_t, x->n + 1);
+        for (int64_t i = 0; i < x->n; i++)
+            if (belongs(&x->row[i], g))
+                c[g].row[c[g].n++] = i;
+    }
+}
+
+/* "123 (45.6 %)"; fewer than 5 are masked. */
+static void share_cell(json_t *row, int64_t k, int64_t n)
+{
+    char s[48];
+    if (k > 0 && k < METRIC_FEW)
+        snprintf(s, sizeof s, "<%d", METRIC_FEW);
+    else if (n > 0)
+        snprintf(s, sizeof s, "%lld (%.1f %%)", (long long)k, 100.0 * (double)k / (double)n);
+    else
+        snprintf(s, sizeof s, "\xE2\x80\x93");
+    cells_text(row, s);
+}
+
+static int cmp_double(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* "median (quartile to quartile)" of the known values. */
+static void median_cell(json_t *row, const column *c, double (*value)(const exam_row *x),
+                        const char *fmt)
+{
+    double *v = MEM_ARRAY(double, c->n + 1);
+    char s[96], part[3][24];
+    int64_t n = 0;
+    for (int64_t i = 0; i < c->n; i++) {
+        double one = value(&c->set->exams.row[c->row[i]]);
+        if (!isnan(one))
+            v[n++] = one;
+    }
+    qsort(v, (size_t)n, sizeof *v, cmp_double);
+    if (n >= METRIC_FEW) {
+        for (int k = 0; k < 3; k++)
+            snprintf(part[k], sizeof part[k], fmt, boot_quantile(v, n, 0.25 * (k + 1)));
+        snprintf(s, sizeof s, "%s (%s\xE2\x80\x93%s)", part[1], part[0], part[2]);
+    } else {
+        snprintf(s, sizeof s, "\xE2\x80\x93");
+    }
+    cells_text(row, s);
+    mem_free(v);
+}
+
+static double age_of(const exam_row *x)
+{
+    return x->age >= 0 ? x->age : NAN;
+}
+
+static double years_of(const exam_row *x)
+{
+    return x->t_years;
+}
+
+static json_t *row_new(json_t *t, const char *variable, const char *level)
+{
+    json_t *row = cells_row(t);
+    cells_text(row, variable);
+    cells_text(row, level);
+    return row;
+}
+
+static void medians(json_t *t, const column *c, int n, const char *key,
+                    double (*value)(const exam_row *x), const char *fmt)
+{
+    bool any = false;
+    for (int64_t i = 0; i < c[ALL].n && !any; i++)
+        any = !isnan(value(&c[ALL].set->exams.row[i]));
+    if (!any)
+        return;
+    json_t *row = row_new(t, report_text(key), report_text("participants.median"));
+    for (int g = 0; g < n; g++)
+        median_cell(row, &c[g], value, fmt);
+}
+
+static const strata_group *group_named(const strata_groups *g, const char *level)
+{
+    for (int i = 0; i < g->n; i++)
+        if (!strcmp(g->g[i].level, level))
+            return &g->g[i];
+    return NULL;
+}
+
+static void level_row(json_t *t, const column *c, int n, const char *variable,
+                      const strata_group *of[2], const char *level)
+{
+    json_t *row = row_new(t, variable, level);
+    for (int g = 0; g < n; g++) {
+        const strata_group *group = of[g == VAL];
+        int64_t hits = 0;
+        for (int64_t i = 0; group && i < group->n; i++)
+            hits += belongs(&c[g].set->exams.row[group->row[i]], g);
+        share_cell(row, hits, c[g].n);
+    }
+}
+
+/* One row for every level that an exam has, those of the evaluated ones first. */
+static void levels(json_t *t, const column *c, int n, const strata_var *var)
+{
+    char key[48];
+    strata_groups groups[2] = {{0}};
+    for (int k = 0; k < (n > VAL ? 2 : 1); k++)
+        strata_split(var, &c[k ? VAL : ALL].set->exams, &groups[k]);
+    snprintf(key, sizeof key, "var.%s", var->name);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < groups[k].n; i++) {
+            const char *level = groups[k].g[i].level;
+            const strata_group *of[2] = {group_named(&groups[0], level),
+                                         group_named(&groups[1], level)};
+            if (k == 0 || !of[0])
+                level_row(t, c, n, report_text(key), of, level);
+        }
+    for (int k = 0; k < 2; k++)
+        strata_release(&groups[k]);
+}
+
+static void sizes(json_t *t, const column *c, int n)
+{
+    json_t *exams = row_new(t, report_text("col.exams"), ""),
+           *women = row_new(t, report_text("col.patients"), "");
+    for (int g = 0; g < n; g++) {
+        char s[32];
+        cohort_view v;
+        cohort_view_build(c[g].set, c[g].row, c[g].n, &v);
+        snprintf(s, sizeof s, v.n > 0 && v.n < METRIC_FEW ? "<5" : "%lld", (long long)v.n);
+        cells_text(exams, s);
+        snprintf(s, sizeof s, v.n_patients > 0 && v.n_patients < METRIC_FEW ? "<5" : "%d",
+                 v.n_patients);
+        cells_text(women, s);
+        cohort_view_release(&v);
+    }
+}
+
+static bool add(report_build *b, err *e)
+{
+    static const char *const always[] = {"age", "density", "vendor", "views"};
+    column c[GROUPS];
+    int n = b->src->val ? GROUPS : VAL;
+    json_t *t = cells_table("participants");
+    cells_column(t, "variable", "text");
+    cells_column(t, "level", "text");
+    cells_column(t, "group_all", "text");
+    cells_column(t, "group_cases", "text");
+    cells_column(t, "group_controls", "text");
+    if (n > VAL)
+        cells_column(t, "group_val", "text");
+    columns_of(b, c);
+    sizes(t, c, n);
+    medians(t, c, n, "participants.age", age_of, "%.0f");
+    medians(t, c, n, "participants.years", years_of, "%.1f");
+    for (size_t i = 0; i < COUNT_OF(always); i++)
+        levels(t, c, n, strata_find(always[i], e));
+    for (int i = 0; i < b->opts->cfg.subgroups.n; i++) {
+        const strata_var *var = strata_find(b->opts->cfg.subgroups.v[i], NULL);
+        bool again = var == NULL;
+        for (size_t k = 0; k < COUNT_OF(always) && !again; k++)
+            again = !strcmp(var->name, always[k]);
+        if (!again)
+            levels(t, c, n, var);
+    }
+    report_build_table(b, t);
+    for (int g = 0; g < GROUPS; g++)
+        mem_free(c[g].row);
+    return true;
+}
+
+static void show(report_doc *d, const json_t *tree)
+{
+    report_doc_table(d, tree, "participants", false);
+}
+
+const report_part part_participants = {"participants", add, show};

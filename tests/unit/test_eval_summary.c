@@ -1,0 +1,208 @@
+/* The first page and table 1: what is said of a thousand women, of the exams left out, of the
+ * weakest group, and the counts by outcome, each against numbers counted here. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include "core/fs.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "eval/report.h"
+#include "eval/report_tree.h"
+#include <math.h>
+
+static char root[64];
+
+static char *at(const char *name)
+{
+    static char path[16][256];
+    static int k;
+    k = (k + 1) % 16;
+    snprintf(path[k], sizeof path[k], "%s/%s", root, name);
+    return path[k];
+}
+
+#define N 400
+
+static int label(int i)
+{
+    return i % 8 == 0;
+}
+
+/* Exams of 70 years and more are scored at random, the others well; three exams of one vendor. */
+static double score(int i)
+{
+    int old = i % 4 == 1 || i % 16 == 0;
+    double noise = (i * 37 % 101) / 101.0;
+    return old ? 0.1 + 0.5 * noise : 0.1 + 0.2 * noise + 0.5 * label(i);
+}
+
+static int age(int i)
+{
+    return i % 4 == 1 || i % 16 == 0 ? 72 : 55;
+}
+
+static json_t *tree;
+static char *html;
+
+static int setup(void **state)
+{
+    static const cfg_group *const groups[] = {&eval_options};
+    snprintf(root, sizeof root, "/tmp/test_eval_summary.XXXXXX");
+    if (!mkdtemp(root) || !fs_mkdirs(at("p"), NULL))
+        return -1;
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,score,y,age,vendor\n");
+    for (int i = 0; i < N; i++)
+        text_addf(&t, "e%03d,p%03d,%.5f,%d,%d,%s\n", i, i, score(i), label(i), age(i),
+                  i % 150 == 1 ? "Rare" : "Usual");
+    bool ok = fs_write(at("p/predictions.csv"), t.s, t.len, NULL);
+    static const char books[] =
+        "{\"flow\":[{\"stage\":\"scan\",\"step\":\"second\",\"reason\":\"B\",\"n_in\":460,\"n_"
+        "out\":"
+        "440,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"first\",\"reason\":\"A\",\"n_in\":"
+        "440"
+        ",\"n_out\":405,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"third\",\"reason\":"
+        "\"C\","
+        "\"n_in\":405,\"n_out\":401,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"fourth\","
+        "\"reason\":\"D\",\"n_in\":401,\"n_out\":400,\"unit\":\"files\"}]}";
+    ok = ok && fs_write(at("p/predictions.json"), books, strlen(books), NULL);
+    text_release(&t);
+    const char *const in[] = {at("p")};
+    cfg *c = cfg_new(groups, 1);
+    report_opts o = {.inputs = in, .n_inputs = 1, .out_dir = at("out"), .threads = 1};
+    cfg_bind(c, &eval_options, &o.cfg);
+    o.cfg.bootstrap = 0;
+    err e = {0};
+    size_t n;
+    ok = ok && report_write(&o, NULL, &e) && json_read(at("out/eval.json"), &tree, &e) &&
+         fs_read(at("out/report.html"), 64u << 20, &html, &n, &e);
+    cfg_free(c);
+    if (!ok)
+        fprintf(stderr, "%s\n", e.msg);
+    return ok ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    json_decref(tree);
+    mem_free(html);
+    return fs_remove_tree(root, NULL) ? 0 : -1;
+}
+
+static const json_t *cell(const char *table, int row, const char *column)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", table);
+    if (!t)
+        fail_msg("no table %s", table);
+    int k = report_tree_column(t, column);
+    assert_true(k >= 0);
+    return json_array_get(json_array_get(json_object_get(t, "rows"), (size_t)row), (size_t)k);
+}
+
+static double number(const char *table, int row, const char *column)
+{
+    return json_number_value(cell(table, row, column));
+}
+
+static void near(double got, double want)
+{
+    if (!(fabs(got - want) <= 1e-9))
+        fail_msg("got %.15g, want %.15g", got, want);
+}
+
+/* Counts at the threshold that the report gives for 90 % specificity. */
+static void counts(double t, int n[2][2])
+{
+    memset(n, 0, 4 * sizeof n[0][0]);
+    for (int i = 0; i < N; i++)
+        n[score(i) >= t - 1e-9][label(i)]++;
+}
+
+static void a_thousand_women(void **state)
+{
+    int n[2][2];
+    counts(number("operating", 1, "threshold"), n);
+    double se = n[1][1] / 50.0, sp = n[0][0] / 350.0, pi = 0.006, sum = 0;
+    assert_int_equal(n[1][1] + n[0][1], 50);
+    assert_true(sp >= 0.9);
+    near(number("thousand", 0, "women"), 1000 * se * pi);
+    near(number("thousand", 1, "women"), 1000 * (1 - sp) * (1 - pi));
+    near(number("thousand", 2, "women"), 1000 * (1 - se) * pi);
+    for (int i = 0; i < 4; i++)
+        sum += number("thousand", i, "women");
+    near(sum, 1000);
+    /* the plain words come before the AUC */
+    const char *lead = strstr(html, "<p>Of 1,000 women in a population where 0.6 % have cancer"),
+               *headline = strstr(html, "<div class=\"headline\">");
+    assert_true(lead && headline && lead < headline);
+}
+
+static void cross_table_adds_up(void **state)
+{
+    int n[2][2];
+    counts(number("operating", 1, "threshold"), n);
+    for (int row = 0; row < 2; row++) {
+        int flagged = row == 0;
+        near(number("crosstab", row, "cancers"), n[flagged][1]);
+        near(number("crosstab", row, "controls"), n[flagged][0]);
+        near(number("crosstab", row, "exams"), n[flagged][1] + n[flagged][0]);
+    }
+    char box[64]; /* the last boxes of the flow diagram */
+    snprintf(box, sizeof box, ">%d exams flagged</text>", n[1][1] + n[1][0]);
+    assert_non_null(strstr(html, box));
+}
+
+static void weakest_group_and_reasons(void **state)
+{
+    assert_non_null(strstr(html, "separates least well for Age: 70 or older"));
+    assert_non_null(strstr(html,
+                           "60 of 460 files at the start of the books were left out; the most "
+                           "frequent reasons of all stages: first (35), second (20), third "
+                           "(4)."));
+}
+
+static void participants_by_outcome(void **state)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "participants"), *row;
+    size_t i;
+    int old[2] = {0}, seen = 0;
+    char want[2][32];
+    for (int k = 0; k < N; k++)
+        old[label(k)] += age(k) >= 70;
+    snprintf(want[1], sizeof want[1], "%d (%.1f %%)", old[1], 100.0 * old[1] / 50);
+    snprintf(want[0], sizeof want[0], "%d (%.1f %%)", old[0], 100.0 * old[0] / 350);
+    assert_string_equal(json_string_value(cell("participants", 0, "group_all")), "400");
+    assert_string_equal(json_string_value(cell("participants", 0, "group_cases")), "50");
+    assert_int_equal(report_tree_column(t, "group_val"), -1); /* no --val here */
+    for (i = 0; (row = json_array_get(json_object_get(t, "rows"), i)) != NULL; i++) {
+        const char *level = json_string_value(json_array_get(row, 1));
+        if (!strcmp(level, "70 or older")) {
+            assert_string_equal(json_string_value(json_array_get(row, 3)), want[1]);
+            assert_string_equal(json_string_value(json_array_get(row, 4)), want[0]);
+            seen++;
+        } else if (!strcmp(level, "Rare")) { /* three exams */
+            assert_string_equal(json_string_value(json_array_get(row, 2)), "<5");
+            seen++;
+        }
+    }
+    assert_int_equal(seen, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_thousand_women),
+        cmocka_unit_test(cross_table_adds_up),
+        cmocka_unit_test(weakest_group_and_reasons),
+        cmocka_unit_test(participants_by_outcome),
+    };
+    log_set_level(LOG_ERROR);
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
