@@ -33,8 +33,11 @@ static const cfg_option options[] = {
      "Uno's concordance looks at cancers until then; 0: the largest of eval.years"},
     {"eval.horizon", CFG_REAL, AT(horizon), "0", 0, 50, NULL, "years",
      "year that the score is the risk of; 0: the horizon of the model's label"},
-    {"eval.subgroups", CFG_TEXTS, AT(subgroups), "age, vendor, views", 0, 0, NULL, "",
-     "subgroups: age, vendor, device_model, site, density, views"},
+    {"eval.subgroups", CFG_TEXTS, AT(subgroups),
+     "age, density, vendor, device_model, site, year, views, round, prior_surgery, implant, "
+     "quality, cancer_side, cancer_type, cancer_size, mode",
+     0, 0, NULL, "",
+     "subgroups of the report: those of the default, or any other column of the tables"},
     {"eval.subgroup_specificity", CFG_REAL, AT(subgroup_spec), "0.90", 0, 1, NULL, "fraction",
      "specificity of the one threshold that the subgroup table uses"},
     {"eval.noninferiority_margin", CFG_REAL, AT(margin), "0.02", 0, 0.5, NULL, "AUC",

@@ -183,15 +183,13 @@ static void group_row(report_build *b, json_t *t, const compare_model *m, const 
 {
     cohort_view ours, theirs;
     metric_pair d = {.diff = NAN, .lo = NAN, .hi = NAN, .p = NAN, .a = NAN, .b = NAN};
-    char key[48];
     cohort_view_build(&b->set, g->row, g->n, &ours);
     cohort_view_build(&m->set, g->row, g->n, &theirs);
     if (enough(&ours))
         d = metric_auc_pair(&ours.in, theirs.score);
     json_t *row = cells_row(t);
     cells_text(row, m->name);
-    snprintf(key, sizeof key, "var.%s", var->name);
-    cells_text(row, report_text(key));
+    cells_text(row, strata_title(var));
     cells_text(row, g->level);
     cells_count(row, ours.n);
     cells_count(row, ours.events);
@@ -211,17 +209,19 @@ static bool subgroups_table(report_build *b, err *e)
         {"cancers", "int"}, {"auc_this", "num"},  {"auc_other", "num"}, {"difference", "auc"},
         {"p", "p"},         {"p_holm", "p"}};
     json_t *t = table_of(b, "compare_subgroups", columns, COUNT_OF(columns));
+    const report_cfg *c = &b->opts->cfg;
+    const strata_source source = {&b->set.exams, c->screen_days, c->interval_days};
     bool ok = true;
     for (int k = 0; ok && k < b->src->n_compare; k++) {
         group_rows family = {0};
-        for (int i = 0; ok && i < b->opts->cfg.subgroups.n; i++) {
-            const strata_var *var = strata_find(b->opts->cfg.subgroups.v[i], e);
+        for (int i = 0; ok && i < c->subgroups.n; i++) {
+            strata_var var;
             strata_groups groups = {0};
-            if (!(ok = var != NULL))
+            if (!(ok = strata_find(c->subgroups.v[i], &source, &var, e)))
                 break;
-            strata_split(var, &b->set.exams, &groups);
-            for (int g = 0; g < groups.n; g++)
-                group_row(b, t, &b->compare[k], var, &groups.g[g], &family);
+            strata_split(&var, &b->set.exams, &groups);
+            for (int g = 0; g < groups.n && groups.known; g++)
+                group_row(b, t, &b->compare[k], &var, &groups.g[g], &family);
             strata_release(&groups);
         }
         pair_holm(family.p, family.n, family.p); /* over all groups of this pair of models */

@@ -23,12 +23,12 @@ double rate_normal_quantile(double p)
 
 /* ---- Poisson --------------------------------------------------------------------------------- */
 
-/* P(X <= x) of Gamma(a): series below the mean, Lentz's continued fraction of the upper tail above.
- */
-static double gamma_lower(double a, double x)
+/* P(X <= x) of Gamma(a), or P(X > x): series of the lower tail below the mean, Lentz's continued
+ * fraction of the upper one above. */
+static double gamma_tail(double a, double x, bool upper)
 {
     if (x <= 0)
-        return 0;
+        return upper;
     double front = exp(a * log(x) - x - lgamma(a));
     if (x < a + 1) {
         double term = 1 / a, sum = term;
@@ -36,7 +36,7 @@ static double gamma_lower(double a, double x)
             term *= x / (a + k);
             sum += term;
         }
-        return front * sum;
+        return upper ? 1 - front * sum : front * sum;
     }
     double b = x + 1 - a, c = 1e300, d = 1 / b, h = d;
     for (int k = 1; k < GAMMA_TERMS; k++) {
@@ -48,7 +48,7 @@ static double gamma_lower(double a, double x)
         if (fabs(d * c - 1) < 1e-16)
             break;
     }
-    return 1 - front * h;
+    return upper ? front * h : 1 - front * h;
 }
 
 static double gamma_quantile(double a, double p)
@@ -56,7 +56,7 @@ static double gamma_quantile(double a, double p)
     double lo = 0, hi = a + 20 * sqrt(a) + 50;
     for (int i = 0; i < BISECTIONS; i++) {
         double mid = (lo + hi) / 2;
-        if (gamma_lower(a, mid) < p)
+        if (gamma_tail(a, mid, false) < p)
             lo = mid;
         else
             hi = mid;
@@ -68,6 +68,11 @@ void rate_poisson(double k, double *lo, double *hi)
 {
     *lo = k > 0 ? gamma_quantile(k, 0.025) : 0;
     *hi = gamma_quantile(k + 1, 0.975);
+}
+
+double rate_chi2(double x, double df)
+{
+    return gamma_tail(df / 2, x / 2, true);
 }
 
 rate_value rate_oe(double observed, double scale, double expected)

@@ -24,6 +24,9 @@ void rate_poisson(double k, double *lo, double *hi);
  * weights). expected = 0: undefined, reason "NO_EVENTS". */
 rate_value rate_oe(double observed, double scale, double expected);
 
+/* P(X > x) of chi-square with df > 0 degrees of freedom. */
+double rate_chi2(double x, double df);
+
 /* (k1/n1) / (k0/n0), interval on the log scale (Katz 1978): var = 1/k1 - 1/n1 + 1/k0 - 1/n0.
  * k1 = 0: value 0 without an interval, reason "NO_EVENTS"; k0 = 0: undefined, "NO_EVENTS". */
 rate_value rate_ratio(double k1, double n1, double k0, double n0);

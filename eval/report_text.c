@@ -205,6 +205,7 @@ static const struct entry {
     {"table.concordance", "Does the earlier cancer have the higher score?"},
     {"table.risk", "Predicted and observed risk, and the Brier score"},
     {"table.subgroups", "Subgroups"},
+    {"table.interaction", "Do the groups differ?"},
     {"table.views", "AUC of single images, by view"},
     {"table.sensitivity", "Sensitivity analyses"},
     {"table.members", "Single networks of the ensemble"},
@@ -240,9 +241,23 @@ static const struct entry {
      "Computed from sensitivity and specificity above for stated prevalences; the "
      "share of cancers in this data set plays no part. Per 1,000 women."},
     {"note.subgroups",
-     "One threshold for all groups. Counts of 1 to 4 are shown as <5, and no AUC is "
-     "given below 5 exams with or without cancer. Groups were not tested against each "
-     "other."},
+     "One threshold for all groups, held fixed in the intervals. Counts of 1 to 4 are shown as <5, "
+     "and "
+     "no AUC is given below 5 exams with or without cancer. Groups of cancers (side, type, size, "
+     "way "
+     "of detection) are set against all exams without cancer; those are counted in every such row. "
+     "Observed / predicted and the slope of calibration hold for this set, not for a population "
+     "with "
+     "another share of cancers."},
+    {"note.interaction",
+     "Test that all groups of a variable with 5 exams of either class have one AUC: Wald's "
+     "chi-square "
+     "of the differences, covariance from the bootstrap over women. p after Holm allows for all "
+     "rows "
+     "of this table. Controls: exams without cancer per exam with cancer, fewest and most over the "
+     "groups; where they are far apart the groups were not sampled alike, and an AUC compares "
+     "unlike "
+     "controls."},
     {"note.views", "Every image is scored alone against the label of its exam."},
     {"note.sensitivity", "The same exams under other rules, or a subset of them."},
     /* columns */
@@ -298,6 +313,9 @@ static const struct entry {
     {"col.patients", "Women"},
     {"col.cancers", "Cancers"},
     {"col.auc", "AUC (95 % interval)"},
+    {"col.groups", "Groups"},
+    {"col.chi2", "Chi-square"},
+    {"col.controls", "Controls per cancer"},
     {"col.remark", "Remark"},
     {"col.view", "View"},
     {"col.images", "Images"},
@@ -346,6 +364,18 @@ static const struct entry {
      "intervals."},
     {"bootstrap.none", "The bootstrap was switched off: intervals that need it are missing."},
     {"ties.note", "Weights of the exams are used in every rate and in the AUC."},
+    {"controls.shared", "the same for all groups"},
+    {"controls.range", "{low} to {high}"},
+    {"subgroups.absent", "Not recorded in these tables: {names}."},
+    {"var.year", "Year of the exam"},
+    {"var.round", "Screening round"},
+    {"var.prior_surgery", "Earlier surgery"},
+    {"var.implant", "Implant"},
+    {"var.quality", "Image quality"},
+    {"var.cancer_side", "Side of the cancer"},
+    {"var.cancer_type", "Type of the cancer"},
+    {"var.cancer_size", "Size of the cancer"},
+    {"var.mode", "Way of detection"},
     {"var.age", "Age"},
     {"var.vendor", "Manufacturer"},
     {"var.device_model", "Device model"},
