@@ -4,7 +4,7 @@
 # safetensors, loads here and gives equal logits; a head of 1000 classes is replaced.
 # Needs Debian's python3-torch and python3-torchvision and, once, PyPI for timm; with its libopenblas0
 # all networks take half an hour, with its plain libblas3 two hours.
-# MODELS: other networks than those of the table below.
+# MODELS: other networks than those of the table below. VERSIONS: only these of timm.
 set -u
 BUILD=${BUILD:-build}
 tmp=$(mktemp -d) || exit 1
@@ -92,10 +92,10 @@ if ! make -s BUILD="$BUILD" "$probe" >"$tmp/make" 2>&1; then
     echo "not ok torch_probe: does not build"
     exit 1
 fi
-for version in 0.4.12 1.0; do
+for version in ${VERSIONS:-0.4.12 1.0}; do
     layout=timm
-    [ $version = 0.4.12 ] && layout=timm0.4
-    if [ $version = 0.4.12 ]; then venv old 0.4.12; else venv new 1.0 safetensors huggingface_hub; fi || {
+    [ "$version" = 0.4.12 ] && layout=timm0.4
+    if [ "$version" = 0.4.12 ]; then venv old 0.4.12; else venv new 1.0 safetensors huggingface_hub; fi || {
         echo "skip torch_export_timm_$version: it could not be installed ($(tail -n 1 "$tmp/pip"))"
         continue
     }
