@@ -439,6 +439,9 @@ static void settle_bits(job *j, const dcm_item *root, pixels *out)
         out->high_bit = j->precision - 1;
     }
     unsigned all = j->all;
+    out->words = 1;
+    while (out->words <= (int)all)
+        out->words *= 2;
     if (r->has_padding && all >> (out->high_bit + 1)) /* padding may lie outside of the bits */
         all = union_of(out->stored, j->n, r->padding & 0xFFFF);
     unsigned above = all >> (out->high_bit + 1);

@@ -23,6 +23,7 @@ typedef struct pixels {
     /* [rows, cols] frame 0, unmasked 16-bit words as decoded (8-bit widened); arena, or borrowed
      * from the file's bytes where these can be read as they are */
     const uint16_t *stored;
+    int words;                            /* the stored words are below this; 0: not known */
     int bits_stored, high_bit, is_signed; /* after the codestream's own precision was believed */
     pixels_lut modality;
     pixels_lut voi[PIXELS_VOI_LUTS]; /* in the order of the header */

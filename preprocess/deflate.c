@@ -8,8 +8,6 @@
 #include <libdeflate.h>
 #include <string.h>
 
-#include "core/mem.h"
-
 #define HASH_BITS  12
 #define LEAST      4     /* bytes of a match */
 #define MOST       258   /* 3.2.5 */
@@ -27,6 +25,8 @@
 #define STORED     65535 /* bytes of a stored block */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "first bits and bytes lie lowest");
+
+_Static_assert(SYMBOLS < 1 << 16, "counts are sorted by 16 bits");
 
 typedef struct part {                /* literals and the match behind them; length 0 = none */
     uint16_t literals, length, dist; /* dist: less 1 */
@@ -78,21 +78,22 @@ static ALWAYS_INLINE int dist_symbol(unsigned dist, int *extra)
 
 /* ---- codes (3.2.2) --------------------------------------------------------------------------- */
 
-/* Symbols that occur, rarest first, those of one count in order. key: count << 9 | symbol. */
-static int sort_symbols(const uint32_t *count, int n, uint64_t *key)
+/* Symbols that occur, rarest first, those of one count in order. key: count << 9 | symbol. A
+ * block's counts fit into 16 bits. */
+static int sort_symbols(const uint32_t *count, int n, uint32_t *key)
 {
-    uint64_t from[LITLENS];
+    uint32_t from[LITLENS];
     int used = 0;
     for (int s = 0; s < n; s++)
         if (count[s])
-            key[used++] = (uint64_t)count[s] << 9 | (uint64_t)s;
-    for (int shift = 9; shift < 9 + 24; shift += 8) {
-        int start[257] = {0};
+            key[used++] = count[s] << 9 | (uint32_t)s;
+    for (int shift = 9; shift < 9 + 16; shift += 8) {
+        uint16_t start[257] = {0};
         memcpy(from, key, (size_t)used * sizeof *key);
         for (int i = 0; i < used; i++)
             start[(from[i] >> shift & 255) + 1]++;
         for (int i = 0; i < 256; i++)
-            start[i + 1] += start[i];
+            start[i + 1] = (uint16_t)(start[i + 1] + start[i]);
         for (int i = 0; i < used; i++)
             key[start[from[i] >> shift & 255]++] = from[i];
     }
@@ -101,9 +102,9 @@ static int sort_symbols(const uint32_t *count, int n, uint64_t *key)
 
 /* How many codes have each length in Huffman's tree of n sorted keys: two queues, leaves and inner
  * nodes, both in order of weight. */
-static void tree_lengths(const uint64_t *key, int n, int of[64])
+static void tree_lengths(const uint32_t *key, int n, int of[64])
 {
-    uint64_t weight[LITLENS];
+    uint32_t weight[LITLENS];
     int up[2 * LITLENS], depth[LITLENS], leaf = 0, node = 0;
     for (int k = 0; k + 1 < n; k++) {
         weight[k] = 0;
@@ -145,7 +146,8 @@ static void limit_lengths(int of[64], int most)
  * bits of all that was counted. */
 static uint64_t make_codes(uint32_t *count, int n, int most, code *out)
 {
-    uint64_t key[LITLENS], cost = 0;
+    uint32_t key[LITLENS];
+    uint64_t cost = 0;
     int of[64] = {0}, used = 0;
     for (int s = 0; s < n; s++)
         used += count[s] > 0;
@@ -498,14 +500,16 @@ size_t deflate_bound(size_t n)
     return n + (n / STORED + n / SYMBOLS + 2) * 5 + 64; /* blocks that are stored, and slack */
 }
 
-size_t deflate_plane(const uint8_t *raw, size_t n, uint8_t *out)
+size_t deflate_plane(const uint8_t *raw, size_t n, arena *a, uint8_t *out)
 {
-    work *k = MEM_NEW(work);
+    work *k = arena_alloc(a, sizeof *k);
     uint32_t sum = libdeflate_adler32(1, raw, n);
     size_t at = 0;
+    memset(k->at, 0, sizeof k->at); /* all else is made anew for each block */
+    memset(k->byte, 0, sizeof k->byte);
+    k->b = (bits){.out = out + 2};
     out[0] = 0x78; /* RFC 1950: deflate, 32 KiB; the fastest level */
     out[1] = 0x01;
-    k->b.out = out + 2;
     do {
         size_t end = find_parts(k, raw, at, n);
         put_block(k, raw + at, end - at, end == n);
@@ -516,6 +520,5 @@ size_t deflate_plane(const uint8_t *raw, size_t n, uint8_t *out)
     uint8_t *p = k->b.out;
     for (int i = 0; i < 4; i++)
         p[i] = (uint8_t)(sum >> (24 - 8 * i));
-    mem_free(k);
     return (size_t)(p + 4 - out);
 }

@@ -431,30 +431,55 @@ static int count_letters(const component *c, int n, double mm_x, double mm_y, bo
     return longest_row(l, found);
 }
 
+typedef struct samples { /* first to end - 1 of a row */
+    int first, end;
+} samples;
+
+/* Samples of a row that lie beside the breast, as runs; at_x: places on the thumbnail of the w
+ * samples of row 0, at_y: what the row adds. */
+static int samples_beside(const uint8_t *keep, size_t at_y, const size_t *at_x, int w,
+                          samples *out)
+{
+    int n = 0;
+    for (int x = 0; x < w; x++) {
+        if (keep[at_y + at_x[x]])
+            continue;
+        if (n && out[n - 1].end == x)
+            out[n - 1].end++;
+        else
+            out[n++] = (samples){x, x + 1};
+    }
+    return n;
+}
+
 /* Bright samples beside the breast on the grid of every step-th pixel: mask[h, w] and the box
  * around them. False: there are none. */
 static bool bright_samples(const chain *s, int step, int h, int w, uint8_t *mask, int area[4])
 {
     const pixels *p = s->p;
-    int cut = s->found.air + (int)(TEXT_ABOVE * WINDOW_MAX);
+    int cut = s->found.air + (int)(TEXT_ABOVE * WINDOW_MAX), n = 0;
     int x0 = w, x1 = -1, y0 = h, y1 = -1;
     size_t *at_x = arena_alloc(s->a, (size_t)w * sizeof *at_x), origin = chain_thumb_at(s, 0, 0);
+    samples *beside = arena_alloc(s->a, (size_t)w * sizeof *beside);
     for (int x = 0; x < w; x++) /* the place on the thumbnail is a sum of one per axis */
         at_x[x] = chain_thumb_at(s, x * step, 0) - origin;
-    for (int y = 0; y < h; y++) {
+    memset(mask, 0, (size_t)h * (size_t)w);
+    for (int y = 0, last = -1; y < h; y++) {
         const uint16_t *row = p->stored + (size_t)y * (size_t)step * (size_t)p->cols;
-        const uint8_t *keep = s->keep;
         size_t at_y = chain_thumb_at(s, 0, y * step);
-        for (int x = 0; x < w; x++) {
-            bool on = s->lut->y[row[x * step]] > cut && !keep[at_y + at_x[x]];
-            mask[(size_t)y * (size_t)w + (size_t)x] = on;
-            if (on) {
+        if (last < 0 || at_y != chain_thumb_at(s, 0, last * step))
+            n = samples_beside(s->keep, at_y, at_x, w, beside);
+        last = y;
+        for (int k = 0; k < n; k++)
+            for (int x = beside[k].first; x < beside[k].end; x++) {
+                if (s->lut->y[row[x * step]] <= cut)
+                    continue;
+                mask[(size_t)y * (size_t)w + (size_t)x] = 1;
                 x0 = x < x0 ? x : x0;
                 x1 = x > x1 ? x : x1;
                 y0 = y < y0 ? y : y0;
                 y1 = y;
             }
-        }
     }
     area[0] = x0;
     area[1] = y0;

@@ -254,8 +254,6 @@ struct part_join {
     int n_shards;
     int number; /* of the open shards, -1 = none */
     shard *file[PREPARE_SIZES];
-    void *buf;
-    size_t cap;
 };
 
 static void close_shards(part_join *j)
@@ -336,7 +334,6 @@ void part_join_close(part_join *j)
     close_shards(j);
     part_close(j->open);
     mem_free(j->shards);
-    mem_free(j->buf);
     mem_free(j->store);
     mem_free(j);
 }
@@ -395,8 +392,7 @@ bool part_join_take(part_join *j, const todo *t, prepare_done *d, err *e)
     part_outcome o;
     if (!find(j, t, &o, e))
         return false;
-    prepare_done_clear(d);
-    memset(d, 0, sizeof *d);
+    prepare_done_reset(d);
     d->primary = o.primary;
     d->reasons = o.reasons;
     memcpy(d->file_hash, o.file_hash, sizeof d->file_hash);
@@ -406,21 +402,18 @@ bool part_join_take(part_join *j, const todo *t, prepare_done *d, err *e)
     if (o.shard != j->number && !open_shards(j, o.shard, e))
         return false;
     for (int i = 0; i < j->cfg->n_sizes; i++) {
+        shard_chunk *c = &d->image[i];
         if (!shard_read_meta(j->file[i], o.shard_row, &d->meta[i], e) ||
-            !shard_read_chunk(j->file[i], o.shard_row, &j->buf, &j->cap, &d->len[i], e))
+            !shard_read_chunk(j->file[i], o.shard_row, &c->data, &c->cap, &c->len, e))
             return err_wrap(e, "part %d/%d", j->k, j->n);
         if (strcmp(d->meta[i].image, t->image) != 0 ||
             strcmp(d->meta[i].pixel_hash, o.pixel_hash) != 0)
             return err_set(e, ERR_MISMATCH, "part %d/%d: shard %d row %d holds another image", j->k,
                            j->n, o.shard, o.shard_row);
-        d->chunk[i] = mem_alloc(d->len[i]);
-        memcpy(d->chunk[i], j->buf, d->len[i]);
-        if (!j->cfg->mask)
-            continue;
-        if (!shard_read_mask(j->file[i], o.shard_row, &j->buf, &j->cap, &d->mask_len[i], e))
+        c = &d->mask[i];
+        if (j->cfg->mask &&
+            !shard_read_mask(j->file[i], o.shard_row, &c->data, &c->cap, &c->len, e))
             return err_wrap(e, "part %d/%d", j->k, j->n);
-        d->mask[i] = mem_alloc(d->mask_len[i]);
-        memcpy(d->mask[i], j->buf, d->mask_len[i]);
     }
     d->n_sizes = j->cfg->n_sizes;
     return true;

@@ -85,13 +85,13 @@ static bool sample(plan_job *j, const prepare_opts *o, err *e)
             p->sample++;
             j->kept += d.n_sizes > 0;
             for (int k = 0; k < d.n_sizes; k++)
-                j->sum[k] += (double)d.len[k];
+                j->sum[k] += (double)d.image[k].len;
         }
         prepare_rows_release(&one);
         if (pool_stop_asked())
             ok = err_set(e, ERR_STOPPED, "prepare: stopped on request");
     }
-    prepare_done_clear(&d);
+    prepare_done_release(&d);
     prepare_crew_stop(&crew);
     prepare_rows_release(&all);
     return ok;

@@ -179,7 +179,6 @@ static bool sink(void *ctx, int64_t i, void *slot, err *e)
         if (!append(s, d, e))
             return false;
     }
-    prepare_done_clear(d);
     bool full = s->shard_rows == s->rows_per_shard;
     bool idle = s->shard_rows == 0 && s->n_wait >= FLUSH_ROWS;
     if (((full || idle) && !commit(s, e)) || !prepare_rows_load(&s->rows, i + 1 + s->rows.ahead, e))
@@ -202,7 +201,7 @@ static void work(void *ctx, int64_t i, void *slot, int thread)
 static void drop(void *ctx, void *slot)
 {
     (void)ctx;
-    prepare_done_clear(slot);
+    prepare_done_release(slot);
 }
 
 /* ---- the stage ------------------------------------------------------------------------------- */
@@ -316,7 +315,7 @@ static bool run_join(stage *s, err *e)
     for (int64_t i = 0; ok && i < s->rows.n; i++)
         ok = part_join_take(j, prepare_rows_at(&s->rows, i), &d, e) && sink(s, i, &d, e);
     ok = ok && commit(s, e);
-    prepare_done_clear(&d);
+    prepare_done_release(&d);
     part_join_close(j);
     return ok;
 }

@@ -5,20 +5,31 @@
 #include "core/mem.h"
 #include "dicom/scan.h"
 
-void prepare_done_clear(prepare_done *d)
+void prepare_done_reset(prepare_done *d)
+{
+    prepare_done empty;
+    memset(&empty, 0, sizeof empty);
+    for (int i = 0; i < PREPARE_SIZES; i++) {
+        empty.image[i] = d->image[i];
+        empty.mask[i] = d->mask[i];
+        empty.image[i].len = empty.mask[i].len = 0;
+    }
+    *d = empty;
+}
+
+void prepare_done_release(prepare_done *d)
 {
     for (int i = 0; i < PREPARE_SIZES; i++) {
-        mem_free(d->chunk[i]);
-        d->chunk[i] = NULL;
-        mem_free(d->mask[i]);
-        d->mask[i] = NULL;
+        shard_chunk_release(&d->image[i]);
+        shard_chunk_release(&d->mask[i]);
     }
 }
 
 bool prepare_done_append(const prepare_done *d, int i, shard_writer *w, err *e)
 {
-    return shard_append(w, d->chunk[i], d->len[i], &d->meta[i], e) &&
-           (!d->mask[i] || shard_append_mask(w, d->mask[i], d->mask_len[i], e));
+    const shard_chunk *c = &d->image[i], *mask = &d->mask[i];
+    return shard_append(w, c->data, c->len, &d->meta[i], e) &&
+           (!mask->len || shard_append_mask(w, mask->data, mask->len, e));
 }
 
 bool prepare_crew_start(prepare_crew *c, const cfg *config, int n, err *e)
@@ -30,8 +41,10 @@ bool prepare_crew_start(prepare_crew *c, const cfg *config, int n, err *e)
                             prepare_reply_cap(config)};
     c->config = config;
     c->worker = MEM_ARRAY(worker *, n);
+    c->memory = MEM_ARRAY(arena *, n);
     c->n = n;
     for (int i = 0; i < n; i++) {
+        c->memory[i] = arena_new((size_t)1 << 20);
         c->worker[i] = worker_new(&limits);
         if (!c->worker[i])
             return err_set(e, ERR_IO, "prepare: cannot start an isolated worker");
@@ -41,9 +54,12 @@ bool prepare_crew_start(prepare_crew *c, const cfg *config, int n, err *e)
 
 void prepare_crew_stop(prepare_crew *c)
 {
-    for (int i = 0; c->worker && i < c->n; i++)
+    for (int i = 0; i < c->n; i++) {
         worker_free(c->worker[i]);
+        arena_free(c->memory[i]);
+    }
     mem_free(c->worker);
+    mem_free(c->memory);
     memset(c, 0, sizeof *c);
 }
 
@@ -121,8 +137,8 @@ void prepare_crew_work(const prepare_crew *c, int thread, const todo *t, prepare
 {
     const void *reply = NULL;
     size_t len = 0;
-    prepare_done_clear(d);
-    memset(d, 0, sizeof *d);
+    arena *a = c->memory[thread];
+    prepare_done_reset(d);
     if (t->scan_reason != REASON_NONE) {
         set_reason(d, t->scan_reason);
         return;
@@ -154,10 +170,10 @@ void prepare_crew_work(const prepare_crew *c, int thread, const todo *t, prepare
     d->n_sizes = p.n_sizes;
     for (int i = 0; i < p.n_sizes; i++) {
         set_meta(t, &p, i, &d->meta[i]);
-        d->chunk[i] = shard_compress((const uint16_t *)((const char *)reply + p.image_at[i]),
-                                     p.h[i], p.w[i], &d->len[i]);
+        arena_reset(a);
+        shard_pack((const uint16_t *)((const char *)reply + p.image_at[i]), p.h[i], p.w[i], a,
+                   &d->image[i]);
         if (c->cfg.mask)
-            d->mask[i] = shard_compress_mask((const uint8_t *)reply + p.mask_at[i], p.h[i], p.w[i],
-                                             &d->mask_len[i]);
+            shard_pack_mask((const uint8_t *)reply + p.mask_at[i], p.h[i], p.w[i], a, &d->mask[i]);
     }
 }

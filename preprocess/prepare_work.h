@@ -15,12 +15,10 @@ typedef struct prepare_done {
     char file_hash[33], pixel_hash[33];
     int n_sizes; /* 0 = not kept */
     shard_meta meta[PREPARE_SIZES];
-    void *chunk[PREPARE_SIZES]; /* owned, see prepare_done_clear */
-    size_t len[PREPARE_SIZES];
-    void *mask[PREPARE_SIZES]; /* owned; NULL = without */
-    size_t mask_len[PREPARE_SIZES];
+    shard_chunk image[PREPARE_SIZES], mask[PREPARE_SIZES]; /* owned; masks of length 0 = without */
 } prepare_done;
-void prepare_done_clear(prepare_done *d); /* frees the chunks */
+void prepare_done_reset(prepare_done *d);   /* for the next row: empty, the room stays */
+void prepare_done_release(prepare_done *d); /* frees the chunks */
 /* The canvas of size i, and its mask, as the next row of a shard. */
 MUST_CHECK bool prepare_done_append(const prepare_done *d, int i, shard_writer *w, err *e);
 
@@ -29,10 +27,11 @@ typedef struct prepare_crew {
     const cfg *config; /* borrowed */
     prepare_cfg cfg;
     worker **worker;
+    arena **memory; /* of each thread, for compression */
     int n;
 } prepare_crew;
 MUST_CHECK bool prepare_crew_start(prepare_crew *c, const cfg *config, int n, err *e);
 void prepare_crew_stop(prepare_crew *c);
-/* Fills d, whose chunks are cleared before. Whatever happens inside the worker is an outcome. */
+/* Fills d, which is reset before. Whatever happens inside the worker is an outcome. */
 void prepare_crew_work(const prepare_crew *c, int thread, const todo *t, prepare_done *d);
 #endif

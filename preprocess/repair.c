@@ -155,7 +155,6 @@ static bool sink(void *ctx, int64_t i, void *slot, err *e)
             j->res->mended++;
         }
     }
-    prepare_done_clear(d);
     kill_point("repair_mid_shard");
     if (pool_stop_asked())
         return err_set(e, ERR_STOPPED, "repair: stopped on request; the same command continues");
@@ -171,7 +170,7 @@ static void work(void *ctx, int64_t i, void *slot, int thread)
 static void drop(void *ctx, void *slot)
 {
     (void)ctx;
-    prepare_done_clear(slot);
+    prepare_done_release(slot);
 }
 
 static bool render(job *j, err *e)

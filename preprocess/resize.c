@@ -10,6 +10,7 @@
 #define RESIZE_MAX 65535       /* source side: keeps a column's weighted sum inside 32 bits */
 #define BAND       8           /* output rows that are finished together, one lane each */
 #define CHUNK      64          /* ... and as many of their pixels at once as stay near */
+#define AHEAD      2048        /* words that are asked for before they are needed */
 #define BIAS       2147483648. /* what sums are stored less: signed ones become doubles quickly */
 
 typedef double double4 LANES(double, 4);
@@ -67,22 +68,36 @@ WIDE_LOOPS static void add_row(int32_t *acc, const uint16_t *line, uint32_t weig
         acc[i] = (int32_t)((uint32_t)acc[i] + weight * line[i]);
 }
 
-/* Four words are loaded and stored at once: the table's own loads are the limit then. Air is long
- * stretches of the same four. */
+static ALWAYS_INLINE void look_up_four(uint64_t in, const uint16_t *lut, uint16_t *dst)
+{
+    dst[0] = lut[in & 0xFFFF];
+    dst[1] = lut[in >> 16 & 0xFFFF];
+    dst[2] = lut[in >> 32 & 0xFFFF];
+    dst[3] = lut[in >> 48];
+}
+
+/* Eight words at once: the table's own loads are the limit then. Air is long stretches of the same
+ * four. The source is large and far away: it is asked for early, where a page ends the processor
+ * does not do so by itself. */
 static void look_up(const uint16_t *src, int n, const uint16_t *lut, uint16_t *dst)
 {
-    uint64_t in, last = 0, out = lut[0] * UINT64_C(0x0001000100010001);
+    uint64_t in, more, same = 0, out = lut[0] * UINT64_C(0x0001000100010001);
     int i = 0;
-    for (; i + 4 <= n; i += 4) {
+    for (; i + 8 <= n; i += 8) {
+        __builtin_prefetch(src + i + AHEAD);
         memcpy(&in, src + i, sizeof in);
-        if (in != last) {
-            out = lut[in & 0xFFFF];
-            out |= (uint64_t)lut[in >> 16 & 0xFFFF] << 16;
-            out |= (uint64_t)lut[in >> 32 & 0xFFFF] << 32;
-            out |= (uint64_t)lut[in >> 48] << 48;
-            last = in;
+        memcpy(&more, src + i + 4, sizeof more);
+        if (((in ^ same) | (more ^ same)) == 0) {
+            memcpy(dst + i, &out, sizeof out);
+            memcpy(dst + i + 4, &out, sizeof out);
+            continue;
         }
-        memcpy(dst + i, &out, sizeof out);
+        look_up_four(in, lut, dst + i);
+        look_up_four(more, lut, dst + i + 4);
+        if (in == more) {
+            same = in;
+            memcpy(&out, dst + i, sizeof out);
+        }
     }
     for (; i < n; i++)
         dst[i] = lut[src[i]];

@@ -44,12 +44,16 @@ WIDE_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t
     }
 }
 
-/* zlib stream of raw[n], DEFLATE_SLACK bytes behind it; owned: mem_free. */
-static void *deflate_bytes(const uint8_t *raw, size_t n, size_t *len)
+/* raw[n], DEFLATE_SLACK bytes behind it, as a zlib stream. */
+static void deflate_bytes(const uint8_t *raw, size_t n, arena *a, shard_chunk *out)
 {
-    uint8_t *out = mem_alloc(deflate_bound(n));
-    *len = deflate_plane(raw, n, out);
-    return out;
+    size_t cap = deflate_bound(n);
+    if (out->cap < cap) {
+        mem_free(out->data);
+        out->data = mem_alloc(cap);
+        out->cap = cap;
+    }
+    out->len = deflate_plane(raw, n, a, out->data);
 }
 
 static bool inflate_bytes(const void *chunk, size_t len, uint8_t *raw, size_t n, err *e)
@@ -71,16 +75,51 @@ static bool side_ok(int h, int w)
     return h >= 1 && w >= 1 && h <= SHARD_MAX_SIDE && w <= SHARD_MAX_SIDE;
 }
 
-void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
+void shard_chunk_release(shard_chunk *c)
+{
+    mem_free(c->data);
+    *c = (shard_chunk){0};
+}
+
+void shard_pack(const uint16_t *image, int h, int w, arena *a, shard_chunk *out)
 {
     if (!side_ok(h, w))
-        BUG("shard_compress: image of %d x %d", h, w);
+        BUG("shard_pack: image of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w;
-    uint8_t *plane = mem_alloc(n * 2 + DEFLATE_SLACK);
+    uint8_t *plane = arena_alloc(a, n * 2 + DEFLATE_SLACK);
     shuffle(image, n, plane);
-    void *out = deflate_bytes(plane, n * 2, len);
-    mem_free(plane);
-    return out;
+    deflate_bytes(plane, n * 2, a, out);
+}
+
+void shard_pack_mask(const uint8_t *mask, int h, int w, arena *a, shard_chunk *out)
+{
+    if (!side_ok(h, w))
+        BUG("shard_pack_mask: mask of %d x %d", h, w);
+    size_t n = (size_t)h * (size_t)w;
+    uint8_t *plain = arena_alloc(a, n + DEFLATE_SLACK);
+    for (size_t i = 0; i < n; i++)
+        plain[i] = mask[i] != 0; /* whatever a worker wrote */
+    deflate_bytes(plain, n, a, out);
+}
+
+void *shard_compress(const uint16_t *image, int h, int w, size_t *len)
+{
+    arena *a = arena_new((size_t)1 << 20);
+    shard_chunk out = {0};
+    shard_pack(image, h, w, a, &out);
+    arena_free(a);
+    *len = out.len;
+    return out.data;
+}
+
+void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len)
+{
+    arena *a = arena_new((size_t)1 << 20);
+    shard_chunk out = {0};
+    shard_pack_mask(mask, h, w, a, &out);
+    arena_free(a);
+    *len = out.len;
+    return out.data;
 }
 
 bool shard_inflate(const void *chunk, size_t len, int h, int w, uint16_t *out, err *e)
@@ -94,19 +133,6 @@ bool shard_inflate(const void *chunk, size_t len, int h, int w, uint16_t *out, e
         out[i] = (uint16_t)(plane[i] | plane[n + i] << 8);
     mem_free(plane);
     return ok;
-}
-
-void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len)
-{
-    if (!side_ok(h, w))
-        BUG("shard_compress_mask: mask of %d x %d", h, w);
-    size_t n = (size_t)h * (size_t)w;
-    uint8_t *plain = mem_alloc(n + DEFLATE_SLACK);
-    for (size_t i = 0; i < n; i++)
-        plain[i] = mask[i] != 0; /* whatever a worker wrote */
-    void *out = deflate_bytes(plain, n, len);
-    mem_free(plain);
-    return out;
 }
 
 bool shard_inflate_mask(const void *chunk, size_t len, int h, int w, uint8_t *out, err *e)

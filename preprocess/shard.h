@@ -6,10 +6,20 @@
 
 #include "core/err.h"
 #include "core/json.h"
+#include "core/mem.h"
 #include "dicom/reason.h"
 
 /* Compressed chunk of one u16 [h,w] image; pure, called by parallel workers. Owned: mem_free. */
 void *shard_compress(const uint16_t *image, int h, int w, size_t *len);
+/* The same for many images one after the other: memory of the chunk is used again, what is needed
+ * on the way comes from the arena. */
+typedef struct shard_chunk {
+    void *data;
+    size_t len, cap; /* len 0: none, whatever room there is */
+} shard_chunk;
+void shard_chunk_release(shard_chunk *c);
+void shard_pack(const uint16_t *image, int h, int w, arena *a, shard_chunk *out);
+void shard_pack_mask(const uint8_t *mask, int h, int w, arena *a, shard_chunk *out);
 MUST_CHECK bool shard_inflate(const void *chunk, size_t len, int h, int w, uint16_t *out, err *e);
 /* The same for a u8 mask [h,w] of 0 and 1: deflate without shuffle. */
 void *shard_compress_mask(const uint8_t *mask, int h, int w, size_t *len);

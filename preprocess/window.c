@@ -22,13 +22,32 @@ void window_histogram(const pixels *p, int step, uint32_t *hist)
     memset(hist, 0, WINDOW_WORDS * sizeof *hist);
     for (int y = 0; y < p->rows; y += step) {
         const uint16_t *row = p->stored + (size_t)y * (size_t)p->cols;
-        for (int x = 0, end; x < p->cols; x = end) { /* air is long runs of one word */
-            end = x + 1;
-            while (end < p->cols && row[end] == row[x])
-                end++;
-            hist[row[x]] += (uint32_t)(end - x);
+        uint64_t four, same = 0; /* air is long runs of one word */
+        uint32_t runs = 0;
+        int x = 0;
+        for (; x + 4 <= p->cols; x += 4) {
+            memcpy(&four, row + x, sizeof four);
+            if (four == same) {
+                runs += 4;
+            } else if (four == (four & 0xFFFF) * UINT64_C(0x0001000100010001)) {
+                hist[same & 0xFFFF] += runs;
+                same = four;
+                runs = 4;
+            } else {
+                for (int k = 0; k < 4; k++)
+                    hist[row[x + k]]++;
+            }
         }
+        for (; x < p->cols; x++)
+            hist[row[x]]++;
+        hist[same & 0xFFFF] += runs;
     }
+}
+
+/* How many words tables must know. */
+static int words_of(const pixels *p)
+{
+    return p->words > 0 ? p->words : WINDOW_WORDS;
 }
 
 bool window_inverse(const record *r, bool *conflict)
@@ -53,7 +72,7 @@ static void mark_padding(const record *r, const pixels *p, uint8_t *pad)
     int32_t low = p->is_signed ? -(1 << (p->bits_stored - 1)) : 0;
     bool outside =
         r->has_padding && (r->padding < low || r->padding > low + (1 << p->bits_stored) - 1);
-    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+    for (int raw = 0, words = words_of(p); raw < words; raw++) {
         int32_t word = p->is_signed ? (int16_t)(uint16_t)raw : raw;
         pad[raw] =
             is_padding(r, window_stored(p, (uint16_t)raw)) || (outside && word == r->padding);
@@ -70,7 +89,7 @@ static double lut_index(const pixels_lut *l, double x)
 static void modality(const record *r, const pixels *p, double *m, uint32_t *flags)
 {
     bool lut = p->modality.n >= 1;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+    for (int raw = 0, words = words_of(p); raw < words; raw++) {
         double v = window_stored(p, (uint16_t)raw);
         if (lut)
             m[raw] = p->modality.data[(int)lut_index(&p->modality, v)];
@@ -190,10 +209,11 @@ static void voi_full(const record *r, const pixels *p, const double *m, voi *out
     *out = (voi){.lo = lo, .hi = hi};
 }
 
-static void voi_minmax(const double *m, const uint8_t *pad, const uint32_t *hist, voi *out)
+static void voi_minmax(int words, const double *m, const uint8_t *pad, const uint32_t *hist,
+                       voi *out)
 {
     double lo = INFINITY, hi = -INFINITY;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+    for (int raw = 0; raw < words; raw++)
         if (hist[raw] && !pad[raw]) {
             lo = m[raw] < lo ? m[raw] : lo;
             hi = m[raw] > hi ? m[raw] : hi;
@@ -214,13 +234,13 @@ static int by_level(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-static void voi_percentile(const prepare_cfg *c, const double *m, const uint8_t *pad,
+static void voi_percentile(const prepare_cfg *c, int words, const double *m, const uint8_t *pad,
                            const uint32_t *hist, arena *a, voi *out)
 {
     level *l = arena_alloc(a, WINDOW_WORDS * sizeof *l);
     int n = 0;
     uint64_t total = 0, seen = 0;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+    for (int raw = 0; raw < words; raw++)
         if (hist[raw] && !pad[raw]) {
             l[n++] = (level){m[raw], hist[raw]};
             total += hist[raw];
@@ -274,16 +294,17 @@ static uint32_t voi_choose(const prepare_cfg *c, const record *r, const pixels *
 /* An image for processing: values from 1 on, their logarithm, turned round where low is bright, its
  * square, stretched from the least to the greatest: m becomes 0..1. The recipe of DeepLIBRA,
  * dicom.md 2 step 7. */
-static void processing_values(const uint8_t *pad, const uint32_t *hist, bool invert, double *m)
+static void processing_values(int words, const uint8_t *pad, const uint32_t *hist, bool invert,
+                              double *m)
 {
     double low = INFINITY, high = -INFINITY;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++)
+    for (int raw = 0; raw < words; raw++)
         if (hist[raw] && !pad[raw]) {
             low = m[raw] < low ? m[raw] : low;
             high = m[raw] > high ? m[raw] : high;
         }
     if (low >= high) { /* nothing to stretch */
-        memset(m, 0, WINDOW_WORDS * sizeof *m);
+        memset(m, 0, (size_t)words * sizeof *m);
         return;
     }
     double shift = low < 1 ? 1 - low : 0;
@@ -291,7 +312,7 @@ static void processing_values(const uint8_t *pad, const uint32_t *hist, bool inv
     /* turned round: the greatest minus each, so that the least is 0 */
     double least = invert ? 0 : from * from;
     double span = (invert ? (to - from) * (to - from) : to * to) - least;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+    for (int raw = 0; raw < words; raw++) {
         double x = m[raw] < low ? low : m[raw] > high ? high : m[raw];
         double v = log(x + shift), u = invert ? to - v : v;
         m[raw] = (u * u - least) / span;
@@ -303,6 +324,8 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
 {
     double *m = arena_alloc(a, WINDOW_WORDS * sizeof *m);
     voi v = {0};
+    int words = words_of(p);
+    memset(out, 0, sizeof *out);
     out->flags = invert ? IMAGE_INVERTED : 0;
     modality(r, p, m, &out->flags);
     mark_padding(r, p, out->pad);
@@ -310,7 +333,7 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
         out->flags |= IMAGE_PADDING;
     bool recipe = c->processing == PREPARE_PROCESSING_DEEPLIBRA;
     if (recipe) {
-        processing_values(out->pad, hist, invert, m);
+        processing_values(words, out->pad, hist, invert, m);
         out->flags |= IMAGE_PROCESSING;
     }
     switch (recipe ? -1 : c->voi) {
@@ -320,7 +343,7 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
         out->flags |= voi_choose(c, r, p, m, &v);
         break;
     case PREPARE_VOI_MINMAX:
-        voi_minmax(m, out->pad, hist, &v);
+        voi_minmax(words, m, out->pad, hist, &v);
         break;
     case PREPARE_VOI_WINDOW:
         v = (voi){
@@ -328,14 +351,14 @@ void window_build(const prepare_cfg *c, const record *r, const pixels *p, const 
         out->flags |= IMAGE_VOI_WINDOW;
         break;
     case PREPARE_VOI_PERCENTILE:
-        voi_percentile(c, m, out->pad, breast ? breast : hist, a, &v);
+        voi_percentile(c, words, m, out->pad, breast ? breast : hist, a, &v);
         break;
     default:
         voi_full(r, p, m, &v);
         out->flags |= IMAGE_VOI_FULL;
     }
     out->item = v.item - 1;
-    for (int raw = 0; raw < WINDOW_WORDS; raw++) {
+    for (int raw = 0; raw < words; raw++) {
         double y = recipe ? m[raw] : voi_value(&v, m[raw]);
         bool turn = invert && !recipe; /* the recipe has done so */
         y = y > 0 ? y < 1 ? y : 1 : 0; /* NaN becomes 0 */

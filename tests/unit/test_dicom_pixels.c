@@ -21,11 +21,15 @@ static void expect(const bytes *b, const image *m)
     bytes want = {0};
     char sha[65], xxh[33];
     size_t frame;
+    unsigned all = 0;
     assert_int_equal(decode(b), REASON_NONE);
     assert_int_equal(px.rows, m->rows);
     assert_int_equal(px.cols, m->cols);
     for (int i = 0; i < m->rows * m->cols; i++)
         assert_int_equal(px.stored[i], sample(i, m->stored));
+    for (int i = 0; i < m->rows * m->cols; i++)
+        all |= px.stored[i];
+    assert_true(all < (unsigned)px.words && 2 * all + 1 >= (unsigned)px.words);
     for (int f = 0; f < m->frames; f++)
         samples(&want, m, f);
     frame = want.n / (size_t)m->frames;

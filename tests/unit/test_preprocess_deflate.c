@@ -16,7 +16,7 @@
 
 #define ROOM 0xEE /* what lies around buffers */
 
-/* Compresses a plane that lies `off` bytes into memory full of `soil`. */
+/* Compresses a plane that lies `off` bytes into memory full of `soil`, with as dirty an arena. */
 static uint8_t *stream_of(const uint8_t *plane, size_t n, size_t off, uint8_t soil, size_t *len)
 {
     size_t bound = deflate_bound(n);
@@ -24,7 +24,11 @@ static uint8_t *stream_of(const uint8_t *plane, size_t n, size_t off, uint8_t so
     memset(raw, soil, off + n + DEFLATE_SLACK);
     memset(out, ROOM, bound + 64);
     memcpy(raw + off, plane, n);
-    *len = deflate_plane(raw + off, n, out);
+    arena *a = arena_new(4096);
+    memset(arena_alloc(a, (size_t)1 << 20), soil, (size_t)1 << 20);
+    arena_reset(a);
+    *len = deflate_plane(raw + off, n, a, out);
+    arena_free(a);
     assert_true(*len <= bound);
     for (size_t i = 0; i < 64; i++)
         assert_int_equal(out[bound + i], ROOM);

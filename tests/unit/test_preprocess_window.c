@@ -494,6 +494,45 @@ static int teardown(void **state)
     return 0;
 }
 
+/* Counts of rows with runs of every length, and tables that end where the words do. */
+static void test_words(void **state)
+{
+    (void)state;
+    enum { ROWS = 40, COLS = 61 };
+    static const char *const mode[] = {"prepare.voi=header", "prepare.voi=minmax",
+                                       "prepare.voi=percentile", "prepare.voi=raw"};
+    static uint16_t v[ROWS * COLS];
+    static uint32_t hist[WINDOW_WORDS], want[WINDOW_WORDS];
+    static window_lut a, b;
+    for (int i = 0, n = 0; i < ROWS * COLS; i += 1 + n % 23, n++)
+        for (int k = i; k < ROWS * COLS; k++)
+            v[k] = (uint16_t)(n % 3 ? n * 37 % 1024 : n % 2 * 9);
+    pixels p = {.rows = ROWS, .cols = COLS, .stored = v, .bits_stored = 10, .high_bit = 9};
+    for (int step = 1; step < 4; step++) {
+        memset(want, 0, sizeof want);
+        for (int y = 0; y < ROWS; y += step)
+            for (int x = 0; x < COLS; x++)
+                want[v[y * COLS + x]]++;
+        window_histogram(&p, step, hist);
+        assert_memory_equal(hist, want, sizeof want);
+    }
+    record r = facts();
+    r.n_windows = 1;
+    r.window_center[0] = 300;
+    r.window_width[0] = 700;
+    r.has_padding = true;
+    r.padding = 9;
+    for (size_t i = 0; i < COUNT_OF(mode); i++) {
+        p.words = 0;
+        build(mode[i], &r, &p, &a);
+        p.words = 1024;
+        build(mode[i], &r, &p, &b);
+        assert_memory_equal(a.y, b.y, 1024 * sizeof *a.y);
+        assert_memory_equal(a.pad, b.pad, 1024);
+        assert_int_equal(a.flags, b.flags);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +548,7 @@ int main(void)
         cmocka_unit_test(test_padding_above_the_bits),
         cmocka_unit_test(test_images_for_processing),
         cmocka_unit_test(test_refused_configurations),
+        cmocka_unit_test(test_words),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
