@@ -115,34 +115,53 @@ static const strata_group *group_named(const strata_groups *g, const char *level
     return NULL;
 }
 
-static void level_row(json_t *t, const column *c, int n, const char *variable,
+static void level_row(json_t *t, const column *c, int n, const strata_var *var,
                       const strata_group *of[2], const char *level)
 {
-    json_t *row = row_new(t, variable, level);
+    json_t *row = row_new(t, strata_title(var), level);
     for (int g = 0; g < n; g++) {
         const strata_group *group = of[g == VAL];
         int64_t hits = 0;
-        for (int64_t i = 0; group && i < group->n; i++)
-            hits += belongs(&c[g].set->exams.row[group->row[i]], g);
+        for (int64_t i = 0; group && i < group->n; i++) {
+            const exam_row *x = &c[g].set->exams.row[group->row[i]];
+            hits += belongs(x, g) && (!var->cases_only || x->y); /* not the controls it shares */
+        }
         share_cell(row, hits, c[g].n);
     }
 }
 
-/* One row for every level that an exam has, those of the evaluated ones first. */
-static void levels(json_t *t, const column *c, int n, const strata_var *var)
+/* The variable in both tables, whose columns may differ; the thirds of a density are those of the
+ * evaluated exams. False when the tables have no such column. */
+static bool find_variable(const report_build *b, const column *c, const char *name,
+                          strata_var var[2])
 {
-    char key[48];
+    const report_cfg *want = &b->opts->cfg;
+    for (int k = 0; k < 2; k++) {
+        strata_source s = {&c[k ? VAL : ALL].set->exams, want->screen_days, want->interval_days};
+        if (!strata_find(name, &s, &var[k], NULL)) {
+            if (k == 0)
+                return false;
+            var[1] = var[0];
+            var[1].fact = -1;
+        }
+    }
+    memcpy(var[1].cut, var[0].cut, sizeof var[1].cut);
+    return true;
+}
+
+/* One row for every level that an exam has, those of the evaluated ones first. */
+static void levels(json_t *t, const column *c, int n, const strata_var var[2], bool always)
+{
     strata_groups groups[2] = {{0}};
     for (int k = 0; k < (n > VAL ? 2 : 1); k++)
-        strata_split(var, &c[k ? VAL : ALL].set->exams, &groups[k]);
-    snprintf(key, sizeof key, "var.%s", var->name);
-    for (int k = 0; k < 2; k++)
+        strata_split(&var[k], &c[k ? VAL : ALL].set->exams, &groups[k]);
+    for (int k = 0; k < 2 && (always || groups[0].known || groups[1].known); k++)
         for (int i = 0; i < groups[k].n; i++) {
             const char *level = groups[k].g[i].level;
             const strata_group *of[2] = {group_named(&groups[0], level),
                                          group_named(&groups[1], level)};
             if (k == 0 || !of[0])
-                level_row(t, c, n, report_text(key), of, level);
+                level_row(t, c, n, &var[0], of, level);
         }
     for (int k = 0; k < 2; k++)
         strata_release(&groups[k]);
@@ -182,15 +201,17 @@ static bool add(report_build *b, err *e)
     sizes(t, c, n);
     medians(t, c, n, "participants.age", age_of, "%.0f");
     medians(t, c, n, "participants.years", years_of, "%.1f");
+    strata_var var[2];
     for (size_t i = 0; i < COUNT_OF(always); i++)
-        levels(t, c, n, strata_find(always[i], e));
+        if (find_variable(b, c, always[i], var))
+            levels(t, c, n, var, true);
     for (int i = 0; i < b->opts->cfg.subgroups.n; i++) {
-        const strata_var *var = strata_find(b->opts->cfg.subgroups.v[i], NULL);
-        bool again = var == NULL;
-        for (size_t k = 0; k < COUNT_OF(always) && !again; k++)
-            again = !strcmp(var->name, always[k]);
-        if (!again)
-            levels(t, c, n, var);
+        const char *name = b->opts->cfg.subgroups.v[i];
+        bool again = false;
+        for (size_t k = 0; k < COUNT_OF(always); k++)
+            again = again || !strcmp(name, always[k]);
+        if (!again && find_variable(b, c, name, var))
+            levels(t, c, n, var, false);
     }
     report_build_table(b, t);
     for (int g = 0; g < GROUPS; g++)

@@ -231,7 +231,7 @@ static void test_table(report_build *b, const variables *all, const subgroup_tes
 {
     static const char *const columns[][2] = {{"variable", "text"}, {"groups", "int"},
                                              {"chi2", "num"},      {"p", "p"},
-                                             {"p_holm", "p"},      {"controls", "text"}};
+                                             {"p_holm", "p"},      {"controls_ratio", "text"}};
     double *p = MEM_ARRAY(double, all->n + 1), *holm = MEM_ARRAY(double, all->n + 1);
     json_t *t = cells_table("interaction");
     for (size_t i = 0; i < COUNT_OF(columns); i++)

@@ -315,7 +315,7 @@ static const struct entry {
     {"col.auc", "AUC (95 % interval)"},
     {"col.groups", "Groups"},
     {"col.chi2", "Chi-square"},
-    {"col.controls", "Controls per cancer"},
+    {"col.controls_ratio", "Controls per cancer"},
     {"col.remark", "Remark"},
     {"col.view", "View"},
     {"col.images", "Images"},
