@@ -109,7 +109,12 @@ static void show_number(double v, const char *kind, text *out)
 
 void cells_show(const json_t *cell, const char *kind, text *out)
 {
-    if (json_is_string(cell)) {
+    if (json_is_string(cell) && !strcmp(kind, "section")) {
+        char key[64];
+        snprintf(key, sizeof key, "section.%.48s", json_string_value(cell));
+        const char *name = report_text_find(key);
+        text_add(out, name ? name : report_text("checklist.author"));
+    } else if (json_is_string(cell)) {
         text_add(out, json_string_value(cell));
     } else if (json_is_integer(cell)) {
         text_addf(out, "%lld", (long long)json_integer_value(cell));
@@ -128,6 +133,11 @@ void cells_show(const json_t *cell, const char *kind, text *out)
     } else {
         text_add(out, "\xE2\x80\x93");
     }
+}
+
+bool cells_are_words(const char *kind)
+{
+    return !strcmp(kind, "text") || !strcmp(kind, "section");
 }
 
 static bool is_estimate(const char *kind)

@@ -9,7 +9,8 @@
 json_t *cells_table(const char *id);
 /* kind: text, int, num (3 decimals), num1 (1 decimal), pct and pct4 (fraction shown in per cent),
  * score (4 digits), p (3 decimals, or <0.001), est (estimate of a fraction with 2 decimals), est4
- * (with 4 digits), risk (estimate shown in per cent with 2 decimals), auc. The label is report_text
+ * (with 4 digits), risk (estimate shown in per cent with 2 decimals), auc,
+ * section (id of a section; "": the authors). The label is report_text
  * "col.<id>". */
 void cells_column(json_t *table, const char *id, const char *kind);
 json_t *cells_row(json_t *table);
@@ -22,6 +23,8 @@ void cells_count(json_t *row, int64_t v);
 json_t *cells_string(const char *s);
 /* A cell as a person reads it, by the kind of its column. */
 void cells_show(const json_t *cell, const char *kind, text *out);
+/* Words (set to the left) or numbers? */
+bool cells_are_words(const char *kind);
 /* The table as CSV, estimates in three columns; atomic. */
 MUST_CHECK bool cells_csv(const json_t *table, const char *path, err *e);
 #endif

@@ -35,6 +35,7 @@ typedef struct report_part {
     ROW(images)        \
     ROW(model)         \
     ROW(limits)        \
+    ROW(checklist)     \
     ROW(reproduce)
 /* clang-format on */
 

@@ -49,7 +49,7 @@ static void html_table(const json_t *t, const char *fold, text *out)
     text_add(out, "\"><table class=\"sortable\">\n<thead><tr>");
     json_array_foreach(columns, i, c)
     {
-        bool words = !strcmp(report_tree_str(c, "kind"), "text");
+        bool words = cells_are_words(report_tree_str(c, "kind"));
         tag(out, words ? "<th scope=\"col\" class=\"t\">" : "<th scope=\"col\">",
             report_tree_str(c, "label"), "</th>");
     }
@@ -60,13 +60,19 @@ static void html_table(const json_t *t, const char *fold, text *out)
         json_array_foreach(columns, i, c)
         {
             text cell;
-            bool words = !strcmp(report_tree_str(c, "kind"), "text");
+            bool words = cells_are_words(report_tree_str(c, "kind"));
             text_init(&cell);
             cells_show(json_array_get(row, i), report_tree_str(c, "kind"), &cell);
             text_add(out, i == 0 ? "<th scope=\"row\"" : "<td");
             text_add(out, i == 0 || words ? " class=\"t\"" : " class=\"n\"");
             sort_key(json_array_get(row, i), out);
-            tag(out, ">", cell.s, i == 0 ? "</th>" : "</td>");
+            const char *to = json_string_value(json_array_get(row, i));
+            bool link = !strcmp(report_tree_str(c, "kind"), "section") && to && to[0];
+            text_add(out, ">");
+            if (link)
+                tag(out, "<a href=\"#", to, "\">");
+            tag(out, "", cell.s, link ? "</a>" : "");
+            text_add(out, i == 0 ? "</th>" : "</td>");
             text_release(&cell);
         }
         text_add(out, "</tr>\n");

@@ -248,7 +248,7 @@ static void measure(pdf *p, const json_t *t, grid *g)
         if (g->n == COLUMNS)
             BUG("pdf: more than %d columns", COLUMNS);
         g->kind[g->n] = report_tree_str(c, "kind");
-        g->words[g->n] = !strcmp(g->kind[g->n], "text");
+        g->words[g->n] = cells_are_words(g->kind[g->n]);
         g->least[g->n] = longest_word(p, report_tree_str(c, "label"), true);
         g->width[g->n++] = natural(p, report_tree_str(c, "label"), true);
     }

@@ -2,9 +2,7 @@
 #include "eval/report_text.h"
 #include "core/mem.h"
 
-static const struct entry {
-    const char *key, *text;
-} entries[] = {
+static const report_word entries[] = {
     /* frame */
     {"lang", "en"},
     {"banner",
@@ -35,6 +33,7 @@ static const struct entry {
     {"section.images", "Images"},
     {"section.model", "Model card"},
     {"section.limits", "Limits of use"},
+    {"section.checklist", "Reporting guidelines"},
     {"section.reproduce", "Provenance"},
     /* summary */
     {"headline.caption", "exam-level AUC (area under the ROC curve)"},
@@ -577,6 +576,16 @@ static const struct entry {
     {"card.training_images", "Training images"},
     {"card.training_patients", "Training women"},
     {"card.hardware", "Hardware"},
+    /* guidelines */
+    {"checklist.intro",
+     "Of {n} items of four reporting guidelines this report answers {here} from what the program "
+     "has recorded; the others need the authors. Topics are in our own words; the guidelines hold "
+     "the binding ones."},
+    {"checklist.author", "needs author"},
+    {"table.checklist", "Reporting guideline"},
+    {"col.item", "Item"},
+    {"col.topic", "Topic"},
+    {"col.where", "Answered in"},
     /* limits */
     {"limit.research",
      "Research use only: the model is not cleared as a medical device and must not be "
@@ -642,11 +651,17 @@ static const struct entry {
      "report on before they are removed from the inputs."},
 };
 
+static const report_word *word_at(int i)
+{
+    int n = (int)COUNT_OF(entries);
+    return i < n ? &entries[i] : &report_items[i - n];
+}
+
 const char *report_text_find(const char *key)
 {
-    for (size_t i = 0; i < COUNT_OF(entries); i++)
-        if (!strcmp(entries[i].key, key))
-            return entries[i].text;
+    for (int i = 0; i < report_text_count(); i++)
+        if (!strcmp(word_at(i)->key, key))
+            return word_at(i)->text;
     return NULL;
 }
 
@@ -660,12 +675,12 @@ const char *report_text(const char *key)
 
 int report_text_count(void)
 {
-    return (int)COUNT_OF(entries);
+    return (int)COUNT_OF(entries) + report_items_n;
 }
 
 const char *report_text_key(int i)
 {
-    return entries[i].key;
+    return word_at(i)->key;
 }
 
 void report_fill(text *out, const char *key, const char *const *pairs)

@@ -5,6 +5,13 @@
 
 #include "core/text.h"
 
+typedef struct report_word {
+    const char *key, *text;
+} report_word;
+/* The part of the table that holds the items of reporting guidelines (report_items.c). */
+extern const report_word report_items[];
+extern const int report_items_n;
+
 /* BUG when the key is not in the table. */
 const char *report_text(const char *key);
 /* The text of the key, or NULL. */

@@ -122,8 +122,13 @@ static void page_asks_for_nothing(void **state)
                 fail_msg("the page holds '%.60s'", p);
     for (const char *p = html; (p = strstr(p, " src=\"")); p++)
         assert_memory_equal(p, " src=\"data:", 11);
-    for (const char *p = html; (p = strstr(p, " href=\"")); p++)
-        assert_memory_equal(p, " href=\"#", 8);
+    for (const char *p = html; (p = strstr(p, " href=\"")); p++) {
+        char id[96];
+        assert_memory_equal(p, " href=\"#", 8); /* and it leads somewhere */
+        snprintf(id, sizeof id, "id=\"%.*s\"", (int)strcspn(p + 8, "\""), p + 8);
+        if (!strstr(html, id))
+            fail_msg("nothing has %s", id);
+    }
     mem_free(html);
 }
 

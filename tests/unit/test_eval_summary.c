@@ -195,6 +195,43 @@ static void participants_by_outcome(void **state)
     assert_int_equal(seen, 2);
 }
 
+/* The place of one item of the guidelines; "" = the authors. */
+static const char *answer(const json_t *of, const char *guideline, const char *item)
+{
+    const json_t *rows = json_object_get(report_tree_by_id(of, "tables", guideline), "rows"), *row;
+    for (size_t i = 0; (row = json_array_get(rows, i)) != NULL; i++)
+        if (!strcmp(json_string_value(json_array_get(row, 0)), item))
+            return json_string_value(json_array_get(row, 2));
+    fail_msg("no item %s in %s", item, guideline);
+    return NULL;
+}
+
+/* An item is answered only by what the report holds. */
+static void checklists_claim_what_is_there(void **state)
+{
+    assert_string_equal(answer(tree, "checklist_tripod", "20a"), "data"); /* the flow */
+    assert_string_equal(answer(tree, "checklist_tripod", "17"), "");      /* ethics */
+    assert_string_equal(answer(tree, "checklist_stard", "23"), "data");   /* the cross table */
+    assert_string_equal(answer(tree, "checklist_tripod", "8a"), "");      /* no label recorded */
+    assert_string_equal(answer(tree, "checklist_claim", "37"), "");       /* no readers */
+    assert_string_equal(answer(tree, "checklist_claim", "22"), "");       /* no model card */
+    assert_non_null(strstr(html, "<td class=\"t\">needs author</td>"));
+    assert_non_null(strstr(html, "<a href=\"#data\">Data and flow</a></td>"));
+    static const cfg_group *const groups[] = {&eval_options};
+    const char *const in[] = {at("p")};
+    json_t *other = NULL;
+    cfg *c = cfg_new(groups, 1);
+    report_opts o = {.inputs = in, .n_inputs = 1, .out_dir = at("label"), .threads = 1};
+    assert_true(cfg_set(c, "eval.label=cancer within two years, by registry", NULL));
+    cfg_bind(c, &eval_options, &o.cfg);
+    o.cfg.bootstrap = 0;
+    assert_true(report_write(&o, NULL, NULL) && json_read(at("label/eval.json"), &other, NULL));
+    assert_string_equal(answer(other, "checklist_tripod", "8a"), "data");
+    assert_string_equal(answer(other, "checklist_claim", "14"), "data");
+    json_decref(other);
+    cfg_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -202,6 +239,7 @@ int main(void)
         cmocka_unit_test(cross_table_adds_up),
         cmocka_unit_test(weakest_group_and_reasons),
         cmocka_unit_test(participants_by_outcome),
+        cmocka_unit_test(checklists_claim_what_is_there),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, setup, teardown);
