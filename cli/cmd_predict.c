@@ -22,6 +22,7 @@ static bool predict_cohort(cmd_args *a, err *e)
         .device = a->device,
         .threads = a->threads,
         .force = a->force,
+        .robustness = cmd_value(a, "--robustness") != NULL,
     };
     if (!o.split)
         return err_set(e, ERR_USAGE, "--split is missing: train, val, val_natural, test or all");
@@ -31,10 +32,13 @@ static bool predict_cohort(cmd_args *a, err *e)
     cmd_result(a,
                json_pack("{s:I, s:I, s:s, s:b}", "images", (json_int_t)r.images, "exams",
                          (json_int_t)r.exams, "split", o.split, "done_before", (int)r.made_before),
-               "%" PRId64 " images of %" PRId64 " exams scored%s: %s/predictions.csv\n"
+               "%" PRId64 " images of %" PRId64 " exams scored%s: %s/predictions.csv\n%s"
                "next: mammovit report %s -o REPORT -c CONFIG%s\n",
-               r.images, r.exams, r.made_before ? " before, nothing to do" : "", a->out, a->out,
-               test ? " --final --val PRED-VAL" : "");
+               r.images, r.exams, r.made_before ? " before, nothing to do" : "", a->out,
+               !o.robustness     ? ""
+               : r.robust_before ? "robustness.csv: made before\n"
+                                 : "robustness.csv: made\n",
+               a->out, test ? " --final --val PRED-VAL" : "");
     return true;
 }
 
@@ -57,6 +61,8 @@ static bool predict(cmd_args *a, err *e)
         return false;
     if (cohort)
         return predict_cohort(a, e);
+    if (cmd_value(a, "--robustness"))
+        return err_set(e, ERR_USAGE, "--robustness wants a cohort");
     if (a->n_words != 1)
         return err_set(e, ERR_USAGE, "--dicom wants exactly one checkpoint");
     if (pc.keep_rate < 1)
@@ -71,11 +77,14 @@ static const cmd_opt opts[] = {
     {"--split", "NAME", "train, val, val_natural, test or all"},
     {"--dicom", "DIR", "score the DICOM files of one exam, without a store"},
     {"--maps", NULL, "also draw what the network read and weighed: predict.maps: pages"},
+    {"--robustness", NULL,
+     "also score with patches and views missing (robust.*): robustness.csv; a long job"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_predict = {
     .verb = "predict",
-    .usage = "predict RUN|CKPT... (--cohort COHORT.h5 --split S | --dicom DIR) -o PRED [--maps]",
+    .usage = "predict RUN|CKPT... (--cohort COHORT.h5 --split S | --dicom DIR) -o PRED [--maps] "
+             "[--robustness]",
     .summary = "score a cohort, or one exam straight from its DICOM files",
     .help = "A RUN folder stands for its best checkpoint; several are averaged. With --dicom the "
             "files go through\nthe same preparation as the training images (the checkpoint carries "

@@ -11,6 +11,7 @@
 #include "core/version.h"
 #include "train/maps.h"
 #include "train/pages.h"
+#include "train/robustness.h"
 #include "train/validate.h"
 
 #include <math.h>
@@ -229,7 +230,7 @@ static bool check_maps(const job *j, const model *net, err *e)
     return maps_check(net, e);
 }
 
-static bool score_member(job *j, member *m, err *e)
+static bool open_loader(job *j, const member *m, err *e)
 {
     int size = find_size(&j->data, &m->info.model);
     if (size < 0)
@@ -237,9 +238,16 @@ static bool score_member(job *j, member *m, err *e)
                        (long long)m->info.model.image_h, (long long)m->info.model.image_w);
     loader_free(j->load);
     j->load = loader_new(&j->data, size, 0, e);
+    return j->load != NULL;
+}
+
+static bool score_member(job *j, member *m, err *e)
+{
+    if (!open_loader(j, m, e))
+        return false;
     m->score = MEM_ARRAY(double, j->n);
     m->logit = MEM_ARRAY(double, j->n);
-    model *net = j->load ? checkpoint_load(m->dir, &m->info, j->be, e) : NULL;
+    model *net = checkpoint_load(m->dir, &m->info, j->be, e);
     keep_plan keep = {.net = net, .rate = j->c.keep_rate, .seed = (uint64_t)j->c.keep_seed};
     validate_rows rows = {.net = net,
                           .load = j->load,
@@ -525,8 +533,8 @@ static bool write_all(job *j, err *e)
                         .side = (int)j->c.page_side,
                         .patch = (int)first->model.patch,
                         .layers = layers};
-    bool ok =
-        fs_mkdirs(j->o->out, e) && fs_remove_tree(scored, e) && write_maps(j, &pages, layers, e);
+    bool ok = fs_mkdirs(j->o->out, e) && robustness_clear(j->o->out, e) &&
+              fs_remove_tree(scored, e) && write_maps(j, &pages, layers, e);
     kill_point("predict_inside");
     ok = ok && pages_write(dir, j->load, &pages, e) && write_books(j, e);
     kill_point("predict_inside");
@@ -550,15 +558,51 @@ static bool open_inputs(job *j, err *e)
     return true;
 }
 
-static bool score_all(job *j, err *e)
+static bool open_backend(job *j, err *e)
 {
     j->threads = pool_new(j->o->threads);
     j->be = backend_new(j->o->device, j->threads, e);
-    bool ok = j->be != NULL;
+    return j->be != NULL;
+}
+
+static bool score_all(job *j, err *e)
+{
+    bool ok = open_backend(j, e);
     for (int m = 0; m < j->o->n_checkpoints && ok; m++)
         ok = score_member(j, &j->m[m], e);
     if (ok)
         combine(j);
+    return ok;
+}
+
+/* The network and the images again, for one checkpoint, also where its scores were made before. */
+static bool write_robustness(job *j, bool *made_before, err *e)
+{
+    const member *first = &j->m[0];
+    if (j->o->n_checkpoints > 1)
+        return err_set(e, ERR_USAGE, "--robustness is of one network; give one checkpoint");
+    json_t *inputs = make_inputs(j);
+    robustness_job r = {.out = j->o->out,
+                        .config = j->o->config,
+                        .info = &first->info,
+                        .data = &j->data,
+                        .row = j->row,
+                        .n = j->n,
+                        .inputs = inputs};
+    bool ok = true;
+    *made_before = !j->o->force && robustness_made(&r);
+    if (!*made_before) {
+        if (!j->be)
+            open_backend(j, e);
+        if (j->be && !j->load)
+            open_loader(j, first, e);
+        r.be = j->be;
+        r.load = j->load;
+        r.net = j->load ? checkpoint_load(first->dir, &first->info, j->be, e) : NULL;
+        ok = r.net && robustness_write(&r, e);
+        model_free(r.net);
+    }
+    json_decref(inputs);
     return ok;
 }
 
@@ -576,6 +620,7 @@ bool predict_run(const predict_opts *o, predict_result *out, err *e)
                  j.c.keep_rate);
     int made = open_inputs(&j, e) ? made_before(&j, e) : -1;
     ok = made == 1 || (made == 0 && score_all(&j, e) && write_all(&j, e));
+    ok = ok && (!o->robustness || write_robustness(&j, &out->robust_before, e));
     out->made_before = made == 1;
     out->images = j.n;
     out->exams = j.exams;

@@ -31,12 +31,14 @@ typedef struct predict_opts {
     const cfg *config;
     const char *device;
     int threads;
-    bool force;   /* make it again in any case */
-    bool replace; /* a prediction from other inputs goes; the same one stays */
+    bool force;      /* make it again in any case */
+    bool replace;    /* a prediction from other inputs goes; the same one stays */
+    bool robustness; /* also with missing patches and views (robustness.h) */
 } predict_opts;
 typedef struct predict_result {
     int64_t images, exams;
-    bool made_before; /* the folder held just this prediction: nothing was done */
+    bool made_before;   /* the folder held just this prediction: nothing was done */
+    bool robust_before; /* and just these scores with missing patches */
 } predict_result;
 /* The same call again has nothing to do; with other inputs it is ERR_INPUT, which names them. */
 MUST_CHECK bool predict_run(const predict_opts *o, predict_result *out, err *e);

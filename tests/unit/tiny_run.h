@@ -13,12 +13,13 @@
 #include "train/augment.h"
 #include "train/keep.h"
 #include "train/predict.h"
+#include "train/robustness.h"
 #include "train/trainer.h"
 
 static inline cfg *tiny_config(void)
 {
-    static const cfg_group *const groups[] = {&model_options, &train_options, &augment_options,
-                                              &keep_options, &predict_options};
+    static const cfg_group *const groups[] = {&model_options, &train_options,   &augment_options,
+                                              &keep_options,  &predict_options, &robust_options};
     static const char *const set[] = {"model.name=deit_tiny_patch16_224",
                                       "model.patch=8",
                                       "model.depth=1",
