@@ -2,6 +2,7 @@
 #include "cli/cmd.h"
 
 #include "cli/exam.h"
+#include "cli/idle.h"
 #include "train/maps.h"
 #include "train/predict.h"
 
@@ -59,6 +60,7 @@ static bool predict(cmd_args *a, err *e)
     if (cmd_value(a, "--maps") && pc.maps == MAPS_NONE &&
         !cfg_set(a->config, "predict.maps=pages", e))
         return false;
+    idle_warn(a, "predict");
     if (cohort)
         return predict_cohort(a, e);
     if (cmd_value(a, "--robustness"))

@@ -1,6 +1,8 @@
 /* prepare: catalogue -> HDF5 shards of training-ready images; its parts, their merge, its plan. */
 #include "cli/cmd.h"
 
+#include "cli/idle.h"
+
 #include "core/log.h"
 #include "core/text.h"
 #include "preprocess/audit.h"
@@ -163,6 +165,7 @@ static bool prepare(cmd_args *a, err *e)
     int n, h[PREPARE_SIZES], w[PREPARE_SIZES], images = 0;
     audit_result q;
     tell_defaults(a, &o);
+    idle_warn(a, "prepare");
     if (a->dry_run)
         return plan(a, &o, e);
     if (!audit_images(a, &images, e) || !prepare_sizes(a->config, &n, h, w, e) ||

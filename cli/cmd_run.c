@@ -2,6 +2,8 @@
  * once. */
 #include "cli/cmd.h"
 
+#include "cli/idle.h"
+
 #include "core/fs.h"
 #include "core/log.h"
 #include "core/mem.h"
@@ -229,6 +231,7 @@ static bool walk(cmd_args *a, err *e)
         !find_stage(cmd_value(a, "--to"), (int)COUNT_OF(stages) - 1, &to, e) ||
         !fs_mkdirs(k.rc.dir, e))
         return false;
+    idle_warn(a, NULL);
     k.store = fs_join(k.rc.dir, "store");
     k.cohort = k.rc.cohort[0] ? mem_strdup(k.rc.cohort) : fs_join(k.rc.dir, "cohort.h5");
     k.stamp = fs_join(k.rc.dir, "cohort.inputs");

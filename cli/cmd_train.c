@@ -1,6 +1,8 @@
 /* train: cohort + config -> RUN folder. */
 #include "cli/cmd.h"
 
+#include "cli/idle.h"
+
 #include "core/fs.h"
 #include "core/json.h"
 #include "core/mem.h"
@@ -75,6 +77,7 @@ static bool train(cmd_args *a, err *e)
     cfg_bind(a->config, &run_options, &rc);
     if (!cmd_need_out(a, "the folder of the run, such as -o run", e))
         return false;
+    idle_warn(a, "model augment train");
     char *own = rc.cohort[0] ? NULL : fs_join(rc.dir, "cohort.h5");
     train_opts o = {
         .cohort = own ? own : rc.cohort,
