@@ -437,8 +437,7 @@ typedef struct samples { /* first to end - 1 of a row */
 
 /* Samples of a row that lie beside the breast, as runs; at_x: places on the thumbnail of the w
  * samples of row 0, at_y: what the row adds. */
-static int samples_beside(const uint8_t *keep, size_t at_y, const size_t *at_x, int w,
-                          samples *out)
+static int samples_beside(const uint8_t *keep, size_t at_y, const size_t *at_x, int w, samples *out)
 {
     int n = 0;
     for (int x = 0; x < w; x++) {
