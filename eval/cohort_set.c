@@ -1,7 +1,7 @@
 /* Analysed exams: labelled ones, averaged over members, viewed as arrays. */
 #include "eval/cohort_set.h"
 #include "core/mem.h"
-#include "eval/ksum.h"
+#include <math.h>
 
 static bool labelled(const exam_row *x)
 {
@@ -42,23 +42,32 @@ bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e)
     return build(s, rule, labelled, out, e);
 }
 
-/* Score of exam i, or its risk of a year, as the mean over members. */
-static double mean_members(const cohort_set *member, int n, int64_t i, int year)
+/* Scores of all members, or their risks of a year, as one column of out. */
+static void combine(const cohort_set *member, int n, member_rule rule, int year, exam_table *out)
 {
-    ksum sum = {0};
+    double **column = MEM_ARRAY(double *, n), *one = MEM_ARRAY(double, out->n + 1);
     for (int m = 0; m < n; m++) {
-        const exam_row *x = &member[m].exams.row[i];
-        ksum_add(&sum, year < 0 ? x->score : x->year[year]);
+        column[m] = MEM_ARRAY(double, out->n + 1);
+        for (int64_t i = 0; i < out->n; i++) {
+            const exam_row *x = &member[m].exams.row[i];
+            column[m][i] = year < 0 ? x->score : x->year[year];
+        }
     }
-    return exam_round(ksum_get(&sum) / n);
+    member_combine(rule, (const double *const *)column, n, out->n, one);
+    for (int64_t i = 0; i < out->n; i++)
+        *(year < 0 ? &out->row[i].score : &out->row[i].year[year]) = one[i];
+    for (int m = 0; m < n; m++)
+        mem_free(column[m]);
+    mem_free(column);
+    mem_free(one);
 }
 
-static bool ensemble(const scores *const *s, int n, int rule, wanted *keep, cohort_set *out,
+static bool ensemble(const scores *const *s, int n, cohort_how how, wanted *keep, cohort_set *out,
                      cohort_set *member, err *e)
 {
     memset(out, 0, sizeof *out);
     for (int m = 0; m < n; m++) {
-        if (!build(s[m], rule, keep, &member[m], e))
+        if (!build(s[m], how.rule, keep, &member[m], e))
             return n > 1 ? err_wrap(e, "input %d", m + 1) : false;
         const exam_table *a = &member[0].exams, *b = &member[m].exams;
         if (a->n_years != b->n_years)
@@ -77,25 +86,21 @@ static bool ensemble(const scores *const *s, int n, int rule, wanted *keep, coho
     }
     *out = member[0];
     exam_copy(&member[0].exams, &out->exams);
-    for (int64_t i = 0; i < out->exams.n; i++) {
-        exam_row *x = &out->exams.row[i];
-        x->score = mean_members(member, n, i, -1);
-        for (int k = 0; k < out->exams.n_years; k++)
-            x->year[k] = mean_members(member, n, i, k);
-    }
+    for (int k = -1; k < out->exams.n_years; k++)
+        combine(member, n, how.ensemble, k, &out->exams);
     return true;
 }
 
-bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
+bool cohort_set_ensemble(const scores *const *s, int n, cohort_how how, cohort_set *out,
                          cohort_set *member, err *e)
 {
-    return ensemble(s, n, rule, labelled, out, member, e);
+    return ensemble(s, n, how, labelled, out, member, e);
 }
 
-bool cohort_set_followed(const scores *const *s, int n, int rule, cohort_set *out, err *e)
+bool cohort_set_followed(const scores *const *s, int n, cohort_how how, cohort_set *out, err *e)
 {
     cohort_set *member = MEM_ARRAY(cohort_set, n);
-    bool ok = ensemble(s, n, rule, followed, out, member, e);
+    bool ok = ensemble(s, n, how, followed, out, member, e);
     for (int m = 0; m < n; m++)
         cohort_set_release(&member[m]);
     mem_free(member);

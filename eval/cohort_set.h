@@ -3,6 +3,7 @@
 #define EVAL_COHORT_SET_H
 
 #include "eval/exam.h"
+#include "eval/member.h"
 #include "eval/metric.h"
 
 typedef struct cohort_set {
@@ -13,16 +14,22 @@ typedef struct cohort_set {
     bool repeated; /* some patient has several exams */
 } cohort_set;
 
+/* How many scores become one: those of the images of an exam, then those of several networks. */
+typedef struct cohort_how {
+    exam_rule rule;
+    member_rule ensemble;
+} cohort_how;
+
 /* Build the exams of `s` and leave out those without a label. */
 MUST_CHECK bool cohort_set_build(const scores *s, int rule, cohort_set *out, err *e);
-/* Build from several networks' tables: the score of an exam is the mean over them. All must hold
- * the same exams, patients and labels. Each member's own exams go to member[n], released by the
- * caller. */
-MUST_CHECK bool cohort_set_ensemble(const scores *const *s, int n, int rule, cohort_set *out,
+/* Build from several networks' tables by the rule how.ensemble, which also makes one risk by year
+ * of several. All must hold the same exams, patients and labels. Each member's own exams go to
+ * member[n], released by the caller. */
+MUST_CHECK bool cohort_set_ensemble(const scores *const *s, int n, cohort_how how, cohort_set *out,
                                     cohort_set *member, err *e);
 /* The same with the exams whose time and event are known, labelled or not, instead of the labelled
  * ones. n_unlabelled counts the others. */
-MUST_CHECK bool cohort_set_followed(const scores *const *s, int n, int rule, cohort_set *out,
+MUST_CHECK bool cohort_set_followed(const scores *const *s, int n, cohort_how how, cohort_set *out,
                                     err *e);
 void cohort_set_release(cohort_set *c);
 

@@ -8,6 +8,8 @@ static const cfg_option options[] = {
     {"eval.rule", CFG_ENUM, AT(rule), "mean_images", 0, 0,
      "mean_images|mean_views|max_breast|max_images|mean_logit", "",
      "how image scores become one exam score"},
+    {"eval.ensemble", CFG_ENUM, AT(ensemble), "mean_prob", 0, 0, "mean_prob|mean_logit|mean_rank",
+     "", "how the scores of several inputs become one; mean_rank gives an order, not a risk"},
     {"eval.split", CFG_TEXT, AT(split), "", 0, 0, NULL, "",
      "evaluate the rows of this split; empty: the table must hold one split only"},
     {"eval.require", CFG_ENUM, AT(require), "any", 0, 0, "any|exactly4", "",

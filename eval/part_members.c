@@ -1,59 +1,96 @@
-/* The single networks of an ensemble. evaluation.md 13. */
+/* The single networks of an ensemble, their spread, and other rules to make one score of them.
+ * evaluation.md 13. */
 #include "eval/part.h"
+#include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include <math.h>
 
-static void members_table(report_build *b)
+static void row_of(json_t *t, const char *name, double v, double lo, double hi)
 {
-    if (b->src->n_in < 2)
-        return;
-    json_t *t = cells_table("members");
-    double sum = 0, ss = 0, value[CFG_LIST_MAX];
-    int n = 0;
-    cells_column(t, "member", "text");
-    cells_column(t, "auc", "auc");
-    for (int i = 0; i < b->src->n_in; i++) {
-        cohort_view v;
-        char name[32];
-        cohort_view_build(&b->member[i], NULL, b->member[i].exams.n, &v);
-        metric_value a = metric_auc_report(&v.in);
-        json_t *row = cells_row(t);
-        snprintf(name, sizeof name, "%d", i + 1);
-        cells_text(row, name);
-        cells_est(row, a.value, a.lo, a.hi);
-        if (!isnan(a.value) && n < CFG_LIST_MAX) {
-            value[n++] = a.value;
-            sum += a.value;
-        }
-        cohort_view_release(&v);
-    }
-    for (int i = 0; i < n; i++)
-        ss += (value[i] - sum / n) * (value[i] - sum / n);
     json_t *row = cells_row(t);
-    cells_text(row, report_text("members.mean"));
-    cells_est(row, n ? sum / n : NAN, NAN, NAN);
-    row = cells_row(t);
-    cells_text(row, report_text("members.sd"));
-    cells_est(row, n > 1 ? sqrt(ss / (n - 1)) : NAN, NAN, NAN);
-    report_build_table(b, t);
+    cells_text(row, name);
+    cells_est(row, v, lo, hi);
+}
+
+static metric_value auc_of(const cohort_set *set)
+{
+    cohort_view v;
+    cohort_view_build(set, NULL, set->exams.n, &v);
+    metric_value a = metric_auc_report(&v.in);
+    cohort_view_release(&v);
+    return a;
+}
+
+/* The ensemble by every rule; the rule that the headline uses stands first. */
+static bool ensembles(report_build *b, json_t *t, err *e)
+{
+    const scores **s = MEM_ARRAY(const scores *, b->src->n_in);
+    cohort_set *member = MEM_ARRAY(cohort_set, b->src->n_in), set = {0};
+    cohort_how how = report_build_how(b);
+    member_rule mine = how.ensemble;
+    bool ok = true;
+    for (int i = 0; i < b->src->n_in; i++)
+        s[i] = &b->src->in[i].scores;
+    for (int k = 0; ok && k < MEMBER_RULES; k++) {
+        char key[64];
+        how.ensemble = (member_rule)((mine + k) % MEMBER_RULES);
+        ok = cohort_set_ensemble(s, b->src->n_in, how, &set, member, e);
+        if (ok) {
+            metric_value a = auc_of(&set);
+            snprintf(key, sizeof key, "ensemble.%s", member_rule_name(how.ensemble));
+            row_of(t, report_text(key), a.value, a.lo, a.hi);
+            cohort_set_release(&set);
+        }
+        for (int i = 0; i < b->src->n_in; i++)
+            cohort_set_release(&member[i]);
+    }
+    mem_free(member);
+    mem_free(s);
+    return ok;
 }
 
 static bool add(report_build *b, err *e)
 {
-    members_table(b);
-    return true;
+    if (b->src->n_in < 2)
+        return true;
+    json_t *t = cells_table("members");
+    double *value = MEM_ARRAY(double, b->src->n_in);
+    cells_column(t, "member", "text");
+    cells_column(t, "auc", "auc");
+    report_build_table(b, t);
+    bool ok = ensembles(b, t, e);
+    for (int i = 0; i < b->src->n_in; i++) {
+        char name[32];
+        metric_value a = auc_of(&b->member[i]);
+        snprintf(name, sizeof name, "%d", i + 1);
+        row_of(t, name, a.value, a.lo, a.hi);
+        value[i] = a.value;
+    }
+    member_spread m = member_summary(value, b->src->n_in);
+    mem_free(value);
+    row_of(t, report_text("members.mean"), m.mean, NAN, NAN);
+    row_of(t, report_text("members.sd"), m.sd, NAN, NAN);
+    row_of(t, report_text("members.min"), m.min, NAN, NAN);
+    row_of(t, report_text("members.max"), m.max, NAN, NAN);
+    json_object_set_new(t, "members", json_integer(b->src->n_in));
+    return ok;
 }
 
 static void show(report_doc *d, const json_t *tree)
 {
     const json_t *t = report_tree_by_id(tree, "tables", "members");
     doc_number members;
+    char key[64];
     if (!t)
         return;
     report_doc_table(d, tree, "members", false);
-    doc_number_show(&members, "0", (double)json_array_size(json_object_get(t, "rows")) - 2);
-    report_doc_fill(d, DOC_NOTE, "members.note", (const char *const[]){"n", members.s, NULL});
+    snprintf(key, sizeof key, "ensemble.%s",
+             report_tree_str(json_object_get(tree, "options"), "ensemble"));
+    report_doc_fill(d, DOC_NOTE, "members.note",
+                    (const char *const[]){"n",
+                                          doc_number_count(&members, json_object_get(t, "members")),
+                                          "rule", report_text(key), NULL});
 }
 
 const report_part part_members = {"members", add, show};

@@ -49,11 +49,14 @@ static void other_rules(report_build *b, json_t *t)
         cohort_set *member = MEM_ARRAY(cohort_set, b->src->n_in);
         const scores **s = MEM_ARRAY(const scores *, b->src->n_in);
         char id[64];
+        cohort_how how = report_build_how(b);
+        how.rule = (exam_rule)r;
         for (int i = 0; i < b->src->n_in; i++)
             s[i] = &b->src->in[i].scores;
         snprintf(id, sizeof id, "rule_%s", exam_rule_name((exam_rule)r));
         /* a rule that these tables cannot carry (no laterality, no view) has no row */
-        if (r != b->opts->cfg.rule && cohort_set_ensemble(s, b->src->n_in, r, &set, member, NULL)) {
+        if (r != b->opts->cfg.rule &&
+            cohort_set_ensemble(s, b->src->n_in, how, &set, member, NULL)) {
             metric_value a = report_build_subset(b, &set, NULL, set.exams.n, id);
             sensitivity_row(b, t, id, &a, set.exams.n);
             cohort_set_release(&set);

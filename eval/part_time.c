@@ -72,7 +72,7 @@ static bool load(const report_build *b, followed *f, err *e)
     const scores **s = MEM_ARRAY(const scores *, b->src->n_in);
     for (int i = 0; i < b->src->n_in; i++)
         s[i] = &b->src->in[i].scores;
-    bool ok = cohort_set_followed(s, b->src->n_in, b->opts->cfg.rule, &f->set, e);
+    bool ok = cohort_set_followed(s, b->src->n_in, report_build_how(b), &f->set, e);
     mem_free(s);
     if (ok)
         fill(f);

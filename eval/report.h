@@ -11,6 +11,7 @@
 /* Bound from eval_options. */
 typedef struct report_cfg {
     int rule;                  /* exam_rule */
+    int ensemble;              /* member_rule */
     int require;               /* 0 any exam, 1 of exactly four images */
     const char *split;         /* evaluate rows of this split; "" = the only one in the table */
     int64_t bootstrap;         /* replicates; 0 = no bootstrap */

@@ -4,6 +4,11 @@
 #include "eval/cells.h"
 #include "eval/report_text.h"
 
+cohort_how report_build_how(const report_build *b)
+{
+    return (cohort_how){(exam_rule)b->opts->cfg.rule, (member_rule)b->opts->cfg.ensemble};
+}
+
 json_t *report_build_metric(report_build *b, const report_metric *m)
 {
     json_t *j = json_object(), *flags = json_array();

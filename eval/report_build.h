@@ -32,6 +32,8 @@ typedef struct report_metric {
     double value, lo, hi;                                /* NaN = null */
     int64_t n_exams, n_patients, n_events;
 } report_metric;
+/* How scores become one, from the options. */
+cohort_how report_build_how(const report_build *b);
 /* Append an entry to tree.metrics; the entry is borrowed. */
 json_t *report_build_metric(report_build *b, const report_metric *m);
 /* Append a table of cells.h to tree.tables; takes the reference. */

@@ -394,9 +394,6 @@ static const report_word entries[] = {
     {"rule.max_breast", "mean inside each breast, then the higher breast"},
     {"rule.max_images", "highest image score"},
     {"rule.mean_logit", "mean of the logits of the image scores"},
-    {"members.mean", "mean"},
-    {"members.sd", "standard deviation over networks (not over women)"},
-    {"members.note", "The headline is the mean score over {n} networks, exam by exam."},
     /* time to diagnosis */
     {"time.intro",
      "A cancer that the exam itself shows is detected; one that comes years later is predicted. "
@@ -492,6 +489,17 @@ static const report_word entries[] = {
     {"test.mcnemar-chi2", "McNemar"},
     {"test.clustered", "women as clusters"},
     {"metric.auc_difference", "Difference of the AUC"},
+    {"members.mean", "mean of the single networks"},
+    {"members.sd", "standard deviation over networks"},
+    {"members.min", "lowest"},
+    {"members.max", "highest"},
+    {"members.note",
+     "The headline joins {n} networks, exam by exam ({rule}). The standard deviation tells how far "
+     "trainings of one recipe differ; the intervals tell how far other women might. Neither stands "
+     "for the other."},
+    {"ensemble.mean_prob", "all networks: mean of the scores"},
+    {"ensemble.mean_logit", "all networks: mean of the logits"},
+    {"ensemble.mean_rank", "all networks: mean of the ranks"},
     /* images */
     {"images.note",
      "Chosen by rule, not by eye: highest and lowest scores, the clearest misses and false alarms, "

@@ -86,6 +86,7 @@ json_t *report_tree_options(const report_cfg *c)
 {
     json_t *o = json_object(), *groups = json_array();
     json_object_set_new(o, "rule", json_string(exam_rule_name((exam_rule)c->rule)));
+    json_object_set_new(o, "ensemble", json_string(member_rule_name((member_rule)c->ensemble)));
     json_object_set_new(o, "split", cells_string(c->split));
     json_object_set_new(o, "require", json_string(c->require ? "exactly4" : "any"));
     json_object_set_new(o, "bootstrap", json_integer(c->bootstrap));
@@ -299,12 +300,29 @@ static void hash_data(report_build *b)
     text_release(&all);
 }
 
+/* Networks inside one table are averaged exam by exam (exam.h); other rules want a table each. */
+static bool check_ensemble(const report_build *b, err *e)
+{
+    for (int k = 0; k < b->src->n_in && b->opts->cfg.ensemble != MEMBER_MEAN_PROB; k++) {
+        const scores *s = &b->src->in[k].scores;
+        for (int64_t i = 1; i < s->n; i++)
+            if (strcmp(s->row[i].member, s->row[0].member))
+                return err_set(e, ERR_INPUT,
+                               "input %d holds scores of several networks; eval.ensemble=%s needs "
+                               "one table for each network",
+                               k + 1, member_rule_name((member_rule)b->opts->cfg.ensemble));
+    }
+    return true;
+}
+
 static bool load_sets(report_build *b, err *e)
 {
+    if (!check_ensemble(b, e))
+        return false;
     const scores **s = MEM_ARRAY(const scores *, b->src->n_in);
     for (int i = 0; i < b->src->n_in; i++)
         s[i] = &b->src->in[i].scores;
-    bool ok = cohort_set_ensemble(s, b->src->n_in, b->opts->cfg.rule, &b->set, b->member, e);
+    bool ok = cohort_set_ensemble(s, b->src->n_in, report_build_how(b), &b->set, b->member, e);
     mem_free(s);
     if (ok && b->set.exams.n == 0)
         ok = err_set(e, ERR_INPUT, "no exam has a label (column y)");

@@ -149,9 +149,23 @@ static void ensemble_is_the_mean_of_probabilities(void **state)
     near(h.auc, .73, 1e-10);
     assert_true(json_read(at("ens/eval.json"), &j, NULL));
     const json_t *rows = json_object_get(report_tree_by_id(j, "tables", "members"), "rows");
-    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 1), 1), "v")), .7075,
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 4), 1), "v")), .7075,
          1e-10);
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 0), 1), "v")), .73,
+         1e-10); /* the headline's rule, then the others */
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 1), 1), "v")), .7325,
+         1e-10);
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 2), 1), "v")),
+         .71625, 1e-10);
+    near(json_number_value(json_object_get(json_array_get(json_array_get(rows, 6), 1), "v")),
+         .02125 / sqrt(2), 1e-10);
     json_decref(j);
+    h = run(both, 2, "ens3", "eval.ensemble=mean_rank", &(report_opts){0}, NULL); /* G29 */
+    near(h.auc, .71625, 1e-10);
+    put("seeds.csv", "exam_id,image_id,score,y,seed\nx,i,.5,1,1\nx,i,.6,1,2\n");
+    const char *const seeds[] = {at("seeds.csv")};
+    run(seeds, 1, "ens4", "eval.ensemble=mean_logit", &(report_opts){0},
+        "needs one table for each network");
     put("other.csv", "exam_id,score,y\nx,.5,1\n");
     const char *const odd[] = {at("a.csv"), at("other.csv")};
     run(odd, 2, "ens2", "", &(report_opts){0}, "do not hold the same exams");
