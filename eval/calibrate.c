@@ -303,6 +303,29 @@ calibrate_line calibrate_scale(const metric_in *in)
 
 /* ---- sums ------------------------------------------------------------------------------------ */
 
+/* A row's part in log(observed / expected) is w (y / observed - p / expected). */
+static double oe_spread(const metric_in *in, double observed, double expected)
+{
+    int slots = in->cluster ? in->n_clusters : (int)in->n, clusters = 0;
+    double *u = MEM_ARRAY(double, slots + 1);
+    bool *seen = MEM_ARRAY(bool, slots + 1);
+    ksum ss = {0};
+    for (int64_t i = 0; i < in->n; i++) {
+        double w = weight_of(in, i);
+        int c = in->cluster ? in->cluster[i] : (int)i;
+        clusters += w != 0 && !seen[c];
+        seen[c] = seen[c] || w != 0;
+        u[c] += w * ((in->y[i] != 0) / observed - in->score[i] / expected);
+    }
+    for (int c = 0; c < slots; c++)
+        ksum_add(&ss, u[c] * u[c]);
+    mem_free(u);
+    mem_free(seen);
+    return clusters > 1 && observed > 0 && expected > 0
+               ? sqrt(ksum_get(&ss) * clusters / (clusters - 1))
+               : NAN;
+}
+
 calibrate_total calibrate_sums(const metric_in *in)
 {
     calibrate_total t = {.observed = NAN,
@@ -310,6 +333,7 @@ calibrate_total calibrate_sums(const metric_in *in)
                          .oe = NAN,
                          .oe_lo = NAN,
                          .oe_hi = NAN,
+                         .oe_se = NAN,
                          .brier = NAN,
                          .brier_scaled = NAN,
                          .log_loss = NAN,
@@ -341,6 +365,7 @@ calibrate_total calibrate_sums(const metric_in *in)
     t.oe = oe.value;
     t.oe_lo = oe.lo;
     t.oe_hi = oe.hi;
+    t.oe_se = oe_spread(in, t.observed, t.expected);
     double mean = t.observed / ksum_get(&w);
     t.brier = ksum_get(&brier) / ksum_get(&w);
     t.log_loss = ksum_get(&loss) / ksum_get(&w);

@@ -38,10 +38,12 @@ calibrate_line calibrate_scale(const metric_in *in);
 typedef struct calibrate_total {
     int64_t n, events, clipped;
     double observed, expected; /* weighted sums of y and of p */
-    double oe, oe_lo,
-        oe_hi; /* observed / expected, NaN when that is 0. Interval: exact Poisson over `expected`
-                  (weights:   effective count); ignores repeated exams */
-    double brier;        /* mean (p-y)^2 */
+    double oe;                 /* observed / expected, NaN when expected is 0 */
+    double oe_lo, oe_hi;       /* exact Poisson interval of the (weights: effective) count over
+                                  `expected`;       ignores repeated exams */
+    double oe_se; /* standard error of log(oe) over clusters (linearised, G/(G-1)): for repeated
+                     exams and weights; NaN without cases or with one cluster */
+    double brier; /* mean (p-y)^2 */
     double brier_scaled; /* 1 - brier / (ybar (1-ybar)); NaN for one class */
     double log_loss;     /* natural logarithm, risks clipped */
     const char *reason;  /* NULL, "EMPTY", "NOT_RISK"; "ONE_CLASS": only brier_scaled is NaN */

@@ -35,6 +35,18 @@ static const cfg_option options[] = {
      "Uno's concordance looks at cancers until then; 0: the largest of eval.years"},
     {"eval.horizon", CFG_REAL, AT(horizon), "0", 0, 50, NULL, "years",
      "year that the score is the risk of; 0: the horizon of the model's label"},
+    {"eval.sampling", CFG_ENUM, AT(sampling), "auto", 0, 0, "auto|population|enriched", "",
+     "how exams were chosen; enriched: more cancers than among screened women; auto: enriched "
+     "above 2 % (after weights)"},
+    {"eval.population", CFG_REAL, AT(population), "0.006", 1e-6, 0.5, NULL, "fraction",
+     "prevalence for which an enriched set's calibration, net benefit and risk groups are given"},
+    {"eval.recalibration", CFG_ENUM, AT(recalibration), "platt", 0, 0,
+     "none|platt|isotonic|temperature", "",
+     "map from score to risk, learnt on the exams of --val; the report shows both"},
+    {"eval.decision", CFG_REALS, AT(decision), "0.002, 0.005, 0.01, 0.02, 0.03, 0.05, 0.10", 0.0001,
+     0.99, NULL, "fraction", "threshold risks at which net benefit is given"},
+    {"eval.risk_groups", CFG_INT, AT(risk_groups), "10", 2, 100, NULL, "groups",
+     "groups of equal count in order of score"},
     {"eval.subgroups", CFG_TEXTS, AT(subgroups),
      "age, density, vendor, device_model, site, year, views, round, prior_surgery, implant, "
      "quality, cancer_side, cancer_type, cancer_size, mode",

@@ -18,6 +18,11 @@ typedef struct report_cfg {
     int64_t seed;              /* of the bootstrap */
     cfg_reals spec, sens, top; /* operating points, fractions */
     cfg_reals prevalence;      /* for predictive values, fractions */
+    int sampling;              /* population_sampling */
+    double population;         /* prevalence that an enriched set is computed for */
+    int recalibration;         /* recalibrate_kind, learnt on val */
+    cfg_reals decision;        /* threshold risks of the decision table and ends of its curve */
+    int64_t risk_groups;       /* groups of equal count */
     cfg_texts subgroups;       /* names of strata.h */
     double screen_days;        /* cancers until this day after the exam: found by it */
     double interval_days;      /* until this day: between two rounds; beyond: later */

@@ -6,6 +6,8 @@
 #include "core/version.h"
 #include "eval/cells.h"
 #include "eval/part.h"
+#include "eval/population.h"
+#include "eval/recalibrate.h"
 #include <ctype.h>
 #include <math.h>
 
@@ -100,6 +102,13 @@ json_t *report_tree_options(const report_cfg *c)
     json_object_set_new(o, "years", reals(&c->years));
     json_object_set_new(o, "tau", json_num(c->tau));
     json_object_set_new(o, "horizon", json_num(c->horizon));
+    json_object_set_new(o, "sampling",
+                        json_string(population_sampling_name((population_sampling)c->sampling)));
+    json_object_set_new(o, "population", json_num(c->population));
+    json_object_set_new(o, "recalibration",
+                        json_string(recalibrate_name((recalibrate_kind)c->recalibration)));
+    json_object_set_new(o, "decision", reals(&c->decision));
+    json_object_set_new(o, "risk_groups", json_integer(c->risk_groups));
     json_object_set_new(o, "subgroup_specificity", json_num(c->subgroup_spec));
     for (int i = 0; i < c->subgroups.n; i++)
         json_array_append_new(groups, cells_string(c->subgroups.v[i]));
