@@ -40,7 +40,7 @@ typedef struct calibrate_total {
     double observed, expected; /* weighted sums of y and of p */
     double oe;                 /* observed / expected, NaN when expected is 0 */
     double oe_lo, oe_hi;       /* exact Poisson interval of the (weights: effective) count over
-                                  `expected`;       ignores repeated exams */
+                                  `expected`; ignores repeated exams */
     double oe_se; /* standard error of log(oe) over clusters (linearised, G/(G-1)): for repeated
                      exams and weights; NaN without cases or with one cluster */
     double brier; /* mean (p-y)^2 */

@@ -6,6 +6,7 @@
 #include "eval/cohort_set.h"
 #include "eval/compare.h"
 #include "eval/operate.h"
+#include "eval/risks.h"
 #include "eval/report_tree.h"
 
 /* What is loaded and computed once, before the first part runs. */
@@ -22,6 +23,7 @@ typedef struct report_build {
     cohort_view all, val;   /* arrays of set and val_set */
     compare_model *compare; /* [src->n_compare] other models on the same exams */
     operate_result operate; /* the shared bootstrap: operating points, metrics, ROC band */
+    risks risks;            /* their scores as risks */
     char data_sha256[65];
     json_t *tree;
 } report_build;

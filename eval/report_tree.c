@@ -357,6 +357,7 @@ static bool fill(report_build *b, pool *p, err *e)
         cohort_view_build(&b->val_set, NULL, b->val_set.exams.n, &b->val);
     operate_run(&b->all, b->src->val ? &b->val : NULL, b->set.repeated, &b->opts->cfg, p,
                 &b->operate);
+    risks_build(&b->all, b->src->val ? &b->val : NULL, &b->opts->cfg, &b->risks);
     json_object_set_new(b->tree, "schema", json_string(REPORT_SCHEMA));
     for (int i = 0; lists[i]; i++)
         json_object_set_new(b->tree, lists[i], json_array());
@@ -386,6 +387,7 @@ bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
     if (ok)
         *out = json_incref(b->tree);
     json_decref(b->tree);
+    risks_release(&b->risks);
     cohort_view_release(&b->all);
     cohort_view_release(&b->val);
     cohort_set_release(&b->set);

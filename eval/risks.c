@@ -1,0 +1,69 @@
+/* Forms of risk, made once for the parts of the report. */
+#include "eval/risks.h"
+#include "core/mem.h"
+#include "eval/rate.h"
+
+const char *risks_name(risks_form f)
+{
+    static const char *const names[RISKS_FORMS] = {"given", "recalibrated", "shifted"};
+    if ((unsigned)f >= RISKS_FORMS)
+        BUG("risks: form %d", (int)f);
+    return names[f];
+}
+
+static void recalibrate(const cohort_view *all, const cohort_view *val, const report_cfg *cfg,
+                        risks *r)
+{
+    population other;
+    population_build(val, (population_sampling)cfg->sampling, cfg->population, &other);
+    if (r->pop.enriched)
+        r->shift_from = other.share;
+    if (recalibrate_fit((recalibrate_kind)cfg->recalibration, &other.in, &r->map) &&
+        r->map.kind != RECALIBRATE_NONE) {
+        r->score[RISKS_RECALIBRATED] = MEM_ARRAY(double, all->n + 1);
+        for (int64_t i = 0; i < all->n; i++)
+            r->score[RISKS_RECALIBRATED][i] = recalibrate_apply(&r->map, all->score[i]);
+    }
+    population_release(&other);
+}
+
+void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *cfg, risks *out)
+{
+    int64_t controls = all->n - all->events,
+            least = all->events < controls ? all->events : controls;
+    *out = (risks){.map = {.b = 1}, .shift_from = NAN, .unstable = least < METRIC_UNSTABLE};
+    population_build(all, (population_sampling)cfg->sampling, cfg->population, &out->pop);
+    if (least < METRIC_FEW || cfg->ensemble == MEMBER_MEAN_RANK) {
+        out->reason = least < METRIC_FEW ? "FEW_EVENTS" : "RANKS";
+        return;
+    }
+    if (out->pop.enriched)
+        out->shift_from = out->pop.share;
+    if (val)
+        recalibrate(all, val, cfg, out);
+    if (!(out->shift_from > 0 && out->shift_from < 1))
+        return;
+    out->score[RISKS_SHIFTED] = MEM_ARRAY(double, all->n + 1);
+    for (int64_t i = 0; i < all->n; i++)
+        out->score[RISKS_SHIFTED][i] =
+            rate_prior_shift(all->score[i], out->shift_from, out->pop.prevalence);
+}
+
+void risks_release(risks *r)
+{
+    population_release(&r->pop);
+    recalibrate_release(&r->map);
+    for (int f = 0; f < RISKS_FORMS; f++)
+        mem_free(r->score[f]);
+    memset(r, 0, sizeof *r);
+}
+
+bool risks_rows(const risks *r, risks_form f, metric_in *out)
+{
+    if (r->reason || (f != RISKS_GIVEN && !r->score[f]))
+        return false;
+    *out = r->pop.in;
+    if (f != RISKS_GIVEN)
+        out->score = r->score[f];
+    return true;
+}
