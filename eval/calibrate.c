@@ -430,18 +430,32 @@ typedef struct group_sums {
     ksum w, w2, w2y, o, e;
 } group_sums;
 
+double calibrate_effective(const calibrate_group *g)
+{
+    double r = g->observed / g->weight, spread = g->case_squares * (1 - 2 * r) + r * r * g->squares;
+    if (!(r > 0 && r < 1 && spread > 0))
+        return g->weight * g->weight / g->squares;
+    return r * (1 - r) * g->weight * g->weight / spread;
+}
+
+double calibrate_event_scale(const calibrate_group *g)
+{
+    return g->observed > 0 ? g->case_squares / g->observed : g->squares / g->weight;
+}
+
 static void group_finish(const group_sums *s, calibrate_group *g)
 {
     g->weight = ksum_get(&s->w);
+    g->squares = ksum_get(&s->w2);
+    g->case_squares = ksum_get(&s->w2y);
     g->observed = ksum_get(&s->o);
     g->expected = ksum_get(&s->e);
-    g->mean_p = g->rate = g->lo = g->hi = g->event_scale = NAN;
+    g->mean_p = g->rate = g->lo = g->hi = g->effective = NAN;
     if (!g->n)
         return;
     g->mean_p = g->expected / g->weight;
     g->rate = g->observed / g->weight;
-    g->event_scale = g->events ? ksum_get(&s->w2y) / g->observed : ksum_get(&s->w2) / g->weight;
-    g->effective = g->weight * g->weight / ksum_get(&s->w2);
+    g->effective = calibrate_effective(g);
     metric_wilson(g->rate * g->effective, g->effective, &g->lo, &g->hi);
 }
 
@@ -502,7 +516,8 @@ static double ece_of(const calibrate_group *group, const double *observed, int k
     return ksum_get(&gap) / ksum_get(&all);
 }
 
-/* Mean error of outcomes drawn from the risks; draw s of row i is a function of (seed, s, i). */
+/* Mean error of outcomes drawn from the risks of rows without weights; draw s of row i is a
+ * function of (seed, s, i). */
 static double ece_expected(const metric_in *in, const calibrate_group *group, const int *of, int k,
                            uint64_t seed)
 {
@@ -513,8 +528,7 @@ static double ece_expected(const metric_in *in, const calibrate_group *group, co
         rng_init(&r, seed, RNG_CALIBRATE, (uint64_t)s, 0);
         memset(observed, 0, (size_t)k * sizeof *observed);
         for (int64_t i = 0; i < in->n; i++)
-            if (of[i] >= 0 && rng_f64(&r) < in->score[i])
-                observed[of[i]] += weight_of(in, i);
+            observed[of[i]] += rng_f64(&r) < in->score[i];
         ksum_add(&mean, ece_of(group, observed, k, &worst));
     }
     mem_free(observed);
@@ -534,7 +548,8 @@ calibrate_error calibrate_ece(const metric_in *in, calibrate_binning how, int k,
     for (int g = 0; g < k; g++)
         observed[g] = group[g].observed;
     r.ece = ece_of(group, observed, k, &r.mce);
-    r.expected = ece_expected(in, group, of, k, seed);
+    if (!in->weight)
+        r.expected = ece_expected(in, group, of, k, seed);
     mem_free(observed);
     mem_free(group);
     mem_free(of);

@@ -57,17 +57,23 @@ typedef enum calibrate_binning {
 
 typedef struct calibrate_group {
     int64_t n, events;
-    double observed, expected; /* weighted sums of y and of p */
-    double event_scale;        /* sum w^2 / sum w of its cases (of all its rows when it has none): 1
-                                  without weights */
-    double weight;             /* sum of weights */
-    double mean_p;             /* weighted; NaN in an empty group, as are the next four */
-    double rate, lo, hi;       /* weighted share of cases with Wilson's interval at the effective
-                                  number; ignores repeated exams */
-    double effective;          /* rows that the weights are worth: (sum w)^2 / sum w^2 */
-    double least, most;        /* scores */
-    bool tie_split;            /* its lowest score is also in the group below */
+    double observed, expected;    /* weighted sums of y and of p */
+    double squares, case_squares; /* sum of w^2 over all rows and over the cases */
+    double weight;                /* sum of weights */
+    double mean_p;                /* weighted; NaN in an empty group, as are the next four */
+    double rate, lo, hi;          /* weighted share of cases with Wilson's interval at the effective
+                                     number; ignores repeated exams */
+    double effective;   /* rows that an unweighted group would need for the same precision */
+    double least, most; /* scores */
+    bool tie_split;     /* its lowest score is also in the group below */
 } calibrate_group;
+/* rate (1 - rate) / variance of the rate, whose variance is sum w^2 (y - rate)^2 / (sum w)^2: the
+ * number of rows without weights. Where the rate is 0 or 1: (sum w)^2 / sum w^2. Only the sums of g
+ * are read, so that groups can be added. */
+double calibrate_effective(const calibrate_group *g);
+/* Mean weight of a case, sum w^2 / sum w over cases (over all rows when there is none): what one
+ * effective event of O/E weighs. */
+double calibrate_event_scale(const calibrate_group *g);
 /* Fills group[k]; returns how many there are: k, or for CALIBRATE_MASS at most the number of rows.
  * 0 when there is no row or a score is outside 0..1. */
 int calibrate_groups(const metric_in *in, calibrate_binning how, int k, calibrate_group *group);
@@ -76,7 +82,7 @@ typedef struct calibrate_error {
     double ece;      /* sum over groups (W_g/W) |rate - mean_p| */
     double mce;      /* largest |rate - mean_p| */
     double expected; /* mean ece of CALIBRATE_SIMULATIONS sets y ~ Bernoulli(p): what perfect risks
-                        would show at this size */
+                        would show at this size. NaN with weights: they may depend on y */
     const char *reason; /* NULL, "EMPTY", "NOT_RISK" */
 } calibrate_error;
 calibrate_error calibrate_ece(const metric_in *in, calibrate_binning how, int k, uint64_t seed);

@@ -68,12 +68,33 @@ void cells_num(json_t *row, double v)
     json_array_append_new(row, json_num(v));
 }
 
+static bool is_small(int64_t v)
+{
+    return v > 0 && v < COUNT_MASK;
+}
+
 void cells_count(json_t *row, int64_t v)
 {
-    if (v > 0 && v < COUNT_MASK)
+    if (is_small(v))
         json_array_append_new(row, json_string("<5"));
     else
         cells_int(row, v);
+}
+
+void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden)
+{
+    int count = 0, next = -1;
+    for (int i = 0; i < k; i++) {
+        hidden[i] = is_small(events[i]) || is_small(n[i] - events[i]);
+        count += hidden[i];
+    }
+    if (count != 1)
+        return;
+    for (int i = 0; i < k; i++)
+        if (!hidden[i] && (next < 0 || events[i] < events[next]))
+            next = i;
+    if (next >= 0)
+        hidden[next] = true;
 }
 
 void cells_est(json_t *row, double v, double lo, double hi)

@@ -20,6 +20,10 @@ void cells_num(json_t *row, double v); /* NaN: null */
 void cells_est(json_t *row, double v, double lo, double hi);
 /* A count of people: 1 to 4 is shown as "<5". */
 void cells_count(json_t *row, int64_t v);
+/* Of k groups that add up to a known total: the ones whose numbers must stay hidden, because 1 to 4
+ * exams with or without cancer are inside. One alone could be worked out from the total: then the
+ * next smallest is hidden too. */
+void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden);
 json_t *cells_string(const char *s);
 /* A cell as a person reads it, by the kind of its column. */
 void cells_show(const json_t *cell, const char *kind, text *out);

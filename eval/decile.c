@@ -3,26 +3,24 @@
 #include "core/mem.h"
 #include "eval/ksum.h"
 
-/* Cases and rows of a group as effective numbers: exact counts without weights. */
-typedef struct effective {
-    double k, n;
-} effective;
-
-static effective effective_of(const calibrate_group *g)
+/* Ratio of two shares at their effective numbers, exact counts without weights. */
+static rate_value ratio(const calibrate_group *a, const calibrate_group *b)
 {
-    double n = g->effective;
-    return (effective){g->rate * n, n};
+    double n1 = calibrate_effective(a), n0 = calibrate_effective(b);
+    return rate_ratio(a->observed / a->weight * n1, n1, b->observed / b->weight * n0, n0);
 }
 
-static effective middle_of(const decile_table *t)
+/* The group in the middle, or both together. */
+static calibrate_group middle_of(const calibrate_group *g, int k)
 {
-    effective a = effective_of(&t->row[(t->k - 1) / 2].group);
-    if (t->k % 2 == 0) {
-        effective b = effective_of(&t->row[t->k / 2].group);
-        a.k += b.k;
-        a.n += b.n;
+    calibrate_group m = g[(k - 1) / 2], other = g[k / 2];
+    if (k % 2 == 0) {
+        m.observed += other.observed;
+        m.weight += other.weight;
+        m.squares += other.squares;
+        m.case_squares += other.case_squares;
     }
-    return a;
+    return m;
 }
 
 void decile_build(const metric_in *in, int k, decile_table *out)
@@ -36,6 +34,9 @@ void decile_build(const metric_in *in, int k, decile_table *out)
     out->k = calibrate_groups(in, CALIBRATE_MASS, k, g);
     if (!out->k)
         out->reason = calibrate_sums(in).reason;
+    calibrate_group middle = {0};
+    if (out->k)
+        middle = middle_of(g, out->k);
     ksum cases = {0};
     for (int i = 0; i < out->k; i++) {
         out->row[i].group = g[i];
@@ -46,13 +47,12 @@ void decile_build(const metric_in *in, int k, decile_table *out)
     }
     for (int i = 0; i < out->k; i++) {
         decile_row *r = &out->row[i];
-        effective me = effective_of(&g[i]), low = effective_of(&g[0]), mid = middle_of(out);
         r->observed = g[i].observed;
         r->expected = g[i].expected;
-        r->oe = rate_oe(g[i].observed, g[i].event_scale, g[i].expected);
+        r->oe = rate_oe(g[i].observed, calibrate_event_scale(&g[i]), g[i].expected);
         r->share = ksum_get(&cases) > 0 ? g[i].observed / ksum_get(&cases) : NAN;
-        r->versus_lowest = rate_ratio(me.k, me.n, low.k, low.n);
-        r->versus_middle = rate_ratio(me.k, me.n, mid.k, mid.n);
+        r->versus_lowest = ratio(&g[i], &g[0]);
+        r->versus_middle = ratio(&g[i], &middle);
     }
     if (out->k)
         out->trend = rate_trend_test(events, n, out->k);

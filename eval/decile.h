@@ -9,7 +9,7 @@
 #define DECILE_MAX 100
 
 /* With weights: counts n and events stay those of rows; everything else is weighted, intervals use
- * the effective numbers (sum w)^2 / sum w^2. No interval knows of repeated exams. */
+ * the effective numbers of calibrate.h. No interval knows of repeated exams. */
 typedef struct decile_row {
     calibrate_group
         group;       /* n, events, mean risk, rate with Wilson's interval, scores, tie_split */

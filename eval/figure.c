@@ -22,6 +22,18 @@ const figure *figure_find(const char *id)
     BUG("no figure '%s'", id);
 }
 
+/* A metric with its interval, as a cell of a table would show it. */
+static void describe_metric(const json_t *tree, const char *id, text *out)
+{
+    const json_t *m = report_tree_metric(tree, id, "all");
+    json_t *cell = json_object();
+    json_object_set(cell, "v", json_object_get(m, "value"));
+    json_object_set(cell, "lo", json_object_get(m, "lo"));
+    json_object_set(cell, "hi", json_object_get(m, "hi"));
+    cells_show(cell, "est", out);
+    json_decref(cell);
+}
+
 void figure_describe(const figure *f, const json_t *tree, text *out)
 {
     const json_t *m = report_tree_metric(tree, "auc", "all");
@@ -36,9 +48,16 @@ void figure_describe(const figure *f, const json_t *tree, text *out)
     snprintf(cases, sizeof cases, "%lld",
              (long long)json_integer_value(json_object_get(m, "n_events")));
     snprintf(key, sizeof key, "figdesc.%s", f->id);
-    report_fill(
-        out, key,
-        (const char *const[]){"auc", auc, "lo", lo, "hi", hi, "exams", n, "cases", cases, NULL});
+    text slope, oe;
+    text_init(&slope);
+    text_init(&oe);
+    describe_metric(tree, "calibration_slope", &slope);
+    describe_metric(tree, "oe", &oe);
+    report_fill(out, key,
+                (const char *const[]){"slope", slope.s, "oe", oe.s, "auc", auc, "lo", lo, "hi", hi,
+                                      "exams", n, "cases", cases, NULL});
+    text_release(&slope);
+    text_release(&oe);
 }
 
 /* Append the points of a curve; lists may be of different lengths (edges of a histogram). */

@@ -24,6 +24,9 @@ typedef struct figure {
     ROW(scores)          \
     ROW(years)           \
     ROW(flow)            \
+    ROW(calibration)     \
+    ROW(decision)        \
+    ROW(deciles)         \
     ROW(forest)
 /* clang-format on */
 

@@ -27,6 +27,9 @@ typedef struct report_part {
     ROW(members)       \
     ROW(operating)     \
     ROW(time)          \
+    ROW(calibration)   \
+    ROW(decision)      \
+    ROW(deciles)       \
     ROW(subgroups)     \
     ROW(views)         \
     ROW(sensitivity)   \

@@ -3,8 +3,7 @@
 #include "eval/report_match.h"
 #include "eval/report_text.h"
 
-#define ENRICHED_ABOVE 0.02 /* share of cancers above which a set is called enriched */
-#define FEW_CASES      100  /* below this the limits say that cases are few */
+#define FEW_CASES 100 /* below this the limits say that cases are few */
 
 static bool one_vendor(const report_build *b)
 {
@@ -23,7 +22,7 @@ static bool add(report_build *b, err *e)
     const report_cfg *c = &b->opts->cfg;
     unsigned columns = b->src->in[0].scores.columns;
     char share[32], cases[32], n[32], models[32];
-    snprintf(share, sizeof share, "%.1f", v->n ? 100.0 * (double)v->events / (double)v->n : 0.0);
+    snprintf(share, sizeof share, "%.1f", 100 * b->risks.pop.share);
     snprintf(cases, sizeof cases, "%lld", (long long)v->events);
     report_build_sentence(l, "limit.research", none);
     if (b->opts->final) {
@@ -41,7 +40,7 @@ static bool add(report_build *b, err *e)
                               (const char *const[]){"split", b->split, NULL});
     if (v->events < FEW_CASES)
         report_build_sentence(l, "limit.few", (const char *const[]){"cases", cases, NULL});
-    if (v->n && (double)v->events / (double)v->n > ENRICHED_ABOVE)
+    if (b->risks.pop.enriched)
         report_build_sentence(l, "limit.enriched", (const char *const[]){"share", share, NULL});
     if (one_vendor(b))
         report_build_sentence(l, "limit.one_vendor", none);
@@ -55,7 +54,6 @@ static bool add(report_build *b, err *e)
         report_build_sentence(l, "limit.no_follow_up", none);
     if (!b->src->val)
         report_build_sentence(l, "limit.exploratory", none);
-    report_build_sentence(l, "limit.calibration", none);
     json_array_extend(l, json_object_get(b->tree, "limits")); /* what other parts have found */
     json_object_set_new(b->tree, "limits", l);
     return true;

@@ -1,6 +1,7 @@
 /* Operating points, captured cancers, predictive values at a prevalence. evaluation.md 6, 7. */
 #include "eval/part.h"
 #include "eval/cells.h"
+#include "eval/rate.h"
 #include "eval/report_text.h"
 #include <math.h>
 
@@ -21,8 +22,9 @@ static void operating_table(report_build *b)
 {
     static const char *const columns[][2] = {
         {"point", "text"},  {"threshold", "score"}, {"sens", "est"},   {"spec", "est"},
-        {"flagged", "pct"}, {"tp", "int"},          {"fp", "int"},     {"fn", "int"},
-        {"tn", "int"},      {"ci_method", "text"},  {"chosen", "text"}};
+        {"flagged", "pct"}, {"lr_pos", "num1"},     {"lr_neg", "num"}, {"tp", "int"},
+        {"fp", "int"},      {"fn", "int"},          {"tn", "int"},     {"ci_method", "text"},
+        {"chosen", "text"}};
     json_t *t = cells_table("operating");
     for (size_t i = 0; i < COUNT_OF(columns); i++)
         cells_column(t, columns[i][0], columns[i][1]);
@@ -40,10 +42,12 @@ static void operating_table(report_build *b)
         cell_rate(row, &o->sens);
         cell_rate(row, &o->spec);
         cells_num(row, o->flagged.value);
-        cells_int(row, o->tp);
-        cells_int(row, o->fp);
-        cells_int(row, o->fn);
-        cells_int(row, o->tn);
+        cells_num(row, rate_lr_positive(o->sens.value, o->spec.value));
+        cells_num(row, rate_lr_negative(o->sens.value, o->spec.value));
+        cells_count(row, o->tp);
+        cells_count(row, o->fp);
+        cells_count(row, o->fn);
+        cells_count(row, o->tn);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
         cells_text(row, report_text(o->fixed ? "chosen.val" : "chosen.same"));
@@ -82,6 +86,24 @@ static void capture_table(report_build *b)
     report_build_table(b, t);
 }
 
+static void predictive_row(json_t *t, const operate_point *o, double pi)
+{
+    double se = o->sens.value, sp = o->spec.value, ppv = metric_ppv(se, sp, pi);
+    text name;
+    text_init(&name);
+    point_name(o, &name);
+    json_t *row = cells_row(t);
+    cells_text(row, name.s);
+    cells_num(row, pi);
+    cells_num(row, 1000 * (se * pi + (1 - sp) * (1 - pi)));
+    cells_num(row, 1000 * se * pi);
+    cells_num(row, 1000 * (1 - se) * pi);
+    cells_num(row, ppv);
+    cells_num(row, metric_npv(se, sp, pi));
+    cells_num(row, rate_nns(ppv));
+    text_release(&name);
+}
+
 static void predictive_table(report_build *b)
 {
     static const char *const columns[][2] = {
@@ -92,23 +114,10 @@ static void predictive_table(report_build *b)
         cells_column(t, columns[i][0], columns[i][1]);
     for (int i = 0; i < b->operate.n_points; i++) {
         const operate_point *o = &b->operate.point[i];
-        for (int k = 0; o->kind == OPERATE_SPEC && k < b->opts->cfg.prevalence.n; k++) {
-            double pi = b->opts->cfg.prevalence.v[k], se = o->sens.value, sp = o->spec.value;
-            double ppv = metric_ppv(se, sp, pi);
-            text name;
-            text_init(&name);
-            point_name(o, &name);
-            json_t *row = cells_row(t);
-            cells_text(row, name.s);
-            cells_num(row, pi);
-            cells_num(row, 1000 * (se * pi + (1 - sp) * (1 - pi)));
-            cells_num(row, 1000 * se * pi);
-            cells_num(row, 1000 * (1 - se) * pi);
-            cells_num(row, ppv);
-            cells_num(row, metric_npv(se, sp, pi));
-            cells_num(row, ppv > 0 ? 1 / ppv : NAN);
-            text_release(&name);
-        }
+        for (int k = 0; o->kind == OPERATE_SPEC && k < b->opts->cfg.prevalence.n; k++)
+            predictive_row(t, o, b->opts->cfg.prevalence.v[k]);
+        if (o->kind == OPERATE_SPEC && !b->risks.pop.enriched) /* the set is a population */
+            predictive_row(t, o, b->risks.pop.share);
     }
     report_build_table(b, t);
 }

@@ -27,6 +27,9 @@ static const report_word entries[] = {
     {"section.performance", "How well the scores separate"},
     {"section.operating", "Operating points"},
     {"section.time", "Time to diagnosis"},
+    {"section.calibration", "Do the scores tell the risk?"},
+    {"section.decision", "Would acting on the scores do more good than harm?"},
+    {"section.deciles", "Risk groups"},
     {"section.subgroups", "Subgroups and sensitivity analyses"},
     {"section.comparators", "What the model has to beat"},
     {"section.compare", "Beside other models"},
@@ -119,6 +122,9 @@ static const report_word entries[] = {
     {"fig.roc", "ROC curve"},
     {"fig.scores", "Distribution of exam scores"},
     {"fig.flow", "Flow diagram: from files to analysed exams"},
+    {"fig.calibration", "Calibration: observed share with cancer by predicted risk"},
+    {"fig.decision", "Decision curve"},
+    {"fig.deciles", "Share with cancer by risk group"},
     {"fig.forest", "AUC by subgroup"},
     {"fig.years", "AUC by year after the exam"},
     {"figdesc.years",
@@ -127,6 +133,20 @@ static const report_word entries[] = {
      "cancers; vermilion, dashed intervals: without those that the exam itself found. Squares: "
      "controls followed at least until that year; diamonds: weighted for women lost from sight. "
      "The dashed line is chance. The table below holds the same numbers."},
+    {"figdesc.calibration",
+     "Observed share of exams with cancer over the predicted risk, for groups of equal count and "
+     "as a "
+     "smooth curve. Perfect risks lie on the dashed diagonal. Observed over expected cancers {oe}, "
+     "calibration slope {slope}. Below: the distribution of the scores with and without cancer."},
+    {"figdesc.decision", "Net benefit per 1,000 exams over the risk at which a woman would be "
+                         "called back, for flagging "
+                         "by the model, for flagging every exam and for flagging none (zero). The "
+                         "table below holds the "
+                         "numbers."},
+    {"figdesc.deciles",
+     "Share of exams with cancer in groups of equal count, lowest scores first, with 95 % "
+     "intervals; "
+     "diamonds mark the mean predicted risk. The table below holds the numbers."},
     {"figdesc.roc",
      "Curve of sensitivity against false-positive rate over all thresholds. The area "
      "under it is {auc} (95 % confidence interval {lo} to {hi}) on {exams} exams, {cases} "
@@ -153,6 +173,21 @@ static const report_word entries[] = {
     {"col.hi", "95 % to"},
     {"curve.roc", "ROC (x false-positive rate, y sensitivity)"},
     {"curve.roc_band", "pointwise band (x false-positive rate, y sensitivity)"},
+    {"curve.reliability", "groups (x mean risk, y observed share)"},
+    {"curve.reliability_recalibrated", "groups after recalibration"},
+    {"curve.reliability_shifted", "groups at the prevalence"},
+    {"curve.smooth", "smooth curve (x risk, y observed share)"},
+    {"curve.smooth_recalibrated", "smooth curve after recalibration"},
+    {"curve.smooth_shifted", "smooth curve at the prevalence"},
+    {"curve.risk_case", "predicted risks with cancer (x lower edge, y share)"},
+    {"curve.risk_control", "predicted risks without cancer (x lower edge, y share)"},
+    {"curve.decision", "model (x threshold risk, y net benefit per exam)"},
+    {"curve.decision_recalibrated",
+     "after recalibration (x threshold risk, y net benefit per exam)"},
+    {"curve.decision_shifted", "at the prevalence (x threshold risk, y net benefit per exam)"},
+    {"curve.decision_all", "flag every exam (x threshold risk, y net benefit per exam)"},
+    {"curve.deciles", "observed (x group, y share with cancer)"},
+    {"curve.deciles_expected", "predicted (x group, y mean risk)"},
     {"curve.hist_case", "with cancer (x lower edge of the score, y share)"},
     {"curve.hist_control", "without cancer (x lower edge of the score, y share)"},
     {"roc.model", "model"},
@@ -165,6 +200,11 @@ static const report_word entries[] = {
     {"axis.years", "Years after the exam"},
     {"axis.auc", "AUC of cancers found until then"},
     {"axis.score", "Exam score"},
+    {"axis.risk", "Predicted risk (%)"},
+    {"axis.observed", "Observed share with cancer (%)"},
+    {"axis.threshold_risk", "Threshold risk (%)"},
+    {"axis.net_benefit", "Net benefit per 1,000 exams"},
+    {"axis.group", "Risk group (1 = lowest scores)"},
     {"axis.share", "Share of the group"},
     {"years.mirai", "all cancers, controls followed until then"},
     {"years.ipcw", "all cancers, weighted for women lost from sight"},
@@ -203,6 +243,12 @@ static const report_word entries[] = {
     {"table.years", "AUC by year after the exam"},
     {"table.concordance", "Does the earlier cancer have the higher score?"},
     {"table.risk", "Predicted and observed risk, and the Brier score"},
+    {"table.calibration", "Agreement of risk and outcome"},
+    {"table.calibration_error", "Errors of the risks"},
+    {"table.reliability", "Groups of equal count"},
+    {"table.decision", "Net benefit at threshold risks"},
+    {"table.deciles", "Cancers by risk group"},
+    {"table.decile_ratios", "Risk groups against each other"},
     {"table.subgroups", "Subgroups"},
     {"table.interaction", "Do the groups differ?"},
     {"table.views", "AUC of single images, by view"},
@@ -238,7 +284,37 @@ static const report_word entries[] = {
      "one. Bootstrap intervals, women drawn with replacement."},
     {"note.predictive",
      "Computed from sensitivity and specificity above for stated prevalences; the "
-     "share of cancers in this data set plays no part. Per 1,000 women."},
+     "share of cancers in this data set counts only where it is taken as a population (last row of "
+     "a "
+     "point). Per 1,000 women."},
+    {"note.calibration",
+     "Observed over expected: cancers found for each cancer predicted. Intercept: 0 when risks are "
+     "right on average, above 0 when they are too low. Slope: 1 when risks are as spread as they "
+     "should be, below 1 when they are too extreme. Intervals are Wald intervals (observed over "
+     "expected: exact Poisson); with repeated exams or weights they count women, not exams. Risks "
+     "of 0 and 1 are moved by 0.0000001 before logarithms."},
+    {"note.calibration_error",
+     "Brier score: mean squared error; scaled: 1 is perfect, 0 is the same risk for every exam. "
+     "Calibration error (ECE): mean gap between observed and predicted over 10 groups, of equal "
+     "width or of equal count. It is never 0 by chance: beside it stands what perfect risks would "
+     "show with as many exams (mean of 200 simulations; not for weighted exams)."},
+    {"note.reliability", "Groups in order of risk. Intervals after Wilson; they take exams as "
+                         "independent. Groups with 1 "
+                         "to 4 exams with or without cancer are hidden."},
+    {"note.decision",
+     "An exam is flagged when its risk is at least the threshold. A threshold of 1 % means that "
+     "one "
+     "cancer found is worth 99 flagged exams without cancer. Net benefit: cancers found minus "
+     "false "
+     "flags at that price, per 1,000 exams. Avoided: flagged exams saved per 100 exams, against "
+     "flagging all. Thresholds that flag 1 to 4 exams with or without cancer are hidden."},
+    {"note.deciles",
+     "Groups of equal count in order of score. Intervals: exact Poisson (observed over expected), "
+     "Wilson (share); they take exams as independent. Groups with 1 to 4 exams with or without "
+     "cancer are hidden, and one more where it could be worked out."},
+    {"note.decile_ratios",
+     "Ratios of the share with cancer against the two middle groups together (the middle one of an "
+     "odd number) and against the lowest, with intervals on the log scale."},
     {"note.subgroups",
      "One threshold for all groups, held fixed in the intervals. Counts of 1 to 4 are shown as <5, "
      "and "
@@ -304,8 +380,35 @@ static const report_word entries[] = {
     {"col.lost", "Lost before"},
     {"col.observed", "Observed risk"},
     {"col.expected", "Predicted risk"},
+    {"col.expected_n", "Expected cancers"},
     {"col.oe", "Observed / predicted"},
     {"col.brier", "Brier score"},
+    {"col.lr_pos", "LR+"},
+    {"col.lr_neg", "LR\xE2\x88\x92"},
+    {"col.risks", "Risks"},
+    {"col.intercept", "Intercept"},
+    {"col.slope", "Slope"},
+    {"col.clipped", "Risks of 0 or 1"},
+    {"col.brier_scaled", "Brier, scaled"},
+    {"col.log_loss", "Log loss"},
+    {"col.ece_width", "ECE, equal width"},
+    {"col.ece_width_expected", "expected by chance"},
+    {"col.ece_mass", "ECE, equal count"},
+    {"col.ece_mass_expected", "expected by chance (equal count)"},
+    {"col.mce", "Largest gap"},
+    {"col.group", "Group"},
+    {"col.least", "From score"},
+    {"col.most", "To score"},
+    {"col.mean_p", "Mean predicted risk"},
+    {"col.rate", "Observed share"},
+    {"col.share", "Share of all cancers"},
+    {"col.rr_middle", "Ratio to the middle"},
+    {"col.rr_lowest", "Ratio to the lowest"},
+    {"col.pt", "Threshold risk"},
+    {"col.nb", "Net benefit per 1,000"},
+    {"col.nb_all", "of flagging all"},
+    {"col.nb_std", "Net benefit / prevalence"},
+    {"col.avoided", "Avoided per 100"},
     {"col.variable", "Variable"},
     {"col.level", "Group"},
     {"col.exams", "Exams"},
@@ -327,6 +430,17 @@ static const report_word entries[] = {
     {"metric.auc_bootstrap", "AUC, bootstrap interval"},
     {"metric.pauc_10", "Partial AUC up to 10 % false positives, standardised"},
     {"metric.ap", "Average precision (depends on the share of cancers here)"},
+    {"metric.oe", "Observed over expected cancers"},
+    {"metric.calibration_intercept", "Calibration intercept (in the large)"},
+    {"metric.calibration_slope", "Calibration slope"},
+    {"metric.brier", "Brier score"},
+    {"metric.brier_scaled", "Brier score, scaled"},
+    {"metric.log_loss", "Log loss"},
+    {"metric.ece_width", "Calibration error, groups of equal width"},
+    {"metric.ece_width_expected", "the same, expected by chance"},
+    {"metric.ece_mass", "Calibration error, groups of equal count"},
+    {"metric.ece_mass_expected", "the same, expected by chance (equal count)"},
+    {"metric.mce", "Largest gap of a group of equal width"},
     {"metric.cindex_uno", "Uno's C"},
     {"metric.cindex_harrell", "Harrell's C"},
     {"metric.cindex_mirai_compat", "C as Mirai's program prints it"},
@@ -338,6 +452,9 @@ static const report_word entries[] = {
     {"ci.clustered-logit", "Obuchowski, women as clusters, on the logit scale"},
     {"ci.bootstrap", "bootstrap"},
     {"ci.wilson", "Wilson"},
+    {"ci.wald", "Wald"},
+    {"ci.robust", "Wald, women as clusters"},
+    {"ci.poisson", "exact Poisson"},
     {"ci.none", "\xE2\x80\x93"},
     {"reason.ONE_CLASS", "only one class"},
     {"reason.DEGENERATE", "no variance: no interval"},
@@ -347,10 +464,18 @@ static const report_word entries[] = {
     {"reason.WEIGHT_INFINITE", "all had cancer in the end: a weight is infinite"},
     {"reason.BEYOND_FOLLOW_UP", "nobody was followed beyond that year"},
     {"reason.NO_FOLLOW_UP", "no exam with follow-up"},
+    {"reason.SEPARATION", "the scores part the classes: no finite slope"},
+    {"reason.CONSTANT", "all scores are equal: no slope"},
+    {"reason.NOT_RISK", "scores are no probabilities"},
+    {"reason.NOT_CONVERGED", "no solution was found"},
+    {"reason.INVERTED", "higher scores went with fewer cancers"},
+    {"reason.EMPTY", "no exam"},
+    {"reason.RANKS", "ranks are no risks"},
     {"reason.none", ""},
     {"flag.none", ""},
     {"flag.UNSTABLE", "unstable: fewer than 20 exams of a class"},
     {"flag.FEW_EVENTS", "fewer than 5 exams of a class"},
+    {"flag.REWEIGHTED", "computed for a stated prevalence"},
     {"flag.CLIPPED", "interval cut at 0 or 1"},
     {"point.spec", "specificity \xE2\x89\xA5 {target} %"},
     {"point.sens", "sensitivity \xE2\x89\xA5 {target} %"},
@@ -474,9 +599,6 @@ static const report_word entries[] = {
     {"col.test", "Test"},
     {"col.auc_this", "AUC of this model"},
     {"col.auc_other", "AUC of the other"},
-    {"col.slope", "Slope"},
-    {"col.intercept", "Intercept"},
-    {"col.log_loss", "Log loss"},
     {"col.comparator", "Comparator"},
     {"col.reader", "Who flags"},
     {"verdict.none", ""},
@@ -489,6 +611,54 @@ static const report_word entries[] = {
     {"test.mcnemar-chi2", "McNemar"},
     {"test.clustered", "women as clusters"},
     {"metric.auc_difference", "Difference of the AUC"},
+    {"hidden", "<5"},
+    {"tie_split", "equal scores on both sides of the cut"},
+    {"risks.given", "as predicted"},
+    {"risks.platt", "recalibrated (Platt)"},
+    {"risks.isotonic", "recalibrated (isotonic)"},
+    {"risks.temperature", "recalibrated (temperature)"},
+    {"risks.shifted", "moved to the prevalence"},
+    {"population.as_it_is",
+     "The exams are taken as a population: {share} % of them belong to women with cancer."},
+    {"population.weighted",
+     "Exams count with the weights of the table; weighted, {share} % of them belong to women with "
+     "cancer."},
+    {"population.enriched",
+     "{share} % of these exams belong to women with cancer: exams with cancer were sampled more "
+     "often than exams without. Calibration, net benefit and risk groups are therefore computed as "
+     "if {prevalence} % of exams had cancer (eval.population). This is right when exams of both "
+     "kinds "
+     "were drawn at random; it says nothing of a population with another share."},
+    {"recalibration.none",
+     "No recalibration: it is learnt on the exams of --val, which were not given."},
+    {"recalibration.done",
+     "Recalibration was learnt on {n} validation exams of other women (data {hash}) and applied "
+     "unchanged."},
+    {"recalibration.failed",
+     "No recalibration could be learnt on the {n} validation exams: {reason}."},
+    {"calibration.groups", "groups of equal count, with 95 % intervals"},
+    {"calibration.smooth", "smooth curve (local linear), with its band"},
+    {"calibration.line", "perfect agreement"},
+    {"calibration.strip", "distribution: above with, below without cancer"},
+    {"calibration.after", "after recalibration"},
+    {"calibration.shifted", "moved to the prevalence"},
+    {"decision.intro",
+     "Computed for a population in which {prevalence} % of exams have cancer. A model is worth "
+     "using "
+     "at a threshold only if its curve lies above both flagging every exam and flagging none."},
+    {"decision.model", "flag by the model, with 95 % band"},
+    {"decision.after", "after recalibration"},
+    {"decision.shifted", "moved to the prevalence"},
+    {"decision.all", "flag every exam"},
+    {"decision.none", "flag none"},
+    {"decision.few", "1 to 4 exams: hidden"},
+    {"deciles.seen", "observed, with 95 % interval"},
+    {"deciles.expected", "mean predicted risk"},
+    {"deciles.enriched",
+     "Shares and expected numbers are computed as if {prevalence} % of exams had cancer (risks: "
+     "{risks}); groups are of equal count in this set, not in a population."},
+    {"deciles.trend",
+     "Trend of the share over the groups, without weights (Cochran-Armitage): z = {z}, p = {p}."},
     {"members.mean", "mean of the single networks"},
     {"members.sd", "standard deviation over networks"},
     {"members.min", "lowest"},
@@ -620,8 +790,8 @@ static const report_word entries[] = {
     {"limit.enriched",
      "{share} % of the exams belong to women with cancer, more than in screening "
      "(about 0.5 %). AUC, sensitivity and specificity carry over if controls were "
-     "sampled at random; predictive values do not and are computed for stated "
-     "prevalences."},
+     "sampled at random; predictive values, calibration and net benefit do not and are "
+     "computed for stated prevalences."},
     {"limit.no_time", "The table gives no times to diagnosis (columns T and E): the numbers do not "
                       "part cancers that "
                       "the exam shows from those that come later."},
@@ -640,8 +810,10 @@ static const report_word entries[] = {
     {"limit.exploratory", "Thresholds were chosen on the evaluated exams themselves: the operating "
                           "points are exploratory."},
     {"limit.calibration",
-     "Scores are not claimed to be probabilities of cancer: calibration was not "
-     "examined."},
+     "Calibration, net benefit and risk groups are not given: fewer than 5 exams of a class."},
+    {"limit.ranks", "The scores are means of ranks (eval.ensemble=mean_rank): an order, not a "
+                    "risk. Calibration, net "
+                    "benefit and risk groups are not given."},
     /* provenance */
     {"run.tool", "Program"},
     {"run.git", "Source revision"},

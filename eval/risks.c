@@ -2,6 +2,8 @@
 #include "eval/risks.h"
 #include "core/mem.h"
 #include "eval/rate.h"
+#include "eval/report_text.h"
+#include <math.h>
 
 const char *risks_name(risks_form f)
 {
@@ -11,14 +13,14 @@ const char *risks_name(risks_form f)
     return names[f];
 }
 
-static void recalibrate(const cohort_view *all, const cohort_view *val, const report_cfg *cfg,
+static void recalibrate(const cohort_view *all, const cohort_view *val, const report_cfg *want,
                         risks *r)
 {
     population other;
-    population_build(val, (population_sampling)cfg->sampling, cfg->population, &other);
+    population_build(val, (population_sampling)want->sampling, want->population, &other);
     if (r->pop.enriched)
         r->shift_from = other.share;
-    if (recalibrate_fit((recalibrate_kind)cfg->recalibration, &other.in, &r->map) &&
+    if (recalibrate_fit((recalibrate_kind)want->recalibration, &other.in, &r->map) &&
         r->map.kind != RECALIBRATE_NONE) {
         r->score[RISKS_RECALIBRATED] = MEM_ARRAY(double, all->n + 1);
         for (int64_t i = 0; i < all->n; i++)
@@ -27,20 +29,20 @@ static void recalibrate(const cohort_view *all, const cohort_view *val, const re
     population_release(&other);
 }
 
-void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *cfg, risks *out)
+void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *want, risks *out)
 {
     int64_t controls = all->n - all->events,
             least = all->events < controls ? all->events : controls;
     *out = (risks){.map = {.b = 1}, .shift_from = NAN, .unstable = least < METRIC_UNSTABLE};
-    population_build(all, (population_sampling)cfg->sampling, cfg->population, &out->pop);
-    if (least < METRIC_FEW || cfg->ensemble == MEMBER_MEAN_RANK) {
+    population_build(all, (population_sampling)want->sampling, want->population, &out->pop);
+    if (least < METRIC_FEW || want->ensemble == MEMBER_MEAN_RANK) {
         out->reason = least < METRIC_FEW ? "FEW_EVENTS" : "RANKS";
         return;
     }
     if (out->pop.enriched)
         out->shift_from = out->pop.share;
     if (val)
-        recalibrate(all, val, cfg, out);
+        recalibrate(all, val, want, out);
     if (!(out->shift_from > 0 && out->shift_from < 1))
         return;
     out->score[RISKS_SHIFTED] = MEM_ARRAY(double, all->n + 1);
@@ -56,6 +58,21 @@ void risks_release(risks *r)
     for (int f = 0; f < RISKS_FORMS; f++)
         mem_free(r->score[f]);
     memset(r, 0, sizeof *r);
+}
+
+const char *risks_words(const risks *r, risks_form f)
+{
+    char key[64];
+    snprintf(key, sizeof key, "risks.%s",
+             f == RISKS_RECALIBRATED ? recalibrate_name(r->map.kind) : risks_name(f));
+    return report_text(key);
+}
+
+risks_form risks_of_population(const risks *r)
+{
+    return !r->pop.enriched               ? RISKS_GIVEN
+           : r->score[RISKS_RECALIBRATED] ? RISKS_RECALIBRATED
+                                          : RISKS_SHIFTED;
 }
 
 bool risks_rows(const risks *r, risks_form f, metric_in *out)

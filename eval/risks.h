@@ -23,8 +23,13 @@ typedef struct risks {
                                    is the view's own */
 } risks;
 /* val: exams of other women, or NULL. Views outlive `out`. */
-void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *cfg, risks *out);
+void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *want,
+                 risks *out);
 void risks_release(risks *r);
+/* The form in words of report_text. */
+const char *risks_words(const risks *r, risks_form f);
+/* The form that speaks of the population: as predicted, unless the set is enriched. */
+risks_form risks_of_population(const risks *r);
 /* False when the form does not exist. The rows carry the population's weights. */
 bool risks_rows(const risks *r, risks_form f, metric_in *out);
 #endif

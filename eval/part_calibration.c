@@ -1,0 +1,342 @@
+/* Do risks agree with what happened: lines, errors, groups and a smooth curve, before and after
+ * recalibration. evaluation.md 8. */
+#include "eval/part.h"
+#include "core/mem.h"
+#include "eval/boot.h"
+#include "eval/calibrate.h"
+#include "eval/cells.h"
+#include "eval/report_text.h"
+#include "eval/smooth.h"
+#include <math.h>
+
+#define HIST_BINS 40
+
+/* ---- one form of risk ------------------------------------------------------------------------ */
+
+typedef struct found {
+    calibrate_total total;
+    calibrate_line slope, intercept;
+    calibrate_error width, mass;
+    bool robust; /* repeated exams or weights */
+} found;
+
+static found examine(const metric_in *in, uint64_t seed)
+{
+    found f = {.total = calibrate_sums(in),
+               .slope = calibrate_slope(in),
+               .intercept = calibrate_intercept(in),
+               .width = calibrate_ece(in, CALIBRATE_WIDTH, CALIBRATE_BINS, seed),
+               .mass = calibrate_ece(in, CALIBRATE_MASS, CALIBRATE_BINS, seed)};
+    f.robust = f.intercept.repeated;
+    if (f.robust) {
+        f.total.oe_lo = f.total.oe * exp(-METRIC_Z95 * f.total.oe_se);
+        f.total.oe_hi = f.total.oe * exp(METRIC_Z95 * f.total.oe_se);
+    }
+    return f;
+}
+
+static double half_of(const calibrate_line *l, bool slope)
+{
+    return METRIC_Z95 * (l->repeated ? slope ? l->robust_b : l->robust_a
+                         : slope     ? l->se_b
+                                     : l->se_a);
+}
+
+static void add_metrics(report_build *b, const found *f, const char *subset)
+{
+    const double a = half_of(&f->intercept, false), s = half_of(&f->slope, true);
+    const char *line = f->robust ? "robust" : "wald";
+    const struct {
+        const char *id, *ci, *reason;
+        double value, lo, hi;
+    } row[] = {
+        {"oe", f->robust ? "robust" : "poisson", NULL, f->total.oe, f->total.oe_lo, f->total.oe_hi},
+        {"calibration_intercept", line, f->intercept.reason, f->intercept.a, f->intercept.a - a,
+         f->intercept.a + a},
+        {"calibration_slope", line, f->slope.reason, f->slope.b, f->slope.b - s, f->slope.b + s},
+        {"brier", "", NULL, f->total.brier, NAN, NAN},
+        {"brier_scaled", "", NULL, f->total.brier_scaled, NAN, NAN},
+        {"log_loss", "", NULL, f->total.log_loss, NAN, NAN},
+        {"ece_width", "", NULL, f->width.ece, NAN, NAN},
+        {"ece_width_expected", "", NULL, f->width.expected, NAN, NAN},
+        {"ece_mass", "", NULL, f->mass.ece, NAN, NAN},
+        {"ece_mass_expected", "", NULL, f->mass.expected, NAN, NAN},
+        {"mce", "", NULL, f->width.mce, NAN, NAN},
+    };
+    for (size_t i = 0; i < COUNT_OF(row); i++) {
+        report_metric m = {.id = row[i].id,
+                           .unit = "exam",
+                           .subset = subset,
+                           .horizon = json_object_get(b->model, "horizon_years"),
+                           .value = row[i].value,
+                           .lo = row[i].lo,
+                           .hi = row[i].hi,
+                           .ci = isnan(row[i].lo) ? "" : row[i].ci,
+                           .reason = row[i].reason,
+                           .flag = b->risks.unstable ? "UNSTABLE" : NULL,
+                           .n_exams = b->all.n,
+                           .n_patients = b->all.n_patients,
+                           .n_events = b->all.events};
+        json_t *j = report_build_metric(b, &m);
+        if (b->risks.pop.enriched)
+            json_array_append_new(json_object_get(j, "flags"), json_string("REWEIGHTED"));
+    }
+}
+
+static void add_rows(json_t *lines, json_t *errors, const found *f, const char *words)
+{
+    const double a = half_of(&f->intercept, false), s = half_of(&f->slope, true);
+    char key[64];
+    json_t *row = cells_row(lines);
+    cells_text(row, words);
+    cells_est(row, f->total.oe, f->total.oe_lo, f->total.oe_hi);
+    cells_est(row, f->intercept.a, f->intercept.a - a, f->intercept.a + a);
+    cells_est(row, f->slope.b, f->slope.b - s, f->slope.b + s);
+    cells_count(row, f->total.clipped);
+    snprintf(key, sizeof key, "reason.%s", f->slope.reason ? f->slope.reason : "none");
+    cells_text(row, report_text(key));
+    row = cells_row(errors);
+    cells_text(row, words);
+    cells_num(row, f->total.brier);
+    cells_num(row, f->total.brier_scaled);
+    cells_num(row, f->total.log_loss);
+    cells_num(row, f->width.ece);
+    cells_num(row, f->width.expected);
+    cells_num(row, f->mass.ece);
+    cells_num(row, f->mass.expected);
+    cells_num(row, f->width.mce);
+}
+
+/* ---- groups and curve ------------------------------------------------------------------------ */
+
+static void curve_name(char out[64], const char *stem, risks_form f)
+{
+    snprintf(out, 64, f == RISKS_GIVEN ? "%s" : "%s_%s", stem, risks_name(f));
+}
+
+static void add_groups(report_build *b, const metric_in *in, risks_form form, json_t *t)
+{
+    calibrate_group g[CALIBRATE_BINS];
+    int64_t n[CALIBRATE_BINS], events[CALIBRATE_BINS];
+    bool hidden[CALIBRATE_BINS];
+    char id[64];
+    int k = calibrate_groups(in, CALIBRATE_MASS, CALIBRATE_BINS, g);
+    for (int i = 0; i < k; i++) {
+        n[i] = g[i].n;
+        events[i] = g[i].events;
+    }
+    cells_mask(n, events, k, hidden);
+    curve_name(id, "reliability", form);
+    json_t *c = report_build_curve(b, id);
+    for (int i = 0; i < k; i++) {
+        report_build_point(c, "x", g[i].mean_p);
+        report_build_point(c, "y", hidden[i] ? NAN : g[i].rate);
+        report_build_point(c, "lo", hidden[i] ? NAN : g[i].lo);
+        report_build_point(c, "hi", hidden[i] ? NAN : g[i].hi);
+        json_t *row = cells_row(t);
+        cells_text(row, risks_words(&b->risks, form));
+        cells_int(row, i + 1);
+        cells_count(row, g[i].n);
+        hidden[i] ? cells_text(row, report_text("hidden")) : cells_int(row, g[i].events);
+        cells_est(row, g[i].mean_p, NAN, NAN);
+        cells_est(row, hidden[i] ? NAN : g[i].rate, hidden[i] ? NAN : g[i].lo,
+                  hidden[i] ? NAN : g[i].hi);
+        cells_text(row, g[i].tie_split ? report_text("tie_split") : "");
+    }
+}
+
+static int cmp_f64(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+/* At the percentiles of the risks, so that points lie where exams are. */
+static void add_smooth(report_build *b, const metric_in *in, risks_form form)
+{
+    double *sorted = MEM_ARRAY(double, in->n + 1), x[SMOOTH_GRID];
+    smooth_point p[SMOOTH_GRID];
+    char id[64];
+    int n = 0;
+    memcpy(sorted, in->score, (size_t)in->n * sizeof *sorted);
+    qsort(sorted, (size_t)in->n, sizeof *sorted, cmp_f64);
+    for (int k = 0; k < SMOOTH_GRID; k++) {
+        double v = boot_quantile(sorted, in->n, (double)k / (SMOOTH_GRID - 1));
+        if (!n || v > x[n - 1])
+            x[n++] = v;
+    }
+    mem_free(sorted);
+    if (!smooth_curve(in, SMOOTH_SPAN, x, n, p))
+        return;
+    curve_name(id, "smooth", form);
+    json_t *c = report_build_curve(b, id);
+    for (int k = 0; k < n; k++) {
+        report_build_point(c, "x", p[k].x);
+        report_build_point(c, "y", p[k].y);
+        report_build_point(c, "lo", p[k].lo);
+        report_build_point(c, "hi", p[k].hi);
+    }
+}
+
+/* Share of the exams with and without cancer by risk as predicted, as far as the groups reach; x
+ * are the edges. */
+static void add_histogram(report_build *b, const metric_in *in)
+{
+    calibrate_group g[CALIBRATE_BINS];
+    double share[2][HIST_BINS] = {{0}}, all[2] = {0};
+    int k = calibrate_groups(in, CALIBRATE_MASS, CALIBRATE_BINS, g);
+    double top = k ? fmin(1, 1.05 * g[k - 1].mean_p) : 0;
+    if (!(top > 0))
+        return;
+    for (int64_t i = 0; i < in->n; i++) {
+        int y = in->y[i] != 0, at = (int)fmin(in->score[i] / top * HIST_BINS, HIST_BINS);
+        all[y]++;
+        if (at < HIST_BINS)
+            share[y][at]++;
+    }
+    for (int y = 1; y >= 0; y--) {
+        json_t *c = report_build_curve(b, y ? "risk_case" : "risk_control");
+        for (int i = 0; i <= HIST_BINS; i++)
+            report_build_point(c, "x", top * i / HIST_BINS);
+        for (int i = 0; i < HIST_BINS; i++)
+            report_build_point(c, "y", share[y][i] / all[y]);
+    }
+}
+
+/* ---- the map --------------------------------------------------------------------------------- */
+
+/* tree.recalibration: what it takes to apply the map elsewhere, and what it was learnt on. */
+static void add_map(report_build *b)
+{
+    const recalibrate_map *m = &b->risks.map;
+    if (m->kind == RECALIBRATE_NONE)
+        return;
+    char hash[65];
+    json_t *j = json_object(), *x = json_array(), *y = json_array();
+    scores_hash(&b->src->val->scores, hash);
+    json_object_set_new(j, "kind", json_string(recalibrate_name(m->kind)));
+    json_object_set_new(j, "reason", m->reason ? json_string(m->reason) : json_null());
+    json_object_set_new(j, "a", json_num(m->reason ? NAN : m->a));
+    json_object_set_new(j, "b", json_num(m->reason ? NAN : m->b));
+    for (int64_t i = 0; i < m->n; i++) {
+        json_array_append_new(x, json_num(m->x[i]));
+        json_array_append_new(y, json_num(m->y[i]));
+    }
+    json_object_set_new(j, "x", x);
+    json_object_set_new(j, "y", y);
+    json_object_set_new(j, "n_exams", json_integer(m->rows));
+    json_object_set_new(j, "data_sha256", json_string(hash));
+    json_object_set_new(b->tree, "recalibration", j);
+}
+
+/* ---- all together ---------------------------------------------------------------------------- */
+
+static json_t *table_of(const char *id, const char *const columns[][2], size_t n)
+{
+    json_t *t = cells_table(id);
+    for (size_t i = 0; i < n; i++)
+        cells_column(t, columns[i][0], columns[i][1]);
+    return t;
+}
+
+static void add_population(report_build *b)
+{
+    const population *p = &b->risks.pop;
+    json_t *j = json_object();
+    json_object_set_new(j, "enriched", json_boolean(p->enriched));
+    json_object_set_new(j, "share", json_num(p->share));
+    json_object_set_new(j, "prevalence", json_num(p->prevalence));
+    json_object_set_new(j, "weighted", json_boolean(b->set.weighted));
+    json_object_set_new(j, "shift_from", json_num(b->risks.shift_from));
+    json_object_set_new(j, "reason", b->risks.reason ? json_string(b->risks.reason) : json_null());
+    json_object_set_new(b->tree, "population", j);
+}
+
+static bool add(report_build *b, err *e)
+{
+    static const char *const lines[][2] = {{"risks", "text"},    {"oe", "est"},
+                                           {"intercept", "est"}, {"slope", "est"},
+                                           {"clipped", "int"},   {"remark", "text"}};
+    static const char *const errors[][2] = {
+        {"risks", "text"},     {"brier", "score"},           {"brier_scaled", "num"},
+        {"log_loss", "score"}, {"ece_width", "num"},         {"ece_width_expected", "num"},
+        {"ece_mass", "num"},   {"ece_mass_expected", "num"}, {"mce", "num"}};
+    static const char *const groups[][2] = {
+        {"risks", "text"},  {"group", "int"}, {"exams", "int"},  {"cancers", "int"},
+        {"mean_p", "risk"}, {"rate", "risk"}, {"remark", "text"}};
+    add_population(b);
+    if (b->risks.reason) {
+        report_build_limit(b,
+                           !strcmp(b->risks.reason, "RANKS") ? "limit.ranks" : "limit.calibration",
+                           (const char *const[]){NULL});
+        return true;
+    }
+    json_t *t = table_of("calibration", lines, COUNT_OF(lines)),
+           *u = table_of("calibration_error", errors, COUNT_OF(errors)),
+           *g = table_of("reliability", groups, COUNT_OF(groups));
+    report_build_table(b, t);
+    report_build_table(b, u);
+    report_build_table(b, g);
+    for (int f = 0; f < RISKS_FORMS; f++) {
+        metric_in in;
+        if (!risks_rows(&b->risks, (risks_form)f, &in))
+            continue;
+        found got = examine(&in, (uint64_t)b->opts->cfg.seed);
+        add_metrics(b, &got, f == RISKS_GIVEN ? "all" : risks_name((risks_form)f));
+        add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f));
+        add_groups(b, &in, (risks_form)f, g);
+        add_smooth(b, &in, (risks_form)f);
+        if (f == RISKS_GIVEN)
+            add_histogram(b, &in);
+    }
+    add_map(b);
+    return true;
+}
+
+/* Which women the numbers speak of; also for the parts on decisions and risk groups. */
+static void show_population(report_doc *d, const json_t *tree)
+{
+    const json_t *p = json_object_get(tree, "population");
+    doc_number share, prevalence;
+    bool enriched = json_is_true(json_object_get(p, "enriched"));
+    report_doc_fill(
+        d, enriched ? DOC_WARN : DOC_NOTE,
+        enriched                                       ? "population.enriched"
+        : json_is_true(json_object_get(p, "weighted")) ? "population.weighted"
+                                                       : "population.as_it_is",
+        (const char *const[]){
+            "share", doc_number_show(&share, "4g", 100 * report_tree_num(p, "share")), "prevalence",
+            doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), NULL});
+}
+
+static void show_map(report_doc *d, const json_t *tree)
+{
+    const json_t *m = json_object_get(tree, "recalibration");
+    const char *reason = report_tree_str(m, "reason");
+    doc_number exams;
+    char key[64];
+    if (!m) {
+        report_doc_text(d, DOC_NOTE, report_text("recalibration.none"));
+        return;
+    }
+    snprintf(key, sizeof key, "reason.%s", reason[0] ? reason : "none");
+    report_doc_fill(d, DOC_NOTE, reason[0] ? "recalibration.failed" : "recalibration.done",
+                    (const char *const[]){
+                        "n", doc_number_count(&exams, json_object_get(m, "n_exams")), "reason",
+                        report_text(key), "hash", report_tree_str(m, "data_sha256"), NULL});
+}
+
+static void show(report_doc *d, const json_t *tree)
+{
+    if (!report_tree_by_id(tree, "tables", "calibration"))
+        return;
+    report_doc_section(d, "calibration");
+    show_population(d, tree);
+    report_doc_figure(d, tree, "calibration");
+    report_doc_table(d, tree, "calibration", false);
+    show_map(d, tree);
+    report_doc_table(d, tree, "calibration_error", true);
+    report_doc_table(d, tree, "reliability", true);
+}
+
+const report_part part_calibration = {"calibration", add, show};
