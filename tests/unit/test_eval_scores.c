@@ -362,14 +362,16 @@ static void followed_exams_of_several_networks(void **state)
     const scores *both[] = {&s[0], &s[1]}, *odd[] = {&s[0], &s[2]};
     for (int i = 0; i < 3; i++)
         assert_true(read_text(csv[i], &s[i], NULL));
-    assert_true(cohort_set_followed(both, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set, NULL));
+    assert_true(
+        cohort_set_followed(both, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set, NULL));
     assert_int_equal(set.exams.n, 3); /* b has no label, d no time */
     assert_int_equal(set.n_unlabelled, 1);
     assert_string_equal(set.exams.row[1].exam, "b");
     assert_true(fabs(set.exams.row[1].score - .3) < 1e-12);
     assert_true(fabs(set.exams.row[2].year[0] - .4) < 1e-12);
     cohort_set_release(&set);
-    assert_true(cohort_set_ensemble(both, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set, member, NULL));
+    assert_true(cohort_set_ensemble(both, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set,
+                                    member, NULL));
     assert_int_equal(set.exams.n, 3);
     assert_string_equal(set.exams.row[1].exam, "c");
     assert_true(fabs(set.exams.row[1].year[0] - .4) < 1e-12);
@@ -377,7 +379,8 @@ static void followed_exams_of_several_networks(void **state)
     cohort_set_release(&set);
     cohort_set_release(&member[0]);
     cohort_set_release(&member[1]);
-    assert_false(cohort_set_followed(odd, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set, &e));
+    assert_false(
+        cohort_set_followed(odd, 2, (cohort_how){EXAM_MEAN_IMAGES, MEMBER_MEAN_PROB}, &set, &e));
     assert_non_null(strstr(e.msg, "input 1 has 1 columns of risk by year"));
     for (int i = 0; i < 3; i++)
         scores_release(&s[i]);
