@@ -17,16 +17,23 @@ typedef struct tally {
     double tied_cases, tied_controls; /* of the score at hand */
 } tally;
 
+/* A row that was drawn. */
+typedef struct active {
+    double weight;
+    int row;
+    bool y, positive; /* positive: score at or above the threshold */
+    bool alone, last; /* nobody shares its score; nobody after it does */
+} active;
+
 typedef struct work {
     const subgroup_spec *s;
     int64_t n;
     double *score, *weight; /* ascending */
     int *y, *cluster;
-    bool *last;        /* no later row has the same score */
     int **level;       /* [n_vars][n] in this order */
     int *at;           /* [n_vars] first statistic of a variable */
     int n_stats, most; /* most: levels of any variable */
-    double **thread_weight;
+    active **thread_row;
     tally **thread_tally;
 } work;
 
@@ -51,36 +58,34 @@ static void close_ties(tally *t, int n, bool shared)
 }
 
 /* With shared controls they stand in one tally behind those of the levels. */
-static void pass(const work *w, int v, const double *weight, tally *t)
+static void pass(const work *w, int v, const active *row, int64_t rows, tally *t)
 {
     const subgroup_var *var = &w->s->var[v];
     const int *level = w->level[v];
-    const double threshold = w->s->threshold;
+    const bool shared = var->cases_only;
     int n = var->n_levels;
     memset(t, 0, (size_t)(n + 1) * sizeof *t);
     bool open = false; /* rows of the score at hand were met */
-    for (int64_t i = 0; i < w->n; i++) {
-        int l = var->cases_only && !w->y[i] ? n : level[i];
-        if (l >= 0 && weight[i] > 0) {
-            bool positive = w->score[i] >= threshold;
-            open = true;
-            if (w->y[i]) {
-                t[l].tied_cases += weight[i];
-                t[l].hits += positive ? weight[i] : 0;
-            } else {
-                t[l].tied_controls += weight[i];
-                t[l].passed += positive ? 0 : weight[i];
-            }
-            if (w->last[i] && (i == 0 || w->last[i - 1])) { /* alone with its score */
-                tally *against = var->cases_only ? &t[n] : &t[l];
-                close_tie(&t[l], against);
-                against->controls += against->tied_controls;
-                against->tied_controls = 0;
-                open = false;
-            }
+    for (int64_t i = 0; i < rows; i++) {
+        const active *a = &row[i];
+        int l = shared && !a->y ? n : level[a->row];
+        if (l >= 0 && a->y) {
+            t[l].tied_cases += a->weight;
+            t[l].hits += a->positive ? a->weight : 0;
+        } else if (l >= 0) {
+            t[l].tied_controls += a->weight;
+            t[l].passed += a->positive ? 0 : a->weight;
         }
-        if (w->last[i] && open) {
-            close_ties(t, n, var->cases_only);
+        if (a->alone && l >= 0) {
+            tally *against = shared ? &t[n] : &t[l];
+            close_tie(&t[l], against);
+            against->controls += against->tied_controls;
+            against->tied_controls = 0;
+            continue;
+        }
+        open = open || l >= 0;
+        if (a->last && open) {
+            close_ties(t, n, shared);
             open = false;
         }
     }
@@ -97,10 +102,30 @@ static void read_tally(const tally *t, int n, bool shared, double *out)
     }
 }
 
-static void all_passes(const work *w, const double *weight, tally *t, double *out)
+/* times == NULL: every row once. */
+static void all_passes(const work *w, const int32_t *times, active *row, tally *t, double *out)
 {
+    int64_t n = 0;
+    for (int64_t i = 0; i < w->n; i++) {
+        double weight = (times ? times[w->cluster[i]] : 1) * w->weight[i];
+        if (!(weight > 0))
+            continue;
+        bool fresh = !n || w->score[row[n - 1].row] != w->score[i];
+        if (n && fresh) {
+            row[n - 1].last = true;
+        } else if (n) {
+            row[n - 1].alone = false;
+        }
+        row[n++] = (active){.weight = weight,
+                            .row = (int)i,
+                            .y = w->y[i],
+                            .positive = w->score[i] >= w->s->threshold,
+                            .alone = fresh};
+    }
+    if (n)
+        row[n - 1].last = true;
     for (int v = 0; v < w->s->n_vars; v++) {
-        pass(w, v, weight, t);
+        pass(w, v, row, n, t);
         read_tally(t, w->s->var[v].n_levels, w->s->var[v].cases_only, out + w->at[v]);
     }
 }
@@ -108,10 +133,7 @@ static void all_passes(const work *w, const double *weight, tally *t, double *ou
 static bool statistic(void *ctx, const int32_t *times, double *out, int thread)
 {
     const work *w = ctx;
-    double *weight = w->thread_weight[thread];
-    for (int64_t i = 0; i < w->n; i++)
-        weight[i] = times[w->cluster[i]] * w->weight[i];
-    all_passes(w, weight, w->thread_tally[thread], out);
+    all_passes(w, times, w->thread_row[thread], w->thread_tally[thread], out);
     return true;
 }
 
@@ -217,7 +239,6 @@ static void work_init(work *w, const subgroup_spec *s)
     w->weight = MEM_ARRAY(double, in->n + 1);
     w->y = MEM_ARRAY(int, in->n + 1);
     w->cluster = MEM_ARRAY(int, in->n + 1);
-    w->last = MEM_ARRAY(bool, in->n + 1);
     w->level = MEM_ARRAY(int *, s->n_vars + 1);
     w->at = MEM_ARRAY(int, s->n_vars + 1);
     for (int v = 0; v < s->n_vars; v++) {
@@ -232,7 +253,6 @@ static void work_init(work *w, const subgroup_spec *s)
         w->weight[i] = in->weight ? in->weight[row] : 1;
         w->y[i] = in->y[row];
         w->cluster[i] = in->cluster ? in->cluster[row] : (int)row;
-        w->last[i] = i + 1 == in->n || k[i + 1].score != k[i].score;
         for (int v = 0; v < s->n_vars; v++)
             w->level[v][i] = s->var[v].level[row];
     }
@@ -247,7 +267,6 @@ static void work_release(work *w)
     mem_free(w->weight);
     mem_free(w->y);
     mem_free(w->cluster);
-    mem_free(w->last);
     mem_free(w->level);
     mem_free(w->at);
 }
@@ -263,10 +282,10 @@ static void bootstrap(work *w, const double *value, subgroup_level *const *level
     double sd;
     for (int64_t i = 0; i < w->n; i++)
         ever[w->cluster[i]] |= w->y[i];
-    w->thread_weight = MEM_ARRAY(double *, threads);
+    w->thread_row = MEM_ARRAY(active *, threads);
     w->thread_tally = MEM_ARRAY(tally *, threads);
     for (int t = 0; t < threads; t++) {
-        w->thread_weight[t] = MEM_ARRAY(double, w->n + 1);
+        w->thread_row[t] = MEM_ARRAY(active, w->n + 1);
         w->thread_tally[t] = MEM_ARRAY(tally, w->most + 1);
     }
     boot_run(&(boot_spec){.n_clusters = n_clusters,
@@ -290,10 +309,10 @@ static void bootstrap(work *w, const double *value, subgroup_level *const *level
     }
     boot_release(&boot);
     for (int t = 0; t < threads; t++) {
-        mem_free(w->thread_weight[t]);
+        mem_free(w->thread_row[t]);
         mem_free(w->thread_tally[t]);
     }
-    mem_free(w->thread_weight);
+    mem_free(w->thread_row);
     mem_free(w->thread_tally);
     mem_free(ever);
 }
@@ -301,12 +320,14 @@ static void bootstrap(work *w, const double *value, subgroup_level *const *level
 void subgroup_run(const subgroup_spec *s, subgroup_level *const *level, subgroup_test *test)
 {
     work w;
-    if (!s->in.cluster && s->in.n > INT32_MAX)
+    if (s->in.n > INT32_MAX)
         BUG("subgroup: %lld rows", (long long)s->in.n);
     work_init(&w, s);
     double *value = MEM_ARRAY(double, w.n_stats + 1);
     tally *t = MEM_ARRAY(tally, w.most + 1);
-    all_passes(&w, w.weight, t, value);
+    active *row = MEM_ARRAY(active, w.n + 1);
+    all_passes(&w, NULL, row, t, value);
+    mem_free(row);
     for (int v = 0; v < s->n_vars; v++) {
         test[v] = (subgroup_test){.chi2 = NAN, .p = NAN};
         for (int l = 0; l < s->var[v].n_levels; l++) {

@@ -15,10 +15,11 @@ static double weight_of(const survive_in *in, int64_t i)
 
 static bool used(const survive_in *in, int64_t i)
 {
+    if (!(weight_of(in, i) > 0))
+        return false;
     double t = in->t[i];
     int e = in->event[i];
-    return t >= 0 && (e == 0 || e == 1) && weight_of(in, i) > 0 &&
-           !(in->drop_early && e && t <= in->early);
+    return t >= 0 && (e == 0 || e == 1) && !(in->drop_early && e && t <= in->early);
 }
 
 int survive_column(const survive_in *in, double t)
@@ -61,26 +62,42 @@ static int64_t tied_end(const survive_in *in, const int64_t *row, int64_t n, int
 
 /* ---- Kaplan-Meier ---------------------------------------------------------------------------- */
 
-void survive_km_build(const survive_in *in, survive_what what, survive_km *out)
+/* The used rows in order of time, and how much is still there. */
+typedef struct timeline {
+    int64_t *row, n;
+    double *left; /* [n + 1] weight of row[k..n) */
+} timeline;
+
+static void timeline_init(timeline *l, const survive_in *in)
 {
-    int64_t n;
-    int64_t *row = rows_by_time(in, &n);
-    double *left = MEM_ARRAY(double, n + 1); /* weight of row[k..n) */
     ksum sum = {0};
-    for (int64_t k = n - 1; k >= 0; k--) {
-        ksum_add(&sum, weight_of(in, row[k]));
-        left[k] = ksum_get(&sum);
+    l->row = rows_by_time(in, &l->n);
+    l->left = MEM_ARRAY(double, l->n + 1);
+    for (int64_t k = l->n - 1; k >= 0; k--) {
+        ksum_add(&sum, weight_of(in, l->row[k]));
+        l->left[k] = ksum_get(&sum);
     }
-    *out = (survive_km){.time = MEM_ARRAY(double, n + 1),
-                        .after = MEM_ARRAY(double, n + 1),
-                        .last = n ? in->t[row[n - 1]] : NAN};
+}
+
+static void timeline_release(timeline *l)
+{
+    mem_free(l->row);
+    mem_free(l->left);
+}
+
+static void km_walk(const survive_in *in, const timeline *l, survive_what what, survive_km *out)
+{
+    const int64_t *row = l->row;
+    *out = (survive_km){.time = MEM_ARRAY(double, l->n + 1),
+                        .after = MEM_ARRAY(double, l->n + 1),
+                        .last = l->n ? in->t[row[l->n - 1]] : NAN};
     double s = 1;
-    for (int64_t k = 0, end; k < n; k = end) {
+    for (int64_t k = 0, end; k < l->n; k = end) {
         ksum leave[2] = {{0}};
-        end = tied_end(in, row, n, k);
+        end = tied_end(in, row, l->n, k);
         for (int64_t i = k; i < end; i++)
             ksum_add(&leave[in->event[row[i]]], weight_of(in, row[i]));
-        double cancers = ksum_get(&leave[1]), censored = ksum_get(&leave[0]), stay = left[end];
+        double cancers = ksum_get(&leave[1]), censored = ksum_get(&leave[0]), stay = l->left[end];
         double fall = what == SURVIVE_CANCER ? cancers : censored;
         if (!(fall > 0))
             continue;
@@ -89,8 +106,14 @@ void survive_km_build(const survive_in *in, survive_what what, survive_km *out)
         out->time[out->n] = in->t[row[k]];
         out->after[out->n++] = s;
     }
-    mem_free(left);
-    mem_free(row);
+}
+
+void survive_km_build(const survive_in *in, survive_what what, survive_km *out)
+{
+    timeline l;
+    timeline_init(&l, in);
+    km_walk(in, &l, what, out);
+    timeline_release(&l);
 }
 
 void survive_km_release(survive_km *km)
@@ -484,54 +507,67 @@ survive_c survive_mirai_compat(const survive_in *in)
 
 /* ---- probabilities --------------------------------------------------------------------------- */
 
-static survive_risk risk_at(const survive_in *in, double h, const survive_km *s,
-                            const survive_km *g)
+/* Sums at one year. */
+typedef struct risk_sums {
+    const double *p;                /* column of scores */
+    ksum risk, missed, false_alarm; /* w p; w (1-p)^2 / G(t-) of cases; w p^2 of t > h */
+    bool not_risk;
+} risk_sums;
+
+static void risk_add(risk_sums *s, survive_risk *r, double w, double p, bool beyond, double g)
 {
-    const double *p = in->score + survive_column(in, h) * in->n;
-    survive_risk r = {.brier = NAN, .incidence = NAN, .expected = NAN, .oe = NAN};
-    ksum loss = {0}, risk = {0}, weight = {0};
-    bool not_risk = false;
-    double g_h = survive_km_at(g, h);
-    for (int64_t i = 0; i < in->n; i++) {
-        if (!used(in, i))
-            continue;
-        double w = weight_of(in, i);
-        not_risk = not_risk || !(p[i] >= 0 && p[i] <= 1);
-        r.n++;
-        ksum_add(&weight, w);
-        ksum_add(&risk, w * p[i]);
-        if (in->t[i] > h) {
-            r.beyond++;
-            ksum_add(&loss, w * p[i] * p[i] / g_h);
-        } else if (in->event[i]) {
-            r.cases++;
-            ksum_add(&loss, w * (1 - p[i]) * (1 - p[i]) / survive_km_before(g, in->t[i]));
-        } else {
-            r.lost++;
-        }
+    s->not_risk = s->not_risk || !(p >= 0 && p <= 1);
+    ksum_add(&s->risk, w * p);
+    if (beyond) {
+        r->beyond++;
+        ksum_add(&s->false_alarm, w * p * p);
+    } else if (g > 0) {
+        r->cases++;
+        ksum_add(&s->missed, w * (1 - p) * (1 - p) / g);
+    } else {
+        r->lost++;
     }
-    r.reason = !r.n        ? "NO_FOLLOW_UP"
-               : not_risk  ? "NOT_RISK"
-               : !r.beyond ? "BEYOND_FOLLOW_UP"
-                           : NULL;
-    if (!r.reason) {
-        r.brier = ksum_get(&loss) / ksum_get(&weight);
-        r.incidence = 1 - survive_km_at(s, h);
-        r.expected = ksum_get(&risk) / ksum_get(&weight);
-        r.oe = r.expected > 0 ? r.incidence / r.expected : NAN;
-    }
-    return r;
 }
 
+/* Row by row, so that the sums of the years run side by side. */
 void survive_risk_years(const survive_in *in, const double *h, int n, survive_risk *out)
 {
+    timeline l;
     survive_km s, g;
-    survive_km_build(in, SURVIVE_CANCER, &s);
-    survive_km_build(in, SURVIVE_CENSORING, &g);
-    for (int k = 0; k < n; k++)
-        out[k] = risk_at(in, h[k], &s, &g);
+    risk_sums *sum = MEM_ARRAY(risk_sums, n + 1);
+    timeline_init(&l, in);
+    km_walk(in, &l, SURVIVE_CANCER, &s);
+    km_walk(in, &l, SURVIVE_CENSORING, &g);
+    for (int k = 0; k < n; k++) {
+        out[k] = (survive_risk){.brier = NAN, .incidence = NAN, .expected = NAN, .oe = NAN};
+        sum[k].p = in->score + survive_column(in, h[k]) * in->n;
+    }
+    for (int64_t i = 0; i < l.n; i++) {
+        int64_t row = l.row[i];
+        double t = in->t[row], w = weight_of(in, row);
+        double before = in->event[row] ? survive_km_before(&g, t) : 0;
+        for (int k = 0; k < n; k++)
+            risk_add(&sum[k], &out[k], w, sum[k].p[row], t > h[k], before);
+    }
+    for (int k = 0; k < n; k++) {
+        survive_risk *r = &out[k];
+        r->n = l.n;
+        r->reason = !r->n             ? "NO_FOLLOW_UP"
+                    : sum[k].not_risk ? "NOT_RISK"
+                    : !r->beyond      ? "BEYOND_FOLLOW_UP"
+                                      : NULL;
+        if (r->reason)
+            continue;
+        double alarms = ksum_get(&sum[k].false_alarm) / survive_km_at(&g, h[k]);
+        r->brier = (ksum_get(&sum[k].missed) + alarms) / l.left[0];
+        r->incidence = 1 - survive_km_at(&s, h[k]);
+        r->expected = ksum_get(&sum[k].risk) / l.left[0];
+        r->oe = r->expected > 0 ? r->incidence / r->expected : NAN;
+    }
     survive_km_release(&s);
     survive_km_release(&g);
+    timeline_release(&l);
+    mem_free(sum);
 }
 
 survive_risk survive_risk_at(const survive_in *in, double h)
