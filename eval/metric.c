@@ -4,6 +4,7 @@
 #include "eval/metric.h"
 #include "core/mem.h"
 #include "eval/ksum.h"
+#include "eval/rate.h"
 
 #define VAR_ZERO  1e-20 /* variances at or below this are rounding noise around 0 */
 #define PAUC_FPR  0.10  /* range of false-positive rate of the partial AUC */
@@ -234,6 +235,14 @@ static const char *size_flag(int64_t m, int64_t n)
     return least < METRIC_FEW ? "FEW_EVENTS" : least < METRIC_UNSTABLE ? "UNSTABLE" : NULL;
 }
 
+static void logit_interval(const metric_value *v, double quantile, double *lo, double *hi)
+{
+    double logit = log(v->value / (1 - v->value));
+    double step = quantile * sqrt(v->var) / (v->value * (1 - v->value));
+    *lo = 1 / (1 + exp(-(logit - step)));
+    *hi = 1 / (1 + exp(-(logit + step)));
+}
+
 metric_value metric_auc(const metric_in *in)
 {
     metric_value v = {NAN, NAN, NAN, NAN, NULL, "", 0, 0, NULL, NAN, NAN};
@@ -266,12 +275,8 @@ metric_value metric_auc(const metric_in *in)
         v.hi = fmin(v.hi, 1);
         v.flag = v.flag ? v.flag : "CLIPPED";
     }
-    if (v.value > 0 && v.value < 1) {
-        double logit = log(v.value / (1 - v.value));
-        double step = METRIC_Z95 * sqrt(v.var) / (v.value * (1 - v.value));
-        v.logit_lo = 1 / (1 + exp(-(logit - step)));
-        v.logit_hi = 1 / (1 + exp(-(logit + step)));
-    }
+    if (v.value > 0 && v.value < 1)
+        logit_interval(&v, METRIC_Z95, &v.logit_lo, &v.logit_hi);
 done:
     influence_release(&f);
     return v;
@@ -282,10 +287,17 @@ metric_value metric_auc_report(const metric_in *in)
     metric_value v = metric_auc(in);
     int64_t controls = v.n - v.events;
     if (!v.reason && (v.value > LOGIT_AUC || v.events < LOGIT_M) && !isnan(v.logit_lo)) {
+        bool clustered = !strcmp(v.ci, "clustered");
         v.lo = v.logit_lo;
         v.hi = v.logit_hi;
-        v.ci = !strcmp(v.ci, "clustered") ? "clustered-logit" : "delong-logit";
+        v.ci = clustered ? "clustered-logit" : "delong-logit";
         v.flag = size_flag(v.events, controls);
+        if (clustered) {
+            /* the variance rests on few patients: Student's t (docs/evaluation.md, Coverage) */
+            metric_clustered part = metric_auc_parts(in);
+            int least = part.i10 < part.i01 ? part.i10 : part.i01;
+            logit_interval(&v, rate_t_quantile(0.975, least - 1), &v.lo, &v.hi);
+        }
     }
     if (v.value == v.value && (v.events < METRIC_FEW || controls < METRIC_FEW)) {
         v.value = v.lo = v.hi = v.var = v.logit_lo = v.logit_hi = NAN;

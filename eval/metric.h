@@ -33,7 +33,8 @@ typedef struct metric_value {
 metric_value metric_auc(const metric_in *in);
 
 /* AUC and its interval as the report prints it: the logit interval when value > 0.95 or fewer than
- * 50 cases, value null with reason FEW_EVENTS below METRIC_FEW of a class. */
+ * 50 cases, value null with reason FEW_EVENTS below METRIC_FEW of a class. The clustered logit
+ * interval has Student's t with one degree of freedom less than patients with the rarer class. */
 metric_value metric_auc_report(const metric_in *in);
 
 /* Paired difference of two scores on the same rows (in->score against score_b), clustered. */

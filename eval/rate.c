@@ -1,5 +1,6 @@
 /* Intervals, ratios and tests of counts. Sources: Garwood 1936, Katz 1978, Cochran 1954 and
- * Armitage 1955; the incomplete gamma function by its series and its continued fraction. */
+ * Armitage 1955; the incomplete gamma function by its series and its continued fraction, Student's
+ * distribution by its finite series. */
 #include "eval/rate.h"
 #include "eval/metric.h"
 #include <math.h>
@@ -19,6 +20,33 @@ double rate_normal_quantile(double p)
             hi = mid;
     }
     return (lo + hi) / 2;
+}
+
+/* P(-t < T < t), t >= 0: the finite series for whole degrees of freedom (Abramowitz and Stegun
+ * 26.7.3 and 26.7.4). */
+static double t_inside(double t, int df)
+{
+    double angle = atan(t / sqrt(df)), cosine = cos(angle), sum = 0;
+    double term = df % 2 ? cosine : 1;
+    for (int k = df % 2 ? 3 : 2; k <= df; k += 2) {
+        sum += term;
+        term *= cosine * cosine * (k - 1) / k;
+    }
+    return df % 2 ? 2 / M_PI * (angle + sin(angle) * sum) : sin(angle) * sum;
+}
+
+double rate_t_quantile(double p, int df)
+{
+    if (df < 1)
+        BUG("rate: %d degrees of freedom", df);
+    double inside = fabs(2 * p - 1), lo = 0, hi = 1;
+    while (t_inside(hi, df) < inside && hi < 1e15)
+        hi *= 2;
+    for (int i = 0; i < BISECTIONS; i++) {
+        double mid = (lo + hi) / 2;
+        *(t_inside(mid, df) < inside ? &lo : &hi) = mid;
+    }
+    return p < 0.5 ? -lo : lo;
 }
 
 /* ---- Poisson --------------------------------------------------------------------------------- */

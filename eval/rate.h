@@ -14,6 +14,9 @@ typedef struct rate_value {
 
 /* z with P(Z <= z) = p of the standard normal, 0 < p < 1. */
 double rate_normal_quantile(double p);
+/* t with P(T <= t) = p of Student's distribution with a whole number df >= 1 of degrees of freedom,
+ * 0 < p < 1. */
+double rate_t_quantile(double p, int df);
 
 /* Exact 95 % interval of a Poisson mean from the count k >= 0 (Garwood 1936): the 2.5 % quantile of
  * Gamma(k) and the 97.5 % quantile of Gamma(k + 1). k need not be whole: weighted counts enter as

@@ -449,7 +449,7 @@ static const report_word entries[] = {
     {"ci.delong", "DeLong"},
     {"ci.clustered", "Obuchowski, women as clusters"},
     {"ci.delong-logit", "DeLong, on the logit scale"},
-    {"ci.clustered-logit", "Obuchowski, women as clusters, on the logit scale"},
+    {"ci.clustered-logit", "Obuchowski, women as clusters, on the logit scale, Student's t"},
     {"ci.bootstrap", "bootstrap"},
     {"ci.wilson", "Wilson"},
     {"ci.wald", "Wald"},

@@ -1,5 +1,5 @@
 /* Counts and proportions: exact intervals, ratios, trend, predictive values. Numbers: R
- * poisson.test, prop.trend.test, qnorm; closed forms. */
+ * poisson.test, prop.trend.test, qnorm, qt; closed forms. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -21,6 +21,17 @@ static void quantiles_of_the_normal(void **state)
     near(rate_normal_quantile(0.975), 1.959963984540054, 1e-14);
     near(rate_normal_quantile(0.8), 0.8416212335729143, 1e-14);
     near(rate_normal_quantile(1e-10), -6.361340902404056, 1e-12);
+}
+
+static void quantiles_of_student(void **state)
+{
+    const int df[] = {1, 2, 5, 15, 1000};
+    const double want[] = {12.7062047361747, 4.30265272974946, 2.57058183563631, 2.13144954555978,
+                           1.96233908082641};
+    for (int i = 0; i < 5; i++)
+        near(rate_t_quantile(.975, df[i]), want[i], 1e-12 * want[i]);
+    near(rate_t_quantile(.1, 4), -1.53320627405894, 1e-13);
+    near(rate_t_quantile(.5, 3), 0, 1e-15);
 }
 
 static void poisson_is_exact(void **state)
@@ -100,9 +111,10 @@ static void prevalence_and_ratios(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(quantiles_of_the_normal), cmocka_unit_test(poisson_is_exact),
-        cmocka_unit_test(observed_over_expected),  cmocka_unit_test(ratios_and_their_gaps),
-        cmocka_unit_test(trend_as_in_r),           cmocka_unit_test(prevalence_and_ratios),
+        cmocka_unit_test(quantiles_of_the_normal), cmocka_unit_test(quantiles_of_student),
+        cmocka_unit_test(poisson_is_exact),        cmocka_unit_test(observed_over_expected),
+        cmocka_unit_test(ratios_and_their_gaps),   cmocka_unit_test(trend_as_in_r),
+        cmocka_unit_test(prevalence_and_ratios),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
