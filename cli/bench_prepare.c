@@ -8,14 +8,16 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "dicom/pixels.h"
-#include "preprocess/prepare.h"
-#include "preprocess/resize.h"
+#include "preprocess/prepare_steps.h"
 #include "preprocess/shard.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -80,48 +82,99 @@ static bool collect(void *ctx, const fs_entry *f, err *e)
     return true;
 }
 
-/* The three parts alone, on one thread, file in memory; the best of two rounds per file. */
-static bool measure_parts(const job *j, const group *g, figures *out, err *e)
+typedef struct bench_file { /* one file while its parts are measured */
+    const job *j;
+    prepare_arg *q;
+    void *reply;
+    arena *mem;
+    prepare_steps steps;
+    shard_chunk chunk;
+} bench_file;
+
+/* A file as a worker sees it. */
+static bool map_file(const char *path, void **data, size_t *len, err *e)
+{
+    struct stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    bool ok = fd >= 0 && fstat(fd, &st) == 0 && st.st_size > 0;
+    *data = ok ? mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    *len = ok ? (size_t)st.st_size : 0;
+    if (fd >= 0)
+        close(fd);
+    return *data != MAP_FAILED || err_errno(e, "a file cannot be mapped");
+}
+
+/* Map, decode and let go, as a program would that does nothing else. */
+static bool decode_alone(bench_file *b, const char *path, double *ms, err *e)
+{
+    void *data;
+    size_t len;
+    record rec;
+    pixels px;
+    double from = cpu_now();
+    arena_reset(b->mem);
+    if (!map_file(path, &data, &len, e))
+        return false;
+    bool ok = record_read(data, len, &rec) == REASON_NONE &&
+              pixels_decode(data, len, &rec, false, b->mem, &px) == REASON_NONE;
+    munmap(data, len);
+    *ms = cpu_now() - from;
+    return ok || err_set(e, ERR_INPUT, "it cannot be decoded");
+}
+
+/* The three parts of one file alone, on one thread: what prepare itself does with it, from the
+ * file in the page cache to pixels, from these to the canvas, from the canvas to a chunk. */
+static bool measure_file(bench_file *b, const char *path, double t[3], err *e)
+{
+    void *data;
+    size_t len;
+    prepare_steps *s = &b->steps;
+    if (!decode_alone(b, path, &t[0], e) || !map_file(path, &data, &len, e))
+        return false;
+    *s = (prepare_steps){.q = b->q, .a = b->mem, .out = b->reply, .reply = b->reply};
+    prepare_open(b->q, sizeof *b->q, data, len, s->out);
+    prepare_layout(&b->q->cfg, sizeof *s->out, s->out);
+    arena_reset(b->mem);
+    bool ok = prepare_judge(s, data, len);
+    if (ok) {
+        uint16_t *canvas = (uint16_t *)((char *)b->reply + s->out->image_at[0]);
+        uint16_t *other = arena_calloc(b->mem, (size_t)b->j->h * (size_t)b->j->w * 2);
+        double from = cpu_now();
+        chain_draw(&s->chain, 0, other);
+        t[1] = cpu_now() - from;
+        from = cpu_now();
+        shard_pack(canvas, b->j->h, b->j->w, b->mem, &b->chunk);
+        t[2] = cpu_now() - from;
+    }
+    munmap(data, len);
+    return ok || err_set(e, ERR_INPUT, "prepare excludes it (%s)", reason_name(s->out->primary));
+}
+
+/* Means over some files; the best of three rounds of each. */
+static bool measure_parts(const cfg *config, const job *j, const group *g, figures *out, err *e)
 {
     int n = g->n < 8 ? g->n : 8;
-    arena *mem = arena_new(1 << 20);
-    uint16_t *canvas = MEM_ARRAY(uint16_t, (size_t)j->h * (size_t)j->w);
+    size_t len;
+    bench_file b = {.j = j, .q = prepare_request(config, NULL, &len), .mem = arena_new(1 << 20)};
+    b.reply = mem_alloc(prepare_reply_cap(config));
     bool ok = true;
     for (int i = 0; ok && i < n; i++) {
-        double best[3] = {1e9, 1e9, 1e9};
-        char *data;
-        size_t len, packed;
-        record rec;
-        pixels px;
-        if (!(ok = fs_read(g->path[i], (size_t)1 << 30, &data, &len, e)))
-            break;
-        for (int round = 0; round < 2 && ok; round++) {
-            double t[4];
-            arena_reset(mem);
-            t[0] = cpu_now();
-            ok = record_read(data, len, &rec) == REASON_NONE &&
-                 pixels_decode(data, len, &rec, false, mem, &px) == REASON_NONE;
-            if (!ok)
-                break;
-            resize r = {px.stored, px.cols, 0,    0,    px.cols, px.rows,
-                        NULL,      canvas,  j->w, j->h, j->w,    false};
-            t[1] = cpu_now();
-            resize_run(&r, mem);
-            t[2] = cpu_now();
-            mem_free(shard_compress(canvas, j->h, j->w, &packed));
-            t[3] = cpu_now();
-            for (int k = 0; k < 3; k++)
-                best[k] = t[k + 1] - t[k] < best[k] ? t[k + 1] - t[k] : best[k];
+        double best[3] = {1e9, 1e9, 1e9}, t[3];
+        for (int round = 0; round < 3 && ok; round++) {
+            ok = measure_file(&b, g->path[i], t, e);
+            for (int k = 0; ok && k < 3; k++)
+                best[k] = t[k] < best[k] ? t[k] : best[k];
         }
-        mem_free(data);
-        if (!ok)
-            err_set(e, ERR_INPUT, "file %d of syntax %s cannot be decoded", i + 1, g->syntax);
         out->decode += best[0] / n;
         out->resize += best[1] / n;
         out->compress += best[2] / n;
+        if (!ok)
+            err_wrap(e, "file %d of syntax %s", i + 1, g->syntax);
     }
-    mem_free(canvas);
-    arena_free(mem);
+    shard_chunk_release(&b.chunk);
+    mem_free(b.reply);
+    arena_free(b.mem);
+    mem_free(b.q);
     return ok;
 }
 
@@ -249,7 +302,7 @@ bool bench_prepare(cmd_args *a, err *e)
         ok = err_errno(e, "cannot make a scratch folder");
     for (int k = 0; ok && k < j->n_groups; k++) {
         figures f = {0};
-        ok = measure_parts(j, &j->g[k], &f, e) && measure_whole(j, &j->g[k], &f, e) &&
+        ok = measure_parts(a->config, j, &j->g[k], &f, e) && measure_whole(j, &j->g[k], &f, e) &&
              measure_peer(j, &j->g[k], &f, e);
         if (ok)
             print_group(a, j, &j->g[k], &f);

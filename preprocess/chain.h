@@ -30,6 +30,9 @@ typedef struct chain {
 size_t chain_thumb_at(const chain *s, int x, int y);
 /* The oriented rectangle at the crop's corner, cw x ch, in stored pixels: x, y, w, h. */
 void chain_stored_rect(const chain *s, int cw, int ch, int rect[4]);
+/* One step of the chain: the crop through the table onto canvas i, air around it. For chains that
+ * have run. */
+void chain_draw(chain *s, int i, uint16_t *canvas);
 /* The whole chain: decoded pixels -> facts, canvases and geometry in out, canvases at
  * (uint8_t *)reply + out->image_at[i], masks of 0 and 1 at out->mask_at[i] where prepare.mask asks
  * for them. s: c, p, a, out and facts are set, the rest is zero; out->rec is read. */

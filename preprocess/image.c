@@ -334,11 +334,18 @@ static void chain_sums(chain *s, const place *q, int i, uint16_t *canvas, uint8_
         s->out->proc_flags |= IMAGE_ERASED;
 }
 
-static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
+/* Where the crop stands on canvas i. */
+static place chain_fit(chain *s, int i)
 {
     place q = {.H = s->c->h[i], .W = s->c->w[i]};
-    int rect[4];
     chain_place(s, &q);
+    return q;
+}
+
+void chain_draw(chain *s, int i, uint16_t *canvas)
+{
+    place q = chain_fit(s, i);
+    int rect[4];
     chain_stored_rect(s, q.cw, q.ch, rect);
     bool t = s->orient.transpose;
     int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
@@ -366,6 +373,16 @@ static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
         int from = y < q.th ? q.tw : 0;
         fill(canvas + (size_t)y * (size_t)q.W + from, q.W - from, border);
     }
+}
+
+static void chain_canvas(chain *s, int i, uint16_t *canvas, uint8_t *mask)
+{
+    place q = chain_fit(s, i);
+    int rect[4];
+    chain_draw(s, i, canvas);
+    chain_stored_rect(s, q.cw, q.ch, rect);
+    bool t = s->orient.transpose;
+    int dw = t ? q.th : q.tw, dh = t ? q.tw : q.th;
     if (dw > rect[2] || dh > rect[3])
         s->out->proc_flags |= IMAGE_UPSCALED;
     chain_affine(s, &q, rect, s->out->affine[i]);
