@@ -14,12 +14,12 @@ static bool hidden(const decision_point *p)
     return (p->tp > 0 && p->tp < METRIC_FEW) || (p->fp > 0 && p->fp < METRIC_FEW);
 }
 
-/* An enriched set is computed at its population's prevalence; its interval takes that as known. */
+/* An enriched set is computed at its population's prevalence; its interval takes that as known.
+ * Weights that are equal inside a class cancel then. */
 static bool rows_of(const report_build *b, risks_form f, metric_in *in, double *prevalence)
 {
     if (!risks_rows(&b->risks, f, in))
         return false;
-    in->weight = b->all.in.weight;
     *prevalence = b->risks.pop.enriched ? b->risks.pop.prevalence : NAN;
     return true;
 }
