@@ -9,6 +9,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "dicom/catalog.h"
+#include "eval/report_text.h"
 #include "preprocess/cohort.h"
 #include "preprocess/prepare.h"
 #include "preprocess/shard.h"
@@ -379,6 +380,19 @@ static bool show_compat(const cmd_args *a)
     return true;
 }
 
+/* The report's words, for a translator (eval.strings). */
+static bool show_strings(void)
+{
+    text t;
+    text_init(&t);
+    json_t *words = report_text_all();
+    json_write_text(words, true, &t);
+    printf("%s\n", t.s);
+    json_decref(words);
+    text_release(&t);
+    return true;
+}
+
 static bool show(cmd_args *a, err *e)
 {
     const char *path = a->word[0];
@@ -386,6 +400,8 @@ static bool show(cmd_args *a, err *e)
         return show_config(a);
     if (!strcmp(path, "compat") && !fs_exists(path))
         return show_compat(a);
+    if (!strcmp(path, "strings") && !fs_exists(path))
+        return show_strings();
     if (!strcmp(path, "reasons") && !fs_exists(path))
         return show_dicom_reasons(a);
     switch (cmd_kind_of(path)) {
@@ -428,7 +444,8 @@ static const cmd_opt opts[] = {
 };
 const cmd cmd_show = {
     .verb = "show",
-    .usage = "show FILE|STORE|RUN|PRED|REPORT|config|reasons|compat [--image OUT.png [--stage S]] "
+    .usage = "show FILE|STORE|RUN|PRED|REPORT|config|reasons|compat|strings [--image OUT.png "
+             "[--stage S]] "
              "[--json]",
     .summary = "what is in a DICOM file, store, shard, cohort, checkpoint, prediction or report",
     .help =
@@ -437,7 +454,8 @@ const cmd cmd_show = {
         "crop, right what the network\nwould see; also for an image that is left out. "
         "Identifiers are printed only on request.\nThe word config prints the resolved config "
         "with the help of every key, the word reasons every\nreason code, "
-        "the word compat what published programs do and the key that does it here (--compat).",
+        "the word compat what published programs do and the key that does it here (--compat), the "
+        "word strings\nthe words of the report for a translator (eval.strings).",
     .fn = show,
     .opts = opts,
     .foreign_bytes = true,

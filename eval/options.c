@@ -63,6 +63,9 @@ static const cfg_option options[] = {
      "one sentence for the report: how negative labels were confirmed (minimum follow-up)"},
     {"eval.title", CFG_TEXT, AT(title), "Breast-cancer risk model: evaluation report", 0, 0, NULL,
      "", "title of the report"},
+    {"eval.strings", CFG_TEXT, AT(strings), "", 0, 0, NULL, "",
+     "JSON file of the report's words in another language (show strings writes the English ones); "
+     "empty: English"},
     {"eval.pages", CFG_INT, AT(pages), "12", 0, 200, NULL, "exams",
      "number of exams whose images are shown"},
 };

@@ -11,6 +11,7 @@
 #include "eval/report_html.h"
 #include "eval/report_match.h"
 #include "eval/report_pdf.h"
+#include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
 
@@ -210,7 +211,7 @@ bool report_write(const report_opts *o, report_headline *out, err *e)
     json_t *tree = NULL, *inputs = NULL;
     job_init(&j, o);
     int again = -1;
-    bool ok = read_all(&j, e);
+    bool ok = report_text_use(o->cfg.strings[0] ? o->cfg.strings : NULL, e) && read_all(&j, e);
     if (ok) {
         j.src.inputs = inputs = report_again_inputs(o, &j.src);
         again = report_again(o, inputs, &tree, e);
@@ -238,5 +239,6 @@ bool report_write(const report_opts *o, report_headline *out, err *e)
     json_decref(tree);
     json_decref(inputs);
     job_release(&j);
+    ok = report_text_use(NULL, e) && ok;
     return ok;
 }

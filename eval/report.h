@@ -34,6 +34,7 @@ typedef struct report_cfg {
     const char *follow_up;     /* one sentence: how y = 0 was confirmed; "" = not recorded */
     double margin;             /* of non-inferiority, a difference of AUC */
     const char *title;         /* of the report */
+    const char *strings;       /* JSON of translated words; "" = English */
     int64_t pages;             /* exams shown on the image page */
 } report_cfg;
 extern const cfg_group eval_options; /* keys "eval.*" */

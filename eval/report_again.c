@@ -3,6 +3,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "eval/report_text.h"
 
 /* Hash of a table and of the books, the model card and the pictures beside it. */
 static json_t *hash_in(const report_in *in)
@@ -38,6 +39,15 @@ json_t *report_again_inputs(const report_opts *o, const report_sources *src)
     add_option(all, "program", t.s);
     add_option(all, "SOURCE_DATE_EPOCH", date ? date : "");
     add_option(all, "--final", o->final ? "yes" : "no");
+    char strings[65] = "";
+    if (o->cfg.strings[0]) { /* what it says, not where it lies */
+        text_clear(&t);
+        json_t *words = report_text_all();
+        json_write_text(words, false, &t);
+        json_decref(words);
+        fs_sha256_of(t.s, t.len, strings);
+    }
+    add_option(all, "eval.strings", strings);
     for (int i = 0; i < src->n_in; i++) {
         snprintf(name, sizeof name, "input %d", i + 1);
         json_object_set_new(all, name, hash_in(&src->in[i]));

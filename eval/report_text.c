@@ -1,4 +1,4 @@
-/* The words of the report, in English. Translating the report is replacing this table. */
+/* The words of the report, in English, and a translation of them that may stand in front. */
 #include "eval/report_text.h"
 #include "core/mem.h"
 
@@ -837,12 +837,85 @@ static const report_word *word_at(int i)
     return i < n ? &entries[i] : &report_items[i - n];
 }
 
-const char *report_text_find(const char *key)
+static const char *english(const char *key)
 {
     for (int i = 0; i < report_text_count(); i++)
         if (!strcmp(word_at(i)->key, key))
             return word_at(i)->text;
     return NULL;
+}
+
+/* The words of a translation, or NULL: report_text_use. */
+static json_t *translation;
+
+const char *report_text_find(const char *key)
+{
+    const char *s = json_string_value(json_object_get(translation, key));
+    return s ? s : english(key);
+}
+
+/* Does every {name} of s stand in the English text too? */
+static bool names_known(const char *s, const char *original)
+{
+    for (const char *p = strchr(s, '{'); p; p = strchr(p + 1, '{')) {
+        char name[64];
+        size_t n = strcspn(p, "}");
+        if (!p[n] || n + 2 > sizeof name)
+            return false;
+        snprintf(name, sizeof name, "%.*s", (int)n + 1, p);
+        if (!strstr(original, name))
+            return false;
+    }
+    return true;
+}
+
+/* "en", "pt-BR": it goes into attributes and PDF objects. */
+static bool language_tag(const char *s)
+{
+    size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-");
+    return n > 0 && n <= 15 && !s[n];
+}
+
+bool report_text_use(const char *path, err *e)
+{
+    json_t *words = NULL, *v;
+    const char *key;
+    bool ok = true;
+    json_decref(translation);
+    translation = NULL;
+    if (!path)
+        return true;
+    if (!json_read(path, &words, e))
+        return err_wrap(e, "eval.strings");
+    if (!json_is_object(words))
+        ok = err_set(e, ERR_INPUT, "eval.strings: not an object of texts");
+    json_object_foreach(words, key, v)
+    {
+        if (!ok)
+            break;
+        if (!english(key))
+            ok = err_set(e, ERR_INPUT, "eval.strings: '%.60s' is no key of the report", key);
+        else if (!json_is_string(v))
+            ok = err_set(e, ERR_INPUT, "eval.strings: '%.60s' is not a text", key);
+        else if (!strcmp(key, "lang") && !language_tag(json_string_value(v)))
+            ok = err_set(e, ERR_INPUT, "eval.strings: 'lang' is not a language tag");
+        else if (!names_known(json_string_value(v), english(key)))
+            ok = err_set(e, ERR_INPUT,
+                         "eval.strings: '%.60s' has a {name} that the English text has not", key);
+    }
+    if (ok)
+        translation = words;
+    else
+        json_decref(words);
+    return ok;
+}
+
+json_t *report_text_all(void)
+{
+    json_t *all = json_object();
+    for (int i = 0; i < report_text_count(); i++)
+        json_object_set_new(all, word_at(i)->key, json_string(report_text(word_at(i)->key)));
+    return all;
 }
 
 const char *report_text(const char *key)

@@ -1,8 +1,10 @@
 /* Every sentence, heading and label of the report in one table, so that a hospital can translate
- * it. Sentences hold {names} that report_fill replaces: word order is free. */
+ * it. Sentences hold {names} that report_fill replaces: word order is free. The language is one for
+ * the program: set before a report is built, by one thread, and only read while it is. */
 #ifndef EVAL_REPORT_TEXT_H
 #define EVAL_REPORT_TEXT_H
 
+#include "core/json.h"
 #include "core/text.h"
 
 typedef struct report_word {
@@ -11,6 +13,13 @@ typedef struct report_word {
 /* The part of the table that holds the items of reporting guidelines (report_items.c). */
 extern const report_word report_items[];
 extern const int report_items_n;
+
+/* Words of another language: a JSON object {key: text}; keys that are absent stay English. NULL
+ * goes back to English. ERR_INPUT: an unknown key, a value that is no text, or a {name} that the
+ * English text has not. */
+MUST_CHECK bool report_text_use(const char *path, err *e);
+/* All words as they are used now: what a translator begins with. A new reference. */
+json_t *report_text_all(void);
 
 /* BUG when the key is not in the table. */
 const char *report_text(const char *key);

@@ -13,6 +13,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "eval/report.h"
+#include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
 
@@ -232,6 +233,71 @@ static void checklists_claim_what_is_there(void **state)
     cfg_free(c);
 }
 
+/* One run with the words of a file. */
+static bool translated(const char *words, const char *out, err *e)
+{
+    static const cfg_group *const groups[] = {&eval_options};
+    const char *const in[] = {at("p")};
+    char set[300];
+    cfg *c = cfg_new(groups, 1);
+    report_opts o = {.inputs = in, .n_inputs = 1, .out_dir = at(out), .threads = 1};
+    assert_true(fs_write(at("words.json"), words, strlen(words), NULL));
+    snprintf(set, sizeof set, "eval.strings=%s", at("words.json"));
+    assert_true(cfg_set(c, set, NULL));
+    cfg_bind(c, &eval_options, &o.cfg);
+    o.cfg.bootstrap = 0;
+    bool ok = report_write(&o, NULL, e);
+    cfg_free(c);
+    return ok;
+}
+
+static void words_of_another_language(void **state)
+{
+    static const char words[] =
+        "{\"lang\":\"sv\",\"section.summary\":\"Sammanfattning\",\"headline.interval\":"
+        "\"mellan {lo} och {hi} (95 %)\",\"point.spec\":\"specificitet {target}\"}";
+    err e = {0};
+    char *page;
+    size_t n;
+    assert_true(translated(words, "sv", &e));
+    assert_true(fs_read(at("sv/report.html"), 64u << 20, &page, &n, NULL));
+    assert_non_null(strstr(page, "<html lang=\"sv\">"));
+    assert_non_null(strstr(page, ">Sammanfattning</h2>"));
+    assert_non_null(strstr(page, "specificitet 90"));
+    assert_non_null(strstr(page, "Research use only")); /* left out: English */
+    mem_free(page);
+    assert_true(fs_read(at("sv/report.pdf"), 64u << 20, &page, &n, NULL));
+    bool lang = false;
+    for (size_t i = 0; i + 10 < n; i++)
+        lang = lang || !memcmp(page + i, "/Lang (sv)", 10);
+    assert_true(lang);
+    mem_free(page);
+    assert_string_equal(report_text("lang"), "en"); /* the next report is English again */
+    /* other words are another report */
+    assert_false(translated("{\"lang\":\"no\"}", "sv", &e));
+    assert_non_null(strstr(e.msg, "of other inputs: eval.strings"));
+    static const char *const bad[][2] = {
+        {"{\"nokey\":\"x\"}", "eval.strings: 'nokey' is no key of the report"},
+        {"{\"lang\":5}", "eval.strings: 'lang' is not a text"},
+        {"{\"headline.interval\":\"{low}\"}", "has a {name} that the English text has not"},
+        {"{\"headline.interval\":\"{lo\"}", "has a {name} that the English text has not"},
+        {"{\"lang\":\"a) /X\"}", "eval.strings: 'lang' is not a language tag"},
+        {"[1]", "eval.strings: not an object of texts"},
+        {"{", "eval.strings"}};
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        e = (err){0};
+        assert_false(translated(bad[i][0], "none", &e));
+        if (!strstr(e.msg, bad[i][1]))
+            fail_msg("'%s' lacks '%s'", e.msg, bad[i][1]);
+        assert_string_equal(report_text("lang"), "en");
+    }
+    assert_false(fs_exists(at("none/eval.json")));
+    /* every word, translated by itself: nothing is lost */
+    json_t *all = report_text_all();
+    assert_int_equal(json_object_size(all), report_text_count());
+    json_decref(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +306,7 @@ int main(void)
         cmocka_unit_test(weakest_group_and_reasons),
         cmocka_unit_test(participants_by_outcome),
         cmocka_unit_test(checklists_claim_what_is_there),
+        cmocka_unit_test(words_of_another_language),
     };
     log_set_level(LOG_ERROR);
     return cmocka_run_group_tests(tests, setup, teardown);
