@@ -131,10 +131,16 @@ wilson <- function(p, n) {
   (p + Z^2 / (2 * n) + c(-1, 1) * Z * sqrt(p * (1 - p) / n + Z^2 / (4 * n^2))) / (1 + Z^2 / n)
 }
 poisson_ci <- function(k) c(if (k > 0) qgamma(.025, k) else 0, qgamma(.975, k + 1))
-effective <- function(w) if (length(w)) sum(w)^2 / sum(w^2) else 0
+# Rows without weights that would give the same precision: of a rate, of a count.
+effective <- function(y, w) {
+  if (!length(w)) return(0)
+  r <- sum(w * y) / sum(w)
+  if (r > 0 && r < 1) r * (1 - r) * sum(w)^2 / sum(w^2 * (y - r)^2) else sum(w)^2 / sum(w^2)
+}
+effective_count <- function(w) if (length(w)) sum(w)^2 / sum(w^2) else 0
 # Without a case the weight of one is that of the rows: sum w^2 / sum w.
 oe_ci <- function(w_cases, expected, w) {
-  k <- effective(w_cases)
+  k <- effective_count(w_cases)
   if (k == 0) return(poisson_ci(0) * sum(w^2) / sum(w) / expected)
   poisson_ci(k) / k * sum(w_cases) / expected
 }
@@ -179,7 +185,7 @@ converged <- function(formula, w) {
   glm(formula, family = binomial(), weights = w, control = tight, start = coef(first))
 }
 
-calibration_lines <- function(d) {
+calibration_lines <- function(d, weighted) {
   p <- pmin(1 - 1e-7, pmax(1e-7, d$a))
   lp <- qlogis(p)
   slope <- rep(NA, 6)
@@ -206,6 +212,8 @@ calibration_lines <- function(d) {
   ci <- oe_ci(d$w[d$y == 1], expected, d$w)
   line("oe.lo", ci[1])
   line("oe.hi", ci[2])
+  u <- rowsum(d$w * (d$y / sum(d$w * d$y) - d$a / expected), d$cluster)
+  line("oe.se", sqrt(nrow(u) / (nrow(u) - 1) * sum(u^2)))
   for (how in c("width", "mass")) {
     g <- groups_of(d, how)
     w <- sum_by(d$w, g)
@@ -216,7 +224,8 @@ calibration_lines <- function(d) {
     }
     share <- sum_by(d$w * d$y, g) / w
     for (i in seq_len(nlevels(g))) {
-      ci <- wilson(share[i], effective(d$w[g == levels(g)[i]]))
+      own <- g == levels(g)[i]
+      ci <- wilson(share[i], effective(d$y[own], d$w[own]))
       line_at(paste0(how, ".n"), i - 1, sum(g == levels(g)[i]))
       line_at(paste0(how, ".mean"), i - 1, mean_p[i])
       line_at(paste0(how, ".rate"), i - 1, share[i])
@@ -226,6 +235,10 @@ calibration_lines <- function(d) {
     error <- gap(d$y)
     line(paste0(how, ".ece"), error[1])
     line(paste0(how, ".mce"), error[2])
+    if (weighted) { # weights may depend on the outcome: nothing to simulate
+      line(paste0(how, ".ece_expected"), NA)
+      next
+    }
     set.seed(1)
     times <- if (nrow(d) > 10000) 40 else 200
     sims <- replicate(times, gap(rbinom(length(d$a), 1, d$a))[1])
@@ -532,7 +545,7 @@ one_set <- function(file) {
     d$cluster <- if (c) d$patient else seq_len(nrow(d))
     got <- auc_lines(d, k == 0)
     if (k == 0) planning <- got
-    calibration_lines(d)
+    calibration_lines(d, w)
     decision_lines(d)
     rate_lines(d, k == 0)
     time_lines(d, c, k == 0)
@@ -570,6 +583,12 @@ number_lines <- function() {
   }
   u <- c(1e-12, 1e-4, .025, .2, .5, .8, .975, .999999)
   for (i in seq_along(u)) line_at("normal", i - 1, qnorm(u[i]))
+  df <- c(1, 2, 3, 12, 49, 400)
+  for (i in seq_along(df)) {
+    line_at("student", i - 1, qt(.975, df[i]))
+    line_at("student.low", i - 1, qt(.3, df[i]))
+    line_at("chi2", i - 1, pchisq(df[i] + 3, df[i], lower.tail = FALSE))
+  }
   pairs <- list(c(0, 0), c(1, 0), c(3, 3), c(12, 5), c(0, 9), c(40, 17), c(500, 499), c(3000, 2000))
   for (i in seq_along(pairs)) {
     a <- pairs[[i]][1]

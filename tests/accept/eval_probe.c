@@ -198,6 +198,7 @@ static void calibration_lines(const metric_in *in)
     line("oe", t.oe);
     line("oe.lo", t.oe_lo);
     line("oe.hi", t.oe_hi);
+    line("oe.se", t.oe_se);
     for (int how = 0; how < 2; how++) {
         calibrate_group g[CALIBRATE_BINS];
         calibrate_binning binning = how ? CALIBRATE_MASS : CALIBRATE_WIDTH;
@@ -462,6 +463,12 @@ static void number_lines(void)
     }
     for (size_t i = 0; i < COUNT_OF(u); i++)
         line_at("normal", (int64_t)i, rate_normal_quantile(u[i]));
+    static const int df[] = {1, 2, 3, 12, 49, 400};
+    for (size_t i = 0; i < COUNT_OF(df); i++) {
+        line_at("student", (int64_t)i, rate_t_quantile(.975, df[i]));
+        line_at("student.low", (int64_t)i, rate_t_quantile(.3, df[i]));
+        line_at("chi2", (int64_t)i, rate_chi2(df[i] + 3, df[i]));
+    }
     static const int64_t discordant[][2] = {{0, 0}, {1, 0},   {3, 3},     {12, 5},
                                             {0, 9}, {40, 17}, {500, 499}, {3000, 2000}};
     for (size_t i = 0; i < COUNT_OF(discordant); i++) {
