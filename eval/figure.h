@@ -23,6 +23,7 @@ typedef struct figure {
     ROW(roc)             \
     ROW(scores)          \
     ROW(years)           \
+    ROW(robustness)      \
     ROW(flow)            \
     ROW(calibration)     \
     ROW(decision)        \

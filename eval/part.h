@@ -33,6 +33,7 @@ typedef struct report_part {
     ROW(subgroups)     \
     ROW(views)         \
     ROW(sensitivity)   \
+    ROW(robustness)    \
     ROW(comparators)   \
     ROW(compare)       \
     ROW(images)        \

@@ -7,8 +7,7 @@
 #include <math.h>
 #include <stdlib.h>
 
-#define USUAL_SPEC 0.90 /* the operating point that the pages speak of, where it is there */
-#define FEW        5    /* fewer exams are no "of 100" */
+#define FEW 5 /* fewer exams are no "of 100" */
 
 /* ---- facts ----------------------------------------------------------------------------------- */
 
@@ -64,18 +63,6 @@ static void add_missing(json_t *page)
     json_object_set_new(page, "missing", missing);
 }
 
-static const operate_point *usual_point(const report_build *b)
-{
-    const operate_point *found = NULL;
-    for (int i = 0; i < b->operate.n_points; i++) {
-        const operate_point *o = &b->operate.point[i];
-        if (o->kind == OPERATE_SPEC && isfinite(o->threshold) &&
-            (!found || fabs(o->target - USUAL_SPEC) < fabs(found->target - USUAL_SPEC)))
-            found = o;
-    }
-    return found;
-}
-
 static json_t *make_page(const report_build *b, const json_t *from)
 {
     json_t *page = json_copy((json_t *)from);
@@ -96,7 +83,7 @@ static json_t *make_page(const report_build *b, const json_t *from)
 static bool add(report_build *b, err *e)
 {
     const pages_in *in = &b->src->in[0].pages;
-    const operate_point *o = usual_point(b);
+    const operate_point *o = report_build_usual_point(b);
     json_t *pages = json_array(), *facts = json_object(), *exam;
     size_t i;
     json_array_foreach(in->exams, i, exam) json_array_append_new(pages, make_page(b, exam));

@@ -17,7 +17,7 @@ static json_t *hash_in(const report_in *in)
     for (size_t i = 0; i < COUNT_OF(books); i++)
         json_write_text(books[i], false, &t);
     text_add(&t, in->config ? in->config : "");
-    text_addf(&t, " %lld", (long long)in->pages.left_out);
+    text_addf(&t, " %lld %s", (long long)in->pages.left_out, in->robust.sha256);
     fs_sha256_of(t.s, t.len, sum);
     text_release(&t);
     return json_string(sum);

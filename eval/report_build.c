@@ -3,6 +3,9 @@
 #include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
+#include <math.h>
+
+#define USUAL_SPEC 0.90
 
 cohort_how report_build_how(const report_build *b)
 {
@@ -100,4 +103,16 @@ void report_build_remark(json_t *row, const metric_value *a)
     const char *word = a->reason ? a->reason : a->flag;
     snprintf(key, sizeof key, "%s.%s", a->reason ? "reason" : "flag", word ? word : "none");
     cells_text(row, report_text(key));
+}
+
+const operate_point *report_build_usual_point(const report_build *b)
+{
+    const operate_point *found = NULL;
+    for (int i = 0; i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind == OPERATE_SPEC && isfinite(o->threshold) &&
+            (!found || fabs(o->target - USUAL_SPEC) < fabs(found->target - USUAL_SPEC)))
+            found = o;
+    }
+    return found;
 }

@@ -52,6 +52,9 @@ void report_build_limit(report_build *b, const char *key, const char *const *pai
  * Back come n = patients and events = exams with cancer, for a table. */
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
                                  int64_t n, const char *subset);
+/* The operating point that words speak of: the specificity nearest to 90 %; NULL: none is finite.
+ */
+const operate_point *report_build_usual_point(const report_build *b);
 /* Cell of the column "remark": why there is no value, or the flag of one. */
 void report_build_remark(json_t *row, const metric_value *a);
 #endif

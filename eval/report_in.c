@@ -11,6 +11,7 @@ void report_in_init(report_in *in)
     memset(in, 0, sizeof *in);
     scores_init(&in->scores);
     pages_in_init(&in->pages);
+    robust_in_init(&in->robust);
     in->flow = json_array();
     in->model = json_object();
     in->hashes = json_object();
@@ -24,6 +25,7 @@ void report_in_release(report_in *in)
     json_decref(in->hashes);
     mem_free(in->config);
     pages_in_release(&in->pages);
+    robust_in_release(&in->robust);
     memset(in, 0, sizeof *in);
 }
 
@@ -128,7 +130,7 @@ bool report_in_read(report_in *in, const char *path, int64_t max_pages, err *e)
     if (!fs_is_dir(path))
         return scores_read(&in->scores, path, e);
     char *csv = fs_join(path, "predictions.csv"), *meta = fs_join(path, "predictions.json");
-    char *pages = fs_join(path, "pages");
+    char *pages = fs_join(path, "pages"), *robust = fs_join(path, "robustness.csv");
     bool ok = true;
     if (!fs_exists(csv))
         ok = err_set(e, ERR_INPUT,
@@ -139,8 +141,10 @@ bool report_in_read(report_in *in, const char *path, int64_t max_pages, err *e)
         ok = read_meta(in, meta, e);
     if (ok && max_pages > 0 && fs_is_dir(pages))
         ok = pages_in_read(&in->pages, pages, max_pages, e);
+    ok = ok && robust_in_read(&in->robust, robust, e);
     mem_free(csv);
     mem_free(meta);
     mem_free(pages);
+    mem_free(robust);
     return ok;
 }

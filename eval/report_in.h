@@ -1,10 +1,12 @@
-/* Inputs of a report: a PRED folder (predictions.csv, predictions.json, pages/) or a bare CSV.
+/* Inputs of a report: a PRED folder (predictions.csv, predictions.json, pages/,
+ * robustness.csv) or a bare CSV.
  * Whatever is missing stays absent; whatever is present is checked. */
 #ifndef EVAL_REPORT_IN_H
 #define EVAL_REPORT_IN_H
 
 #include "core/json.h"
 #include "eval/pages_in.h"
+#include "eval/robust_in.h"
 #include "eval/scores.h"
 
 typedef struct report_in {
@@ -14,6 +16,7 @@ typedef struct report_in {
     json_t *hashes; /* object of strings, possibly empty */
     char *config;   /* owned text or NULL */
     pages_in pages;
+    robust_in robust;
 } report_in;
 
 void report_in_init(report_in *in);

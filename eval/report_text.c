@@ -33,6 +33,7 @@ static const report_word entries[] = {
     {"section.subgroups", "Subgroups and sensitivity analyses"},
     {"section.comparators", "What the model has to beat"},
     {"section.compare", "Beside other models"},
+    {"section.robustness", "Missing patches and views"},
     {"section.images", "Images"},
     {"section.model", "Model card"},
     {"section.limits", "Limits of use"},
@@ -121,6 +122,11 @@ static const report_word entries[] = {
     /* figures */
     {"fig.roc", "ROC curve"},
     {"fig.scores", "Distribution of exam scores"},
+    {"fig.robustness", "AUC when patches are missing"},
+    {"figdesc.robustness",
+     "AUC by the share of image patches that the network was given, for each way of leaving "
+     "patches out. Points are means over draws, bars one standard deviation to both sides. The "
+     "dashed line is guessing."},
     {"fig.flow", "Flow diagram: from files to analysed exams"},
     {"fig.calibration", "Calibration: observed share with cancer by predicted risk"},
     {"fig.decision", "Decision curve"},
@@ -670,6 +676,50 @@ static const report_word entries[] = {
     {"ensemble.mean_prob", "all networks: mean of the scores"},
     {"ensemble.mean_logit", "all networks: mean of the logits"},
     {"ensemble.mean_rank", "all networks: mean of the ranks"},
+    /* robustness */
+    {"robust.says",
+     "{exams} of the evaluated exams were scored again with a part of each image, or a whole view, "
+     "taken away. A model that reads tissue should lose little when background goes and more when "
+     "breast goes. These scores are a study of stability and never for reading."},
+    {"robust.first", "This is of the first network alone; the other sections average several."},
+    {"robust.threshold", "Decisions that change: exams that change sides of the threshold "
+                         "{threshold}."},
+    {"axis.keep", "patches that stay (%)"},
+    {"axis.exam_auc", "exam-level AUC"},
+    {"mask.none", "nothing missing"},
+    {"mask.random", "random"},
+    {"mask.block", "one block"},
+    {"mask.breast", "breast only"},
+    {"mask.background", "background only"},
+    {"mask.border", "border strips"},
+    {"mask.view_RCC", "the view RCC"},
+    {"mask.view_LCC", "the view LCC"},
+    {"mask.view_RMLO", "the view RMLO"},
+    {"mask.view_LMLO", "the view LMLO"},
+    {"table.robustness", "Scores with patches and views missing"},
+    {"note.robustness",
+     "AUC and its standard deviation over draws of patches (no interval over women); the AUC of "
+     "the "
+     "same exams with nothing missing; mean change of the score; rank correlation with the whole "
+     "score; share of exams whose decision changes. Patches and time are of one exam, the time as "
+     "measured once."},
+    {"table.robust_summary", "How much can be missing"},
+    {"note.robust_summary",
+     "Area: mean AUC over the shares that were tried. Knee: the smallest share that loses at most "
+     "0.01 of AUC."},
+    {"col.mask", "Missing"},
+    {"col.keep", "Stays"},
+    {"col.robust_auc", "AUC"},
+    {"col.robust_sd", "SD"},
+    {"col.auc_full", "AUC, whole"},
+    {"col.mean_change", "Change"},
+    {"col.spearman", "Rank corr."},
+    {"col.crossed", "Decisions"},
+    {"col.tokens", "Patches"},
+    {"col.ms", "ms"},
+    {"col.draws", "Draws"},
+    {"col.area", "Area"},
+    {"col.knee", "Knee"},
     /* images */
     {"images.note",
      "Chosen by rule, not by eye: highest and lowest scores, the clearest misses and false alarms, "

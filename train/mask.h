@@ -19,8 +19,8 @@ int mask_find(const char *name);    /* -1 = no such kind */
 
 typedef struct mask_draw {
     int rows, cols;
-    double keep;           /* share of the patches that stays; of those with breast, without breast
-                              for these two kinds, which keep all others; at least one patch stays */
+    double keep;           /* share of the patches that stays; of those with or without breast
+                              for two kinds, which keep all others; at least one patch stays */
     const uint8_t *breast; /* [rows * cols]; for MASK_BREAST and MASK_BACKGROUND */
     uint64_t seed;
     const char *exam, *image; /* pseudonyms */
