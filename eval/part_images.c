@@ -32,6 +32,19 @@ static double percentile(const report_build *b, double score)
     return 100 * below / (double)t->n;
 }
 
+/* The score as a risk of a population, where the report has learnt or moved one; else null. */
+static void add_risk(const report_build *b, const exam_row *x, json_t *page)
+{
+    const risks *r = &b->risks;
+    risks_form form = r->score[RISKS_RECALIBRATED] ? RISKS_RECALIBRATED : risks_of_population(r);
+    const double *score = r->reason ? NULL : r->score[form];
+    json_object_set_new(page, "risk",
+                        score ? json_pack("{s:o, s:o, s:s}", "value",
+                                          json_num(score[x - b->set.exams.row]), "prevalence",
+                                          json_num(r->pop.prevalence), "form", risks_name(form))
+                              : json_null());
+}
+
 static void add_prior(const report_build *b, const exam_row *x, json_t *page)
 {
     const exam_table *t = &b->set.exams;
@@ -76,6 +89,7 @@ static json_t *make_page(const report_build *b, const json_t *from)
     json_object_set_new(page, "y", json_integer(x->y));
     json_object_set_new(page, "event", x->event < 0 ? json_null() : json_integer(x->event));
     json_object_set_new(page, "years", json_num(x->t_years));
+    add_risk(b, x, page);
     add_prior(b, x, page);
     return page;
 }
@@ -139,15 +153,30 @@ static void say_why(const json_t *page, json_t *says)
         json_array_append_new(says, cells_string(words));
 }
 
+static void per_thousand(double risk, char out[16])
+{
+    snprintf(out, 16, risk < 0.0095 ? "%.1f" : "%.0f", 1000 * risk);
+}
+
 static void say_score(const json_t *page, json_t *says)
 {
-    char score[16], rank[16], risk[16];
+    const json_t *known = json_object_get(page, "risk");
+    char score[16], rank[16], risk[16], prevalence[16];
     double v = value(page, "score"), p = value(page, "percentile");
     snprintf(score, sizeof score, "%.3f", v);
-    snprintf(risk, sizeof risk, v < 0.0095 ? "%.1f" : "%.0f", 1000 * v);
     say(says, "images.rank",
         (const char *const[]){"score", score, "rank", of_hundred(p / 100, rank), NULL});
-    say(says, "images.risk", (const char *const[]){"risk", risk, NULL});
+    per_thousand(json_is_object(known) ? value(known, "value") : v, risk);
+    snprintf(prevalence, sizeof prevalence, "%.2g", 100 * value(known, "prevalence"));
+    if (json_is_object(known))
+        say(says,
+            !strcmp(json_string_value(json_object_get(known, "form")),
+                    risks_name(RISKS_RECALIBRATED))
+                ? "images.risk_recalibrated"
+                : "images.risk_shifted",
+            (const char *const[]){"risk", risk, "prevalence", prevalence, NULL});
+    else
+        say(says, "images.risk", (const char *const[]){"risk", risk, NULL});
 }
 
 static void say_flag(const json_t *page, const json_t *facts, json_t *says)

@@ -741,9 +741,12 @@ static const report_word entries[] = {
     {"images.rank", "The score is {score}: higher than that of {rank} of 100 exams in this set."},
     {"images.risk", "Read as a probability, the score says about {risk} in 1,000. It is not a "
                     "woman's risk unless calibration has been shown for women like her."},
-    {"images.risk_calibrated",
-     "After recalibration on the validation exams, of which {share} of 100 had cancer, this means "
-     "about {risk} in 1,000 in a group composed like them; screening has far fewer cancers."},
+    {"images.risk_recalibrated",
+     "As a risk: about {risk} in 1,000 exams like this one, recalibrated on the validation exams, "
+     "where {prevalence} % of exams have cancer."},
+    {"images.risk_shifted",
+     "As a risk: about {risk} in 1,000 exams like this one where {prevalence} % of exams have "
+     "cancer. It holds only as far as the section on calibration shows agreement."},
     {"images.above", "It lies above the threshold {threshold}, which keeps {spec} % specificity "
                      "{where}: the exam would be flagged."},
     {"images.below", "It lies below the threshold {threshold}, which keeps {spec} % specificity "

@@ -432,7 +432,7 @@ static void exam_pages_say_what_is_known(void **state)
     static const char *const says[] = {
         "Shown because its score is among the highest.",
         "The score is 0.800: higher than that of 89 of 100 exams in this set.",
-        "the score says about 800 in 1,000",
+        "As a risk: about 78 in 1,000 exams like this one where 0.6 % of exams have cancer.",
         "It lies above the threshold 0.8, which keeps 90 % specificity on these exams: the exam "
         "would be flagged.",
         "Her exam 2.0 years before had the score 0.100; the change is +0.700.",
