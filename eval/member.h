@@ -3,7 +3,8 @@
 #ifndef EVAL_MEMBER_H
 #define EVAL_MEMBER_H
 
-#include "core/err.h"
+#include "core/pool.h"
+#include "eval/metric.h"
 
 typedef enum member_rule {
     MEMBER_MEAN_PROB,  /* the default */
@@ -26,4 +27,19 @@ typedef struct member_spread {
     int n;
 } member_spread;
 member_spread member_summary(const double *value, int n);
+
+/* The mean AUC of n runs and its interval over women and runs together, for a claim about the
+ * recipe of training (evaluation.md 5): a replicate draws women (in two strata: ever a case or not)
+ * and runs with replacement. in[k] holds run k's scores of the same rows, with clusters. Type 7
+ * percentiles; NaN with fewer than two runs, a class missing, or replicates < 20. Replicate b is a
+ * function of (seed, b). */
+typedef struct member_two_way {
+    double mean, lo, hi, sd;
+} member_two_way;
+typedef struct member_draws {
+    int64_t replicates;
+    uint64_t seed;
+    pool *pool; /* borrowed */
+} member_draws;
+member_two_way member_recipe(const metric_in *in, int n, const member_draws *how);
 #endif

@@ -50,6 +50,27 @@ static bool ensembles(report_build *b, json_t *t, err *e)
     return ok;
 }
 
+/* Over women and runs; undefined when there are too few cases to say an AUC. */
+static member_two_way recipe_of(report_build *b, bool few)
+{
+    member_two_way r = {NAN, NAN, NAN, NAN};
+    cohort_view *v = MEM_ARRAY(cohort_view, b->src->n_in);
+    metric_in *in = MEM_ARRAY(metric_in, b->src->n_in);
+    for (int i = 0; i < b->src->n_in; i++) {
+        cohort_view_build(&b->member[i], NULL, b->member[i].exams.n, &v[i]);
+        in[i] = v[i].in;
+    }
+    if (!few && b->opts->cfg.bootstrap > 0)
+        r = member_recipe(
+            in, b->src->n_in,
+            &(member_draws){b->opts->cfg.bootstrap, (uint64_t)b->opts->cfg.seed, b->pool});
+    for (int i = 0; i < b->src->n_in; i++)
+        cohort_view_release(&v[i]);
+    mem_free(in);
+    mem_free(v);
+    return r;
+}
+
 static bool add(report_build *b, err *e)
 {
     if (b->src->n_in < 2)
@@ -69,7 +90,8 @@ static bool add(report_build *b, err *e)
     }
     member_spread m = member_summary(value, b->src->n_in);
     mem_free(value);
-    row_of(t, report_text("members.mean"), m.mean, NAN, NAN);
+    member_two_way two = recipe_of(b, isnan(m.mean));
+    row_of(t, report_text("members.mean"), m.mean, two.lo, two.hi);
     row_of(t, report_text("members.sd"), m.sd, NAN, NAN);
     row_of(t, report_text("members.min"), m.min, NAN, NAN);
     row_of(t, report_text("members.max"), m.max, NAN, NAN);

@@ -671,8 +671,10 @@ static const report_word entries[] = {
     {"members.max", "highest"},
     {"members.note",
      "The headline joins {n} networks, exam by exam ({rule}). The standard deviation tells how far "
-     "trainings of one recipe differ; the intervals tell how far other women might. Neither stands "
-     "for the other."},
+     "trainings of one recipe differ; the intervals of the single networks tell how far other "
+     "women "
+     "might. Neither stands for the other; the interval of the mean draws women and networks "
+     "together (bootstrap)."},
     {"ensemble.mean_prob", "all networks: mean of the scores"},
     {"ensemble.mean_logit", "all networks: mean of the logits"},
     {"ensemble.mean_rank", "all networks: mean of the ranks"},

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <cmocka.h>
+#include "core/rng.h"
 #include "eval/member.h"
 #include "tests/unit/eval_syn40.h"
 #include <math.h>
@@ -68,12 +69,62 @@ static void spread_over_runs(void **state)
     assert_true(isnan(s.mean) && s.n == 0);
 }
 
+/* Runs that agree add nothing to the women's interval; runs that differ widen it. */
+static void women_and_runs_together(void **state)
+{
+    enum { N = 400 };
+    static double score[3][N], same[3][N];
+    static int y[N], c[N];
+    rng r;
+    rng_init(&r, 3, RNG_TEST, 0, 0);
+    for (int i = 0; i < N; i++) {
+        y[i] = i % 4 == 0;
+        c[i] = i;
+        double x = rng_normal(&r) + 1.0 * y[i];
+        for (int k = 0; k < 3; k++) {
+            same[k][i] = x;
+            score[k][i] = x + (k == 0 ? 0 : k == 1 ? 1.5 : 4) * rng_normal(&r);
+        }
+    }
+    pool *one = pool_new(1), *two = pool_new(2);
+    metric_in in[3], copies[3];
+    double mean = 0;
+    for (int k = 0; k < 3; k++) {
+        in[k] = (metric_in){score[k], y, NULL, c, N, N, false};
+        copies[k] = (metric_in){same[k], y, NULL, c, N, N, false};
+        mean += metric_auc(&in[k]).value / 3;
+    }
+    member_draws how = {400, 7, one}, threads = {400, 7, two};
+    member_two_way w = member_recipe(in, 3, &how), v = member_recipe(in, 3, &threads);
+    near(w.mean, mean, 1e-14);
+    near(v.lo, w.lo, 0);
+    near(v.hi, w.hi, 0);
+    assert_true(w.lo < w.mean && w.mean < w.hi);
+    member_two_way s = member_recipe(copies, 3, &how);
+    double de_long = sqrt(metric_auc(&copies[0]).var);
+    near(s.sd, de_long, .15 * de_long);
+    assert_true(w.sd > 1.3 * s.sd);
+    /* the runs' part alone: their spread around the mean, over three draws */
+    double spread = 0;
+    for (int k = 0; k < 3; k++) {
+        double d = metric_auc(&in[k]).value - mean;
+        spread += d * d / 3 / 3;
+    }
+    assert_true(w.sd > sqrt(spread));
+    member_two_way none = member_recipe(in, 1, &how);
+    assert_true(isnan(none.lo));
+    near(none.mean, metric_auc(&in[0]).value, 0);
+    pool_free(one);
+    pool_free(two);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rules_by_hand),
         cmocka_unit_test(ties_share_their_rank),
         cmocka_unit_test(spread_over_runs),
+        cmocka_unit_test(women_and_runs_together),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
