@@ -1,6 +1,9 @@
-/* Swin: against a twin in double (tests/swin_twin.h), dense and with PatchDropout in its three
- * forms; orders, maps and tables; bytes; what must be refused; initial weights. */
-#include "tests/swin_twin.h"
+/* Swin, dense and with PatchDropout in its three forms: bytes; orders, maps and tables; draws; what
+ * must be refused; initial weights. Its numbers: test_model_fixture.c. */
+#include "tests/swin_small.h"
+
+#include <math.h>
+#include <stdio.h>
 
 #include "core/rng.h"
 #include "model/ops_table.h"
@@ -11,91 +14,6 @@ static void infer(const small *n, const model_batch *b, bool published, float *l
     run *r = run_new(n->be, RUN_INFER);
     run_read(r, small_logits(n, r, b, published), logits);
     run_free(r);
-}
-
-/* ---- the twin -------------------------------------------------------------------------------- */
-
-/* Kept patches of image s as the map that they form: within a window row by row. */
-static void map_of(const small *n, int s, int side, int32_t *patch)
-{
-    int m = (int)n->cfg.m.window, across = n->cfg.cols / m, count[512] = {0};
-    int kept = n->batch.keep ? n->batch.n_keep : n->cfg.patches;
-    assert_true(n->cfg.rows / m * across <= (int)COUNT_OF(count));
-    for (int i = 0; i < kept; i++) {
-        int p = n->batch.keep ? n->batch.keep[(int64_t)s * kept + i] : i;
-        int wr = p / n->cfg.cols / m, wc = p % n->cfg.cols / m, k = count[wr * across + wc]++;
-        patch[(wr * side + k / side) * across * side + wc * side + k % side] = p;
-    }
-}
-
-static void check_twin(int h, int w, int window, int sets, int b, double rate, double limit)
-{
-    small *n = small_new(2, h, w, window, sets);
-    if (rate < 1)
-        small_draw(n, b, rate, 2);
-    n->batch.b = b;
-    int side = rate < 1 ? swin_plan_side(&n->cfg, rate) : window;
-    int down = n->cfg.rows / window, across = n->cfg.cols / window, tokens = side * side;
-    tokens *= down * across;
-    int32_t *patch = MEM_ARRAY(int32_t, b * tokens), set[SMALL_BATCH][2][8];
-    float got[SMALL_BATCH * SMALL_CLASSES], all[SMALL_BATCH * SMALL_CLASSES];
-    for (int s = 0; s < b; s++)
-        map_of(n, s, side, patch + (int64_t)s * tokens);
-    for (int s = 0; s < b && rate < 1 && sets == SWIN_TILE; s++) {
-        int image = s / (down * across), wr = s % (down * across) / across, wc = s % across;
-        const int32_t *at = patch + (int64_t)image * tokens;
-        for (int i = 0; i < side; i++) {
-            set[s][0][i] = at[(wr * side + i) * across * side + wc * side] / n->cfg.cols % window;
-            set[s][1][i] = at[wr * side * across * side + wc * side + i] % n->cfg.cols % window;
-        }
-    }
-    infer(n, &n->batch, false, got);
-    infer(n, &n->batch, true, all);
-    for (int s = 0; s < b; s++) {
-        double want[SMALL_CLASSES];
-        twin t = {.n = n, .side = side, .window = window, .image = s, .images = b};
-        t.tile = rate < 1 && sets == SWIN_TILE;
-        t.set = (const int32_t(*)[2][8])set;
-        twin_map m = twin_stem(&t, patch + (int64_t)s * tokens, down * side, across * side);
-        twin_forward(&t, &m, want);
-        for (int c = 0; c < SMALL_CLASSES; c++) {
-            double error = fabs(want[c] - got[s * SMALL_CLASSES + c]);
-            if (!(error < limit))
-                fail_msg("%dx%d window %d rate %g sets %d: logit %d of image %d is %g, not %g", h,
-                         w, window, rate, sets, c, s, got[s * SMALL_CLASSES + c], want[c]);
-        }
-    }
-    assert_memory_equal(got, all, (size_t)(b * SMALL_CLASSES) * sizeof(float));
-    mem_free(patch);
-    small_free(n);
-}
-
-static void dense_is_the_twin(void **state)
-{
-    (void)state;
-    check_twin(32, 32, 2, SWIN_WINDOW, 2, 1, 1e-5); /* last stage: one window, no shift */
-    check_twin(64, 32, 2, SWIN_TILE, 1, 1, 1e-5);
-    check_twin(64, 96, 2, SWIN_IMAGE, 1, 1, 1e-5); /* last stage shifted as well */
-    check_twin(48, 48, 3, SWIN_WINDOW, 1, 1, 1e-5);
-}
-
-static void sound_drop_is_the_twin(void **state)
-{
-    (void)state;
-    check_twin(64, 64, 4, SWIN_WINDOW, 2, 0.75, 1e-5);
-    check_twin(96, 48, 3, SWIN_WINDOW, 2, 0.67, 1e-5);
-    check_twin(64, 64, 4, SWIN_IMAGE, 2, 0.5, 1e-5);
-    check_twin(64, 64, 4, SWIN_IMAGE, 2, 0.75, 1e-5);
-    check_twin(48, 48, 3, SWIN_WINDOW, 2, 0.34, 1e-5); /* one row: no shift */
-}
-
-static void tiled_drop_is_the_twin(void **state)
-{
-    (void)state;
-    check_twin(64, 64, 4, SWIN_TILE, 3, 0.75, 1e-5);
-    check_twin(48, 48, 3, SWIN_TILE, 5, 0.67, 1e-5);
-    check_twin(48, 96, 3, SWIN_TILE, 1, 0.34, 1e-5);
-    check_twin(64, 64, 4, SWIN_TILE, 2, 0.5, 1e-5);
 }
 
 /* ---- bytes ----------------------------------------------------------------------------------- */
@@ -114,6 +32,41 @@ static void keeping_all_is_the_plain_network(void **state)
         assert_int_equal(n->batch.n_keep, n->cfg.patches);
         infer(n, &n->batch, false, got);
         assert_memory_equal(got, want, sizeof want);
+        small_free(n);
+    }
+}
+
+/* The form whose costs are published does more and gives the same. */
+static void published_form_gives_the_same(void **state)
+{
+    (void)state;
+    for (int sets = SWIN_WINDOW; sets <= SWIN_TILE; sets++) {
+        small *n = small_new(2, 48, 96, 3, sets);
+        float want[SMALL_BATCH * SMALL_CLASSES], got[SMALL_BATCH * SMALL_CLASSES];
+        for (int kept = 1; kept <= 3; kept++) {
+            small_draw(n, SMALL_BATCH, kept / 3.0 + 1e-9 * (kept < 3), 4);
+            infer(n, &n->batch, false, want);
+            infer(n, &n->batch, true, got);
+            assert_memory_equal(got, want, sizeof want);
+        }
+        small_free(n);
+    }
+}
+
+/* A token alone in its window meets nobody: places, shift and mask change nothing, so the three
+ * forms are one network. */
+static void alone_in_its_window(void **state)
+{
+    (void)state;
+    float want[SMALL_CLASSES], got[SMALL_CLASSES];
+    for (int sets = SWIN_WINDOW; sets <= SWIN_TILE; sets++) {
+        small *n = small_new(1, 48, 96, 3, SWIN_IMAGE);
+        small_draw(n, 1, 0.34, 2);
+        n->cfg.m.swin_sets = sets;
+        assert_null(swin_plan_fault(&n->cfg, &n->batch));
+        infer(n, &n->batch, false, sets == SWIN_WINDOW ? want : got);
+        if (sets != SWIN_WINDOW)
+            assert_memory_equal(got, want, sizeof want);
         small_free(n);
     }
 }
@@ -283,6 +236,12 @@ static void at_most_one_map_for_a_block(void **state)
     }
 }
 
+/* Region of a place along one axis of a rolled map: before the last window, in it, wrapped. */
+static int region_of(int place, int length, int window, int shift)
+{
+    return place < length - window ? 0 : place < length - shift ? 1 : 2;
+}
+
 /* Tables of the dense network: one for plain windows; four kinds of shifted ones, masked where the
  * published mask has its borders. Entries are (row + M-1) (2M-1) + column + M-1. */
 static void dense_tables(void **state)
@@ -304,8 +263,8 @@ static void dense_tables(void **state)
                     int q = i / (M * M), k = i % (M * M), by = shifted ? g->shift : 0, region[2];
                     for (int t = 0; t < 2; t++) {
                         int at = t ? k : q;
-                        region[t] = 3 * twin_region(wr * M + at / M, g->down * M, M, by) +
-                                    twin_region(wc * M + at % M, g->across * M, M, by);
+                        region[t] = 3 * region_of(wr * M + at / M, g->down * M, M, by) +
+                                    region_of(wc * M + at % M, g->across * M, M, by);
                     }
                     int entry = (q / M - k / M + M - 1) * WIDE + q % M - k % M + M - 1;
                     if (by && region[0] != region[1])
@@ -556,10 +515,9 @@ static void initial_weights(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(dense_is_the_twin),
-        cmocka_unit_test(sound_drop_is_the_twin),
-        cmocka_unit_test(tiled_drop_is_the_twin),
         cmocka_unit_test(keeping_all_is_the_plain_network),
+        cmocka_unit_test(published_form_gives_the_same),
+        cmocka_unit_test(alone_in_its_window),
         cmocka_unit_test(threads_and_cuts_change_no_byte),
         cmocka_unit_test(dropped_patches_leave_no_trace),
         cmocka_unit_test(blocks_add_no_memory_in_inference),
