@@ -16,6 +16,8 @@ typedef struct variable {
     strata_groups groups;
     int *level;   /* [exams] index into groups.g, -1 = none */
     bool *tested; /* [groups.n] */
+    bool *hidden; /* [groups.n] whose number of cancers must not be told or worked out */
+    bool few;     /* some group has 1 to 4 exams: those of the hidden groups are not told either */
     subgroup_level *result;
     double fewest, most; /* exams without cancer per cancer among the tested groups */
 } variable;
@@ -31,6 +33,9 @@ static void prepare(const report_build *b, variable *v)
     const exam_table *t = &b->set.exams;
     v->level = MEM_ARRAY(int, t->n + 1);
     v->tested = MEM_ARRAY(bool, v->groups.n + 1);
+    v->hidden = MEM_ARRAY(bool, v->groups.n + 1);
+    int64_t *exams = MEM_ARRAY(int64_t, v->groups.n + 1),
+            *cancers = MEM_ARRAY(int64_t, v->groups.n + 1);
     v->result = MEM_ARRAY(subgroup_level, v->groups.n + 1);
     v->fewest = INFINITY;
     for (int64_t i = 0; i < t->n; i++)
@@ -45,12 +50,18 @@ static void prepare(const report_build *b, variable *v)
             if (y || !v->var.cases_only)
                 v->level[g->row[k]] = l;
         }
+        exams[l] = g->n;
+        cancers[l] = cases;
+        v->few = v->few || g->own < METRIC_FEW;
         v->tested[l] = !g->unknown && cases >= METRIC_FEW && controls >= METRIC_FEW;
         if (v->tested[l]) {
             v->fewest = fmin(v->fewest, (double)controls / (double)cases);
             v->most = fmax(v->most, (double)controls / (double)cases);
         }
     }
+    cells_mask(exams, cancers, v->groups.n, v->hidden);
+    mem_free(exams);
+    mem_free(cancers);
 }
 
 static bool load(const report_build *b, variables *all, err *e)
@@ -81,6 +92,7 @@ static void release(variables *all)
         strata_release(&all->v[i].groups);
         mem_free(all->v[i].level);
         mem_free(all->v[i].tested);
+        mem_free(all->v[i].hidden);
         mem_free(all->v[i].result);
     }
     mem_free(all->v);
@@ -155,15 +167,32 @@ static void calibration_cells(json_t *row, const report_build *b, const cohort_v
     cells_est(row, s.b, s.b - step, s.b + step);
 }
 
-/* A few cancers beside all exams without one: the sum would tell how few. */
-static void hide_sizes(report_build *b, json_t *cells)
+static void size_cell(json_t *cells, int64_t v, bool hidden)
+{
+    if (hidden && v >= METRIC_FEW)
+        cells_text(cells, report_text("hidden"));
+    else
+        cells_count(cells, v);
+}
+
+/* Sizes of the group in the table, and what its entry in tree.metrics may say of them. A few
+ * cancers beside all exams without one: the sum would tell how few. */
+static void size_cells(report_build *b, json_t *cells, const variable *v, int l,
+                       const metric_value *a)
 {
     const json_t *list = json_object_get(b->tree, "metrics");
-    json_t *last = json_array_get(list, json_array_size(list) - 1);
-    json_object_set_new(last, "n_exams", json_null());
-    json_object_set_new(last, "n_patients", json_null());
-    cells_num(cells, NAN);
-    cells_num(cells, NAN);
+    json_t *entry = json_array_get(list, json_array_size(list) - 1);
+    int64_t exams = v->groups.g[l].n;
+    bool sum = v->hidden[l] && (v->var.cases_only || v->few);
+    size_cell(cells, exams, sum);
+    size_cell(cells, a->n, sum);
+    size_cell(cells, a->events, v->hidden[l]);
+    if (v->hidden[l])
+        json_object_set_new(entry, "n_events", json_null());
+    if (sum || exams < METRIC_FEW) {
+        json_object_set_new(entry, "n_exams", json_null());
+        json_object_set_new(entry, "n_patients", json_null());
+    }
 }
 
 static void group_row(report_build *b, json_t *t, const variable *v, int l)
@@ -179,13 +208,7 @@ static void group_row(report_build *b, json_t *t, const variable *v, int l)
     json_t *cells = cells_row(t);
     cells_text(cells, strata_title(&v->var));
     cells_text(cells, g->level);
-    if (v->var.cases_only && a.events < METRIC_FEW) {
-        hide_sizes(b, cells);
-    } else {
-        cells_count(cells, g->n);
-        cells_count(cells, a.n);
-    }
-    cells_count(cells, a.events);
+    size_cells(b, cells, v, l, &a);
     cells_est(cells, a.value, a.lo, a.hi);
     rate_cell(cells, b, x->sens, a.events, x->sens_lo, x->sens_hi);
     rate_cell(cells, b, x->spec, g->n - a.events, x->spec_lo, x->spec_hi);

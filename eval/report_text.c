@@ -135,10 +135,9 @@ static const report_word entries[] = {
     {"fig.years", "AUC by year after the exam"},
     {"figdesc.years",
      "AUC with 95 % confidence interval for cancers found until each year after the exam. Blue: "
-     "all "
-     "cancers; vermilion, dashed intervals: without those that the exam itself found. Squares: "
-     "controls followed at least until that year; diamonds: weighted for women lost from sight. "
-     "The dashed line is chance. The table below holds the same numbers."},
+     "all cancers; vermilion, dashed intervals: without those that the exam itself found. "
+     "Squares: controls followed at least until that year; diamonds: weighted for women lost "
+     "from sight. The dashed line is chance. The table below holds the same numbers."},
     {"figdesc.calibration",
      "Observed share of exams with cancer over the predicted risk, for groups of equal count and "
      "as a "
@@ -270,24 +269,20 @@ static const report_word entries[] = {
      "Exams, counted from the day of the exam. Limits: eval.screen_days and eval.interval_days."},
     {"note.years",
      "Cancers: found until that year. First AUC (the rule of Mirai's program): against exams "
-     "without "
-     "cancer until that year, those with a later cancer among them; women lost before are left "
-     "out. "
-     "Second AUC (Uno 2007): against exams still without cancer after that year, cancers weighted "
-     "by "
-     "the inverse probability of being seen that long; prefer it where many are lost early. "
-     "Intervals take these weights as known."},
+     "without cancer until that year, those with a later cancer among them; women lost before "
+     "are left out. Second AUC (Uno 2007): against exams still without cancer after that year, "
+     "cancers weighted by the inverse probability of being seen that long; prefer it where many "
+     "are lost early. Intervals take these weights as known."},
     {"note.concordance",
      "Of two women, one with cancer and one still without at that time: how often has the first "
-     "the "
-     "higher score? Ties count one half. Uno's C weights pairs so that follow-up that ends early "
-     "does no harm; it is the one to quote. Intervals: jackknife over women. The statistic of "
-     "Mirai's program weights by cancers in place of losses and stands here only beside published "
-     "numbers."},
+     "the higher score? Ties count one half. Uno's C weights pairs so that follow-up that ends "
+     "early does no harm; it is the one to quote. Intervals: jackknife over women. The statistic"
+     " of Mirai's program weights by cancers in place of losses and stands here only beside "
+     "published numbers."},
     {"note.risk",
-     "Observed: 1 minus Kaplan-Meier. Brier score after Graf, weighted for women lost from sight; "
-     "lower is better. Read these only of a set that is a sample of the population or weighted to "
-     "one. Bootstrap intervals, women drawn with replacement."},
+     "Observed: 1 minus Kaplan-Meier. Brier score after Graf, weighted for women lost from "
+     "sight; lower is better. Read these only of a set that is a sample of the population or "
+     "weighted to one. Bootstrap intervals, women drawn with replacement."},
     {"note.predictive",
      "Computed from sensitivity and specificity above for stated prevalences; the "
      "share of cancers in this data set counts only where it is taken as a population (last row of "
@@ -322,23 +317,18 @@ static const report_word entries[] = {
      "Ratios of the share with cancer against the two middle groups together (the middle one of an "
      "odd number) and against the lowest, with intervals on the log scale."},
     {"note.subgroups",
-     "One threshold for all groups, held fixed in the intervals. Counts of 1 to 4 are shown as <5, "
-     "and "
-     "no AUC is given below 5 exams with or without cancer. Groups of cancers (side, type, size, "
-     "way "
-     "of detection) are set against all exams without cancer; those are counted in every such row. "
-     "Observed / predicted and the slope of calibration hold for this set, not for a population "
-     "with "
-     "another share of cancers."},
+     "One threshold for all groups, held fixed in the intervals. Counts of 1 to 4 are shown as "
+     "<5; where one could be worked out from the total, the next smallest is hidden too. No AUC "
+     "is given below 5 exams with or without cancer. Groups of cancers (side, type, size, way of"
+     " detection) are set against all exams without cancer; those are counted in every such row."
+     " Observed / predicted and the slope of calibration hold for this set, not for a population"
+     " with another share of cancers."},
     {"note.interaction",
-     "Test that all groups of a variable with 5 exams of either class have one AUC: Wald's "
-     "chi-square "
-     "of the differences, covariance from the bootstrap over women. p after Holm allows for all "
-     "rows "
-     "of this table. Controls: exams without cancer per exam with cancer, fewest and most over the "
-     "groups; where they are far apart the groups were not sampled alike, and an AUC compares "
-     "unlike "
-     "controls."},
+     "Test that all groups of a variable with 5 exams of either class have one AUC: Wald's chi-"
+     "square of the differences, covariance from the bootstrap over women. p after Holm allows "
+     "for all rows of this table. Controls: exams without cancer per exam with cancer, fewest "
+     "and most over the groups; where they are far apart the groups were not sampled alike, and "
+     "an AUC compares unlike controls."},
     {"note.views", "Every image is scored alone against the label of its exam."},
     {"note.sensitivity", "The same exams under other rules, or a subset of them."},
     /* columns */
@@ -528,8 +518,7 @@ static const report_word entries[] = {
     /* time to diagnosis */
     {"time.intro",
      "A cancer that the exam itself shows is detected; one that comes years later is predicted. "
-     "Every number is therefore given twice: for all cancers, and without those found by the "
-     "exam."},
+     "Separation is therefore given twice: for all cancers, and without those found by the exam."},
     {"time.tau", "Uno's C looks at cancers within {tau} years."},
     {"time.year", "{year} y"},
     {"time.all", "all"},
@@ -617,7 +606,7 @@ static const report_word entries[] = {
     {"test.mcnemar-chi2", "McNemar"},
     {"test.clustered", "women as clusters"},
     {"metric.auc_difference", "Difference of the AUC"},
-    {"hidden", "<5"},
+    {"hidden", "hidden"},
     {"tie_split", "equal scores on both sides of the cut"},
     {"risks.given", "as predicted"},
     {"risks.platt", "recalibrated (Platt)"},
@@ -847,9 +836,9 @@ static const report_word entries[] = {
      "(about 0.5 %). AUC, sensitivity and specificity carry over if controls were "
      "sampled at random; predictive values, calibration and net benefit do not and are "
      "computed for stated prevalences."},
-    {"limit.no_time", "The table gives no times to diagnosis (columns T and E): the numbers do not "
-                      "part cancers that "
-                      "the exam shows from those that come later."},
+    {"limit.no_time",
+     "The table gives no times to diagnosis (columns T and E): the numbers do not part cancers "
+     "that the exam shows from those that come later."},
     {"limit.one_vendor",
      "All exams come from one manufacturer: nothing is known about others. Thresholds "
      "have been seen to fail on other manufacturers' images."},
