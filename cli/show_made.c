@@ -127,8 +127,7 @@ bool show_made_prediction(const cmd_args *a, const char *dir, err *e)
     return ok;
 }
 
-/* ---- reports -----------------------------------------------------------------------------------
- */
+/* ---- reports --------------------------------------------------------------------------------- */
 
 static void add_number(const json_t *v, text *t)
 {

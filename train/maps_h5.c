@@ -268,8 +268,7 @@ void maps_h5_discard(maps_h5 *f)
     drop(f);
 }
 
-/* ---- reading -----------------------------------------------------------------------------------
- */
+/* ---- reading --------------------------------------------------------------------------------- */
 
 /* A text of fixed length, as put_word writes it; the file may be anybody's. */
 static bool get_word(hid_t f, const char *name, char *out, size_t cap)

@@ -89,8 +89,7 @@ bool predict_images(model *m, backend *be, const checkpoint_info *c, const uint1
     return ok;
 }
 
-/* ---- what is asked, and what is there ----------------------------------------------------------
- */
+/* ---- what is asked, and what is there -------------------------------------------------------- */
 
 static bool choose_rows(job *j, err *e)
 {
@@ -198,8 +197,7 @@ static int made_before(const job *j, err *e)
     return made;
 }
 
-/* ---- scores ------------------------------------------------------------------------------------
- */
+/* ---- scores ---------------------------------------------------------------------------------- */
 
 static int find_size(const cohort *c, const model_cfg *m)
 {
@@ -283,8 +281,7 @@ static void combine(job *j)
     }
 }
 
-/* ---- files -------------------------------------------------------------------------------------
- */
+/* ---- files ----------------------------------------------------------------------------------- */
 
 static const char *view_of(const cohort_row *r)
 {
