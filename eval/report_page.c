@@ -14,7 +14,7 @@ static const char style[] =
     "h2{font-size:1.25rem;margin:2.8rem 0 .9rem;padding-bottom:.35rem;border-bottom:2px solid "
     "var(--main)}\n"
     "h3{font-size:1rem;margin:1.8rem 0 .5rem}\n"
-    "p{margin:.6rem 0}.sub{color:var(--muted);margin:0}\n"
+    "p{margin:.6rem 0;overflow-wrap:break-word}.sub{color:var(--muted);margin:0}\n"
     ".banner,.warn{border:1px solid var(--second);border-left-width:6px;padding:.7rem 1rem;"
     "margin:1.2rem 0;background:var(--panel);font-weight:600}\n"
     "nav{margin:1rem 0;font-size:.9rem}nav ul{display:flex;flex-wrap:wrap;gap:.2rem "

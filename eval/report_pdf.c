@@ -21,6 +21,7 @@
 #define TABLE_PT 7.2
 #define CELL_PAD 3.0
 #define COLUMNS  16
+#define READABLE 64.0 /* width of a column of words before numbers give way */
 
 typedef struct pdf {
     cairo_surface_t *surface;
@@ -222,17 +223,20 @@ static double total(const grid *g)
     return sum;
 }
 
-/* Narrow the widest columns to a common limit until the table fits: those of words, then those of
- * numbers (an interval goes below its value), and through words only when nothing else helps. */
+/* Narrow the widest columns to a common limit until the table fits: those of words to a readable
+ * width, those of numbers (an interval goes below its value), words to their longest one, and
+ * through words only when nothing else helps. */
 static void squeeze(grid *g)
 {
-    enum { WORDS, NUMBERS, CUT, STEPS };
+    enum { SOME, NUMBERS, WORDS, CUT, STEPS };
     for (int step = 0; step < STEPS; step++)
         for (double limit = BODY_W; limit > 30 && total(g) > BODY_W; limit -= 1)
             for (int j = 0; j < g->n; j++) {
-                double least = step == CUT ? 0 : fmin(g->width[j], g->least[j]);
-                if (g->width[j] > limit && (g->words[j] || step == NUMBERS))
-                    g->width[j] = fmax(limit, least);
+                double least = step == CUT ? 0 : g->least[j];
+                if (step == SOME)
+                    least = fmax(least, READABLE);
+                if (g->width[j] > limit && g->words[j] == (step != NUMBERS))
+                    g->width[j] = fmin(g->width[j], fmax(limit, least));
             }
 }
 
@@ -275,12 +279,23 @@ static void measure(pdf *p, const json_t *t, grid *g)
             g->width[j] += (BODY_W - sum) * fmin(1, 0.09 * g->n) / g->n;
 }
 
+/* The words of a cell: where a value and its interval do not fit on one line, the interval goes
+ * below as a whole. Owned by the caller. */
+static char *cell_words(pdf *p, const grid *g, int j, const char *s)
+{
+    char *out = mem_strdup(s), *gap = strstr(out, " (");
+    if (!g->words[j] && gap && natural(p, s, false) > g->width[j])
+        *gap = '\n';
+    return out;
+}
+
 /* Draws (or measures) one row of cells; returns its height. */
 static double row_of(pdf *p, const grid *g, const char *const *cell, bool head, bool draw_it)
 {
     double x = MARGIN, height = 0;
     for (int j = 0; j < g->n; j++) {
-        PangoLayout *l = layout_of(p, cell[j], (pdf_font){TABLE_PT, head, false, DRAW_TEXT},
+        char *words = cell_words(p, g, j, cell[j]);
+        PangoLayout *l = layout_of(p, words, (pdf_font){TABLE_PT, head, false, DRAW_TEXT},
                                    g->width[j] - 2 * CELL_PAD);
         double w, h;
         pango_layout_set_alignment(l, g->words[j] ? PANGO_ALIGN_LEFT : PANGO_ALIGN_RIGHT);
@@ -288,6 +303,7 @@ static double row_of(pdf *p, const grid *g, const char *const *cell, bool head, 
         if (draw_it)
             show(p, l, x + CELL_PAD, p->y + 2.5, DRAW_TEXT);
         g_object_unref(l);
+        mem_free(words);
         height = fmax(height, h);
         x += g->width[j];
     }
