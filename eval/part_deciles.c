@@ -106,6 +106,10 @@ static bool add(report_build *b, err *e)
         add_ratios(t, &v, table_of(b, "decile_ratios", ratios, COUNT_OF(ratios)));
         add_curves(b, t, &v);
         json_object_set_new(table, "risks", json_string(risks_words(&b->risks, form)));
+        json_t *flags = json_array();
+        if (t->tie_split)
+            json_array_append_new(flags, json_string("TIE_SPLIT"));
+        json_object_set_new(table, "flags", flags);
         json_object_set_new(table, "trend_z", json_num(t->trend.z));
         json_object_set_new(table, "trend_p", json_num(t->trend.p));
     }

@@ -13,6 +13,11 @@ const char *risks_name(risks_form f)
     return names[f];
 }
 
+static int64_t least_of(const cohort_view *v)
+{
+    return v->events < v->n - v->events ? v->events : v->n - v->events;
+}
+
 static void recalibrate(const cohort_view *all, const cohort_view *val, const report_cfg *want,
                         risks *r)
 {
@@ -20,8 +25,13 @@ static void recalibrate(const cohort_view *all, const cohort_view *val, const re
     population_build(val, (population_sampling)want->sampling, want->population, &other);
     if (r->pop.enriched)
         r->shift_from = other.share;
-    if (recalibrate_fit((recalibrate_kind)want->recalibration, &other.in, &r->map) &&
-        r->map.kind != RECALIBRATE_NONE) {
+    if (want->recalibration != RECALIBRATE_NONE && least_of(val) < METRIC_FEW) {
+        r->map = (recalibrate_map){.kind = (recalibrate_kind)want->recalibration,
+                                   .rows = val->n,
+                                   .events = val->events,
+                                   .reason = "FEW_EVENTS"};
+    } else if (recalibrate_fit((recalibrate_kind)want->recalibration, &other.in, &r->map) &&
+               r->map.kind != RECALIBRATE_NONE) {
         r->score[RISKS_RECALIBRATED] = MEM_ARRAY(double, all->n + 1);
         for (int64_t i = 0; i < all->n; i++)
             r->score[RISKS_RECALIBRATED][i] = recalibrate_apply(&r->map, all->score[i]);
@@ -31,8 +41,7 @@ static void recalibrate(const cohort_view *all, const cohort_view *val, const re
 
 void risks_build(const cohort_view *all, const cohort_view *val, const report_cfg *want, risks *out)
 {
-    int64_t controls = all->n - all->events,
-            least = all->events < controls ? all->events : controls;
+    int64_t least = least_of(all);
     *out = (risks){.map = {.b = 1}, .shift_from = NAN, .unstable = least < METRIC_UNSTABLE};
     population_build(all, (population_sampling)want->sampling, want->population, &out->pop);
     if (least < METRIC_FEW || want->ensemble == MEMBER_MEAN_RANK) {

@@ -198,6 +198,19 @@ static void a_map_from_other_women(void **state)
     assert_null(json_object_get(j, "recalibration"));
     assert_null(report_tree_metric(j, "oe", "recalibrated"));
     json_decref(j);
+    set *few = MEM_NEW(set);
+    *few = b;
+    for (int64_t i = 0, seen = 0; i < few->n; i++) {
+        seen += few->y[i];
+        few->y[i] = few->y[i] && seen <= 4;
+    }
+    put("d.csv", few, 'b');
+    mem_free(few);
+    j = report("a.csv", NULL, "d.csv", NULL);
+    assert_string_equal(report_tree_str(json_object_get(j, "recalibration"), "reason"),
+                        "FEW_EVENTS");
+    assert_null(report_tree_metric(j, "oe", "recalibrated"));
+    json_decref(j);
     for (int64_t i = 0; i < b.n; i++) /* no map from risks that are the wrong way round */
         b.score[i] = 1 - b.score[i];
     put("c.csv", &b, 'b');
@@ -350,6 +363,16 @@ static void small_groups_are_hidden(void **state)
         }
     }
     assert_true(veiled >= 2 && veiled < 10);
+    for (int64_t i = 0; i < a.n; i++)
+        a.score[i] = round(a.score[i] * 500) / 500;
+    put("ties.csv", &a, 'a');
+    json_t *tied = report("ties.csv", NULL, NULL, NULL);
+    assert_string_equal(
+        json_string_value(json_array_get(
+            json_object_get(report_tree_by_id(tied, "tables", "deciles"), "flags"), 0)),
+        "TIE_SPLIT");
+    json_decref(tied);
+    make(&a, 8, 3000, .004, 1);
     /* thresholds that flag few exams say nothing */
     const json_t *nb = report_tree_by_id(j, "curves", "decision");
     int blank = 0;
