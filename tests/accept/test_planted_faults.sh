@@ -22,6 +22,9 @@ declare -A model=(
 # A test is one of the above, or PROGRAM.CASE: the case of tests/unit/test_PROGRAM.c.
 program() { echo "${model[$1]:-tests/unit/test_${1%%.*}}"; }
 
+# Does the program of a test take the name of one case? (Then only the named cases are run.)
+takes_case() { [[ $1 == *.* ]] && grep -q cmocka_set_test_filter "$here/$(program "$1").c"; }
+
 wanted() {
     [ $# -eq 1 ] && return 0
     local row=$1 word
@@ -51,7 +54,7 @@ run() {
     local only=()
     case $1 in
     fixture) only=('rect_*') ;;
-    *.*) grep -q cmocka_set_test_filter "$(program "$1").c" && only=("${1#*.}") ;;
+    *) takes_case "$1" && only=("${1#*.}") ;;
     esac
     timeout -k 10 600 "build/$(program "$1")" "${only[@]}" >log.run 2>&1
 }
@@ -73,7 +76,7 @@ bad() {
 
 # Without a fault every test passes; otherwise nothing below would mean anything.
 no_fault() {
-    local t=$1 name=no_fault_${1%%.*} isa
+    local t=$1 name=no_fault_$1 isa
     if ! build "$t"; then
         tail -n 20 log.build
         bad "$name" "does not build"
@@ -150,7 +153,8 @@ while IFS=$'\t' read -r name test file edit; do
     case $name in '' | '#'*) continue ;; esac
     wanted "$name $test $file" "$@" || continue
     printf 'plant\t%s\t%s\t%s\t%s\n' "$name" "$test" "$file" "$edit" >>"$tmp/rows"
-    printf 'no_fault\t%s\n' "${test%%.*}" >>"$tmp/tests"
+    takes_case "$test" || test=${test%%.*}
+    printf 'no_fault\t%s\n' "$test" >>"$tmp/tests"
 done <"$table"
 if [ ! -s "$tmp/rows" ]; then
     bad planted_faults "no row of the table was chosen"
