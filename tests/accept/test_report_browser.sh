@@ -18,26 +18,29 @@ bad() { echo "not ok $1: $2"; }
 # 500 exams of 400 women; scores and labels from a small generator, so that the file is the same
 # everywhere
 table() {
-    awk -v who="$1" -v part="$2" 'function u() { s = (s * 16807) % 2147483647; return s / 2147483647 }
+    awk -v who="$1" -v part="$2" -v other="${3:-0}" 'function u() { s = (s * 16807) % 2147483647; return s / 2147483647 }
     BEGIN {
         s = 77 + length(part)
-        print "exam_id,patient_id,image_id,laterality,view,score,split,y,exam_day,vendor,site,age,density,T,E"
+        print "exam_id,patient_id,image_id,laterality,view,score,split,y,exam_day,vendor,site,age,density,T,E,recall"
         split("HOLOGIC SIEMENS GE", vendor, " ")
         for (i = 0; i < 500; i++) {
             y = u() < 0.12
             base = 0.1 + 0.4 * u() + 0.12 * y
             v = vendor[1 + int(3 * u())]; age = 42 + int(30 * u()); d = substr("ABCD", 1 + int(4 * u()), 1)
+            read = y ? u() < 0.7 : u() < 0.08
+            base += other * (u() - 0.5)
             t = y ? 2 * u() : 1 + 5 * u()
             for (k = 0; k < 4; k++)
-                printf "%s%03d,%sp%03d,%si%03d%d,%s,%s,%.5f,%s,%d,%d,%s,%s,%d,%s,%.3f,%d\n", who, i, who,
+                printf "%s%03d,%sp%03d,%si%03d%d,%s,%s,%.5f,%s,%d,%d,%s,%s,%d,%s,%.3f,%d,%d\n", who, i, who,
                     i % 400, who, i, k, k % 2 ? "L" : "R", k < 2 ? "CC" : "MLO", base + 0.1 * u(), part,
-                    y, i, v, i % 2 ? "north" : "south", age, d, t, y
+                    y, i, v, i % 2 ? "north" : "south", age, d, t, y, read
         }
     }'
 }
 table e test >"$top/test.csv"
 table v val >"$top/val.csv"
-if ! "$build/mammovit" report "$top/test.csv" --val "$top/val.csv" --final -o "$top/report" \
+table e test 0.2 >"$top/before.csv"
+if ! "$build/mammovit" report "$top/test.csv" --val "$top/val.csv" --compare "previous=$top/before.csv" --final -o "$top/report" \
     --set eval.bootstrap=200 >"$top/log" 2>&1; then
     bad report "$(tail -n 1 "$top/log")"
     exit 1
