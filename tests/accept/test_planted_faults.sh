@@ -17,10 +17,12 @@ declare -A model=(
     [op]=tests/prop/test_model_op_gradient
     [net]=tests/prop/test_model_gradient
     [patch]=tests/prop/test_model_patch
+    [eval_report_prop]=tests/prop/test_eval_report
 )
 
-# A test is one of the above, or PROGRAM.CASE: the case of tests/unit/test_PROGRAM.c.
-program() { echo "${model[$1]:-tests/unit/test_${1%%.*}}"; }
+# A test is one of the above, or PROGRAM.CASE: the case of tests/unit/test_PROGRAM.c, or of one of the
+# above. CASE is a regular expression.
+program() { echo "${model[${1%%.*}]:-tests/unit/test_${1%%.*}}"; }
 
 # Does the program of a test take the name of one case? (Then only the named cases are run.)
 takes_case() { [[ $1 == *.* ]] && grep -q cmocka_set_test_filter "$here/$(program "$1").c"; }
@@ -36,7 +38,7 @@ wanted() {
 # ---- one lane: a copy of the sources, and of the objects where they are at hand --------------------
 lane_new() {
     mkdir -p "$1/build" || exit 1
-    cp -rp "$here"/{Makefile,VERSION,configs,core,dicom,preprocess,model,tests} "$1"/ || exit 1
+    cp -rp "$here"/{Makefile,VERSION,configs,core,dicom,preprocess,model,eval,tests} "$1"/ || exit 1
     if [ -z "${SAN:-}" ] && [ "${BUILD:-build}" = build ] && [ -d "$here/build/obj" ]; then
         cp -rp "$here/build/obj" "$1/build/" || exit 1
     fi
@@ -44,7 +46,7 @@ lane_new() {
 
 # Build one test program against the sources as they stand.
 build() {
-    env -u SAN make -s BUILD=build ROOMS="core dicom preprocess model" "build/$(program "$1")" \
+    env -u SAN make -s BUILD=build ROOMS="core dicom preprocess model eval" "build/$(program "$1")" \
         >log.build 2>&1
 }
 
