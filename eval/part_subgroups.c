@@ -197,6 +197,7 @@ static void size_cells(report_build *b, json_t *cells, const variable *v, int l,
 
 static void group_row(report_build *b, json_t *t, const variable *v, int l)
 {
+    static const subgroup_level untold = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     const subgroup_level *x = &v->result[l];
     const strata_group *g = &v->groups.g[l];
     cohort_view view;
@@ -210,6 +211,9 @@ static void group_row(report_build *b, json_t *t, const variable *v, int l)
     cells_text(cells, g->level);
     size_cells(b, cells, v, l, &a);
     cells_est(cells, a.value, a.lo, a.hi);
+    /* a share of a hidden number would tell it: 0.909 of at most 14 exams is 10 of 11 */
+    if (v->hidden[l])
+        x = &untold;
     rate_cell(cells, b, x->sens, a.events, x->sens_lo, x->sens_hi);
     rate_cell(cells, b, x->spec, g->n - a.events, x->spec_lo, x->spec_hi);
     calibration_cells(cells, b, &view, v->var.cases_only);

@@ -384,12 +384,14 @@ static void the_part_in_a_report(void **state)
     const json_t *a = cell(j, "subgroups", "Site", "A", "auc"),
                  *b = cell(j, "subgroups", "Site", "B", "auc");
     assert_true(report_tree_num(a, "v") > .9 && report_tree_num(b, "v") < .7);
-    assert_true(report_tree_num(cell(j, "subgroups", "Site", "A", "sens"), "lo") > 0);
     assert_true(report_tree_num(cell(j, "subgroups", "Site", "A", "oe"), "lo") > 0);
     assert_false(isnan(report_tree_num(cell(j, "subgroups", "Site", "A", "slope"), "hi")));
     assert_string_equal(json_string_value(cell(j, "subgroups", "Site", "C", "exams")), "<5");
     assert_true(isnan(report_tree_num(report_tree_metric(j, "auc", "site=C"), "n_exams")));
     bool hidden = json_is_string(cell(j, "subgroups", "Site", "A", "cancers"));
+    const char *veiled = hidden ? "A" : "B", *open = hidden ? "B" : "A";
+    assert_true(isnan(report_tree_num(cell(j, "subgroups", "Site", veiled, "spec"), "v")));
+    assert_true(report_tree_num(cell(j, "subgroups", "Site", open, "sens"), "lo") > 0);
     assert_true(hidden != json_is_string(cell(j, "subgroups", "Site", "B", "cancers")));
     assert_true(hidden == json_is_string(cell(j, "subgroups", "Site", "A", "exams")));
     /* types of cancer share the exams without one */
