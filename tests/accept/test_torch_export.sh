@@ -3,7 +3,7 @@
 # export loads there (strict) and gives equal logits; their state dict, saved as .pth and as
 # safetensors, loads here and gives equal logits; a head of 1000 classes is replaced.
 # Needs Debian's python3-torch and python3-torchvision and, once, PyPI for timm; with its libopenblas0
-# all networks take half an hour, with its plain libblas3 two hours.
+# all networks take about an hour on two cores, with its plain libblas3 some hours.
 # MODELS: other networks than those of the table below. VERSIONS: only these of timm.
 set -u
 BUILD=${BUILD:-build}
