@@ -21,7 +21,7 @@ struct pages_pdf {
     const json_t **beside;
     int n_beside;
     hanging h;
-    cairo_surface_t **picture; /* of each view: one object, so that the file holds it once */
+    cairo_surface_t **picture; /* of each view */
 };
 
 typedef struct bytes {
@@ -199,6 +199,21 @@ static cairo_surface_t *picture_of(const pages_pdf *p, const json_t *view)
     return NULL;
 }
 
+/* Half as large: a copy of its own, as a page must not hold one picture twice (its list of
+ * resources would name it twice). */
+static cairo_surface_t *half_of(cairo_surface_t *s)
+{
+    int w = cairo_image_surface_get_width(s), h = cairo_image_surface_get_height(s);
+    cairo_surface_t *out = cairo_image_surface_create(CAIRO_FORMAT_RGB24, (w + 1) / 2, (h + 1) / 2);
+    cairo_t *cr = cairo_create(out);
+    cairo_scale(cr, (w + 1) / 2 / (double)w, (h + 1) / 2 / (double)h);
+    cairo_set_source_surface(cr, s, 0, 0);
+    cairo_pattern_set_extend(cairo_get_source(cr), CAIRO_EXTEND_PAD);
+    cairo_paint(cr);
+    cairo_destroy(cr);
+    return out;
+}
+
 /* The picture into a box; what cannot be decoded stays black, with its name. */
 static void draw_picture(const pages_pdf *p, cairo_t *cr, const json_t *view, const char *map,
                          const double box[4])
@@ -207,6 +222,7 @@ static void draw_picture(const pages_pdf *p, cairo_t *cr, const json_t *view, co
     const json_t *layer = map ? hanging_layer(view, map) : NULL;
     if (cairo_surface_status(s) != CAIRO_STATUS_SUCCESS)
         return;
+    s = map ? half_of(s) : cairo_surface_reference(s);
     cairo_save(cr);
     cairo_rectangle(cr, box[0], box[1], box[2], box[3]);
     cairo_clip(cr);
@@ -224,6 +240,7 @@ static void draw_picture(const pages_pdf *p, cairo_t *cr, const json_t *view, co
         draw_layer(cr, layer);
     }
     cairo_restore(cr);
+    cairo_surface_destroy(s);
 }
 
 static void label(cairo_t *cr, const json_t *view, const char *name, bool right, bool score,

@@ -132,7 +132,7 @@ function rgb(s) { var m = s.match(/[\\d.]+/g).map(Number);
 var worst = [99, ''], walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT), n;
 while ((n = walk.nextNode())) {
     var e = n.parentElement, style = getComputedStyle(e);
-    if (!n.textContent.trim() || e.closest('script,style,.views,.rest,[hidden],title,desc')) continue;
+    if (!n.textContent.trim() || e.closest('script,style,.views,.beside,[hidden],title,desc')) continue;
     var box = e.getBoundingClientRect();
     if (!box.width || !box.height) continue;
     var svg = e.closest('svg'), ink = rgb(svg ? style.fill : style.color), back = null, p = e;
@@ -149,7 +149,7 @@ return Array.from(document.querySelectorAll('h1,h2,h3,h4')).map(function (h) {
     return Number(h.tagName[1]); });
 """
 FIGURES = """
-return Array.from(document.querySelectorAll('svg')).map(function (s) {
+return Array.from(document.querySelectorAll('svg:not(.layer):not([aria-hidden])')).map(function (s) {
     var ids = (s.getAttribute('aria-labelledby') || '').split(' ');
     return [s.getAttribute('role'), ids.length,
         ids.every(function (i) { var e = document.getElementById(i);
@@ -225,6 +225,47 @@ def structure(d):
     d.devtools("Emulation.clearDeviceMetricsOverride", {})
 
 
+VIEWER = """
+var v = document.querySelector('.viewer'), l = v.querySelector('.layer'),
+    i = v.querySelector('.pic img');
+return {shown: getComputedStyle(l).display, opacity: Number(getComputedStyle(l).opacity),
+        filter: getComputedStyle(i).filter, tools: !v.querySelector('.adjust').hidden,
+        middle: Array.from(v.querySelectorAll('.pic')).map(function (p) {
+            var b = p.getBoundingClientRect(), t = v.querySelector('.views').getBoundingClientRect(),
+                m = (t.left + t.right) / 2;
+            return Math.round(Math.min(Math.abs(b.left - m), Math.abs(b.right - m))); })};
+"""
+
+
+def viewer(d):
+    """An exam page by keyboard: map, window, opacity, reset."""
+    focus = "document.querySelector(arguments[0]).focus()"
+    at = d.run(VIEWER)
+    check("viewer_plain", at["shown"] == "none" and at["filter"] == "none" and at["tools"], str(at))
+    check("viewer_middle", max(at["middle"]) <= 1, str(at["middle"]))
+    d.run(focus, ".viewer .on0")
+    d.keys("\ue014")
+    at = d.run(VIEWER)
+    check("viewer_map", at["shown"] == "block", str(at))
+    before = at["opacity"]
+    d.run(focus, "[data-opacity]")
+    d.keys("\ue012" * 5)
+    at = d.run(VIEWER)
+    check("viewer_opacity", abs(before - 0.05 - at["opacity"]) < 1e-6, f"{before} {at}")
+    d.run(focus, "[data-width]")
+    d.keys("\ue012" * 20)
+    at = d.run(VIEWER)
+    check("viewer_window", "brightness(1)" in at["filter"] and "contrast(1.25)" in at["filter"],
+          str(at))
+    d.run(focus, ".viewer [data-reset]")
+    d.keys(ENTER)
+    at = d.run(VIEWER)
+    check("viewer_reset", at["filter"] == "none" and at["opacity"] == before, str(at))
+    d.run(focus, ".viewer .on1")
+    d.keys("\ue012")
+    check("viewer_off", d.run(VIEWER)["shown"] == "none", "the map stays")
+
+
 def silence(d, address):
     messages = [m for m in d.call("POST", "/se/log", {"type": "browser"})]
     check("console", not messages, str(messages[:3]))
@@ -246,6 +287,7 @@ def main():
         d.call("POST", "/url", {"url": address})
         sorting(d)
         toggles(d, pictures)
+        viewer(d)
         structure(d)
         silence(d, address)
         paper = d.call("POST", "/print", {"page": {"width": 21.0, "height": 29.7}})

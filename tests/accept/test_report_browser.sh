@@ -37,10 +37,40 @@ table() {
         }
     }'
 }
-table e test >"$top/test.csv"
+# exam pages: four grey views with a map each, of two exams
+pages() {
+    python3 - "$1" <<'EOF'
+import json, os, struct, sys, zlib
+folder = sys.argv[1]
+os.makedirs(folder)
+def png(name, w, h):
+    rows = b"".join(b"\0" + bytes((x * 255 // w + y) % 256 for x in range(w)) for y in range(h))
+    out = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", struct.pack(">IIBBBBB", w, h, 8, 0, 0, 0, 0)),
+                       (b"IDAT", zlib.compress(rows)), (b"IEND", b"")):
+        out += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    open(os.path.join(folder, name), "wb").write(out)
+layer = {"map": "rollout", "title": "What reached the score", "shows": "What it shows.",
+         "plain": "less", "patches": ["0.1", ".1.", "11."],
+         "classes": [{"label": "more", "colour": "#3012be", "hatched": False},
+                     {"label": "not looked at", "colour": "#d55e00", "hatched": True}]}
+exams = []
+for k in range(2):
+    views = []
+    for v, w in (("RCC", 90), ("LCC", 120), ("RMLO", 100), ("LMLO", 110)):
+        png(f"{k}{v}.png", w, 160)
+        views.append({"view": v, "file": f"{k}{v}.png", "score": 0.3, "mm_per_px": 1.0,
+                      "chest_wall": "right" if v[0] == "R" else "left", "layers": [layer]})
+    exams.append({"exam_id": f"e{k:03}", "why": "random", "views": views})
+json.dump({"format": "mammovit.pages/2", "exams": exams}, open(os.path.join(folder, "index.json"), "w"))
+EOF
+}
+mkdir "$top/test"
+table e test >"$top/test/predictions.csv"
+if command -v python3 >/dev/null; then pages "$top/test/pages"; fi
 table v val >"$top/val.csv"
 table e test 0.2 >"$top/before.csv"
-if ! "$build/mammovit" report "$top/test.csv" --val "$top/val.csv" --compare "previous=$top/before.csv" --final -o "$top/report" \
+if ! "$build/mammovit" report "$top/test" --val "$top/val.csv" --compare "previous=$top/before.csv" --final -o "$top/report" \
     --set eval.bootstrap=200 >"$top/log" 2>&1; then
     bad report "$(tail -n 1 "$top/log")"
     exit 1

@@ -70,6 +70,23 @@ static void test_plain(void **state)
     (void)state;
 }
 
+/* Beside larger exams the same pictures take half of their tiles, still from the middle outward. */
+static void test_middle(void **state)
+{
+    bench b;
+    open_bench(&b);
+    pages_pdf *p = pages_pdf_new(b.page, 80, b.image);
+    pages_pdf_draw(p, b.cr, &(pages_pdf_at){0, 0, SIDE, NULL});
+    assert_int_equal(at(&b, 97, 40), 0xffffff);
+    assert_int_equal(at(&b, 53, 40), 0xffffff);
+    assert_int_equal(at(&b, 45, 40), 0);
+    assert_int_equal(at(&b, 103, 40), 0xffffff);
+    assert_int_equal(at(&b, 128, 40), 0);
+    pages_pdf_free(p);
+    close_bench(&b);
+    (void)state;
+}
+
 static void test_map(void **state)
 {
     bench b;
@@ -108,6 +125,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_middle),
         cmocka_unit_test(test_map),
         cmocka_unit_test(test_broken_picture),
     };

@@ -94,7 +94,7 @@ static void test_not_misjudged(void **state)
 {
     bench b;
     int64_t n;
-    fill(&b, rising, "0000?????1");
+    fill(&b, rising, "0000????11");
     page_scored s = of(&b, 2 * EXAMS);
     page_exam *x = page_choice_make(&s, EXAMS, 1, &n);
     for (int i = 0; i < n; i++)

@@ -453,7 +453,7 @@ static void test_killed(void **state)
 
 /* ---- pages ----------------------------------------------------------------------------------- */
 
-static void check_view(const char *out, const json_t *v)
+static void check_view(const char *out, const json_t *v, bool cancer)
 {
     const char *file, *view, *wall;
     png_image image = {.version = PNG_IMAGE_VERSION};
@@ -465,8 +465,9 @@ static void check_view(const char *out, const json_t *v)
     char *png = fs_join(out, file);
     assert_non_null(strstr(file, view));
     assert_string_equal(wall, view[0] == 'R' ? "right" : "left");
-    assert_true(mm == 1); /* CC views have pixels of 0.5 mm, MLO views of 1 mm */
-    assert_int_equal(w, strstr(view, "CC") ? TINY_SIDE / 2 : TINY_SIDE);
+    /* one scale for all: pixels of 0.5 and 1 mm, of 1 and 2 mm for women with cancer */
+    assert_true(mm == 2);
+    assert_int_equal(w, TINY_SIDE * (strstr(view, "CC") ? 1 : 2) * (cancer ? 2 : 1) / 4);
     assert_int_not_equal(png_image_begin_read_from_file(&image, png), 0);
     assert_true(image.width == w && image.height == h);
     png_image_free(&image);
@@ -490,14 +491,15 @@ static void test_pages(void **state)
     assert_int_equal(json_array_size(json_object_get(index, "exams")), 4);
     json_array_foreach(json_object_get(index, "exams"), i, x)
     {
-        const char *reason;
+        const char *reason, *id;
         double score, sum = 0;
-        OK(json_get_text(x, "why", &reason, e) && json_get_f64(x, "score", &score, e));
+        OK(json_get_text(x, "why", &reason, e) && json_get_text(x, "exam_id", &id, e) &&
+           json_get_f64(x, "score", &score, e));
         for (size_t w = 0; w < COUNT_OF(why); w++)
             seen |= !strcmp(reason, why[w]) << w;
         json_array_foreach(json_object_get(x, "views"), k, v)
         {
-            check_view(out, v);
+            check_view(out, v, tiny_positive((int)strtol(id + 24, NULL, 16) - 1));
             double got = json_number_value(json_object_get(v, "score"));
             const char *image = json_string_value(json_object_get(v, "image_id"));
             bool found = false;

@@ -13,7 +13,8 @@ typedef struct tiny_spec {
     bool shuffled_label;  /* no relation between pixels and label */
     bool masks;
     const char *prepare_id;
-    float mm; /* of a pixel of CC views, twice that of MLO views; 0 = unknown */
+    float mm; /* of a pixel of CC views, twice that of MLO views, both twice for women with
+                cancer; 0 = unknown */
 } tiny_spec;
 
 /* Every third woman has cancer; vendors GE (two of three) and HOLOGIC. */
@@ -80,7 +81,8 @@ static inline void tiny_shard(const char *dir, cohort *c, int k, const tiny_spec
         uint16_t pixels[TINY_SIDE * TINY_SIDE];
         shard_meta m = {.side = c->row[i].side,
                         .view = c->row[i].view,
-                        .mm_per_px = s->mm * (float)(1 + i % 2)};
+                        .mm_per_px =
+                            s->mm * (float)(1 + i % 2) * (tiny_positive((int)i / 4) ? 2 : 1)};
         size_t len;
         bool signal = s->shuffled_label ? i / 4 % 2 : c->row[i].y[0] == 1;
         memcpy(m.image, c->row[i].image, sizeof m.image);
