@@ -60,8 +60,8 @@ static void partial_areas_add_up(void **state)
     assert_true(isnan(metric_pauc(&four, 0, 1).area));
 }
 
-/* The first 36 exams: cases of 15 women, controls of 16. The headline has Student's t with 14 degrees
- * of freedom (R: qt), the plain logit interval stays beside it. */
+/* The first 36 exams: cases of 15 women, controls of 16. The headline has Student's t with 14
+ * degrees of freedom (R: qt), the plain logit interval stays beside it. */
 static void few_women_widen_the_headline(void **state)
 {
     int c[36], y[36];
