@@ -68,24 +68,32 @@ void cells_num(json_t *row, double v)
     json_array_append_new(row, json_num(v));
 }
 
-static bool is_small(int64_t v)
+bool cells_small(int64_t v)
 {
     return v > 0 && v < COUNT_MASK;
 }
 
 void cells_count(json_t *row, int64_t v)
 {
-    if (is_small(v))
+    if (cells_small(v))
         json_array_append_new(row, json_string("<5"));
     else
         cells_int(row, v);
+}
+
+void cells_side(json_t *row, int64_t v, int64_t rest)
+{
+    if (cells_small(rest) && !cells_small(v))
+        cells_text(row, report_text("hidden"));
+    else
+        cells_count(row, v);
 }
 
 void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden)
 {
     int count = 0, next = -1;
     for (int i = 0; i < k; i++) {
-        hidden[i] = is_small(events[i]) || is_small(n[i] - events[i]);
+        hidden[i] = cells_small(events[i]) || cells_small(n[i] - events[i]);
         count += hidden[i];
     }
     if (count != 1)

@@ -18,8 +18,11 @@ void cells_text(json_t *row, const char *s); /* invalid UTF-8 is replaced */
 void cells_int(json_t *row, int64_t v);
 void cells_num(json_t *row, double v); /* NaN: null */
 void cells_est(json_t *row, double v, double lo, double hi);
+bool cells_small(int64_t v); /* 1 to 4 people */
 /* A count of people: 1 to 4 is shown as "<5". */
 void cells_count(json_t *row, int64_t v);
+/* One of two counts with a known total: also hidden where the other one is small. */
+void cells_side(json_t *row, int64_t v, int64_t rest);
 /* Of k groups that add up to a known total: the ones whose numbers must stay hidden, because 1 to 4
  * exams with or without cancer are inside. One alone could be worked out from the total: then the
  * next smallest is hidden too. */

@@ -90,9 +90,9 @@ static void bars(draw *d, const axes *a, const json_t *c, bool up)
     for (size_t k = 0; k < n; k++)
         most = fmax(most, axes_item(c, "y", k));
     for (size_t k = 0; k < n && most > 0; k++) {
-        double x0 = axes_item(c, "x", k), x1 = axes_item(c, "x", k + 1);
+        double x0 = axes_item(c, "x", k), x1 = fmin(axes_item(c, "x", k + 1), a->x1);
         double h = axes_item(c, "y", k) / most * (STRIP / 2 - 3), y = a->y + STRIP / 2;
-        if (x1 > a->x1 * (1 + 1e-9) || !(h > 0))
+        if (x0 >= x1 || !(h > 0))
             continue;
         draw_rect(d,
                   (double[]){axes_x(a, x0) + .6, up ? y - h : y,

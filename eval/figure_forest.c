@@ -40,7 +40,8 @@ static void forest_row(draw *d, const axes *a, double y, const json_t *cell, boo
         draw_rect(d, (double[]){axes_x(a, v) - 4, y - 4, 8, 8}, DRAW_MAIN, DRAW_PAPER);
 }
 
-#define LEVEL_W 152.0 /* room for the name of a group */
+#define LEVEL_W 150.0 /* room for the name of a group, */
+#define SIZES_X 192.0 /* and a gap for browsers whose letters are wider than measured */
 
 /* The name of a group, cut to its room. */
 static void forest_level(draw *d, double y, const char *level)
@@ -83,7 +84,7 @@ static double paint_forest(draw *d, const json_t *tree)
     axes a = {300, 34, 250, bottom - 34, forest_low(rows, auc), 1, 0, 1};
     draw_font head = {AXES_SMALL, DRAW_START, DRAW_MUTED, false, false};
     draw_text(d, 10, 20, head, report_text("forest.group"));
-    draw_text(d, 180, 20, head, report_text("forest.sizes"));
+    draw_text(d, SIZES_X, 20, head, report_text("forest.sizes"));
     draw_text(d, a.x + a.w + 12, 20, head, report_text("forest.auc"));
     for (double v = ceil(a.x0 * 10 - 1e-9) / 10; v <= 1.0001; v += 0.1) {
         char tick[8];
@@ -119,7 +120,7 @@ static double paint_forest(draw *d, const json_t *tree)
         text_add(&sizes, " / ");
         cells_show(json_array_get(row, cancers), "int", &sizes);
         forest_level(d, y, json_string_value(json_array_get(row, level)));
-        draw_text(d, 180, y, axes_text, sizes.s);
+        draw_text(d, SIZES_X, y, axes_text, sizes.s);
         forest_row(d, &a, y - 4, json_array_get(row, auc), false);
         text_release(&sizes);
     }

@@ -40,6 +40,10 @@ typedef struct operate_result {
     int64_t replicates, redrawn, failed;
 } operate_result;
 
+/* Would the numbers of a point tell of 1 to 4 exams with (without) cancer on one side of it? */
+bool operate_hides_cases(const operate_point *o);
+bool operate_hides_controls(const operate_point *o);
+
 /* `fixed`: exams that thresholds are chosen on, or NULL to choose them on `v`. `repeated`: patients
  * have several exams. Without both classes only the point values of the metrics are tried. */
 void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,

@@ -178,29 +178,21 @@ static void add_smooth(report_build *b, const metric_in *in, risks_form form)
     }
 }
 
-/* Share of the exams with and without cancer by risk as predicted, as far as the groups reach; x
- * are the edges. */
+/* The exams with and without cancer by risk as predicted, as far as the groups reach: higher risks
+ * count in the last bin. */
 static void add_histogram(report_build *b, const metric_in *in)
 {
     calibrate_group g[CALIBRATE_BINS];
-    double share[2][HIST_BINS] = {{0}}, all[2] = {0};
+    int64_t bin[2][HIST_BINS] = {{0}};
     int k = calibrate_groups(in, CALIBRATE_MASS, CALIBRATE_BINS, g);
     double top = k ? fmin(1, 1.05 * g[k - 1].mean_p) : 0;
     if (!(top > 0))
         return;
-    for (int64_t i = 0; i < in->n; i++) {
-        int y = in->y[i] != 0, at = (int)fmin(in->score[i] / top * HIST_BINS, HIST_BINS);
-        all[y]++;
-        if (at < HIST_BINS)
-            share[y][at]++;
-    }
-    for (int y = 1; y >= 0; y--) {
-        json_t *c = report_build_curve(b, y ? "risk_case" : "risk_control");
-        for (int i = 0; i <= HIST_BINS; i++)
-            report_build_point(c, "x", top * i / HIST_BINS);
-        for (int i = 0; i < HIST_BINS; i++)
-            report_build_point(c, "y", share[y][i] / all[y]);
-    }
+    for (int64_t i = 0; i < in->n; i++)
+        bin[in->y[i] != 0][(int)fmin(in->score[i] / top * HIST_BINS, HIST_BINS - 1)]++;
+    for (int y = 1; y >= 0; y--)
+        report_build_histogram(b, y ? "risk_case" : "risk_control", (double[]){0, top}, bin[y],
+                               HIST_BINS);
 }
 
 /* ---- the map --------------------------------------------------------------------------------- */

@@ -139,7 +139,7 @@ static void show(report_doc *d, const json_t *tree)
         report_doc_fill(d, DOC_NOTE, "deciles.trend",
                         (const char *const[]){
                             "z", doc_number_show(&z, "4g", report_tree_num(t, "trend_z")), "p",
-                            doc_number_show(&p, "4g", report_tree_num(t, "trend_p")), NULL});
+                            doc_number_show(&p, "p", report_tree_num(t, "trend_p")), NULL});
 }
 
 const report_part part_deciles = {"deciles", add, show};

@@ -94,6 +94,19 @@ static json_t *make_page(const report_build *b, const json_t *from)
     return page;
 }
 
+/* Counts that would tell of 1 to 4 exams are null. */
+static json_t *threshold_facts(const operate_point *o)
+{
+    const bool hide1 = operate_hides_cases(o), hide0 = operate_hides_controls(o);
+    json_t *t = json_pack("{s:o, s:o, s:s}", "value", json_num(o->threshold), "specificity",
+                          json_num(o->target), "chosen_on", o->fixed ? "val" : "same");
+    json_object_set_new(t, "tp", hide1 ? json_null() : json_integer(o->tp));
+    json_object_set_new(t, "fn", hide1 ? json_null() : json_integer(o->fn));
+    json_object_set_new(t, "fp", hide0 ? json_null() : json_integer(o->fp));
+    json_object_set_new(t, "tn", hide0 ? json_null() : json_integer(o->tn));
+    return t;
+}
+
 static bool add(report_build *b, err *e)
 {
     const pages_in *in = &b->src->in[0].pages;
@@ -104,13 +117,7 @@ static bool add(report_build *b, err *e)
     json_object_set_new(b->tree, "pages", pages);
     json_object_set_new(facts, "left_out", json_integer(in->left_out));
     json_object_set_new(facts, "exams", json_integer(b->set.exams.n));
-    json_object_set_new(facts, "threshold",
-                        o ? json_pack("{s:o, s:o, s:s, s:I, s:I, s:I, s:I}", "value",
-                                      json_num(o->threshold), "specificity", json_num(o->target),
-                                      "chosen_on", o->fixed ? "val" : "same", "tp",
-                                      (json_int_t)o->tp, "fp", (json_int_t)o->fp, "fn",
-                                      (json_int_t)o->fn, "tn", (json_int_t)o->tn)
-                          : json_null());
+    json_object_set_new(facts, "threshold", o ? threshold_facts(o) : json_null());
     json_object_set_new(b->tree, "page_facts", facts);
     return true;
 }

@@ -13,9 +13,9 @@ static void point_name(const operate_point *o, text *out)
     report_fill(out, keys[o->kind], (const char *const[]){"target", target, NULL});
 }
 
-static void cell_rate(json_t *row, const operate_rate *r)
+static void cell_rate(json_t *row, const operate_rate *r, bool hide)
 {
-    cells_est(row, r->value, r->lo, r->hi);
+    cells_est(row, hide ? NAN : r->value, hide ? NAN : r->lo, hide ? NAN : r->hi);
 }
 
 static void operating_table(report_build *b)
@@ -32,6 +32,8 @@ static void operating_table(report_build *b)
         const operate_point *o = &b->operate.point[i];
         if (o->kind == OPERATE_TOP)
             continue;
+        const bool hide1 = operate_hides_cases(o), hide0 = operate_hides_controls(o);
+        const double se = hide1 || hide0 ? NAN : o->sens.value;
         char key[32];
         text name;
         text_init(&name);
@@ -39,15 +41,15 @@ static void operating_table(report_build *b)
         json_t *row = cells_row(t);
         cells_text(row, name.s);
         cells_num(row, isinf(o->threshold) ? NAN : o->threshold);
-        cell_rate(row, &o->sens);
-        cell_rate(row, &o->spec);
-        cells_num(row, o->flagged.value);
-        cells_num(row, rate_lr_positive(o->sens.value, o->spec.value));
-        cells_num(row, rate_lr_negative(o->sens.value, o->spec.value));
-        cells_count(row, o->tp);
-        cells_count(row, o->fp);
-        cells_count(row, o->fn);
-        cells_count(row, o->tn);
+        cell_rate(row, &o->sens, hide1);
+        cell_rate(row, &o->spec, hide0);
+        cells_num(row, hide1 || hide0 ? NAN : o->flagged.value);
+        cells_num(row, rate_lr_positive(se, o->spec.value));
+        cells_num(row, rate_lr_negative(se, o->spec.value));
+        cells_side(row, o->tp, o->fn);
+        cells_side(row, o->fp, o->tn);
+        cells_side(row, o->fn, o->tp);
+        cells_side(row, o->tn, o->fp);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
         cells_text(row, report_text(o->fixed ? "chosen.val" : "chosen.same"));
@@ -76,9 +78,10 @@ static void capture_table(report_build *b)
         json_t *row = cells_row(t);
         cells_text(row, name.s);
         cells_num(row, o->threshold);
-        cell_rate(row, &o->sens);
-        cells_num(row, o->capture_min);
-        cells_num(row, o->capture_max);
+        const bool hide = operate_hides_cases(o);
+        cell_rate(row, &o->sens, hide);
+        cells_num(row, hide ? NAN : o->capture_min);
+        cells_num(row, hide ? NAN : o->capture_max);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
         text_release(&name);
@@ -88,7 +91,8 @@ static void capture_table(report_build *b)
 
 static void predictive_row(json_t *t, const operate_point *o, double pi)
 {
-    double se = o->sens.value, sp = o->spec.value, ppv = metric_ppv(se, sp, pi);
+    const bool hide = operate_hides_cases(o) || operate_hides_controls(o);
+    double se = hide ? NAN : o->sens.value, sp = o->spec.value, ppv = metric_ppv(se, sp, pi);
     text name;
     text_init(&name);
     point_name(o, &name);

@@ -86,10 +86,10 @@ static void add_curves(report_build *b)
     curve_release(&c);
 }
 
-/* Share of the exams of each class per score bin; x = left edges, plus the last right edge. */
 static void add_histogram(report_build *b)
 {
-    double lo = INFINITY, hi = -INFINITY, bin[2][HIST_BINS] = {{0}}, total[2] = {0};
+    double lo = INFINITY, hi = -INFINITY;
+    int64_t bin[2][HIST_BINS] = {{0}};
     for (int64_t i = 0; i < b->all.n; i++) {
         lo = fmin(lo, b->all.score[i]);
         hi = fmax(hi, b->all.score[i]);
@@ -100,17 +100,11 @@ static void add_histogram(report_build *b)
     }
     for (int64_t i = 0; i < b->all.n; i++) {
         int k = (int)((b->all.score[i] - lo) / (hi - lo) * HIST_BINS);
-        k = k < 0 ? 0 : k >= HIST_BINS ? HIST_BINS - 1 : k;
-        bin[b->all.y[i]][k]++;
-        total[b->all.y[i]]++;
+        bin[b->all.y[i] != 0][k < 0 ? 0 : k >= HIST_BINS ? HIST_BINS - 1 : k]++;
     }
-    for (int y = 0; y < 2; y++) {
-        json_t *c = report_build_curve(b, y ? "hist_case" : "hist_control");
-        for (int k = 0; k <= HIST_BINS; k++)
-            report_build_point(c, "x", lo + (hi - lo) * k / HIST_BINS);
-        for (int k = 0; k < HIST_BINS; k++)
-            report_build_point(c, "y", total[y] >= METRIC_FEW ? bin[y][k] / total[y] : 0);
-    }
+    for (int y = 0; y < 2; y++)
+        report_build_histogram(b, y ? "hist_case" : "hist_control", (double[]){lo, hi}, bin[y],
+                               HIST_BINS);
 }
 
 static void metrics_table(report_build *b)

@@ -105,20 +105,23 @@ static void sentence_thousand(report_doc *d, const json_t *tree)
                  *rows = json_object_get(t, "rows");
     bool val = !strcmp(report_tree_str(json_object_get(tree, "options"), "thresholds"), "val");
     double women[4];
+    bool whole = true;
     doc_number spec, prevalence, flagged, hit, no, missed;
     if (json_array_size(rows) != COUNT_OF(women))
         return;
-    for (size_t i = 0; i < COUNT_OF(women); i++)
+    for (size_t i = 0; i < COUNT_OF(women); i++) {
         women[i] = json_number_value(json_array_get(json_array_get(rows, i), 1));
+        whole = whole && women[i] == round(women[i]);
+    }
     report_doc_fill(
         d, DOC_TEXT, "sum.thousand",
         (const char *const[]){"where", report_text(val ? "where.val" : "where.same"), "spec",
                               doc_number_show(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
                               doc_number_show(&prevalence, "4g", 100 * SUMMARY_PREVALENCE),
                               "flagged", doc_number_show(&flagged, "0", women[0] + women[1]),
-                              "found", doc_number_show(&hit, "1", women[0]), "false",
-                              doc_number_show(&no, "1", women[1]), "missed",
-                              doc_number_show(&missed, "1", women[2]), NULL});
+                              "found", doc_number_show(&hit, whole ? "0" : "1", women[0]), "false",
+                              doc_number_show(&no, whole ? "0" : "1", women[1]), "missed",
+                              doc_number_show(&missed, whole ? "0" : "1", women[2]), NULL});
 }
 
 /* The most frequent reasons among all rows of the books. */
@@ -229,10 +232,14 @@ static void thousand_table(report_build *b, const operate_point *o)
     json_t *t = cells_table("thousand");
     cells_column(t, "result", "text");
     cells_column(t, "women", "num1");
-    women_row(t, "thousand.found", 1000 * se * pi);
-    women_row(t, "thousand.false", 1000 * (1 - sp) * (1 - pi));
-    women_row(t, "thousand.missed", 1000 * (1 - se) * pi);
-    women_row(t, "thousand.rest", 1000 * sp * (1 - pi));
+    const double women[] = {1000 * se * pi, 1000 * (1 - sp) * (1 - pi), 1000 * (1 - se) * pi,
+                            1000 * sp * (1 - pi)};
+    /* whole women do not tell of single exams */
+    const bool whole = operate_hides_cases(o) || operate_hides_controls(o);
+    static const char *const keys[] = {"thousand.found", "thousand.false", "thousand.missed",
+                                       "thousand.rest"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++)
+        women_row(t, keys[i], whole ? round(women[i]) : women[i]);
     report_build_table(b, t);
 }
 
@@ -240,6 +247,7 @@ static void thousand_table(report_build *b, const operate_point *o)
 static void crosstab(report_build *b, const operate_point *o)
 {
     json_t *t = cells_table("crosstab");
+    const bool hide = operate_hides_cases(o) || operate_hides_controls(o);
     char threshold[32];
     text note;
     cells_column(t, "result", "text");
@@ -250,9 +258,9 @@ static void crosstab(report_build *b, const operate_point *o)
         json_t *row = cells_row(t);
         int64_t y1 = flagged ? o->tp : o->fn, y0 = flagged ? o->fp : o->tn;
         cells_text(row, report_text(flagged ? "crosstab.flagged" : "crosstab.not_flagged"));
-        cells_count(row, y1 + y0);
-        cells_count(row, y1);
-        cells_count(row, y0);
+        hide ? cells_text(row, report_text("hidden")) : cells_int(row, y1 + y0);
+        cells_side(row, y1, b->all.events - y1);
+        cells_side(row, y0, b->all.n - b->all.events - y0);
     }
     snprintf(threshold, sizeof threshold, "%.4g", o->threshold);
     text_init(&note);

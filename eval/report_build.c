@@ -64,6 +64,35 @@ void report_build_sentence(json_t *list, const char *key, const char *const *pai
     text_release(&t);
 }
 
+void report_build_histogram(report_build *b, const char *id, const double edge[2],
+                            const int64_t *count, int n)
+{
+    int *end = MEM_ARRAY(int, n + 1), bars = 0;
+    int64_t *inside = MEM_ARRAY(int64_t, n + 1), total = 0;
+    json_t *c = report_build_curve(b, id);
+    for (int k = 0; k < n; k++)
+        total += count[k];
+    for (int k = 0; k < n; k++, bars++) {
+        inside[bars] = count[k];
+        while (cells_small(inside[bars]) && k + 1 < n)
+            inside[bars] += count[++k];
+        end[bars] = k + 1;
+    }
+    for (; bars > 1 && cells_small(inside[bars - 1]); bars--) { /* what is left at the end */
+        inside[bars - 2] += inside[bars - 1];
+        end[bars - 2] = end[bars - 1];
+    }
+    for (int k = -1; k < bars; k++)
+        report_build_point(c, "x", edge[0] + (edge[1] - edge[0]) * (k < 0 ? 0 : end[k]) / n);
+    for (int k = 0; k < bars; k++) {
+        int width = end[k] - (k ? end[k - 1] : 0);
+        report_build_point(c, "y",
+                           total >= METRIC_FEW ? (double)inside[k] / (double)total / width : 0);
+    }
+    mem_free(inside);
+    mem_free(end);
+}
+
 void report_build_limit(report_build *b, const char *key, const char *const *pairs)
 {
     report_build_sentence(json_object_get(b->tree, "limits"), key, pairs);

@@ -44,6 +44,11 @@ void report_build_table(report_build *b, json_t *t);
 json_t *report_build_curve(report_build *b, const char *id);
 /* Append v (NaN: null) to one of the lists "x", "y", "lo", "hi" of a curve. */
 void report_build_point(json_t *c, const char *list, double v);
+/* A curve of shares: x are n + 1 edges of equal bins from lo to hi, count[n] exams. Neighbours are
+ * joined until no bar stands for 1 to 4 exams; y is the share for each width of a bin, so that
+ * areas stay right. A class of fewer than METRIC_FEW exams gets no bars. */
+void report_build_histogram(report_build *b, const char *id, const double edge[2],
+                            const int64_t *count, int n);
 /* Append the filled text `key` to a list of sentences. */
 void report_build_sentence(json_t *list, const char *key, const char *const *pairs);
 /* A sentence for the section "Limits of use", behind those of part_limits.c. */

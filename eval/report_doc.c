@@ -88,6 +88,8 @@ const char *doc_number_show(doc_number *n, const char *kind, double v)
 {
     if (!strcmp(kind, "auc"))
         snprintf(n->s, sizeof n->s, "%.3f", v);
+    else if (!strcmp(kind, "p"))
+        snprintf(n->s, sizeof n->s, v < 0.001 ? "< 0.001" : "= %.3f", v);
     else if (!strcmp(kind, "0"))
         snprintf(n->s, sizeof n->s, "%.0f", v);
     else if (!strcmp(kind, "1"))

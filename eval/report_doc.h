@@ -61,7 +61,7 @@ void report_doc_value(const json_t *v, text *out);
 typedef struct doc_number {
     char s[40];
 } doc_number;
-/* kind: "auc" three decimals, "0" none, "1" one, "4g" four digits. */
+/* kind: "auc" three decimals, "0" none, "1" one, "4g" four digits, "p" with its sign before. */
 const char *doc_number_show(doc_number *n, const char *kind, double v);
 const char *doc_number_count(doc_number *n, const json_t *v); /* of an integer */
 #endif

@@ -96,7 +96,7 @@ const report_word report_items[] = {
     {"item.claim.34", "Registration"},
     {"item.claim.35", "Exams and women included and excluded, with a diagram"},
     {"item.claim.36", "Characteristics of each part"},
-    {"item.claim.37", "Performance beside readers or other methods"},
+    {"item.claim.37", "Final performance on every part, beside the current standard"},
     {"item.claim.38", "Estimates with their precision"},
     {"item.claim.39", "Analysis of failures"},
     {"item.claim.40", "Limitations"},

@@ -184,8 +184,8 @@ static const report_word entries[] = {
     {"curve.smooth", "smooth curve (x risk, y observed share)"},
     {"curve.smooth_recalibrated", "smooth curve after recalibration"},
     {"curve.smooth_shifted", "smooth curve at the prevalence"},
-    {"curve.risk_case", "predicted risks with cancer (x lower edge, y share)"},
-    {"curve.risk_control", "predicted risks without cancer (x lower edge, y share)"},
+    {"curve.risk_case", "predicted risks with cancer (x lower edge, y share for each width of a bin)"},
+    {"curve.risk_control", "predicted risks without cancer (x lower edge, y share for each width of a bin)"},
     {"curve.decision", "model (x threshold risk, y net benefit per exam)"},
     {"curve.decision_recalibrated",
      "after recalibration (x threshold risk, y net benefit per exam)"},
@@ -193,8 +193,8 @@ static const report_word entries[] = {
     {"curve.decision_all", "flag every exam (x threshold risk, y net benefit per exam)"},
     {"curve.deciles", "observed (x group, y share with cancer)"},
     {"curve.deciles_expected", "predicted (x group, y mean risk)"},
-    {"curve.hist_case", "with cancer (x lower edge of the score, y share)"},
-    {"curve.hist_control", "without cancer (x lower edge of the score, y share)"},
+    {"curve.hist_case", "with cancer (x lower edge of the score, y share for each width of a bin)"},
+    {"curve.hist_control", "without cancer (x lower edge of the score, y share for each width of a bin)"},
     {"roc.model", "model"},
     {"roc.band", "95 % band, pointwise"},
     {"roc.points", "operating points"},
@@ -262,7 +262,9 @@ static const report_word entries[] = {
     {"note.operating",
      "An exam is flagged when its score is at least the threshold. Counts are exams. A threshold "
      "chosen on these exams is exploratory: the rate it was chosen for has no interval, the other "
-     "one is chosen again in every bootstrap replicate."},
+     "one is chosen again in every bootstrap replicate. What would tell of 1 to 4 exams on one "
+     "side "
+     "of a threshold is hidden."},
     {"note.capture",
      "When exams tie at the border, the lowest and highest possible share are given."},
     {"note.found",
@@ -653,7 +655,7 @@ static const report_word entries[] = {
      "Shares and expected numbers are computed as if {prevalence} % of exams had cancer (risks: "
      "{risks}); groups are of equal count in this set, not in a population."},
     {"deciles.trend",
-     "Trend of the share over the groups, without weights (Cochran-Armitage): z = {z}, p = {p}."},
+     "Trend of the share over the groups, without weights (Cochran-Armitage): z = {z}, p {p}."},
     {"members.mean", "mean of the single networks"},
     {"members.sd", "standard deviation over networks"},
     {"members.min", "lowest"},

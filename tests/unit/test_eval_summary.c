@@ -126,6 +126,32 @@ static void counts(double t, int n[2][2])
         n[score(i) >= t - 1e-9][label(i)]++;
 }
 
+/* Bars of the distribution: no bar of 1 to 4 exams, and together they are all exams. */
+static void no_bar_tells_of_few(void **state)
+{
+    static const char *const ids[] = {"hist_control", "hist_case", "risk_control", "risk_case"};
+    for (int k = 0; k < 4; k++) {
+        const json_t *c = report_tree_by_id(tree, "curves", ids[k]);
+        const json_t *x = json_object_get(c, "x"), *y = json_object_get(c, "y");
+        size_t n = json_array_size(y);
+        double all = k % 2 ? 50 : 350, sum = 0;
+        assert_true(n >= 2 && json_array_size(x) == n + 1);
+        double range =
+            json_number_value(json_array_get(x, n)) - json_number_value(json_array_get(x, 0));
+        for (size_t i = 0; i < n; i++) {
+            double width = json_number_value(json_array_get(x, i + 1)) -
+                           json_number_value(json_array_get(x, i));
+            double exams =
+                all * json_number_value(json_array_get(y, i)) * width / range * (k < 2 ? 24 : 40);
+            assert_true(fabs(exams - round(exams)) < 1e-6);
+            if (round(exams) > 0 && round(exams) < 5)
+                fail_msg("%s: a bar of %.0f exams", ids[k], exams);
+            sum += exams;
+        }
+        assert_true(fabs(sum - all) < 1e-6);
+    }
+}
+
 static void a_thousand_women(void **state)
 {
     int n[2][2];
@@ -301,6 +327,7 @@ static void words_of_another_language(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_bar_tells_of_few),
         cmocka_unit_test(a_thousand_women),
         cmocka_unit_test(cross_table_adds_up),
         cmocka_unit_test(weakest_group_and_reasons),
