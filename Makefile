@@ -19,7 +19,7 @@ VERSION := $(shell cat VERSION 2>/dev/null)
 GIT_ID := $(shell git describe --always --dirty --abbrev=12 2>/dev/null || echo unknown)
 
 # ---- what the machine offers -------------------------------------------------------------------
-PKGS := hdf5 libopenjp2 charls libdeflate sqlite3 yaml-0.1 jansson libcrypto libxxhash libseccomp cairo \
+PKGS := hdf5 libopenjp2 charls libdeflate libisal sqlite3 yaml-0.1 jansson libcrypto libxxhash libseccomp cairo \
         pangocairo libpng libtiff-4 libzip
 NVCC := $(if $(filter 0,$(CUDA)),,$(shell command -v nvcc 2>/dev/null))
 NVCC_VERSION := $(if $(NVCC),$(shell $(NVCC) --version 2>/dev/null | sed -n 's/.*release \([0-9.]*\).*/\1/p'))

@@ -44,7 +44,7 @@ WIDE_LOOPS static void shuffle(const uint16_t *restrict image, size_t n, uint8_t
     }
 }
 
-/* raw[n], DEFLATE_SLACK bytes behind it, as a zlib stream. */
+/* raw[n] as a zlib stream. */
 static void deflate_bytes(const uint8_t *raw, size_t n, arena *a, shard_chunk *out)
 {
     size_t cap = deflate_bound(n);
@@ -86,7 +86,7 @@ void shard_pack(const uint16_t *image, int h, int w, arena *a, shard_chunk *out)
     if (!side_ok(h, w))
         BUG("shard_pack: image of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w;
-    uint8_t *plane = arena_alloc(a, n * 2 + DEFLATE_SLACK);
+    uint8_t *plane = arena_alloc(a, n * 2);
     shuffle(image, n, plane);
     deflate_bytes(plane, n * 2, a, out);
 }
@@ -96,7 +96,7 @@ void shard_pack_mask(const uint8_t *mask, int h, int w, arena *a, shard_chunk *o
     if (!side_ok(h, w))
         BUG("shard_pack_mask: mask of %d x %d", h, w);
     size_t n = (size_t)h * (size_t)w;
-    uint8_t *plain = arena_alloc(a, n + DEFLATE_SLACK);
+    uint8_t *plain = arena_alloc(a, n);
     for (size_t i = 0; i < n; i++)
         plain[i] = mask[i] != 0; /* whatever a worker wrote */
     deflate_bytes(plain, n, a, out);

@@ -65,6 +65,7 @@ $4 ~ /^png\.h$/ { only("^(dicom/raster_png\\.c$|preprocess/raster_out\\.c$|train
 $4 ~ /^tiff/ { only("^(dicom/raster_tiff\\.c$|preprocess/raster_out\\.c$|tests/)", "dicom/raster_tiff.c and preprocess/raster_out.c") }
 $4 ~ /^opencv/ { only("^preprocess/opencv_shim\\.cpp$", "preprocess/opencv_shim.cpp") }
 $4 ~ /^hdf5/ { only("^((preprocess|tests)/|train/maps_h5\\.c$)", "preprocess/ and train/maps_h5.c") }
+$4 ~ /^isa-l/ { only("^preprocess/deflate\\.c$", "preprocess/deflate.c") }
 $4 ~ /^(dnnl|oneapi)/ { only("^(model|tests)/", "model/") }
 $4 ~ /^(yaml\.h|jansson\.h|openssl\/|sqlite3\.h|seccomp\.h|xxhash\.h)/ {
     only("^(core|tests)/", "core/")
