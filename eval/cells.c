@@ -99,7 +99,7 @@ void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden)
     if (count != 1)
         return;
     for (int i = 0; i < k; i++)
-        if (!hidden[i] && (next < 0 || events[i] < events[next]))
+        if (!hidden[i] && events[i] && (next < 0 || events[i] < events[next]))
             next = i;
     if (next >= 0)
         hidden[next] = true;

@@ -25,7 +25,7 @@ void cells_count(json_t *row, int64_t v);
 void cells_side(json_t *row, int64_t v, int64_t rest);
 /* Of k groups that add up to a known total: the ones whose numbers must stay hidden, because 1 to 4
  * exams with or without cancer are inside. One alone could be worked out from the total: then the
- * next smallest is hidden too. */
+ * next smallest that is not empty is hidden too. */
 void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden);
 json_t *cells_string(const char *s);
 /* A cell as a person reads it, by the kind of its column. */

@@ -245,6 +245,15 @@ static const report_word entries[] = {
     {"table.flow", "Books"},
     {"table.metrics", "Measures of separation"},
     {"table.operating", "Sensitivity and specificity at chosen thresholds"},
+    {"table.threshold_mix", "Whom the thresholds come from"},
+    {"note.threshold_mix",
+     "Exams by manufacturer and site in the set that the thresholds were chosen on, and in the "
+     "evaluated one. Where they differ, a threshold may flag far more or far fewer women than it "
+     "did there. Groups of 1 to 4 exams are hidden, and one more where it could be worked out."},
+    {"col.mix_there", "Exams there"},
+    {"col.mix_there_share", "Share there"},
+    {"col.mix_here", "Exams here"},
+    {"col.mix_here_share", "Share here"},
     {"table.capture", "Cancers among the exams with the highest scores"},
     {"table.predictive", "What a flag would mean at a given prevalence"},
     {"table.found", "When the cancers were found"},

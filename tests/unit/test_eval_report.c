@@ -257,6 +257,52 @@ static void thresholds_from_other_women(void **state)
     run(in, 1, "fixed2", "", &(report_opts){.val = at("a.csv")}, "who are also in --val");
 }
 
+/* 40 exams; vendor of exam i: 'A' below a, 'B' below b, else 'C'. */
+static void of_vendors(const char *name, char who, int a, int b)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,score,y,vendor\n");
+    for (int i = 0; i < 40; i++)
+        text_addf(&t, "%c%02d,%c%02d,%.2f,%d,%s\n", who, i, who, i, syn_a[i], syn_y[i],
+                  i < a   ? "A"
+                  : i < b ? "B"
+                          : "C");
+    put(name, t.s);
+    text_release(&t);
+}
+
+static void thresholds_say_whose_they_are(void **state)
+{
+    json_t *j = NULL;
+    of_vendors("here.csv", 'h', 10, 10);  /* 10 of A, 30 of C */
+    of_vendors("there.csv", 't', 20, 23); /* 20 of A, 3 of B, 17 of C */
+    const char *const in[] = {at("here.csv")};
+    run(in, 1, "origin", "", &(report_opts){.val = at("there.csv")}, NULL);
+    assert_true(json_read(at("origin/eval.json"), &j, NULL));
+    const json_t *t = report_tree_by_id(j, "tables", "threshold_mix"),
+                 *rows = json_object_get(t, "rows");
+    static const struct {
+        const char *level;
+        double there, here; /* NaN: hidden */
+    } want[] = {{"A", 20, 10}, {"B", NAN, 0}, {"C", NAN, 30}, {"unknown", 40, 40}};
+    assert_int_equal(json_array_size(rows), COUNT_OF(want));
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        const json_t *row = json_array_get(rows, i);
+        assert_string_equal(json_string_value(json_array_get(row, 1)), want[i].level);
+        if (isnan(want[i].there)) {
+            assert_string_equal(json_string_value(json_array_get(row, 2)), "hidden");
+            assert_true(json_is_null(json_array_get(row, 3)));
+        } else {
+            near(json_number_value(json_array_get(row, 2)), want[i].there, 0);
+            near(json_number_value(json_array_get(row, 3)), want[i].there / 40, 1e-12);
+        }
+        near(json_number_value(json_array_get(row, 4)), want[i].here, 0);
+        near(json_number_value(json_array_get(row, 5)), want[i].here / 40, 1e-12);
+    }
+    json_decref(j);
+}
+
 static void flow_fails(const char *flow, const char *wanted)
 {
     err e = {0};
@@ -698,6 +744,7 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(thresholds_say_whose_they_are),
         cmocka_unit_test(golden_numbers_in_eval_json),
         cmocka_unit_test(ensemble_is_the_mean_of_probabilities),
         cmocka_unit_test(undefined_is_null_with_a_reason),

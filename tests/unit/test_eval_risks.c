@@ -326,8 +326,9 @@ static void small_groups_are_hidden(void **state)
         bool hidden[4];
     } row[] = {
         {{0, 5, 5, 5}, {0}},
-        {{0, 4, 1, 6}, {false, true, true, true}},  /* 6 of 10: 4 without */
-        {{0, 4, 5, 5}, {true, true, false, false}}, /* one alone takes the next smallest along */
+        {{0, 4, 1, 6}, {false, true, true, true}}, /* 6 of 10: 4 without */
+        {{0, 4, 5, 5},
+         {false, true, true, false}}, /* one alone takes the next smallest along, not 0 */
         {{5, 5, 5, 9}, {true, false, false, true}},
         {{0, 0, 10, 10}, {0}},
     };
