@@ -6,19 +6,46 @@
 #include "model/cpu/cpu.h"
 #include "model/param.h"
 
+#ifdef MAMMOVIT_CUDA
+#include "model/cuda/cuda.h"
+#else
+/* What a build without nvcc says of a card. */
+static backend *cuda_open(int device, pool *p, err *e)
+{
+    err_set(e, ERR_CONFIG, "device cuda: this build has no CUDA backend; use cpu or auto");
+    return NULL;
+}
+#endif
+
+/* The number behind "cuda:", 0 without one; -1 = no device of that name. */
+static int cuda_number(const char *device)
+{
+    if (!strcmp(device, "cuda"))
+        return 0;
+    int64_t n;
+    if (strncmp(device, "cuda:", 5) || !text_i64(device + 5, &n) || n < 0 || n > 255)
+        return -1;
+    return (int)n;
+}
+
 backend *backend_new(const char *device, pool *p, err *e)
 {
-    bool cuda = strcmp(device, "cuda") == 0 || strncmp(device, "cuda:", 5) == 0;
-    if (cuda) {
-        err_set(e, ERR_CONFIG, "device '%s': this build has no CUDA backend; use cpu or auto",
-                device);
-        return NULL;
-    }
-    if (strcmp(device, "auto") != 0 && strcmp(device, "cpu") != 0) {
-        err_set(e, ERR_CONFIG, "device '%s' is not one of auto, cpu, cuda, cuda:N", device);
-        return NULL;
-    }
-    return cpu_open(p, e);
+    if (!strcmp(device, "cpu") || !strcmp(device, "auto"))
+        return cpu_open(p, e);
+    int n = cuda_number(device);
+    if (n >= 0)
+        return cuda_open(n, p, e);
+    err_set(e, ERR_CONFIG, "device '%s' is not one of auto, cpu, cuda, cuda:N", device);
+    return NULL;
+}
+
+bool backend_compute(backend *b, tensor_type type, err *e)
+{
+    if (type != TENSOR_F32 && b->ops->f32_only)
+        return err_set(e, ERR_CONFIG, "precision bf16: the %s backend computes in f32",
+                       b->ops->name);
+    b->type = type;
+    return true;
 }
 
 void backend_free(backend *b)

@@ -6,15 +6,19 @@
 
 #include "core/err.h"
 #include "core/pool.h"
+#include "model/tensor.h"
 
 typedef struct backend backend;
 struct param_set;
 
-/* device: "auto", "cpu", "cuda", "cuda:n". auto = cuda if this build has it and a card is there,
- * else cpu. Asking for cuda where it is not built is ERR_CONFIG with a plain sentence. The pool is
- * borrowed. */
+/* device: "auto", "cpu", "cuda", "cuda:n". auto = cpu, as long as no card has
+ * proven the CUDA backend (docs/gpu-results). Asking for cuda where it is not built, or where no
+ * card is, is ERR_CONFIG with a plain sentence. The pool is borrowed. */
 backend *backend_new(const char *device, pool *p, err *e);
 void backend_free(backend *b);
+/* The type that matrix products read and write from now on (float32 at first); weights, sums and
+ * the residual stream stay float32. ERR_CONFIG where the device cannot. */
+MUST_CHECK bool backend_compute(backend *b, tensor_type type, err *e);
 const char *backend_name(const backend *b); /* "cpu" */
 size_t backend_workspace(const backend *b); /* bytes held beside what was asked for */
 const char *backend_isa(const backend *b);  /* "avx512_core_amx", what identity holds for */

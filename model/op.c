@@ -32,9 +32,11 @@ tensor *op_patch(run *r, const model_batch *batch, int channels, int p, int stri
         BUG("patch: %d px every %d px of an image of %dx%d", p, stride, batch->h, batch->w);
     int n = batch->keep ? batch->n_keep
                         : op_patch_side(batch->h, p, stride) * op_patch_side(batch->w, p, stride);
-    tensor *y = run_tensor(r, batch->b, n, channels * p * p);
+    tensor *y = run_tensor(r, run_type(r), batch->b, n, channels * p * p);
     y->fixed = true;
     op_args a = {.kind = OP_PATCH, .y = y, .patch = {*batch, channels, p, stride}};
+    a.patch.batch.keep = run_upload_ints(r, batch->keep, (int64_t)batch->b * n);
+    a.patch.batch.view = run_upload_bytes(r, batch->view, (size_t)batch->b * sizeof *batch->view);
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -46,7 +48,7 @@ static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows,
     if (row0 < 0 || rows < 1 || row0 + rows > w->shape[0])
         BUG("linear %s: rows %d+%d of %d", w->name, row0, rows, w->shape[0]);
     want_vector(b, w->shape[0], "linear");
-    tensor *y = run_tensor(r, x->b, x->n, rows);
+    tensor *y = run_tensor(r, x->type, x->b, x->n, rows);
     int64_t padded = (rows_of(y) + OP_ROW_PAD - 1) / OP_ROW_PAD * OP_ROW_PAD;
     op_args a = {.kind = OP_LINEAR, .y = y, .x = x, .w = w, .b = b, .linear = {row0, rows, gelu}};
     a.save = gelu ? run_save(r, padded * rows) : NULL;
@@ -68,9 +70,10 @@ tensor *op_linear_gelu(run *r, tensor *x, param *w, param *bias)
     return linear(r, x, w, bias, 0, w->shape[0], true);
 }
 
-static bool in_place(const run *r)
+/* May the float32 stream x be overwritten by what is made of it? */
+static bool in_place(const run *r, const tensor *x)
 {
-    return run_mode_of(r) == RUN_INFER;
+    return run_mode_of(r) == RUN_INFER && x->type == TENSOR_F32;
 }
 
 static void same_shape(const tensor *x, const tensor *y, const char *what)
@@ -84,7 +87,7 @@ tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps)
     want_vector(w, x->c, "layernorm");
     want_vector(b, x->c, "layernorm");
     op_args a = {.kind = OP_LAYERNORM, .x = x, .w = w, .b = b, .norm = {eps, NULL}};
-    a.y = run_tensor(r, x->b, x->n, x->c);
+    a.y = run_tensor(r, run_type(r), x->b, x->n, x->c);
     a.save = run_save(r, 2 * rows_of(x));
     return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
 }
@@ -95,9 +98,10 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
     same_shape(x, add, "layernorm of a sum");
     want_vector(w, x->c, "layernorm");
     want_vector(b, x->c, "layernorm");
-    op_args a = {.kind = OP_LAYERNORM, .x = x, .x2 = add, .w = w, .b = b, .norm = {eps, scale}};
-    a.y = run_tensor(r, x->b, x->n, x->c);
-    a.y2 = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
+    op_args a = {.kind = OP_LAYERNORM, .x = x, .x2 = add, .w = w, .b = b, .norm = {eps}};
+    a.norm.scale = run_upload(r, scale, x->b);
+    a.y = run_tensor(r, run_type(r), x->b, x->n, x->c);
+    a.y2 = in_place(r, x) ? run_alias(r, x) : run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
     a.save = run_save(r, 2 * rows_of(x));
     *sum = a.y2;
     return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
@@ -106,14 +110,15 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
 tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
 {
     same_shape(x, add, "add");
-    op_args a = {.kind = OP_ADD, .x = x, .x2 = add, .add = {scale}};
-    a.y = in_place(r) ? run_alias(r, x) : run_tensor(r, x->b, x->n, x->c);
+    op_args a = {.kind = OP_ADD, .x = x, .x2 = add};
+    a.add.scale = run_upload(r, scale, x->b);
+    a.y = in_place(r, x) ? run_alias(r, x) : run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
     return run_record(r, &a, (run_counts){0});
 }
 
 tensor *op_gelu(run *r, tensor *x)
 {
-    op_args a = {.kind = OP_GELU, .y = run_tensor(r, x->b, x->n, x->c), .x = x};
+    op_args a = {.kind = OP_GELU, .y = run_tensor(r, x->type, x->b, x->n, x->c), .x = x};
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -133,9 +138,9 @@ tensor *op_attention(run *r, tensor *x, const op_attention_spec *how, tensor **s
     a.attention.heads = heads;
     a.attention.bias = bias;
     a.attention.readers = score ? how->readers : 0;
-    a.y = run_tensor(r, x->b, x->n, d);
+    a.y = run_tensor(r, x->type, x->b, x->n, d);
     if (score)
-        *score = a.y2 = run_tensor(r, x->b, kv->n, 1);
+        *score = a.y2 = run_tensor(r, TENSOR_F32, x->b, kv->n, 1);
     a.save = run_save(r, (int64_t)x->b * heads * x->n);
     run_counts cost = {.matmul = 2 * rows_of(x) * kv->n * d, .scale = rows_of(x) * kv->n * heads};
     return run_record(r, &a, cost);
@@ -151,7 +156,7 @@ tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const o
     if (bias->ndim != 2 || bias->shape[1] != heads)
         BUG("window %s: %d heads wanted", bias->name, heads);
     op_args a = {.kind = OP_WINDOW, .x = qkv, .w = bias, .window = {heads, *w}};
-    a.y = run_tensor(r, qkv->b, qkv->n, d);
+    a.y = run_tensor(r, qkv->type, qkv->b, qkv->n, d);
     a.save = run_save(r, (int64_t)qkv->b * heads * qkv->n);
     run_counts cost = {.matmul = 2 * rows_of(qkv) * w->tokens * d};
     cost.scale = rows_of(qkv) * w->tokens * heads;
@@ -167,14 +172,15 @@ tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
         BUG("map: weights [%d, %d, %d]", w->b, w->n, w->c);
     op_args a = {.kind = OP_MAP, .x = x, .x2 = w, .map = *map};
     int n = map->n_out / merge, c = x->c * merge;
-    if (in_place(r) && map->into) {
-        if (map->into == x || tensor_count(map->into) < (int64_t)x->b * n * c)
+    if (run_mode_of(r) == RUN_INFER && map->into) {
+        if (map->into == x || map->into->type != x->type ||
+            tensor_count(map->into) < (int64_t)x->b * n * c)
             BUG("map: no room for %d rows of %d", n, c);
         a.y = run_alias(r, map->into);
         a.y->n = n;
         a.y->c = c;
     } else {
-        a.y = run_tensor(r, x->b, n, c);
+        a.y = run_tensor(r, x->type, x->b, n, c);
     }
     a.y->fixed = x->fixed && (!w || w->fixed);
     int64_t weighted = w && map->n_in > map->w_from ? map->n_in - map->w_from : 0;
@@ -184,7 +190,7 @@ tensor *op_map(run *r, tensor *x, const op_map_spec *map, tensor *w)
 /* Selectors have no value that a gradient could go to: their own result is an empty tensor. */
 static tensor *nothing(run *r, int b)
 {
-    tensor *t = run_tensor(r, b, 0, 1);
+    tensor *t = run_tensor(r, TENSOR_F32, b, 0, 1);
     t->fixed = true;
     return t;
 }
@@ -223,7 +229,7 @@ tensor *op_prefix(run *r, tensor *x, param *tokens)
     if (tokens->n % x->c)
         BUG("prefix %s: %lld values for rows of %d", tokens->name, (long long)tokens->n, x->c);
     op_args a = {.kind = OP_PREFIX, .x = x, .w = tokens};
-    a.y = run_tensor(r, x->b, x->n + (int)(tokens->n / x->c), x->c);
+    a.y = run_tensor(r, x->type, x->b, x->n + (int)(tokens->n / x->c), x->c);
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -234,8 +240,9 @@ tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *ke
         BUG("position %s: a planar map takes all patches and no other token", pos->name);
     if (pos->n % x->c || prefix > x->n || prefix > rows || (!keep && x->n > rows))
         BUG("position %s: %lld rows for %d tokens", pos->name, (long long)rows, x->n);
-    op_args a = {.kind = OP_POSITION, .x = x, .w = pos, .position = {prefix, keep}};
-    a.y = run_tensor(r, x->b, x->n, x->c);
+    op_args a = {.kind = OP_POSITION, .x = x, .w = pos, .position = {.prefix = prefix}};
+    a.position.keep = run_upload_ints(r, keep, (int64_t)x->b * (x->n - prefix));
+    a.y = run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -248,13 +255,13 @@ tensor *op_pool(run *r, tensor *x, tensor *tokens, int h, int w, param *weight, 
     want_vector(weight, 9 * c, "pool");
     want_vector(bias, c, "pool");
     op_args a = {.kind = OP_POOL, .x = x, .x2 = tokens, .w = weight, .b = bias, .pool = {h, w}};
-    a.y = run_tensor(r, x->b, t + points, c);
+    a.y = run_tensor(r, TENSOR_F32, x->b, t + points, c);
     return run_record(r, &a, (run_counts){.matmul = (int64_t)x->b * points * c * 9});
 }
 
 tensor *op_mean(run *r, tensor *x)
 {
-    op_args a = {.kind = OP_MEAN, .x = x, .y = run_tensor(r, x->b, 1, x->c)};
+    op_args a = {.kind = OP_MEAN, .x = x, .y = run_tensor(r, x->type, x->b, 1, x->c)};
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -269,8 +276,10 @@ tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weig
                 BUG("loss: label %d of %d classes", labels[i], logits->c);
         }
     }
-    op_args a = {.kind = OP_LOSS, .x = logits, .loss = {labels, weights, smoothing}};
-    a.y = run_tensor(r, 1, 1, 1);
+    op_args a = {.kind = OP_LOSS, .x = logits, .loss = {.smoothing = smoothing}};
+    a.loss.label = run_upload_ints(r, labels, logits->b);
+    a.loss.weight = run_upload(r, weights, logits->b);
+    a.y = run_tensor(r, TENSOR_F32, 1, 1, 1);
     a.save = run_save(r, tensor_count(logits));
     return run_record(r, &a, (run_counts){0});
 }

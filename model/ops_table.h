@@ -96,6 +96,7 @@ typedef struct backend_plan {
 
 typedef struct backend_ops {
     const char *name;
+    bool f32_only;
     void (*close)(backend *be);
     void *(*alloc)(backend *be, size_t bytes); /* uninitialised */
     void (*dealloc)(backend *be, void *p);
@@ -108,7 +109,7 @@ typedef struct backend_ops {
                        const backend_adamw *o);
     void (*grad_norms)(backend *be, param_set *s, double *out);
     /* Index of the first element that is not finite, or -1. */
-    int64_t (*nonfinite)(backend *be, const float *x, int64_t n);
+    int64_t (*nonfinite)(backend *be, const tensor *t);
     /* Adds to the plan what one op of a shape-only run would want; and what is really held. */
     void (*plan)(const backend *be, const op_args *a, bool backward, backend_plan *p);
     size_t (*workspace)(const backend *be);
@@ -121,12 +122,14 @@ typedef struct backend_ops {
 struct backend {
     const backend_ops *ops;
     pool *pool;
+    tensor_type type; /* of what matrix products read and write */
     char isa[48];
 };
 
 /* tape.c, for the front ends */
 struct run;
-tensor *run_tensor(run *r, int b, int n, int c);
+tensor *run_tensor(run *r, tensor_type type, int b, int n, int c);
+tensor_type run_type(const run *r);   /* of what matrix products read and write */
 tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
 float *run_save(run *r, int64_t n);   /* backend memory, NULL when nothing is recorded */
 /* Count the cost, run the op, record it in training. Returns a.y. */

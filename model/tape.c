@@ -167,17 +167,22 @@ static size_t tensor_bytes(const tensor *t)
     size_t bytes;
     err e;
     err_clear(&e);
-    if (!mem_size_mul((size_t)rows, (size_t)t->c * sizeof(float), &bytes, &e))
+    if (!mem_size_mul((size_t)rows, (size_t)t->c * tensor_size(t->type), &bytes, &e))
         BUG("run: tensor [%d, %d, %d]: %s", t->b, t->n, t->c, e.msg);
     return bytes;
 }
 
-tensor *run_tensor(run *r, int b, int n, int c)
+tensor_type run_type(const run *r)
+{
+    return r->be ? r->be->type : TENSOR_F32;
+}
+
+tensor *run_tensor(run *r, tensor_type type, int b, int n, int c)
 {
     if (b < 0 || n < 0 || c < 0)
         BUG("run: tensor [%d, %d, %d]", b, n, c);
     tensor *t = arena_calloc(r->host, sizeof *t);
-    *t = (tensor){.b = b, .n = n, .c = c, .type = TENSOR_F32};
+    *t = (tensor){.b = b, .n = n, .c = c, .type = type};
     t->x = device_alloc(r, tensor_bytes(t));
     return t;
 }
@@ -206,21 +211,68 @@ float *run_save(run *r, int64_t n)
     return r->mode == RUN_TRAIN ? device_alloc(r, (size_t)n * sizeof(float)) : NULL;
 }
 
-tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
+/* Rounds to the nearest, ties to even; every NaN stays one. */
+static uint16_t bf16_of(float x)
 {
-    tensor *t = run_tensor(r, b, n, c);
+    uint32_t u;
+    memcpy(&u, &x, sizeof u);
+    if (x != x)
+        return 0x7fff;
+    return (uint16_t)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+
+/* Host floats into backend memory of the type of `t`, and back. */
+static void put_values(run *r, const tensor *t, void *to, const float *x)
+{
+    size_t n = (size_t)tensor_count(t), bytes = n * tensor_size(t->type);
+    if (t->type == TENSOR_F32) {
+        r->be->ops->to_device(r->be, to, x, bytes);
+        return;
+    }
+    uint16_t *half = mem_alloc(bytes);
+    for (size_t i = 0; i < n; i++)
+        half[i] = bf16_of(x[i]);
+    r->be->ops->to_device(r->be, to, half, bytes);
+    mem_free(half);
+}
+
+static void get_values(run *r, const tensor *t, const void *from, float *x)
+{
+    size_t n = (size_t)tensor_count(t), bytes = n * tensor_size(t->type);
+    if (t->type == TENSOR_F32) {
+        r->be->ops->to_host(r->be, x, from, bytes);
+        return;
+    }
+    uint16_t *half = mem_alloc(bytes);
+    r->be->ops->to_host(r->be, half, from, bytes);
+    for (size_t i = 0; i < n; i++) {
+        uint32_t u = (uint32_t)half[i] << 16;
+        memcpy(&x[i], &u, sizeof u);
+    }
+    mem_free(half);
+}
+
+tensor *run_input_type(run *r, tensor_type type, int b, int n, int c, const float *x, bool fixed)
+{
+    tensor *t = run_tensor(r, type, b, n, c);
     t->fixed = fixed;
     t->leaf = true;
-    size_t bytes = (size_t)tensor_count(t) * sizeof(float);
     if (t->x && x)
-        r->be->ops->to_device(r->be, t->x, x, bytes);
+        put_values(r, t, t->x, x);
     else if (t->x)
-        r->be->ops->zero(r->be, t->x, bytes);
+        r->be->ops->zero(r->be, t->x, (size_t)tensor_count(t) * tensor_size(type));
     return t;
 }
 
-static void *upload(run *r, const void *x, size_t bytes)
+tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
 {
+    return run_input_type(r, TENSOR_F32, b, n, c, x, fixed);
+}
+
+const void *run_upload_bytes(run *r, const void *x, size_t bytes)
+{
+    if (!x)
+        return NULL;
     void *p = run_memory(r, bytes);
     if (p)
         r->be->ops->to_device(r->be, p, x, bytes);
@@ -229,12 +281,12 @@ static void *upload(run *r, const void *x, size_t bytes)
 
 const int32_t *run_upload_ints(run *r, const int32_t *x, int64_t n)
 {
-    return upload(r, x, (size_t)n * sizeof *x);
+    return run_upload_bytes(r, x, (size_t)n * sizeof *x);
 }
 
 const float *run_upload(run *r, const float *x, int64_t n)
 {
-    return upload(r, x, (size_t)n * sizeof *x);
+    return run_upload_bytes(r, x, (size_t)n * sizeof *x);
 }
 
 /* ---- record and walk ------------------------------------------------------------------------- */
@@ -334,7 +386,7 @@ void run_backward_from(run *r, tensor *y, const float *dy)
     if (!y->g)
         grad_take(r, y);
     if (!r->shape)
-        r->be->ops->to_device(r->be, y->g, dy, (size_t)tensor_count(y) * sizeof(float));
+        put_values(r, y, y->g, dy);
     walk(r);
 }
 
@@ -350,16 +402,15 @@ void run_read(run *r, const tensor *t, float *out)
 {
     if (!t->x)
         BUG("run: a shape-only tensor has no values");
-    r->be->ops->to_host(r->be, out, t->x, (size_t)tensor_count(t) * sizeof(float));
+    get_values(r, t, t->x, out);
 }
 
 void run_read_grad(run *r, const tensor *t, float *out)
 {
-    size_t bytes = (size_t)tensor_count(t) * sizeof(float);
     if (t->g)
-        r->be->ops->to_host(r->be, out, t->g, bytes);
+        get_values(r, t, t->g, out);
     else
-        memset(out, 0, bytes);
+        memset(out, 0, (size_t)tensor_count(t) * sizeof(float));
 }
 
 const char *run_first_nonfinite(run *r)
@@ -368,7 +419,7 @@ const char *run_first_nonfinite(run *r)
         const op_args *a = r->node[i];
         const tensor *out[2] = {a->y2, a->y};
         for (int k = 0; k < 2; k++) {
-            if (!out[k] || r->be->ops->nonfinite(r->be, out[k]->x, tensor_count(out[k])) < 0)
+            if (!out[k] || r->be->ops->nonfinite(r->be, out[k]) < 0)
                 continue;
             snprintf(r->bad, sizeof r->bad, "%s%s%s (op %d)", op_name(a->kind), a->w ? " " : "",
                      a->w ? a->w->name : "", i);

@@ -28,6 +28,8 @@ size_t run_held(const run *r);  /* arena bytes owned: flat once the largest step
 /* A tensor with the given values (host, b*n*c floats; NULL = zeros); fixed: it wants no gradient.
  */
 tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed);
+/* The same, rounded to a type. */
+tensor *run_input_type(run *r, tensor_type type, int b, int n, int c, const float *x, bool fixed);
 /* Host copy of the gradient of a tensor made by run_input, zeros if nothing reached it. */
 void run_read_grad(run *r, const tensor *t, float *out);
 
@@ -63,7 +65,8 @@ typedef struct run_counts {
     int64_t score;  /* multiplications and sums of token selectors, torchprofile's count */
 } run_counts;
 run_counts run_counted(const run *r);
-/* Backend copy of n host values, until run_reset; NULL in a shape-only run. */
+/* Backend copy of n host values, until run_reset; NULL in a shape-only run and of NULL. */
+const void *run_upload_bytes(run *r, const void *x, size_t bytes);
 const int32_t *run_upload_ints(run *r, const int32_t *x, int64_t n);
 const float *run_upload(run *r, const float *x, int64_t n);
 #endif

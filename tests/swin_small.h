@@ -13,6 +13,7 @@
 #include "model/net.h"
 #include "model/swin_plan.h"
 #include "tests/fixtures/deit/formula.h"
+#include "tests/device.h"
 
 enum { SMALL_CHANNELS = 2, SMALL_CLASSES = 3, SMALL_BATCH = 5, SMALL_WIDTH = 12 };
 
@@ -35,7 +36,7 @@ static inline small *small_new(int threads, int h, int w, int window, int sets)
     small *n = MEM_NEW(small);
     err e = {0};
     n->pool = pool_new(threads);
-    n->be = backend_new("cpu", n->pool, &e);
+    n->be = backend_new(test_device(), n->pool, &e);
     assert_non_null(n->be);
     n->cfg = (net_cfg){.preset = &small_preset, .width = SMALL_WIDTH, .heads = 2};
     n->cfg.m = (model_cfg){.name = "small", .image_h = h, .image_w = w, .patch = 2, .stride = 2};

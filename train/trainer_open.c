@@ -51,6 +51,9 @@ static const cfg_option table[] = {
      "one norm over all parameters, or each tensor by itself as the published code does"},
     {"train.label_smoothing", CFG_REAL, AT(smoothing), "0.1", 0, 1, NULL, "",
      "share of the target spread over all classes"},
+    {"train.precision", CFG_ENUM, AT(precision), "f32", 0, 0, "f32|bf16", "",
+     "what matrix products read and write; weights, sums and the residual stream are f32 always. "
+     "bf16 needs --device cuda"},
     {"train.sampling", CFG_ENUM, AT(sampling), "balanced", 0, 0, "balanced|all", "",
      "balanced: every epoch all positives and, vendor by vendor, as many fresh negatives"},
     {"train.normalize", CFG_ENUM, AT(normalize), "all", 0, 0, "all|breast", "",
@@ -242,7 +245,9 @@ bool trainer_open(trainer *t, err *e)
     if (!open_data(t, e) || !fit_model(t, e))
         return false;
     t->be = backend_new(t->o->device, t->threads, e);
-    t->net = t->be ? model_new(&t->mc, t->be, t->o->seed, e) : NULL;
+    if (!t->be || !backend_compute(t->be, (tensor_type)t->c.precision, e))
+        return false;
+    t->net = model_new(&t->mc, t->be, t->o->seed, e);
     if (!t->net)
         return false;
     t->mc = *model_config(t->net);

@@ -16,6 +16,7 @@ typedef struct train_cfg {
     int64_t evit_start, evit_warmup;
     double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
     int schedule, lr_counts, sampling, normalize, init_resample;
+    int precision; /* 0 float32, 1 bf16: a tensor_type */
     bool accum_average;
     const char *init;
     optim_cfg optim;

@@ -73,11 +73,11 @@ static void cpu_copy(backend *be, void *dst, const void *src, size_t bytes)
         memcpy(dst, src, bytes);
 }
 
-static int64_t cpu_nonfinite(backend *be, const float *x, int64_t n)
+static int64_t cpu_nonfinite(backend *be, const tensor *t)
 {
     (void)be;
-    for (int64_t i = 0; i < n; i++) {
-        if (!isfinite(x[i]))
+    for (int64_t i = 0; i < tensor_count(t); i++) {
+        if (!isfinite(t->x[i]))
             return i;
     }
     return -1;
@@ -111,6 +111,7 @@ static size_t cpu_workspace(const backend *be)
 
 static const backend_ops cpu_ops = {
     .name = "cpu",
+    .f32_only = true,
     .close = cpu_close,
     .alloc = cpu_alloc,
     .dealloc = cpu_dealloc,

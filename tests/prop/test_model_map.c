@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "model/op.h"
 #include "model/select.h"
+#include "tests/device.h"
 
 enum { CASES = 60, SEED = 20240921 };
 
@@ -199,7 +200,7 @@ static int setup(void **state)
 {
     err e = {0};
     threads = pool_new(2);
-    *state = backend_new("cpu", threads, &e);
+    *state = backend_new(test_device(), threads, &e);
     return *state ? 0 : -1;
 }
 

@@ -4,6 +4,7 @@
 #include "tests/prop/gradient.h"
 
 #include "model/op.h"
+#include "tests/device.h"
 
 enum { B = 3, CH = 2, H = 24, W = 40, P = 8, N = (H / P) * (W / P), K = 6 };
 
@@ -24,7 +25,7 @@ static void scene_open(scene *s)
 {
     err e = {0};
     *s = (scene){.pool = pool_new(2)};
-    s->be = backend_new("cpu", s->pool, &e);
+    s->be = backend_new(test_device(), s->pool, &e);
     if (!s->be)
         fail_msg("%s", e.msg);
     s->r = run_new(s->be, RUN_INFER);

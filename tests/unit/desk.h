@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "model/tape.h"
+#include "tests/device.h"
 
 typedef struct desk {
     pool *pool;
@@ -21,7 +22,7 @@ static inline desk desk_new(int threads)
 {
     err e = {0};
     desk d = {.pool = pool_new(threads)};
-    d.be = backend_new("cpu", d.pool, &e);
+    d.be = backend_new(test_device(), d.pool, &e);
     assert_non_null(d.be);
     d.r = run_new(d.be, RUN_TRAIN);
     return d;

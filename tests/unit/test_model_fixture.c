@@ -6,6 +6,7 @@
 #include "model/model.h"
 #include "tests/fixtures/deit/formula.h"
 #include "tests/unit/model_record.h"
+#include "tests/device.h"
 
 typedef struct fixture {
     const char *name;
@@ -115,7 +116,7 @@ static void fixture_open(fixture *f, const char *folder, const char *name)
     assert_in_range(f->batch, 1, (int)COUNT_OF(f->labels));
     assert_in_range(f->first_image + f->batch, 1, 10); /* formula_image: one digit */
     f->pool = pool_new(0);
-    f->be = backend_new("cpu", f->pool, &e);
+    f->be = backend_new(test_device(), f->pool, &e);
     if (!f->be)
         fail_msg("%s", e.msg);
     f->m = model_new(&f->cfg, f->be, 1, &e);

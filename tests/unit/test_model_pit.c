@@ -13,6 +13,7 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "model/net.h"
+#include "tests/device.h"
 
 typedef struct world {
     pool *pool;
@@ -24,7 +25,7 @@ static world world_open(void)
     world w;
     err e = {0};
     w.pool = pool_new(2);
-    w.be = backend_new("cpu", w.pool, &e);
+    w.be = backend_new(test_device(), w.pool, &e);
     assert_non_null(w.be);
     return w;
 }

@@ -12,6 +12,7 @@
 #include "core/mem.h"
 #include "model/rollout.h"
 #include "tests/fixtures/deit/formula.h"
+#include "tests/device.h"
 
 #define SIDE  40
 #define PATCH 8
@@ -68,7 +69,7 @@ static void open_depth(bench *b, const char *name, int reduction, int threads, i
                    .ppt_size_bias = true};
     memset(b, 0, sizeof *b);
     b->threads = pool_new(threads);
-    b->be = backend_new("cpu", b->threads, &e);
+    b->be = backend_new(test_device(), b->threads, &e);
     b->net = model_new(&c, b->be, 1, &e);
     if (!b->net)
         fail_msg("%s", e.msg);

@@ -13,6 +13,7 @@
 #include "core/rng.h"
 #include "model/cpu/kernels.h"
 #include "model/param.h"
+#include "tests/device.h"
 
 enum { N_PARAMS = 4, STEPS = 7 };
 
@@ -37,7 +38,7 @@ static void setup_world(world *w, int threads)
     err e = {0};
     memset(w, 0, sizeof *w);
     w->pool = pool_new(threads);
-    w->be = backend_new("cpu", w->pool, &e);
+    w->be = backend_new(test_device(), w->pool, &e);
     assert_non_null(w->be);
     w->set = param_set_new(w->be, N_PARAMS);
     for (int i = 0; i < N_PARAMS; i++)

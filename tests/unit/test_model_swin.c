@@ -8,6 +8,7 @@
 #include "core/rng.h"
 #include "model/ops_table.h"
 #include "model/select.h"
+#include "tests/device.h"
 
 static void infer(const small *n, const model_batch *b, bool published, float *logits)
 {
@@ -473,7 +474,7 @@ static void initial_weights(void **state)
     (void)state;
     err e = {0};
     pool *pl = pool_new(1);
-    backend *be = backend_new("cpu", pl, &e);
+    backend *be = backend_new(test_device(), pl, &e);
     for (int torch = 0; torch < 2; torch++) {
         static const struct {
             const char *name;

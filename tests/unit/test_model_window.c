@@ -13,6 +13,7 @@
 #include "core/pool.h"
 #include "core/rng.h"
 #include "model/op.h"
+#include "tests/device.h"
 
 enum { TABLES = 4 };
 
@@ -69,7 +70,7 @@ static void run_call(const call *c, int threads, int part, float *y, float *dx, 
 {
     err e = {0};
     pool *p = pool_new(threads);
-    backend *be = backend_new("cpu", p, &e);
+    backend *be = backend_new(test_device(), p, &e);
     assert_non_null(be);
     param_set *s = param_set_new(be, 1);
     param *bias = param_add(s, "bias", 2, (const int[]){c->entries, c->heads});
