@@ -8,7 +8,7 @@ ROOMS ?= core dicom preprocess model train eval cli
 SAN ?=
 V ?= 0
 CUDA ?= auto
-CUDA_ARCH ?= 90
+CUDA_ARCH ?= 80 90 100
 DATA ?=
 CC := $(if $(filter default undefined,$(origin CC)),gcc,$(CC))
 CXX := $(if $(filter default undefined,$(origin CXX)),g++,$(CXX))
@@ -48,13 +48,24 @@ CXXFLAGS_ALL = -std=gnu++17 $(OPT) -g -fPIC $(WARN) $(SAN_FLAGS) $(if $(SAN),-fn
                -isystem /usr/include/opencv4 -MMD -MP $(CXXFLAGS)
 LIBS := -ldcmjpeg -lijg8 -lijg12 -lijg16 -ldcmdata -loflog -lofstd -lopencv_imgproc -lopencv_core \
         -ldnnl -lgomp $(PKG_LIBS) -lz -lstdc++ -lm -lpthread
+# The card's runtime is linked in, its driver and libraries are opened when a card is used.
+CUDA_HOME := $(if $(NVCC),$(realpath $(dir $(NVCC))..))
+NVCC_FLAGS = -std=c++17 -O3 -lineinfo -I. -ccbin $(lastword $(CXX)) -Xcompiler -fPIC,-Wall,-Wextra,-Wno-unused-parameter \
+             -Werror all-warnings $(foreach a,$(CUDA_ARCH),-gencode arch=compute_$(a),code=sm_$(a))
+ifeq ($(HAVE_CUDA),1)
+LIBS += -L$(CUDA_HOME)/lib64 -lcudart_static -ldl -lrt
+$(BUILD)/obj/model/backend.o: DEFS += -DMAMMOVIT_CUDA
+$(BUILD)/obj/model/cuda/%.o: PKG_CFLAGS += -isystem $(CUDA_HOME)/include
+endif
 # core and dicom parse foreign bytes: conversions are checked there.
 $(BUILD)/obj/core/%.o $(BUILD)/obj/dicom/%.o: WARN_C += -Wconversion -Wno-sign-conversion
 
 # ---- sources by folder -------------------------------------------------------------------------
 SRC_C := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c) $(wildcard $(r)/cpu/*.c))
 SRC_CXX := $(foreach r,$(ROOMS),$(wildcard $(r)/*.cpp))
-OBJ := $(SRC_C:%.c=$(BUILD)/obj/%.o) $(SRC_CXX:%.cpp=$(BUILD)/obj/%.o)
+CUDA_C := $(wildcard model/cuda/*.c)
+CUDA_OBJ := $(if $(filter 1,$(HAVE_CUDA)),$(CUDA_C:%.c=$(BUILD)/obj/%.o) $(CU_SRC:%.cu=$(BUILD)/obj/%.o))
+OBJ := $(SRC_C:%.c=$(BUILD)/obj/%.o) $(SRC_CXX:%.cpp=$(BUILD)/obj/%.o) $(CUDA_OBJ)
 LIB_OBJ := $(filter-out $(BUILD)/obj/cli/main.o,$(OBJ))
 LIB := $(BUILD)/libmammovit.a
 TEST_SRC := $(foreach r,$(ROOMS),$(wildcard tests/unit/test_$(r)_*.c) $(wildcard tests/prop/test_$(r)_*.c))
@@ -80,6 +91,9 @@ $(LIB): $(LIB_OBJ)
 $(BUILD)/obj/%.o: %.c Makefile
 	$(call say,CC    $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -include core/banned.h -c -o $@ $<
+$(BUILD)/obj/%.o: %.cu Makefile
+	$(call say,NVCC  $<)
+	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
 $(BUILD)/obj/%.o: %.cpp Makefile
 	$(call say,CXX   $<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CXXFLAGS_ALL) -c -o $@ $<
@@ -92,15 +106,58 @@ $(BUILD)/tests/%: tests/%.c $(LIB) Makefile
 	$(call say,TEST  $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(LIB) $(LIBS) -lcmocka
 
+# ---- CUDA on the CPU (tests/cuda_on_cpu) ----------------------------------------------------------
+# The kernels' own files through the host compiler; the scheduler itself is never instrumented.
+SHIM := tests/cuda_on_cpu
+SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
+            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o backend.o plan.o)
+# tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,cuda_op cuda_net model_match model_map model_patch \
+             model_step model_pit model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
+SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
+             -Werror -I$(SHIM)/include -I. -MMD -MP
+$(BUILD)/shim/%.o: %.cu Makefile
+	$(call say,SHIM  $<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -x c++ -c -o $@ $<
+$(BUILD)/shim/%_on_cpu.o: $(SHIM)/%_on_cpu.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
+$(BUILD)/shim/shim.o: $(SHIM)/shim.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
+$(BUILD)/shim/plan.o: model/cuda/plan.c Makefile
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
+$(BUILD)/shim/backend.o: model/backend.c Makefile
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
+# cuDNN's plans for a described card: its own file, the real library, a driver that stands in
+$(BUILD)/shim/driver/libcuda.so.1: $(SHIM)/driver_stand_in.c Makefile
+	$(Q)mkdir -p $(@D) && { cat $<; nm -D --defined-only $(CUDA_HOME)/lib64/stubs/libcuda.so 2>/dev/null | \
+	  awk '$$2 == "T" && $$3 ~ /^cu[A-Z]/ { print $$3 }' | sort -u | while read -r f; do \
+	  grep -q "^result $$f(" $< || echo "result $$f(void) { return REFUSED; }"; done; } >$@.c && \
+	  $(lastword $(CC)) -shared -fPIC -O1 -w -Wl,-soname,libcuda.so.1 -o $@ $@.c
+$(BUILD)/tests/shim/test_flash_plan: $(SHIM)/test_flash_plan.c $(BUILD)/shim/driver/libcuda.so.1 $(LIB) Makefile
+	$(call say,TEST  $<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(LIB) $(LIBS) -lcmocka \
+	  -Wl,--no-as-needed $(BUILD)/shim/driver/libcuda.so.1 -Wl,-rpath,$(abspath $(BUILD)/shim/driver)
+SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
+$(BUILD)/tests/shim/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
+	$(call say,TEST  $<)
+	$(SHIM_LINK)
+$(BUILD)/tests/shim/%: tests/unit/%.c $(SHIM_OBJ) $(LIB) Makefile
+	$(call say,TEST  $< on cuda)
+	$(SHIM_LINK)
+$(BUILD)/tests/shim/%: tests/prop/%.c $(SHIM_OBJ) $(LIB) Makefile
+	$(call say,TEST  $< on cuda)
+	$(SHIM_LINK)
+DEP += $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
+
 deps: ## install the Debian packages of docker/packages.txt that are missing
 	@tests/deps.sh
 
-test-bins: $(TEST_BIN)
+test-bins: $(TEST_BIN) $(SHIM_TEST)
 test-unit: $(if $(filter cli,$(ROOMS)),$(BUILD)/mammovit) $(TEST_BIN) ## unit and property tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN)
 test: deps ## everything CI runs; DATA=DIR adds the tests on real images
 	@$(MAKE) --no-print-directory all test-bins
-	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(wildcard tests/golden/test_*.sh)
+	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(SHIM_TEST) $(wildcard tests/golden/test_*.sh)
 test-golden: all ## the whole-program tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(wildcard tests/golden/test_*.sh)
 accept: deps ## long campaigns; each part skips with a reason where its tool is missing
@@ -118,8 +175,12 @@ bench: all ## the benchmarks, as ratios to a limit measured in the same run; DAT
 
 asan ubsan tsan: ## the tests under a sanitizer (own build folder)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-$@ SAN=$(if $(filter asan,$@),address,$(if $(filter ubsan,$@),undefined,thread)) OPT=-O1 CUDA=0 san-test
-.PHONY: san-test test-bins
-san-test: all test-bins
+shim-asan shim-ubsan shim-tsan: ## the CUDA kernels on the CPU under a sanitizer, their own tests only
+	@$(MAKE) --no-print-directory BUILD=$(BUILD)-$@ SAN=$(if $(filter %asan,$@),address,$(if $(filter %ubsan,$@),undefined,thread)) OPT=-O1 CUDA=0 shim-test
+shim-test: $(BUILD)/tests/shim/test_cuda_op
+	@BUILD=$(BUILD) SAN=$(SAN) tests/run.sh $^
+.PHONY: san-test test-bins shim-test shim-asan shim-ubsan shim-tsan
+san-test: all $(TEST_BIN)
 	@BUILD=$(BUILD) SAN=$(SAN) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(wildcard tests/golden/test_*.sh)
 
 lint: hdr-check ## layering, naming, formatting, scripts
@@ -134,3 +195,4 @@ help: ## this list
 	@grep -hE '^[a-z][a-z -]*:.*## ' $(firstword $(MAKEFILE_LIST)) | sed -E 's/^([a-z -]+):.*## /\1\t/' | awk -F'\t' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo "  variables: DATA=DIR (real images), CUDA=auto|0|1, CUDA_ARCH=90, V=1, BUILD=build"
 -include $(DEP)
+.SECONDARY:

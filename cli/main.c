@@ -37,7 +37,7 @@ static void print_help(void)
            "      --compat P       the quirks of a published program before all of these:\n"
            "                       patchdropout, evit, ppt; 'mammovit show compat' lists them\n"
            "  -j, --threads N      threads; 0 = all cores (default). Never changes a result\n"
-           "      --device D       auto, cpu\n"
+           "      --device D       auto (the CPU), cpu, cuda, cuda:N\n"
            "      --seed N         seed of training (config key run.seed)\n"
            "  -o, --out PATH       where the result goes\n"
            "      --json           machine-readable result on stdout\n"

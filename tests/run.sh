@@ -67,14 +67,15 @@ note_skips() {
 }
 
 run_one() {
-    local path=$1 name out="$top/out" rc start ms counts p f s why="" max=$limit
+    local path=$1 name out="$top/out" rc start ms counts p f s why="" max=$limit device
     name=${path#"$BUILD"/}
     name=${name#tests/}
     case $name in accept/*) max=${TEST_TIMEOUT:-14400} ;; esac
     rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
     rm -f "$reports"/*
     start=$(now_ms)
-    timeout -k 10 "$max" "$path" </dev/null >"$out" 2>&1
+    case $name in shim/*) device=cuda ;; *) device=${DEVICE:-} ;; esac
+    DEVICE=$device timeout -k 10 "$max" "$path" </dev/null >"$out" 2>&1
     rc=$?
     ms=$(($(now_ms) - start))
     tr -d '\000' <"$out" >"$out.txt"

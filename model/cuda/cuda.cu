@@ -1,0 +1,261 @@
+/* The CUDA device: opening, memory, copies, sums over parts, and the table of its functions. */
+#include "model/cuda/cuda.cuh"
+
+#include <inttypes.h>
+
+#define SUM_COLUMNS 32 /* of one block of a sum over parts; one warp wide */
+
+void cuda_check(cudaError_t status, const char *what)
+{
+    if (status == cudaSuccess)
+        return;
+    if (status == cudaErrorMemoryAllocation) {
+        fprintf(stderr,
+                "mammovit: out of device memory (%s). A smaller train.batch fits; so does a "
+                "smaller model.keep_rate\n",
+                what);
+        exit(err_exit(ERR_MEMORY));
+    }
+    BUG("cuda: %s: %s", what, cudaGetErrorString(status));
+}
+
+void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes)
+{
+    if (bytes > s->size) {
+        cuda_check(cudaStreamSynchronize(c->stream), "waiting for scratch memory");
+        cuda_check(cudaFree(s->data), "scratch memory");
+        s->data = NULL;
+        cuda_check(cudaMalloc((void **)&s->data, bytes), "scratch memory");
+        s->size = bytes;
+    }
+    return s->data;
+}
+
+/* One column per lane; the warps of a block take parts in turn and are added in their order. */
+__global__ void sum_columns_kernel(float *g, const float *parts, int count, int n, int stride)
+{
+    SHARED(float, slot, [CUDA_WARPS][SUM_COLUMNS]);
+    int lane = threadIdx.x % SUM_COLUMNS, warp = threadIdx.x / SUM_COLUMNS;
+    int column = blockIdx.x * SUM_COLUMNS + lane;
+    float sum = 0;
+    for (int i = warp; i < count && column < n; i += CUDA_WARPS)
+        sum += parts[(int64_t)i * stride + column];
+    slot[warp][lane] = sum;
+    __syncthreads();
+    if (warp == 0 && column < n) {
+        for (int w = 1; w < CUDA_WARPS; w++)
+            sum += slot[w][lane];
+        g[column] += sum;
+    }
+}
+
+void cuda_sum_columns(cuda *c, float *g, const float *parts, int count, int n, int stride)
+{
+    cuda_launch(c, "sum of columns", sum_columns_kernel, cuda_blocks(n, SUM_COLUMNS), CUDA_BLOCK, 0,
+                g, parts, count, n, stride);
+}
+
+/* ---- memory ---------------------------------------------------------------------------------- */
+
+static void *cuda_alloc(backend *be, size_t bytes)
+{
+    void *p = NULL;
+    char what[64];
+    snprintf(what, sizeof what, "%zu bytes were asked for", bytes);
+    (void)be;
+    cuda_check(cudaMalloc(&p, bytes ? bytes : 1), what);
+    return p;
+}
+
+static void cuda_dealloc(backend *be, void *p)
+{
+    (void)be;
+    cuda_check(cudaFree(p), "freeing memory");
+}
+
+static void cuda_zero(backend *be, void *p, size_t bytes)
+{
+    if (bytes)
+        cuda_check(cudaMemsetAsync(p, 0, bytes, cuda_of(be)->stream), "zeroing");
+}
+
+static void cuda_to_host(backend *be, void *dst, const void *src, size_t bytes)
+{
+    cuda *c = cuda_of(be);
+    if (!bytes)
+        return;
+    cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, c->stream), "reading");
+    cuda_check(cudaStreamSynchronize(c->stream), "reading");
+}
+
+/* The source is free again on return: it is not page-locked, so the driver has taken its copy. */
+static void cuda_to_device(backend *be, void *dst, const void *src, size_t bytes)
+{
+    if (bytes)
+        cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, cuda_of(be)->stream),
+                   "writing");
+}
+
+static size_t cuda_workspace(const backend *be)
+{
+    const cuda *c = (const cuda *)be;
+    return c->scratch.size + c->parts.size + c->lent.size + c->staging.size + c->copies;
+}
+
+/* ---- NaN guard ------------------------------------------------------------------------------- */
+
+template <class T> __global__ void nonfinite_kernel(const T *x, int64_t n, long long *bad)
+{
+    int64_t step = (int64_t)gridDim.x * blockDim.x;
+    for (int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
+        if (!isfinite(get(x, i)))
+            atomicMin(bad, (long long)i);
+    }
+}
+
+static int64_t cuda_nonfinite(backend *be, const tensor *t)
+{
+    cuda *c = cuda_of(be);
+    int64_t n = tensor_count(t);
+    long long none = INT64_MAX, first;
+    unsigned blocks = cuda_blocks(n, CUDA_BLOCK * 8);
+    cuda_to_device(be, c->bad, &none, sizeof none);
+    TYPED(t, T,
+          cuda_launch(c, "NaN guard", nonfinite_kernel<T>, blocks, CUDA_BLOCK, 0, values<T>(t), n,
+                      c->bad));
+    cuda_to_host(be, &first, c->bad, sizeof first);
+    return first == none ? -1 : (int64_t)first;
+}
+
+/* ---- the other type -------------------------------------------------------------------------- */
+
+__global__ void to_bf16_kernel(const float *x, bf16 *y, int64_t n)
+{
+    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        put(y, i, x[i]);
+}
+
+const void *cuda_param(cuda *c, param *p, tensor_type type)
+{
+    if (type == TENSOR_F32)
+        return p->x;
+    cuda_copy *copy = (cuda_copy *)p->pack;
+    if (!copy) {
+        copy = MEM_NEW(cuda_copy);
+        cuda_check(cudaMalloc((void **)&copy->x, (size_t)p->n * sizeof *copy->x), "bf16 weights");
+        c->copies += (size_t)p->n * sizeof *copy->x;
+        copy->version = p->set->version - 1;
+        p->pack = copy;
+    }
+    if (copy->version != p->set->version) {
+        cuda_launch(c, "bf16 weights", to_bf16_kernel, cuda_blocks(p->n, CUDA_BLOCK), CUDA_BLOCK, 0,
+                    p->x, copy->x, p->n);
+        copy->version = p->set->version;
+    }
+    return copy->x;
+}
+
+static void cuda_drop_pack(backend *be, param *p)
+{
+    cuda_copy *copy = (cuda_copy *)p->pack;
+    if (copy) {
+        cuda_of(be)->copies -= (size_t)p->n * sizeof *copy->x;
+        cuda_check(cudaFree(copy->x), "bf16 weights");
+        mem_free(copy);
+        p->pack = NULL;
+    }
+}
+
+/* ---- opening --------------------------------------------------------------------------------- */
+
+static void cuda_close(backend *be)
+{
+    cuda *c = cuda_of(be);
+    cudaStreamSynchronize(c->stream);
+    flash_close(c->fused);
+    cuda_gemm_close(c->gemm);
+    cudaFree(c->lent.data);
+    cudaFree(c->scratch.data);
+    cudaFree(c->parts.data);
+    cudaFree(c->staging.data);
+    cudaFree(c->bad);
+    cudaStreamDestroy(c->stream);
+    mem_free(c);
+}
+
+#define X(upper, lower)                                                                            \
+    extern "C" void cuda_##lower##_forward(backend *be, op_args *a);                               \
+    extern "C" void cuda_##lower##_backward(backend *be, op_args *a);
+OP_LIST(X)
+#undef X
+
+static backend_ops table_of(void)
+{
+    backend_ops t = {};
+    t.name = "cuda";
+    t.close = cuda_close;
+    t.alloc = cuda_alloc;
+    t.dealloc = cuda_dealloc;
+    t.zero = cuda_zero;
+    t.to_host = cuda_to_host;
+    t.to_device = cuda_to_device;
+    t.drop_pack = cuda_drop_pack;
+    t.step_sgd = cuda_step_sgd;
+    t.step_adamw = cuda_step_adamw;
+    t.grad_norms = cuda_grad_norms;
+    t.nonfinite = cuda_nonfinite;
+    t.plan = plan_op;
+    t.workspace = cuda_workspace;
+#define X(upper, lower)                                                                            \
+    t.op[OP_##upper].forward = cuda_##lower##_forward;                                             \
+    t.op[OP_##upper].backward = cuda_##lower##_backward;
+    OP_LIST(X)
+#undef X
+    return t;
+}
+
+backend *cuda_open(int device, pool *p, err *e)
+{
+    static const backend_ops ops = table_of();
+    cudaDeviceProp prop;
+    int n = 0;
+    cudaError_t status = cudaGetDeviceCount(&n);
+    if (status != cudaSuccess || device < 0 || device >= n) {
+        if (status == cudaErrorInsufficientDriver || status == cudaErrorNoDevice)
+            err_set(e, ERR_CONFIG, "device cuda: this machine has no %s; use device cpu",
+                    status == cudaErrorNoDevice ? "NVIDIA card"
+                                                : "NVIDIA driver, or one older than CUDA 13");
+        else if (status != cudaSuccess)
+            err_set(e, ERR_CONFIG, "device cuda: %s; use device cpu, or look at `nvidia-smi`",
+                    cudaGetErrorString(status));
+        else
+            err_set(e, ERR_CONFIG, "device cuda:%d: this machine has %d card%s", device, n,
+                    n == 1 ? "" : "s");
+        return NULL;
+    }
+    status = cudaSetDevice(device);
+    if (status == cudaSuccess)
+        status = cudaGetDeviceProperties(&prop, device);
+    if (status != cudaSuccess || prop.major < 8) {
+        err_set(e, ERR_CONFIG, "device cuda:%d: %s", device,
+                status != cudaSuccess ? cudaGetErrorString(status)
+                                      : "compute capability 8.0 or newer is needed");
+        return NULL;
+    }
+    log_warn("cuda_unproven",
+             "why=\"no results of a card stand under docs/gpu-results: compare with the CPU\"");
+    cuda *c = MEM_NEW(cuda);
+    c->base.ops = &ops;
+    c->base.pool = p;
+    c->device = device;
+    snprintf(c->base.isa, sizeof c->base.isa, "sm_%d%d", prop.major, prop.minor);
+    cuda_check(cudaStreamCreate(&c->stream), "a stream");
+    cuda_check(cudaMalloc((void **)&c->bad, sizeof *c->bad), "a word");
+    c->gemm = cuda_gemm_open(c->stream, e);
+    if (!c->gemm) {
+        cuda_close(&c->base);
+        return NULL;
+    }
+    return &c->base;
+}

@@ -1,0 +1,150 @@
+/* cuDNN's attention in the terms of its contract (model/cuda/flash.h), in double: what the score's
+ * gradient and the strides of packed rows are tested against where there is no card. */
+#include "model/cuda/flash.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <cuda_bf16.h>
+#include <vector>
+
+struct flash {
+    int unused;
+};
+
+extern "C" flash *flash_open(void *, const char *, err *)
+{
+    return static_cast<flash *>(calloc(1, sizeof(flash)));
+}
+
+extern "C" void flash_close(flash *f)
+{
+    free(f);
+}
+
+extern "C" bool flash_takes(const flash_shape *s)
+{
+    return s->head % 8 == 0 && s->keys >= 2 && s->ldq % 8 == 0 && s->ldk % 8 == 0;
+}
+
+extern "C" bool flash_plan(flash *, const flash_shape *s, size_t *scratch, size_t *workspace, err *)
+{
+    *scratch = s->backward ? 1 : 0;
+    *workspace = 0;
+    return true;
+}
+
+static double get(const void *p, int64_t i)
+{
+    return (double)__bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
+}
+
+static void put(void *p, int64_t i, double v)
+{
+    static_cast<__nv_bfloat16 *>(p)[i] = __float2bfloat16_rn((float)v);
+}
+
+/* One image and head; p[queries][keys] are its probabilities. */
+struct slice {
+    const flash_shape *s;
+    const flash_call *c;
+    int64_t q, k, o, lse;
+    std::vector<double> p;
+};
+
+static void probabilities(slice &t)
+{
+    const flash_shape *s = t.s;
+    double scale = 1 / sqrt((double)s->head);
+    t.p.resize((size_t)s->queries * s->keys);
+    for (int i = 0; i < s->queries; i++) {
+        double sum = 0, top = -1e300;
+        double *row = &t.p[(size_t)i * s->keys];
+        for (int j = 0; j < s->keys; j++) {
+            double dot = 0;
+            for (int c = 0; c < s->head; c++)
+                dot += get(t.c->q, t.q + (int64_t)i * s->ldq + c) *
+                       get(t.c->k, t.k + (int64_t)j * s->ldk + c);
+            row[j] = scale * dot;
+            top = fmax(top, row[j]);
+        }
+        for (int j = 0; j < s->keys; j++)
+            sum += exp(row[j] - top);
+        double lse = s->backward ? (double)t.c->lse[t.lse + i] : top + log(sum);
+        if (!s->backward)
+            t.c->lse[t.lse + i] = (float)lse;
+        for (int j = 0; j < s->keys; j++)
+            row[j] = exp(row[j] - lse);
+    }
+}
+
+static void forward(slice &t)
+{
+    const flash_shape *s = t.s;
+    int64_t ld = (int64_t)s->heads * s->head;
+    for (int i = 0; i < s->queries; i++) {
+        for (int c = 0; c < s->head; c++) {
+            double sum = 0;
+            for (int j = 0; j < s->keys; j++)
+                sum += t.p[(size_t)i * s->keys + j] * get(t.c->v, t.k + (int64_t)j * s->ldk + c);
+            put(t.c->o, t.o + i * ld + c, sum);
+        }
+    }
+}
+
+static void backward(slice &t)
+{
+    const flash_shape *s = t.s;
+    int64_t ld = (int64_t)s->heads * s->head;
+    double scale = 1 / sqrt((double)s->head);
+    std::vector<double> ds(t.p.size());
+    for (int i = 0; i < s->queries; i++) {
+        double delta = 0;
+        for (int c = 0; c < s->head; c++)
+            delta += get(t.c->o, t.o + i * ld + c) * get(t.c->dy, t.o + i * ld + c);
+        for (int j = 0; j < s->keys; j++) {
+            double dp = 0;
+            for (int c = 0; c < s->head; c++)
+                dp += get(t.c->dy, t.o + i * ld + c) * get(t.c->v, t.k + (int64_t)j * s->ldk + c);
+            size_t at = (size_t)i * s->keys + j;
+            ds[at] = scale * t.p[at] * (dp - delta);
+        }
+    }
+    for (int c = 0; c < s->head; c++) {
+        for (int i = 0; i < s->queries; i++) {
+            double sum = 0;
+            for (int j = 0; j < s->keys; j++)
+                sum += ds[(size_t)i * s->keys + j] * get(t.c->k, t.k + (int64_t)j * s->ldk + c);
+            put(t.c->dq, t.q + (int64_t)i * s->ldq + c, sum);
+        }
+        for (int j = 0; j < s->keys; j++) {
+            double to_k = 0, to_v = 0;
+            for (int i = 0; i < s->queries; i++) {
+                size_t at = (size_t)i * s->keys + j;
+                to_k += ds[at] * get(t.c->q, t.q + (int64_t)i * s->ldq + c);
+                to_v += t.p[at] * get(t.c->dy, t.o + i * ld + c);
+            }
+            put(t.c->dk, t.k + (int64_t)j * s->ldk + c, to_k);
+            put(t.c->dv, t.k + (int64_t)j * s->ldk + c, to_v);
+        }
+    }
+}
+
+extern "C" void flash_run(flash *, const flash_shape *s, const flash_call *call)
+{
+    for (int b = 0; b < s->b; b++) {
+        for (int h = 0; h < s->heads; h++) {
+            slice t = {s,
+                       call,
+                       (int64_t)b * s->queries * s->ldq + h * s->head,
+                       (int64_t)b * s->keys * s->ldk + h * s->head,
+                       (int64_t)b * s->queries * s->heads * s->head + h * s->head,
+                       ((int64_t)b * s->heads + h) * s->queries,
+                       {}};
+            probabilities(t);
+            if (s->backward)
+                backward(t);
+            else
+                forward(t);
+        }
+    }
+}
