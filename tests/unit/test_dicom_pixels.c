@@ -341,9 +341,18 @@ static void geometry(void **state)
         assert_int_equal(decode(&b), REASON_PIX_GEOMETRY);
         free(b.p);
     }
-    image m = IMAGE(.ts = TS_JLL);
+    /* more samples than the image has */
+    image m = IMAGE(.ts = TS_EXPLICIT), big = IMAGE(.rows = 40, .cols = 40);
+    bytes b = {0};
+    preamble(&b, TS_EXPLICIT);
+    identity(&b);
+    image_module(&b, m);
+    native_pixels(&b, &big);
+    assert_int_equal(decode(&b), REASON_PIX_GEOMETRY);
+    free(b.p);
+    m.ts = TS_JLL;
     bytes code = jpeg_of(&m, m.rows, m.cols - 1, 12);
-    bytes b = with_item(TS_JLL, m, code.p, code.n);
+    b = with_item(TS_JLL, m, code.p, code.n);
     assert_int_equal(decode(&b), REASON_PIX_GEOMETRY);
     free(b.p);
     free(code.p);

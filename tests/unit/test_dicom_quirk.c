@@ -53,6 +53,7 @@ HEAD(fdr_contrast, MODEL("FDR-3000AWS"); TYPE("DERIVED\\PRIMARY\\POST_CONTRAST")
 HEAD(cview, VENDOR("HOLOGIC, Inc."); TYPE("DERIVED\\PRIMARY\\\\GENERATED_2D"); BITS(10))
 HEAD(cview_with_window, cview(b); WINDOWS("500", "1000"))
 HEAD(hologic_large, VENDOR("LORAD"); SIZE(4096, 3328))
+HEAD(hologic_magnified, hologic_large(b); str(b, 0x0018, 0x1114, "DS", "1.75"))
 HEAD(hologic_odd, VENDOR("LORAD"); SIZE(4096, 3327))
 HEAD(microdose, VENDOR("Sectra Imtec AB"); MODEL("MicroDose SI"))
 HEAD(microdose_known, microdose(b); str(b, 0x0018, 0x1164, "DS", "0.1"))
@@ -85,6 +86,11 @@ static void is_70_um(void)
     assert_float_equal(r.col_mm, 0.07, 0);
     assert_string_equal(r.spacing_source, RECORD_VENDOR_TABLE);
 }
+static void is_40_um(void)
+{
+    assert_float_equal(r.row_mm, 0.04, 1e-12); /* of the breast, 1.75 times on the detector */
+    assert_float_equal(r.col_mm, 0.04, 1e-12);
+}
 static void is_50_um(void)
 {
     assert_float_equal(r.row_mm, 0.05, 0);
@@ -105,6 +111,7 @@ static const quirk_case cases[] = {
     {"fuji_fdr3000_synthetic", fdr_derived, fdr_contrast, is_synthetic},
     {"hologic_cview", cview, cview_with_window, has_cview_window},
     {"hologic_pitch", hologic_large, hologic_odd, is_70_um},
+    {"hologic_pitch", hologic_magnified, hologic_odd, is_40_um},
     {"philips_pitch", microdose, microdose_known, is_50_um},
     {"ge_voi_items", ge_windows, ge_window, NULL},
     {"ge_padding_range", ge_range, ge_value, NULL},
