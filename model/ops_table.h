@@ -121,7 +121,7 @@ typedef struct backend_ops {
 /* First member of every device's own struct. */
 struct backend {
     const backend_ops *ops;
-    pool *pool;
+    struct pool *pool;
     tensor_type type; /* of what matrix products read and write */
     char isa[48];
 };
