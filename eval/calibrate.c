@@ -1,6 +1,7 @@
 /* Calibration lines by Newton's method, sums, groups and calibration errors. Sources: Cox 1958, Van
  * Calster 2016, Brier 1950, Guo 2017; the sandwich variance as in Liang and Zeger 1986. */
 #include "eval/calibrate.h"
+#include "eval/keyed.h"
 #include "core/mem.h"
 #include "core/rng.h"
 #include "eval/ksum.h"
@@ -378,19 +379,6 @@ calibrate_total calibrate_sums(const metric_in *in)
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-typedef struct keyed {
-    double score;
-    int64_t row;
-} keyed;
-
-static int cmp_keyed(const void *x, const void *y)
-{
-    const keyed *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->row > b->row) - (a->row < b->row);
-}
-
 static int width_group(double p, int k)
 {
     int g = (int)(p * k); /* p k is rounded: the borders decide */
@@ -414,7 +402,7 @@ static int assign(const metric_in *in, calibrate_binning how, int k, int **out)
     }
     if (how == CALIBRATE_MASS) {
         k = n < k ? (int)n : k;
-        qsort(order, (size_t)n, sizeof *order, cmp_keyed);
+        keyed_sort(order, n);
         for (int64_t j = 0, at = 0; j < n; j++) {
             while (at + 1 < k && j >= (at + 1) * n / k)
                 at++;

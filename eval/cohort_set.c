@@ -1,5 +1,6 @@
 /* Analysed exams: labelled ones, averaged over members, viewed as arrays. */
 #include "eval/cohort_set.h"
+#include "eval/keyed.h"
 #include "core/mem.h"
 #include <math.h>
 
@@ -141,25 +142,12 @@ void cohort_view_build(const cohort_set *c, const int64_t *row, int64_t n, cohor
                           .n_clusters = c->exams.n_patients};
 }
 
-typedef struct keyed {
-    double score;
-    int64_t row;
-} keyed;
-
-static int cmp_keyed(const void *x, const void *y)
-{
-    const keyed *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->row > b->row) - (a->row < b->row);
-}
-
 void cohort_view_sorted(const cohort_view *v, const double *score, cohort_view *out)
 {
     keyed *k = MEM_ARRAY(keyed, v->n + 1);
     for (int64_t i = 0; i < v->n; i++)
         k[i] = (keyed){score[i], i};
-    qsort(k, (size_t)v->n, sizeof *k, cmp_keyed);
+    keyed_sort(k, v->n);
     *out = *v;
     out->score = MEM_ARRAY(double, v->n + 1);
     out->weight = MEM_ARRAY(double, v->n + 1);

@@ -1,5 +1,6 @@
 /* Rules that make one score from those of several networks, and their spread. */
 #include "eval/member.h"
+#include "eval/keyed.h"
 #include "core/mem.h"
 #include "eval/boot.h"
 #include "eval/calibrate.h"
@@ -15,31 +16,18 @@ const char *member_rule_name(member_rule r)
     return names[r];
 }
 
-typedef struct keyed {
-    double score;
-    int64_t i;
-} keyed;
-
-static int cmp_keyed(const void *x, const void *y)
-{
-    const keyed *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->i > b->i) - (a->i < b->i);
-}
-
 /* Midrank of every score, as a place between 0 and 1. */
 static void add_ranks(const double *score, int64_t n, keyed *k, ksum *sum)
 {
     for (int64_t i = 0; i < n; i++)
         k[i] = (keyed){score[i], i};
-    qsort(k, (size_t)n, sizeof *k, cmp_keyed);
+    keyed_sort(k, n);
     for (int64_t at = 0, end; at < n; at = end) {
         for (end = at + 1; end < n && k[end].score == k[at].score; end++)
             ;
         double rank = (double)(at + 1 + end) / 2;
         for (int64_t j = at; j < end; j++)
-            ksum_add(&sum[k[j].i], (rank - 0.5) / (double)n);
+            ksum_add(&sum[k[j].row], (rank - 0.5) / (double)n);
     }
 }
 
@@ -108,16 +96,16 @@ static void sorted_fill(const metric_in *in, sorted *s)
     keyed *k = MEM_ARRAY(keyed, in->n + 1);
     for (int64_t i = 0; i < in->n; i++)
         k[i] = (keyed){in->score[i], i};
-    qsort(k, (size_t)in->n, sizeof *k, cmp_keyed);
+    keyed_sort(k, in->n);
     s->score = MEM_ARRAY(double, in->n + 1);
     s->weight = MEM_ARRAY(double, in->n + 1);
     s->y = MEM_ARRAY(int, in->n + 1);
     s->cluster = MEM_ARRAY(int, in->n + 1);
     for (int64_t i = 0; i < in->n; i++) {
         s->score[i] = k[i].score;
-        s->weight[i] = in->weight ? in->weight[k[i].i] : 1.0;
-        s->y[i] = in->y[k[i].i] != 0;
-        s->cluster[i] = in->cluster[k[i].i];
+        s->weight[i] = in->weight ? in->weight[k[i].row] : 1.0;
+        s->y[i] = in->y[k[i].row] != 0;
+        s->cluster[i] = in->cluster[k[i].row];
     }
     mem_free(k);
     s->in = (metric_in){s->score, s->y, NULL, s->cluster, in->n, in->n_clusters, true};

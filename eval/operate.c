@@ -28,6 +28,8 @@ static void rates(const curve *c, const operate_point *o, double out[3])
     double part = 1; /* of the last tie group */
     if (o->kind == OPERATE_TOP) {
         double total = c->w1 + c->w0, want = o->target * total;
+        if (total == rint(total)) /* whole exams: as many as curve_capture counts */
+            want = fmin(ceil(want - 1e-9), total);
         for (i = 0; i + 1 < c->n && c->p[i].flagged1 + c->p[i].flagged0 < want - 1e-9; i++)
             ;
         if (i > 0) {

@@ -1,6 +1,7 @@
 /* One bootstrap for all subgroups: rows are sorted by score once, a replicate is a pass over them
  * with whole weights for every variable. Sources: subgroup.h. */
 #include "eval/subgroup.h"
+#include "eval/keyed.h"
 #include "core/mem.h"
 #include "eval/boot.h"
 #include "eval/ksum.h"
@@ -214,19 +215,6 @@ static subgroup_test wald(const work *w, int v, const double *value, const boot_
 
 /* ---- all together ---------------------------------------------------------------------------- */
 
-typedef struct keyed {
-    double score;
-    int64_t row;
-} keyed;
-
-static int cmp_keyed(const void *x, const void *y)
-{
-    const keyed *a = x, *b = y;
-    if (a->score != b->score)
-        return a->score < b->score ? -1 : 1;
-    return (a->row > b->row) - (a->row < b->row);
-}
-
 static void work_init(work *w, const subgroup_spec *s)
 {
     const metric_in *in = &s->in;
@@ -234,7 +222,7 @@ static void work_init(work *w, const subgroup_spec *s)
     *w = (work){.s = s, .n = in->n};
     for (int64_t i = 0; i < in->n; i++)
         k[i] = (keyed){in->score[i], i};
-    qsort(k, (size_t)in->n, sizeof *k, cmp_keyed);
+    keyed_sort(k, in->n);
     w->score = MEM_ARRAY(double, in->n + 1);
     w->weight = MEM_ARRAY(double, in->n + 1);
     w->y = MEM_ARRAY(int, in->n + 1);

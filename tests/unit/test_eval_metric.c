@@ -4,10 +4,14 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include "core/mem.h"
+#include "core/pool.h"
+#include "eval/operate.h"
 #include "eval/boot.h"
 #include "eval/curve.h"
 #include "tests/unit/eval_syn40.h"
 #include <math.h>
+#include <string.h>
 
 static void near(double got, double want, double tol)
 {
@@ -81,10 +85,42 @@ static void few_women_widen_the_headline(void **state)
     near(w.hi, 1 - v.lo, 1e-12);
 }
 
+/* 5 % of 7 exams is the first one, whole: the rate that is reported is the share that is counted.
+ */
+static void top_share_is_of_whole_exams(void **state)
+{
+    (void)state;
+    double score[7] = {.1, .2, .3, .4, .5, .6, .9};
+    int y[7] = {0, 1, 0, 0, 1, 0, 1}, cluster[7] = {0, 1, 2, 3, 4, 5, 6};
+    double weight[7] = {1, 1, 1, 1, 1, 1, 1};
+    cohort_view v = {.score = score, .weight = weight, .y = y, .cluster = cluster, .n = 7};
+    v.events = 3;
+    v.n_patients = 7;
+    v.in = (metric_in){.score = score, .y = y, .cluster = cluster, .n = 7, .n_clusters = 7};
+    static const double shares[] = {.05, .4}, found[] = {1. / 3, 2. / 3},
+                        flagged[] = {1. / 7, 3. / 7};
+    report_cfg want = {0};
+    want.top.n = 2;
+    memcpy(want.top.v, shares, sizeof shares);
+    operate_result *r = MEM_NEW(operate_result);
+    pool *p = pool_new(1);
+    operate_run(&v, NULL, false, &want, p, r);
+    assert_int_equal(r->n_points, 2);
+    for (int i = 0; i < 2; i++) {
+        near(r->point[i].sens.value, found[i], 1e-15);
+        near(r->point[i].flagged.value, flagged[i], 1e-15);
+        near(r->point[i].capture_min, found[i], 1e-15);
+        near(r->point[i].capture_max, found[i], 1e-15);
+    }
+    pool_free(p);
+    mem_free(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(capture_of_ties),
+        cmocka_unit_test(top_share_is_of_whole_exams),
         cmocka_unit_test(partial_areas_add_up),
         cmocka_unit_test(quantiles_are_type_7),
         cmocka_unit_test(few_women_widen_the_headline),
