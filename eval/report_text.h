@@ -1,6 +1,7 @@
-/* Every sentence, heading and label of the report in one table, so that a hospital can translate
- * it. Sentences hold {names} that report_fill replaces: word order is free. The language is one for
- * the program: set before a report is built, by one thread, and only read while it is. */
+/* Every sentence, heading and label of the report in tables (words_<name>.c), so that a hospital
+ * can translate it. Sentences hold {names} that report_fill replaces: word order is free. The
+ * language is one for the program: set before a report is built, by one thread, and only read while
+ * it is. */
 #ifndef EVAL_REPORT_TEXT_H
 #define EVAL_REPORT_TEXT_H
 
@@ -10,9 +11,12 @@
 typedef struct report_word {
     const char *key, *text;
 } report_word;
-/* The part of the table that holds the items of reporting guidelines (report_items.c). */
-extern const report_word report_items[];
-extern const int report_items_n;
+/* The rows of one file words_<name>.c. A key stands in one of them only. */
+typedef struct report_words {
+    const report_word *row;
+    int n;
+} report_words;
+extern const report_words words_page, words_figures, words_tables, words_analyses, words_guidelines;
 
 /* Words of another language: a JSON object {key: text}; keys that are absent stay English. NULL
  * goes back to English. ERR_INPUT: an unknown key, a value that is no text, or a {name} that the

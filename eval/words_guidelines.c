@@ -1,10 +1,10 @@
-/* Topics of the reporting guidelines in our own words: a part of the table of words
- * (report_text.c), keys "item.<guideline>.<number>". Sources: TRIPOD+AI (BMJ 2024;385:e078378),
+/* Topics of the reporting guidelines in our own words: keys
+ * "item.<guideline>.<number>". Sources: TRIPOD+AI (BMJ 2024;385:e078378),
  * CLAIM 2024 (Radiol Artif Intell 6:e240300), STARD 2015 (BMJ 351:h5527), STARD-AI 2025 (Nat Med).
  */
 #include "eval/report_text.h"
 
-const report_word report_items[] = {
+static const report_word rows[] = {
     {"guideline.tripod", "TRIPOD+AI 2024"},
     {"item.tripod.1", "Title names the study as development or evaluation of a prediction model, "
                       "its population and outcome"},
@@ -150,4 +150,5 @@ const report_word report_items[] = {
     {"item.stard_ai.h", "Access to code, model and data"},
     {"item.stard_ai.i", "Audit: hashes by which this report can be made again"},
 };
-const int report_items_n = (int)COUNT_OF(report_items);
+
+const report_words words_guidelines = {rows, (int)COUNT_OF(rows)};
