@@ -1,7 +1,7 @@
-/* Topics of the reporting guidelines in our own words: keys
- * "item.<guideline>.<number>". Sources: TRIPOD+AI (BMJ 2024;385:e078378),
- * CLAIM 2024 (Radiol Artif Intell 6:e240300), STARD 2015 (BMJ 351:h5527), STARD-AI 2025 (Nat Med).
- */
+/* Topics of the reporting guidelines in our own words: keys "item.<guideline>.<number>". Sources:
+ * TRIPOD+AI (BMJ 2024;385:e078378), CLAIM 2024 (Radiol Artif Intell 6:e240300), STARD 2015 (BMJ
+ * 351:h5527), STARD-AI (Nat Med 2025;31:3283): its 18 items that are new or changed since STARD
+ * 2015. What the numbers were checked against: docs/evaluation.md. */
 #include "eval/report_text.h"
 
 static const report_word rows[] = {
@@ -96,12 +96,12 @@ static const report_word rows[] = {
     {"item.claim.34", "Registration"},
     {"item.claim.35", "Exams and women included and excluded, with a diagram"},
     {"item.claim.36", "Characteristics of each part"},
-    {"item.claim.37", "Final performance on every part, beside the current standard"},
+    {"item.claim.37", "Final performance with its uncertainty, beside the current standard"},
     {"item.claim.38", "Estimates with their precision"},
     {"item.claim.39", "Analysis of failures"},
     {"item.claim.40", "Limitations"},
     {"item.claim.41", "Meaning for practice"},
-    {"item.claim.42", "Full protocol"},
+    {"item.claim.42", "Full protocol, or further technical details"},
     {"item.claim.43", "Availability of software, model and data"},
     {"item.claim.44", "Funding and role of funders"},
     {"guideline.stard", "STARD 2015"},
@@ -140,15 +140,25 @@ static const report_word rows[] = {
     {"item.stard.29", "Full protocol"},
     {"item.stard.30", "Funding"},
     {"guideline.stard_ai", "STARD-AI 2025"},
-    {"item.stard_ai.a", "Which version of the model was tested"},
-    {"item.stard_ai.b", "How images were prepared for the model"},
-    {"item.stard_ai.c", "How data were divided, and that parts share no woman"},
-    {"item.stard_ai.d", "What the data lack: groups, machines"},
-    {"item.stard_ai.e", "Bias and fairness between groups"},
-    {"item.stard_ai.f", "Errors of the model, looked at"},
-    {"item.stard_ai.g", "Commercial interests in the model"},
-    {"item.stard_ai.h", "Access to code, model and data"},
-    {"item.stard_ai.i", "Audit: hashes by which this report can be made again"},
+    {"item.stard_ai.1", "Title or abstract names a study of accuracy of artificial intelligence, "
+                        "with a measure of it"},
+    {"item.stard_ai.3", "Background; intended use of the model and its place in the workflow"},
+    {"item.stard_ai.6", "Ethical approval, or why none is needed"},
+    {"item.stard_ai.7", "Eligibility of women and of images, in the order in which it is applied"},
+    {"item.stard_ai.11", "Source of the data: routine care, collected for the study, or public"},
+    {"item.stard_ai.12", "Who annotated the data, and how"},
+    {"item.stard_ai.13", "Machines that took the images; software of the model with its version"},
+    {"item.stard_ai.14", "How images were acquired and prepared for the model"},
+    {"item.stard_ai.15b", "How the model was developed: training, choice, tests, and their sizes"},
+    {"item.stard_ai.15d", "Who is to use the model, with what expertise"},
+    {"item.stard_ai.23", "How errors, bias and fairness were looked at"},
+    {"item.stard_ai.25", "Characteristics of the training, validation and test sets"},
+    {"item.stard_ai.28", "Do the data represent the women for whom the model is meant"},
+    {"item.stard_ai.29", "How external data differ from those of training"},
+    {"item.stard_ai.35", "Ethics and fairness of using the model"},
+    {"item.stard_ai.39", "Commercial interests in the model"},
+    {"item.stard_ai.40a", "Access to data and code, and what limits it"},
+    {"item.stard_ai.40b", "Are outputs stored, so that they can be audited and evaluated"},
 };
 
 const report_words words_guidelines = {rows, (int)COUNT_OF(rows)};

@@ -242,6 +242,9 @@ static void checklists_claim_what_is_there(void **state)
     assert_string_equal(answer(tree, "checklist_tripod", "8a"), "");      /* no label recorded */
     assert_string_equal(answer(tree, "checklist_claim", "37"), "");       /* no readers */
     assert_string_equal(answer(tree, "checklist_claim", "22"), "");       /* no model card */
+    assert_string_equal(answer(tree, "checklist_stard_ai", "25"), "data");
+    assert_string_equal(answer(tree, "checklist_stard_ai", "15b"), ""); /* no training known */
+    assert_string_equal(answer(tree, "checklist_stard_ai", "40b"), "reproduce");
     assert_non_null(strstr(html, "<td class=\"t\">needs author</td>"));
     assert_non_null(strstr(html, "<a href=\"#data\">Data and flow</a></td>"));
     static const cfg_group *const groups[] = {&eval_options};
