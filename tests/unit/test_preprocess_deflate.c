@@ -158,6 +158,33 @@ static void test_distances(void **state)
     mem_free(v);
 }
 
+/* What is counted is unlike all the rest: air before each strip of tissue, and the other way. The
+ * codes are bad then, the stream is whole and inside its bound; and a plane that repeats itself
+ * from strip to strip is as small as if all of it had been counted. */
+static void test_counted_strips(void **state)
+{
+    (void)state;
+    enum { KIB = 1024, STRIP = 32 * KIB, STRIDE = 256 * KIB };
+    rng r;
+    size_t n = (size_t)5 * STRIDE / 2;
+    uint8_t *v = mem_alloc(n);
+    rng_init(&r, 5, RNG_TEST, 0, 0);
+    for (int other = 0; other < 2; other++) {
+        for (size_t i = 0; i < n; i++)
+            v[i] = (i % STRIDE < STRIP) == other ? (uint8_t)(rng_u32(&r) & 0xF) : 0;
+        check(v, n, other ? n / 8 : deflate_bound(n));
+        for (size_t i = 0; i < n; i++)
+            v[i] = (i % STRIDE < STRIP) == other ? (uint8_t)rng_u32(&r) : 255;
+        check(v, n, other ? n / 6 : deflate_bound(n));
+    }
+    for (size_t i = 0; i < n; i++)
+        v[i] = (uint8_t)(rng_u32(&r) & 0xF);
+    check(v, n, n * 11 / 20);
+    for (size_t size = STRIDE - 1; size <= STRIDE + 1; size++)
+        check(v, size, size * 11 / 20);
+    mem_free(v);
+}
+
 /* Rows of noisy low bytes, smooth high bytes and air: what shards hold. */
 static void test_plane(void **state)
 {
@@ -184,7 +211,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_small),     cmocka_unit_test(test_run),
         cmocka_unit_test(test_noise),     cmocka_unit_test(test_deep),
-        cmocka_unit_test(test_distances), cmocka_unit_test(test_plane),
+        cmocka_unit_test(test_distances), cmocka_unit_test(test_counted_strips),
+        cmocka_unit_test(test_plane),
     };
     return cmocka_run_group_tests_name("preprocess/deflate", tests, NULL, NULL);
 }
