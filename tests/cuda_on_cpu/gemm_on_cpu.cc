@@ -1,11 +1,11 @@
 /* The matrix products of the CUDA backend without cuBLASLt: the definition, in the order of k. */
 #include "model/cuda/gemm.h"
 
-#include <cstdlib>
 #include <cuda_bf16.h>
+#include <cuda_runtime.h>
 
 struct cuda_gemm_context {
-    int unused;
+    cudaStream_t stream;
 };
 
 static float get(tensor_type type, const void *p, size_t i)
@@ -14,18 +14,18 @@ static float get(tensor_type type, const void *p, size_t i)
                               : __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
 }
 
-extern "C" cuda_gemm_context *cuda_gemm_open(void *, err *)
+extern "C" cuda_gemm_context *cuda_gemm_open(void *stream, err *)
 {
-    return static_cast<cuda_gemm_context *>(calloc(1, sizeof(cuda_gemm_context)));
+    return new cuda_gemm_context{static_cast<cudaStream_t>(stream)};
 }
 
 extern "C" void cuda_gemm_close(cuda_gemm_context *c)
 {
-    free(c);
+    delete c;
 }
 
-extern "C" void cuda_gemm_run(cuda_gemm_context *, const cuda_gemm *g, const void *a, const void *b,
-                              const void *bias, void *d)
+static cudaError_t multiply(const cuda_gemm *g, const void *a, const void *b, const void *bias,
+                            void *d)
 {
     for (int i = 0; i < g->m; i++) {
         for (int j = 0; j < g->n; j++) {
@@ -44,4 +44,16 @@ extern "C" void cuda_gemm_run(cuda_gemm_context *, const cuda_gemm *g, const voi
                 static_cast<__nv_bfloat16 *>(d)[at] = __float2bfloat16_rn(sum);
         }
     }
+    return cudaSuccess;
+}
+
+extern "C" void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const void *a,
+                              const void *b, const void *bias, void *d)
+{
+    cuda_gemm how = *g;
+    shim_node n = {SHIM_LIBRARY, [=] { return multiply(&how, a, b, bias, d); }, {}};
+    for (const void *p : {a, b, bias, static_cast<const void *>(d)})
+        shim_words(n.words, p);
+    if (shim_submit(c->stream, n) != cudaSuccess)
+        abort();
 }

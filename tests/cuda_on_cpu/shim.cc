@@ -610,25 +610,41 @@ const char *cudaGetErrorString(cudaError_t e)
         return "no driver";
     case cudaErrorNoDevice:
         return "no device";
+    case cudaErrorIllegalState:
+        return "the object is gone, or not in a state for this call";
+    case cudaErrorNotReady:
+        return "not ready";
+    case cudaErrorStreamCaptureUnsupported:
+        return "not permitted while a stream is captured";
+    case cudaErrorStreamCaptureInvalidated:
+        return "the capture was spoilt by an earlier call";
+    case cudaErrorGraphExecUpdateFailure:
+        return "the graph has another topology";
     }
     return "unknown error";
 }
 
 cudaError_t cudaMalloc(void **p, size_t bytes)
 {
+    cudaError_t refused = shim_unsafe();
+    if (refused != cudaSuccess)
+        return last_error = refused;
     *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
     if (!*p)
         return last_error = cudaErrorMemoryAllocation;
     memset(*p, POISON, bytes);
     if (__asan_poison_memory_region) // the alignment slack is not the caller's
         __asan_poison_memory_region((char *)*p + bytes, (bytes + 255) / 256 * 256 - bytes);
+    shim_memory_made(*p, bytes, false);
     return cudaSuccess;
 }
 
 cudaError_t cudaFree(void *p)
 {
-    free(p);
-    return cudaSuccess;
+    cudaError_t status = p ? shim_memory_gone(p, false) : cudaSuccess;
+    if (status == cudaSuccess)
+        free(p);
+    return status == cudaSuccess ? status : last_error = status;
 }
 
 cudaError_t shim_allow_shared(const void *kernel, size_t bytes)
@@ -637,6 +653,13 @@ cudaError_t shim_allow_shared(const void *kernel, size_t bytes)
         return last_error = cudaErrorInvalidValue;
     allowed_shared[kernel] = bytes;
     return cudaSuccess;
+}
+
+cudaError_t shim_failed(cudaError_t status, const char *why)
+{
+    if (why)
+        snprintf(fault_text, sizeof fault_text, "%s", why);
+    return last_error = status;
 }
 
 void shim_schedule(shim_order o, uint64_t seed)

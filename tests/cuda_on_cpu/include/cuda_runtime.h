@@ -357,7 +357,7 @@ static inline float max(float a, float b)
     return fmaxf(a, b);
 }
 
-// ---- host API: streams are in order and immediate ----
+// ---- host API; streams, copies and graphs: shim_streams.h ----
 enum cudaError_t {
     cudaSuccess = 0,
     cudaErrorInvalidValue = 1,
@@ -365,7 +365,12 @@ enum cudaError_t {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
-    cudaErrorLaunchFailure = 719
+    cudaErrorIllegalState = 401,
+    cudaErrorNotReady = 600,
+    cudaErrorLaunchFailure = 719,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
+    cudaErrorGraphExecUpdateFailure = 910
 };
 enum cudaMemcpyKind {
     cudaMemcpyHostToHost,
@@ -375,9 +380,6 @@ enum cudaMemcpyKind {
     cudaMemcpyDefault
 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
-typedef struct shim_stream *cudaStream_t;
-typedef struct shim_event *cudaEvent_t;
-
 struct cudaDeviceProp {
     char name[256];
     int major, minor, multiProcessorCount;
@@ -404,63 +406,6 @@ template <class T> static inline cudaError_t cudaMalloc(T **p, size_t bytes)
 {
     return cudaMalloc((void **)p, bytes);
 }
-static inline cudaError_t cudaMemcpyAsync(void *d, const void *s, size_t n, cudaMemcpyKind,
-                                          cudaStream_t = nullptr)
-{
-    memmove(d, s, n);
-    return cudaSuccess;
-}
-static inline cudaError_t cudaMemsetAsync(void *d, int v, size_t n, cudaStream_t = nullptr)
-{
-    memset(d, v, n);
-    return cudaSuccess;
-}
-static inline cudaError_t cudaMemcpy(void *d, const void *s, size_t n, cudaMemcpyKind k)
-{
-    return cudaMemcpyAsync(d, s, n, k);
-}
-static inline cudaError_t cudaMemset(void *d, int v, size_t n)
-{
-    return cudaMemsetAsync(d, v, n);
-}
-static inline cudaError_t cudaStreamCreate(cudaStream_t *s)
-{
-    *s = nullptr;
-    return cudaSuccess;
-}
-static inline cudaError_t cudaStreamDestroy(cudaStream_t)
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaStreamSynchronize(cudaStream_t)
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaDeviceSynchronize()
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaEventCreate(cudaEvent_t *e)
-{
-    *e = nullptr;
-    return cudaSuccess;
-}
-static inline cudaError_t cudaEventDestroy(cudaEvent_t)
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t = nullptr)
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaEventSynchronize(cudaEvent_t)
-{
-    return cudaSuccess;
-}
-static inline cudaError_t cudaStreamWaitEvent(cudaStream_t, cudaEvent_t, unsigned = 0)
-{
-    return cudaSuccess;
-}
 cudaError_t shim_allow_shared(const void *kernel, size_t bytes);
 template <class F>
 static inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute, int bytes)
@@ -471,12 +416,17 @@ static inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute, int
 // ---- launch and test controls ----
 cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
                         const std::function<void()> &body);
+#include "shim_streams.h"
 template <class... P, class... A>
 static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
-                                 cudaStream_t, const A &...args)
+                                 cudaStream_t stream, const A &...args)
 {
-    return shim_launch((const void *)kernel, grid, block, shared_bytes,
-                       [=] { kernel(static_cast<P>(args)...); });
+    shim_node n = {SHIM_KERNEL, {}, {}};
+    std::function<void()> body = [=] { kernel(static_cast<P>(args)...); };
+    n.run = [=] { return shim_launch((const void *)kernel, grid, block, shared_bytes, body); };
+    if (shim_capturing(stream))
+        (void)std::initializer_list<int>{(shim_words(n.words, static_cast<P>(args)), 0)...};
+    return shim_submit(stream, n);
 }
 
 enum shim_order { SHIM_FORWARD, SHIM_REVERSE, SHIM_RANDOM };
