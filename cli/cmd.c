@@ -42,6 +42,11 @@ bool cmd_not_ours(const char *path, err *e)
         path);
 }
 
+bool cmd_whole_exams(const cmd_args *a)
+{
+    return !strcmp(cfg_text(a->config, "exam.require"), "exactly4");
+}
+
 void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...)
 {
     text line;

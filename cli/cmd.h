@@ -71,6 +71,8 @@ bool cmd_not_ours(const char *path, err *e); /* ERR_INPUT: missing, or no folder
 /* Print a result: `o` as one line of JSON with --json, else the sentence. Takes over o. */
 void cmd_result(const cmd_args *a, json_t *o, const char *fmt, ...) PRINTF_LIKE(3, 4);
 
+/* Does the config ask for exams of exactly four images? Training does not obey that key. */
+bool cmd_whole_exams(const cmd_args *a);
 /* The line that ends report and run. */
 void cmd_print_headline(const cmd_args *a, const report_headline *h);
 

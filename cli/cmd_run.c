@@ -133,7 +133,8 @@ static bool do_train(corridor *k, err *e)
                     .device = k->a->device,
                     .threads = k->a->threads,
                     .seed = (uint64_t)k->rc.seed,
-                    .force = k->a->force};
+                    .force = k->a->force,
+                    .whole_exams = cmd_whole_exams(k->a)};
     if (!train_run(&o, &r, e))
         return false;
     text how;

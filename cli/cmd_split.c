@@ -1,6 +1,8 @@
 /* split: prepared images + outcomes -> COHORT.h5 and split.csv. */
 #include "cli/cmd.h"
 
+#include "cli/idle.h"
+
 #include "core/log.h"
 #include "preprocess/cohort.h"
 #include "preprocess/split.h"
@@ -74,6 +76,7 @@ static bool split(cmd_args *a, err *e)
     };
     if (!o.labels_csv)
         return err_set(e, ERR_USAGE, "--labels is missing: the CSV with the outcomes");
+    idle_warn(a, "split");
     if (a->dry_run)
         return dry_run(a, &o, e);
     if (!cmd_need_out(a, "the cohort to write, such as -o cohort.h5", e))

@@ -88,7 +88,7 @@ static bool train(cmd_args *a, err *e)
         .seed = (uint64_t)rc.seed,
         .force = a->force,
         .dry_run = a->dry_run,
-        .whole_exams = !strcmp(cfg_text(a->config, "exam.require"), "exactly4"),
+        .whole_exams = cmd_whole_exams(a),
     };
     bool ok = train_run(&o, &r, e);
     mem_free(own);

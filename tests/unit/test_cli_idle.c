@@ -87,6 +87,15 @@ static void what_does_nothing_is_said(void **state)
     assert_true(SAYS("model.evit_fuse_one=true why=\"it acts with model.evit_fuse true, here false",
                      "--set", "model.evit_fuse_one=true", "--set", "model.reduction=evit", "--set",
                      "model.evit_fuse=false"));
+    assert_true(SAYS("split.fold=2 why=\"it acts with split.mode kfold, here fractions\"", "--set",
+                     "split.fold=2"));
+    assert_true(SILENT("--set", "split.fold=2", "--set", "split.mode=kfold"));
+    assert_true(SAYS("split.val_fraction=0.2 why=\"it acts with split.mode other than kfold",
+                     "--set", "split.val_fraction=0.2", "--set", "split.mode=kfold"));
+    assert_true(SAYS("split.val_fraction=0.2 why=\"it acts with split.mode other than column",
+                     "--set", "split.val_fraction=0.2", "--set", "split.mode=column"));
+    assert_true(
+        SAYS("why=\"it acts with split.mode temporal", "--set", "split.test_from=2020-01-01"));
     assert_true(SAYS("why=\"it acts with train.init other than empty, here empty\"", "--set",
                      "train.init_resample=bicubic"));
 }
