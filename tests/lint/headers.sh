@@ -4,7 +4,8 @@
 # Usage: headers.sh CC CXX 'flags of the packages'
 set -u
 cd "$(dirname "$0")/../.." || exit 1
-cc=${1:-gcc} cxx=${2:-g++}
+read -r -a cc <<<"${1:-gcc}" # may be two words, such as ccache gcc
+read -r -a cxx <<<"${2:-g++}"
 read -r -a flags <<<"${3:-}"
 flags+=(-I. -D_GNU_SOURCE -fsyntax-only -Wall -Wextra -Wno-unused-parameter -Werror)
 top=$(mktemp -d) || exit 1
@@ -20,9 +21,9 @@ compile() {
 }
 while read -r h; do
     [ -f "$h" ] || continue
-    compile "$h" c "$cc" -std=gnu17 -include core/banned.h "${flags[@]}" "$top/one.c"
+    compile "$h" c "${cc[@]}" -std=gnu17 -include core/banned.h "${flags[@]}" "$top/one.c"
     if grep -q '^extern "C"' "$h"; then
-        compile "$h" cpp "$cxx" -std=gnu++17 "${flags[@]}" "$top/one.cpp"
+        compile "$h" cpp "${cxx[@]}" -std=gnu++17 "${flags[@]}" "$top/one.cpp"
     fi
 done <<<"$(git ls-files -- '*.h' ':!tests/fixtures/*' ':!tests/cuda_on_cpu/include/*')"
 echo "lint: headers: $n compilations of single headers, $bad findings"
