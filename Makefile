@@ -112,7 +112,7 @@ SHIM := tests/cuda_on_cpu
 SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
             $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o streams.o backend.o plan.o)
 # tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_net model_match model_map model_patch \
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_net model_match model_map model_patch model_laps \
              model_step model_pit model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
@@ -129,6 +129,10 @@ $(BUILD)/shim/plan.o: model/cuda/plan.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/shim/backend.o: model/backend.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
+# the whole program with the kernels on the CPU; its own backend.o and plan.o come before the library's
+$(BUILD)/shim/mammovit: $(BUILD)/obj/cli/main.o $(SHIM_OBJ) $(LIB)
+	$(call say,LD    $@)
+	$(Q)$(CXX) $(SAN_FLAGS) -rdynamic -o $@ $^ $(LIBS)
 # cuDNN's plans for a described card: its own file, the real library, a driver that stands in
 $(BUILD)/shim/driver/libcuda.so.1: $(SHIM)/driver_stand_in.c Makefile
 	$(Q)mkdir -p $(@D) && { cat $<; nm -D --defined-only $(CUDA_HOME)/lib64/stubs/libcuda.so 2>/dev/null | \
@@ -157,7 +161,7 @@ DEP += $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 deps: ## install the Debian packages of docker/packages.txt that are missing
 	@tests/deps.sh
 
-test-bins: $(TEST_BIN) $(SHIM_TEST)
+test-bins: $(TEST_BIN) $(SHIM_TEST) $(BUILD)/shim/mammovit
 test-unit: $(if $(filter cli,$(ROOMS)),$(BUILD)/mammovit) $(TEST_BIN) ## unit and property tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN)
 test: deps ## everything CI runs; DATA=DIR adds the tests on real images
@@ -172,10 +176,11 @@ demo: deps ## from a synthetic archive to a report, on the CPU; DATA=DIR adds re
 	@$(MAKE) --no-print-directory all
 	@BUILD=$(BUILD) DATA=$(DATA) tests/demo.sh
 bench: all ## the benchmarks, as ratios to a limit measured in the same run; DATA=DIR adds decoding, scan, prepare
-	@for k in 1 0.25; do $(BUILD)/mammovit bench step --model deit_small_patch16_224 --keep-rate $$k || exit 1; done
-	@$(BUILD)/mammovit bench step --model deit_base_patch16_224 --batch 8
-	@$(BUILD)/mammovit bench step --model deit_small_patch16_224 --image-size 896 --keep-rate 0.25 --batch 1
-	@$(BUILD)/mammovit bench infer --model deit_small_patch16_224
+	@step="$(BUILD)/mammovit bench step --warmup 1 --steps 3"; \
+	for k in 1 0.25; do $$step --keep-rate $$k || exit 1; done; \
+	$$step --model deit_base_patch16_224 --batch 8 && $$step --image-size 896 --keep-rate 0.25 --batch 1
+	@$(BUILD)/mammovit bench infer --warmup 1 --steps 5
+	@$(BUILD)/mammovit bench ops
 	@$(if $(DATA),for b in decode scan prepare; do $(BUILD)/mammovit bench $$b $(DATA)/mg_dicom || exit 1; done,true)
 
 asan ubsan tsan: ## the tests under a sanitizer (own build folder)

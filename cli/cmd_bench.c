@@ -1,17 +1,14 @@
 /* bench: how fast, as a ratio to a limit measured in the same run on the same machine. */
 #include "cli/bench_prepare.h"
+#include "cli/bench_step.h"
 
 #include "core/fs.h"
 #include "core/mem.h"
-#include "core/pool.h"
-#include "core/rng.h"
 #include "core/text.h"
 #include "core/worker.h"
 #include "dicom/dcmtk_shim.h"
 #include "dicom/pixels.h"
 #include "dicom/scan.h"
-#include "model/model.h"
-#include "train/optim.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -24,187 +21,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define BENCH_SECONDS 3.0
-#define BENCH_HEAD    65536 /* bytes of each file that the limit of scan reads */
+#define BENCH_HEAD 65536 /* bytes of each file that the limit of scan reads */
 
 static double now(void)
 {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
-typedef struct net_bench {
-    pool *threads;
-    backend *be;
-    model *m;
-    model_cfg mc;
-    model_batch in;
-    const uint16_t **image;
-    int32_t *keep, *label;
-} net_bench;
-
-static void close_net(net_bench *b)
-{
-    for (int i = 0; i < b->in.b && b->image; i++)
-        mem_free((void *)b->image[i]);
-    mem_free(b->image);
-    mem_free(b->keep);
-    mem_free(b->label);
-    model_free(b->m);
-    backend_free(b->be);
-    pool_free(b->threads);
-}
-
-static void fill_batch(net_bench *b, int n)
-{
-    rng r;
-    size_t count = (size_t)(b->mc.channels * b->mc.image_h * b->mc.image_w);
-    int patches = model_patches(b->m), kept = model_kept(b->m, b->mc.keep_rate);
-    rng_init(&r, 1, RNG_TEST, 0, 0);
-    b->image = MEM_ARRAY(const uint16_t *, n);
-    b->label = MEM_ARRAY(int32_t, n);
-    b->keep = kept < patches ? MEM_ARRAY(int32_t, (size_t)n * (size_t)kept) : NULL;
-    for (int i = 0; i < n; i++) {
-        uint16_t *x = MEM_ARRAY(uint16_t, count);
-        for (size_t k = 0; k < count; k++)
-            x[k] = (uint16_t)rng_u32(&r);
-        b->image[i] = x;
-        b->label[i] = i % 2;
-    }
-    uint64_t *sample = MEM_ARRAY(uint64_t, n);
-    for (int i = 0; i < n; i++)
-        sample[i] = (uint64_t)i;
-    if (b->keep)
-        model_select(b->m,
-                     &(model_draw){.b = n, .sample = sample, .seed = 1, .rate = b->mc.keep_rate},
-                     b->keep);
-    mem_free(sample);
-    b->in = (model_batch){.b = n,
-                          .h = (int)b->mc.image_h,
-                          .w = (int)b->mc.image_w,
-                          .image = b->image,
-                          .mean = 0.5f,
-                          .sd = 0.3f,
-                          .keep = b->keep,
-                          .n_keep = b->keep ? kept : 0};
-}
-
-static bool number(const cmd_args *a, const char *name, int64_t def, int64_t *out, err *e)
-{
-    const char *v = cmd_value(a, name);
-    *out = def;
-    return !v || (text_i64(v, out) && *out > 0) ||
-           err_set(e, ERR_USAGE, "%s '%s': wanted a positive integer", name, v);
-}
-
-static bool open_net(cmd_args *a, net_bench *b, err *e)
-{
-    int64_t size, batch;
-    const char *keep = cmd_value(a, "--keep-rate");
-    cfg_bind(a->config, &model_options, &b->mc);
-    b->mc.name = cmd_value(a, "--model") ? cmd_value(a, "--model") : "deit_small_patch16_224";
-    if (!number(a, "--image-size", 224, &size, e) || !number(a, "--batch", 16, &batch, e))
-        return false;
-    if (keep && !text_ratio(keep, &b->mc.keep_rate))
-        return err_set(e, ERR_USAGE, "--keep-rate '%s': wanted a number or a ratio", keep);
-    b->mc.image_h = b->mc.image_w = size;
-    b->threads = pool_new(a->threads);
-    b->be = backend_new(a->device, b->threads, e);
-    b->m = b->be ? model_new(&b->mc, b->be, 1, e) : NULL;
-    if (!b->m)
-        return false;
-    b->mc = *model_config(b->m);
-    fill_batch(b, (int)batch);
-    return true;
-}
-
-/* One pass; training adds loss, backward and an SGD step. */
-static void one_pass(net_bench *b, run *r, optim *o, int64_t step)
-{
-    run_reset(r);
-    tensor *logits = model_forward(b->m, r, &b->in);
-    if (o) {
-        param_zero_grad(model_params(b->m));
-        run_backward(r, op_loss(r, logits, b->label, NULL, 0.1f));
-        optim_step(o, 1e-6, step, 1);
-    } else {
-        float host[16 * 1024];
-        if (tensor_count(logits) <= (int64_t)COUNT_OF(host))
-            run_read(r, logits, host);
-    }
-}
-
-/* The network against the largest matrix product of a wide network, as the limit of the machine. */
-static double limit_gflops(backend *be, err *e)
-{
-    model_cfg big = {.name = "vit_large_patch16_224",
-                     .image_h = 224,
-                     .image_w = 224,
-                     .depth = 1,
-                     .channels = 1,
-                     .classes = 2,
-                     .keep_rate = 1};
-    net_bench b = {.be = be, .mc = big};
-    model_counts n;
-    double best = 0;
-    b.m = model_new(&big, be, 1, e);
-    if (!b.m || !model_count(&big, &n, e)) {
-        model_free(b.m);
-        return -1;
-    }
-    b.mc = *model_config(b.m);
-    fill_batch(&b, 16);
-    run *r = run_new(be, RUN_INFER);
-    one_pass(&b, r, NULL, 1);
-    for (double t0 = now(); now() - t0 < 1;) {
-        double t = now();
-        one_pass(&b, r, NULL, 1);
-        double g = 2e-9 * (double)model_macs(&n.executed, MODEL_FVCORE) * b.in.b / (now() - t);
-        best = g > best ? g : best;
-    }
-    run_free(r);
-    b.be = NULL;
-    close_net(&b);
-    return best;
-}
-
-static bool bench_net(cmd_args *a, bool training, err *e)
-{
-    net_bench b = {0};
-    model_counts n;
-    int64_t passes = 0;
-    double limit, t0, seconds;
-    if (!open_net(a, &b, e) || !model_count(&b.mc, &n, e)) {
-        close_net(&b);
-        return false;
-    }
-    limit = limit_gflops(b.be, e);
-    optim_cfg oc = {.kind = OPTIM_SGD, .momentum = 0.9, .clip = 1};
-    optim *o = training ? optim_new(&oc, model_params(b.m)) : NULL;
-    run *r = run_new(b.be, training ? RUN_TRAIN : RUN_INFER);
-    one_pass(&b, r, o, 1);
-    for (t0 = now(); now() - t0 < BENCH_SECONDS; passes++)
-        one_pass(&b, r, o, passes + 2);
-    seconds = now() - t0;
-    double images = (double)(passes * b.in.b) / seconds;
-    double gflops =
-        images * 2e-9 * (double)model_macs(&n.executed, MODEL_FVCORE) * (training ? 3 : 1);
-    const char *what = training ? "step" : "infer";
-    cmd_result(a,
-               json_pack("{s:s, s:s, s:I, s:i, s:f, s:f, s:f, s:o, s:I}", "bench", what, "model",
-                         b.mc.name, "image_size", (json_int_t)b.mc.image_h, "batch", b.in.b,
-                         "images_per_second", images, "gflops", gflops, "limit_gflops", limit,
-                         "ratio", json_num(gflops / limit), "arena_bytes",
-                         (json_int_t)run_bytes(r)),
-               "%-6s %s %" PRId64 " px keep %.3g batch %d: %.2f images/s, %.0f GFLOP/s = %.2f of "
-               "the limit (%.0f, one wide block forward), arena %.0f MiB\n",
-               what, b.mc.name, b.mc.image_h, b.mc.keep_rate, b.in.b, images, gflops,
-               gflops / limit, limit, (double)run_bytes(r) / 1048576);
-    run_free(r);
-    optim_free(o);
-    close_net(&b);
-    return limit > 0;
 }
 
 /* ---- decode ---------------------------------------------------------------------------------- */
@@ -447,9 +270,11 @@ static bool bench_scan(cmd_args *a, err *e)
 static bool bench(cmd_args *a, err *e)
 {
     if (!strcmp(a->word[0], "step"))
-        return bench_net(a, true, e);
+        return bench_step(a, true, e);
     if (!strcmp(a->word[0], "infer"))
-        return bench_net(a, false, e);
+        return bench_step(a, false, e);
+    if (!strcmp(a->word[0], "ops"))
+        return bench_ops(a, e);
     if (!strcmp(a->word[0], "decode"))
         return bench_decode(a, e);
     if (!strcmp(a->word[0], "prepare"))
@@ -457,7 +282,7 @@ static bool bench(cmd_args *a, err *e)
     if (!strcmp(a->word[0], "scan"))
         return bench_scan(a, e);
     return err_set(e, ERR_USAGE,
-                   "unknown benchmark '%s'; wanted step, infer, decode, prepare or scan",
+                   "unknown benchmark '%s'; wanted step, infer, ops, decode, prepare or scan",
                    a->word[0]);
 }
 
@@ -466,18 +291,25 @@ static const cmd_opt opts[] = {
     {"--image-size", "S", "pixels (224)"},
     {"--keep-rate", "K", "fraction of patches kept (1)"},
     {"--batch", "B", "images per step (16)"},
+    {"--steps", "N", "timed steps (30)"},
+    {"--warmup", "N", "steps before them (10)"},
+    {"--ceiling", "TFLOPS", "of the device's products; without it one is measured"},
     {"--peer", "PROGRAM", "of prepare: another program that does the same, measured beside"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_bench = {
     .verb = "bench",
-    .usage = "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] | bench "
-             "decode|scan DIR | bench prepare DIR [--peer PROGRAM]",
+    .usage =
+        "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] [--steps N] "
+        "[--warmup N] [--ceiling TFLOPS] | bench ops | bench decode|scan DIR | bench prepare DIR "
+        "[--peer PROGRAM]",
     .summary = "speed, as a ratio to a limit measured in the same run",
     .help =
-        "step: forward, backward and optimiser on random images. infer: forward only. Their "
-        "limit is one wide\ntransformer block on the same backend. decode: header and pixels "
-        "of real files, against a copy and\nagainst DCMTK's decoders. prepare: scan and prepare "
+        "step: augmentation, forward, loss, backward and AdamW on random images that lie in the "
+        "device's memory:\nimages/s, TFLOP/s beside the largest matrix product, memory, what is "
+        "saved for backward, time by class\nof op. infer: forward only. ops: that product, a copy, "
+        "attention and the products of DeiT. decode:\nheader and pixels of real files, against a "
+        "copy and against DCMTK's decoders. prepare: scan and prepare "
         "per transfer syntax, against decode, resize and\ncompress alone, and against a peer "
         "(tests/accept/peer_prepare.py). scan: a catalogue of a folder whose\nheaders are in "
         "memory, against reading the first 64 KiB of each file.",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "model/cpu/cpu.h"
+#include "model/laps.h"
 #include "model/param.h"
 
 #ifdef MAMMOVIT_CUDA
@@ -69,6 +70,16 @@ const char *backend_isa(const backend *b)
     return b->isa;
 }
 
+const char *backend_title(const backend *b)
+{
+    return b->title[0] ? b->title : b->isa;
+}
+
+bool backend_emulated(const backend *b)
+{
+    return b->emulated;
+}
+
 void *backend_alloc(backend *b, size_t bytes)
 {
     void *p = b->ops->alloc(b, bytes);
@@ -92,20 +103,46 @@ void backend_to_device(backend *b, void *dst, const void *src, size_t bytes)
     b->ops->to_device(b, dst, src, bytes);
 }
 
+void backend_copy(backend *b, void *dst, const void *src, size_t bytes)
+{
+    b->ops->copy(b, dst, src, bytes);
+}
+
+void *backend_mark(backend *b, void *mark)
+{
+    return b->ops->mark(b, mark);
+}
+
+double backend_between(backend *b, void *from, void *to)
+{
+    return b->ops->between(b, from, to);
+}
+
+void backend_unmark(backend *b, void *mark)
+{
+    b->ops->unmark(b, mark);
+}
+
 void backend_step_sgd(backend *b, param_set *s, float *const *v, const backend_sgd *o)
 {
+    laps_class was = laps_enter(b, LAPS_OPTIMISER);
     b->ops->step_sgd(b, s, v, o);
+    laps_enter(b, was);
     param_touched(s);
 }
 
 void backend_step_adamw(backend *b, param_set *s, float *const *m, float *const *v,
                         const backend_adamw *o)
 {
+    laps_class was = laps_enter(b, LAPS_OPTIMISER);
     b->ops->step_adamw(b, s, m, v, o);
+    laps_enter(b, was);
     param_touched(s);
 }
 
 void backend_grad_norms(backend *b, param_set *s, double *out)
 {
+    laps_class was = laps_enter(b, LAPS_OPTIMISER);
     b->ops->grad_norms(b, s, out);
+    laps_enter(b, was);
 }

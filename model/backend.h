@@ -19,14 +19,22 @@ void backend_free(backend *b);
 /* The type that matrix products read and write from now on (float32 at first); weights, sums and
  * the residual stream stay float32. ERR_CONFIG where the device cannot. */
 MUST_CHECK bool backend_compute(backend *b, tensor_type type, err *e);
-const char *backend_name(const backend *b); /* "cpu" */
-size_t backend_workspace(const backend *b); /* bytes held beside what was asked for */
-const char *backend_isa(const backend *b);  /* "avx512_core_amx", what identity holds for */
+const char *backend_name(const backend *b);  /* "cpu" */
+size_t backend_workspace(const backend *b);  /* bytes held beside what was asked for */
+const char *backend_isa(const backend *b);   /* "avx512_core_amx", what identity holds for */
+const char *backend_title(const backend *b); /* a card's own name; the instruction set of a CPU */
+bool backend_emulated(const backend *b);     /* CUDA on a CPU: its times say nothing about a card */
 
 void *backend_alloc(backend *b, size_t bytes); /* zeroed device memory */
 void backend_dealloc(backend *b, void *p);
 void backend_to_host(backend *b, void *dst, const void *src, size_t bytes);
 void backend_to_device(backend *b, void *dst, const void *src, size_t bytes);
+void backend_copy(backend *b, void *dst, const void *src, size_t bytes); /* on the device */
+
+/* A point in the device's work, for times: made (mark NULL), or set again. */
+void *backend_mark(backend *b, void *mark);
+double backend_between(backend *b, void *from, void *to); /* seconds; waits for `to` */
+void backend_unmark(backend *b, void *mark);
 
 /* Optimiser steps over all parameters, in one pass each; m, v: one state buffer per parameter, same
  * order (backend memory). Gradients are multiplied by grad_scale first (clipping, accumulation).

@@ -91,6 +91,7 @@ typedef struct model_batch {
     int h, w;                     /* size of the raw images = image_h, image_w */
     const uint16_t *const *image; /* b pointers to channels x [h, w], 65535 = 1.0 */
     bool grey;                    /* each image is one [h, w] plane, read for every channel */
+    bool resident;                /* the images lie in backend memory, one after the other */
     const model_view *view;       /* b entries, or NULL = identity for all */
     float mean, sd;               /* normalisation on the [0,1] scale */
     const int32_t *keep; /* [b, n_keep] ascending patch indices 0..N-1, NULL = all patches */

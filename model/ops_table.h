@@ -113,6 +113,10 @@ typedef struct backend_ops {
     /* Adds to the plan what one op of a shape-only run would want; and what is really held. */
     void (*plan)(const backend *be, const op_args *a, bool backward, backend_plan *p);
     size_t (*workspace)(const backend *be);
+    void (*copy)(backend *be, void *dst, const void *src, size_t bytes);
+    void *(*mark)(backend *be, void *mark);
+    double (*between)(backend *be, void *from, void *to);
+    void (*unmark)(backend *be, void *mark);
     struct {
         op_fn *forward, *backward;
     } op[OP_COUNT];
@@ -123,7 +127,9 @@ struct backend {
     const backend_ops *ops;
     struct pool *pool;
     tensor_type type; /* of what matrix products read and write */
-    char isa[48];
+    char isa[48], title[64];
+    bool emulated;
+    struct laps *laps; /* NULL: nobody asks where the time goes */
 };
 
 /* tape.c, for the front ends */

@@ -7,6 +7,7 @@
 #include "core/mem.h"
 #include "core/rng.h"
 #include "core/text.h"
+#include "model/laps.h"
 #include "model/ops_table.h"
 
 #define PARAM_ALIGN 16 /* floats: every parameter starts on a cache line */
@@ -120,7 +121,9 @@ void param_zero_grad(param_set *s)
         return;
     const param *last = &s->p[s->n - 1];
     size_t n = (size_t)(last->g - s->g) + (size_t)last->n;
+    laps_class was = laps_enter(s->be, LAPS_OPTIMISER);
     s->be->ops->zero(s->be, s->g, n * sizeof(float));
+    laps_enter(s->be, was);
 }
 
 void param_read(const param_set *s, const param *p, float *x)

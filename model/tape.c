@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "core/mem.h"
+#include "model/laps.h"
 #include "model/ops_table.h"
 
 #define RUN_ALIGN       256
@@ -291,6 +292,25 @@ const float *run_upload(run *r, const float *x, int64_t n)
 
 /* ---- record and walk ------------------------------------------------------------------------- */
 
+static laps_class class_of(op_kind k)
+{
+    static const laps_class of[OP_COUNT] = {
+        [OP_PATCH] = LAPS_PATCH,
+        [OP_PREFIX] = LAPS_PATCH,
+        [OP_POSITION] = LAPS_PATCH,
+        [OP_LINEAR] = LAPS_LINEAR,
+        [OP_LAYERNORM] = LAPS_LAYERNORM,
+        [OP_GELU] = LAPS_GELU,
+        [OP_ATTENTION] = LAPS_ATTENTION,
+        [OP_WINDOW] = LAPS_ATTENTION,
+        [OP_MAP] = LAPS_MAP,
+        [OP_TOPK] = LAPS_MAP,
+        [OP_MATCH] = LAPS_MAP,
+        [OP_LOSS] = LAPS_LOSS,
+    };
+    return of[k];
+}
+
 tensor *run_record(run *r, const op_args *a, run_counts cost)
 {
     r->counts.matmul += cost.matmul;
@@ -308,8 +328,11 @@ tensor *run_record(run *r, const op_args *a, run_counts cost)
     op_args *kept = arena_alloc(r->host, sizeof *kept);
     *kept = *a;
     r->node[r->nodes++] = kept;
-    if (!r->shape)
+    if (!r->shape) {
+        laps_class was = laps_enter(r->be, class_of(a->kind));
         r->be->ops->op[a->kind].forward(r->be, kept);
+        laps_enter(r->be, was);
+    }
     return a->y;
 }
 
@@ -372,8 +395,11 @@ static void walk(run *r)
         grad_zero(r, a->y2);
         a->add_x = grad_open(r, a->x);
         a->add_x2 = grad_open(r, a->x2);
-        if (!r->shape)
+        if (!r->shape) {
+            laps_class was = laps_enter(r->be, class_of(a->kind));
             r->be->ops->op[a->kind].backward(r->be, a);
+            laps_enter(r->be, was);
+        }
         grad_give(r, a->y);
         grad_give(r, a->y2);
     }

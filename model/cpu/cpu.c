@@ -4,8 +4,10 @@
 #include <math.h>
 #include <omp.h>
 #include <string.h>
+#include <time.h>
 
 #include "model/cpu/gemm.h"
+#include "model/laps.h"
 
 #define SUM_COLUMNS 256 /* columns of one piece of cpu_sum_parts */
 
@@ -68,9 +70,31 @@ static void cpu_zero(backend *be, void *p, size_t bytes)
 
 static void cpu_copy(backend *be, void *dst, const void *src, size_t bytes)
 {
-    (void)be;
+    laps_class was = laps_enter(be, LAPS_COPIES);
     if (bytes)
         memcpy(dst, src, bytes);
+    laps_enter(be, was);
+}
+
+static void *cpu_mark(backend *be, void *mark)
+{
+    struct timespec *t = mark ? mark : MEM_NEW(struct timespec);
+    (void)be;
+    clock_gettime(CLOCK_MONOTONIC, t);
+    return t;
+}
+
+static double cpu_between(backend *be, void *from, void *to)
+{
+    const struct timespec *a = from, *b = to;
+    (void)be;
+    return (double)(b->tv_sec - a->tv_sec) + 1e-9 * (double)(b->tv_nsec - a->tv_nsec);
+}
+
+static void cpu_unmark(backend *be, void *mark)
+{
+    (void)be;
+    mem_free(mark);
 }
 
 static int64_t cpu_nonfinite(backend *be, const tensor *t)
@@ -125,6 +149,10 @@ static const backend_ops cpu_ops = {
     .nonfinite = cpu_nonfinite,
     .plan = cpu_plan,
     .workspace = cpu_workspace,
+    .copy = cpu_copy,
+    .mark = cpu_mark,
+    .between = cpu_between,
+    .unmark = cpu_unmark,
     .op =
         {
 #define X(upper, lower) [OP_##upper] = {cpu_##lower##_forward, cpu_##lower##_backward},

@@ -84,16 +84,54 @@ static void cuda_to_host(backend *be, void *dst, const void *src, size_t bytes)
     cuda *c = cuda_of(be);
     if (!bytes)
         return;
+    laps_class was = laps_enter(be, LAPS_COPIES);
     cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, c->stream), "reading");
     cuda_check(cudaStreamSynchronize(c->stream), "reading");
+    laps_enter(be, was);
 }
 
 /* The source is free again on return: it is not page-locked, so the driver has taken its copy. */
 static void cuda_to_device(backend *be, void *dst, const void *src, size_t bytes)
 {
+    laps_class was = laps_enter(be, LAPS_COPIES);
     if (bytes)
         cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, cuda_of(be)->stream),
                    "writing");
+    laps_enter(be, was);
+}
+
+static void cuda_copy_inside(backend *be, void *dst, const void *src, size_t bytes)
+{
+    if (bytes)
+        cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, cuda_of(be)->stream),
+                   "copying");
+}
+
+/* ---- times ----------------------------------------------------------------------------------- */
+
+static void *cuda_mark(backend *be, void *mark)
+{
+    cudaEvent_t event = (cudaEvent_t)mark;
+    if (!event)
+        cuda_check(cudaEventCreate(&event), "an event");
+    cuda_check(cudaEventRecord(event, cuda_of(be)->stream), "an event");
+    return event;
+}
+
+static double cuda_between(backend *be, void *from, void *to)
+{
+    float ms = 0;
+    (void)be;
+    cuda_check(cudaEventSynchronize((cudaEvent_t)to), "waiting for an event");
+    cuda_check(cudaEventElapsedTime(&ms, (cudaEvent_t)from, (cudaEvent_t)to), "a time");
+    return 1e-3 * ms;
+}
+
+static void cuda_unmark(backend *be, void *mark)
+{
+    (void)be;
+    if (mark)
+        cudaEventDestroy((cudaEvent_t)mark);
 }
 
 static size_t cuda_workspace(const backend *be)
@@ -207,6 +245,10 @@ static backend_ops table_of(void)
     t.nonfinite = cuda_nonfinite;
     t.plan = plan_op;
     t.workspace = cuda_workspace;
+    t.copy = cuda_copy_inside;
+    t.mark = cuda_mark;
+    t.between = cuda_between;
+    t.unmark = cuda_unmark;
 #define X(upper, lower)                                                                            \
     t.op[OP_##upper].forward = cuda_##lower##_forward;                                             \
     t.op[OP_##upper].backward = cuda_##lower##_backward;
@@ -250,6 +292,8 @@ backend *cuda_open(int device, pool *p, err *e)
     c->base.pool = p;
     c->device = device;
     snprintf(c->base.isa, sizeof c->base.isa, "sm_%d%d", prop.major, prop.minor);
+    snprintf(c->base.title, sizeof c->base.title, "%.63s", prop.name);
+    c->base.emulated = CUDA_EMULATED;
     cuda_check(cudaStreamCreate(&c->stream), "a stream");
     cuda_check(cudaMalloc((void **)&c->bad, sizeof *c->bad), "a word");
     c->gemm = cuda_gemm_open(c->stream, e);

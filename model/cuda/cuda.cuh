@@ -20,6 +20,7 @@ extern "C" {
 #include "model/cuda/flash.h"
 #include "model/cuda/gemm.h"
 #include "model/cuda/plan.h"
+#include "model/laps.h"
 }
 
 typedef __nv_bfloat16 bf16;

@@ -15,6 +15,7 @@
 
 #ifdef __CUDACC__
 
+#define CUDA_EMULATED            false
 #define SHARED(type, name, dims) __shared__ type name dims
 #define SHARED_DYNAMIC(type, name)                                                                 \
     extern __shared__ __align__(16) unsigned char dynamic_shared_bytes[];                          \

@@ -58,8 +58,11 @@ extern "C" void cuda_linear_forward(backend *be, op_args *a)
     cuda_gemm g = {(int)rows, out, in, in, in, out, false, true, false, a->x->type, a->y->type};
     cuda_gemm_run(c->gemm, &g, a->x->x, element(w, a->x->type, (int64_t)a->linear.row0 * in),
                   b ? element(b, a->y->type, a->linear.row0) : NULL, to);
-    if (a->linear.gelu)
+    if (a->linear.gelu) {
+        laps_enter(be, LAPS_GELU);
         cuda_gelu(c, a->y->type, to, a->y->x, rows * out);
+        laps_enter(be, LAPS_LINEAR);
+    }
 }
 
 extern "C" void cuda_linear_backward(backend *be, op_args *a)
@@ -72,7 +75,9 @@ extern "C" void cuda_linear_backward(backend *be, op_args *a)
         return;
     if (a->linear.gelu) {
         void *du = cuda_scratch_get(c, &c->scratch, (size_t)(rows * out) * sizeof(float));
+        laps_enter(be, LAPS_GELU);
         cuda_gelu_back(c, a->y->type, a->save, dy, du, rows * out, false);
+        laps_enter(be, LAPS_LINEAR);
         dy = du;
     }
     bias_backward(c, a, dy);

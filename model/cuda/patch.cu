@@ -70,11 +70,15 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     const model_batch *b = &a->patch.batch;
     int planes = b->grey ? 1 : a->patch.channels;
     size_t bytes = (size_t)planes * (size_t)b->h * (size_t)b->w * sizeof(uint16_t);
-    char *staged = (char *)cuda_scratch_get(c, &c->staging, (size_t)b->b * bytes);
-    for (int s = 0; s < b->b; s++)
-        be->ops->to_device(be, staged + (size_t)s * bytes, b->image[s], bytes);
+    const void *images = b->image[0];
+    if (!b->resident) {
+        char *staged = (char *)cuda_scratch_get(c, &c->staging, (size_t)b->b * bytes);
+        for (int s = 0; s < b->b; s++)
+            be->ops->to_device(be, staged + (size_t)s * bytes, b->image[s], bytes);
+        images = staged;
+    }
     patch_job j = {};
-    j.image = (const uint16_t *)(const void *)staged;
+    j.image = (const uint16_t *)images;
     j.view = b->view;
     j.keep = b->keep;
     j.n = a->y->n;

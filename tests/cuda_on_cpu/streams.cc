@@ -1,6 +1,7 @@
 // streams.cc - streams, events, copies, page-locked memory and graphs of the CUDA-on-CPU shim. A
 // stream is a queue; what runs when is legal by CUDA's rules and, on request, as unkind as these
 // allow (shim_streams.h).
+#include <ctime>
 #include <deque>
 #include <map>
 #include <memory> // before the header, whose words for compilers it uses
@@ -12,6 +13,7 @@
 struct shim_event {
     uint64_t asked, done; // records, by number
     shim_stream *in;      // of the last record
+    struct timespec at;   // when the last record was reached, by the wall clock
 };
 
 struct queued {
@@ -125,8 +127,10 @@ static void run_head(shim_stream *s)
 {
     queued q = s->queue.front();
     s->queue.pop_front();
-    if (q.what == queued::RECORD)
+    if (q.what == queued::RECORD) {
         q.event->done = q.number;
+        clock_gettime(CLOCK_MONOTONIC, &q.event->at);
+    }
     if (q.what != queued::WORK)
         return;
     cudaError_t status = sticky == cudaSuccess ? q.node.run() : sticky;
@@ -406,6 +410,17 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
         run_until(i->second, e->asked); // one stream at a time is enough here
     e->in = s;
     return enqueue(s, {queued::RECORD, {}, i->second, ++e->asked});
+}
+
+cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t from, cudaEvent_t to)
+{
+    if (!from->asked || !to->asked)
+        return refuse(cudaErrorInvalidValue);
+    if (from->done < from->asked || to->done < to->asked)
+        return refuse(cudaErrorNotReady);
+    *ms = (float)(1e3 * (double)(to->at.tv_sec - from->at.tv_sec) +
+                  1e-6 * (double)(to->at.tv_nsec - from->at.tv_nsec));
+    return cudaSuccess;
 }
 
 cudaError_t cudaEventQuery(cudaEvent_t e)

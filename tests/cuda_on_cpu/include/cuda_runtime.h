@@ -16,6 +16,7 @@
 #include <type_traits>
 
 // ---- language ----
+#define CUDA_EMULATED true
 #define __global__
 #define __device__
 #define __host__
