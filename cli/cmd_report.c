@@ -58,15 +58,17 @@ static bool report(cmd_args *a, err *e)
 
 static const cmd_opt opts[] = {
     {"--val", "PRED", "predictions of the validation exams: thresholds come from there"},
-    {"--compare", "NAME=PRED",
+    {"--compare", "NAME=PRED[,VALPRED]",
      "another model on the same exams; may be repeated. previous: the release before; whole: the "
-     "same model with all patches"},
+     "same model with all patches. VALPRED: its own validation exams, for its thresholds and its "
+     "recalibration"},
     {"--final", NULL, "these are test exams and this is the one look at them"},
     {NULL, NULL, NULL},
 };
 const cmd cmd_report = {
     .verb = "report",
-    .usage = "report PRED|CSV... -o REPORT [--val PRED] [--compare NAME=PRED]... [--final]",
+    .usage = "report PRED|CSV... -o REPORT [--val PRED] [--compare NAME=PRED[,VALPRED]]... "
+             "[--final]",
     .summary = "exam-level AUC and the report a clinician can read",
     .help = "Reads PRED folders or any CSV with exam_id, patient_id, score and y, and writes one "
             "self-contained\nreport.html, report.pdf, eval.json, CSV tables and SVG figures. "

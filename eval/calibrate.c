@@ -302,6 +302,21 @@ calibrate_line calibrate_scale(const metric_in *in)
     return fit(in, &(line_data){.free_b = true});
 }
 
+static calibrate_est est_of(double value, double half)
+{
+    return (calibrate_est){value, value - half, value + half};
+}
+
+calibrate_est calibrate_slope_est(const calibrate_line *l)
+{
+    return est_of(l->b, METRIC_Z95 * (l->repeated ? l->robust_b : l->se_b));
+}
+
+calibrate_est calibrate_intercept_est(const calibrate_line *l)
+{
+    return est_of(l->a, METRIC_Z95 * (l->repeated ? l->robust_a : l->se_a));
+}
+
 /* ---- sums ------------------------------------------------------------------------------------ */
 
 /* A row's part in log(observed / expected) is w (y / observed - p / expected). */
@@ -375,6 +390,14 @@ calibrate_total calibrate_sums(const metric_in *in)
     else
         t.reason = "ONE_CLASS";
     return t;
+}
+
+calibrate_est calibrate_oe_est(const calibrate_total *t, bool repeated)
+{
+    if (!repeated)
+        return (calibrate_est){t->oe, t->oe_lo, t->oe_hi};
+    double f = exp(METRIC_Z95 * t->oe_se);
+    return (calibrate_est){t->oe, t->oe / f, t->oe * f};
 }
 
 /* ---- groups ---------------------------------------------------------------------------------- */

@@ -35,6 +35,13 @@ calibrate_line calibrate_intercept(const metric_in *in);
  * its side of 1/2; "CONSTANT" when every risk is 1/2. */
 calibrate_line calibrate_scale(const metric_in *in);
 
+/* Slope or intercept with its 95 % interval: +- z se, the robust one where `repeated`. */
+typedef struct calibrate_est {
+    double value, lo, hi;
+} calibrate_est;
+calibrate_est calibrate_slope_est(const calibrate_line *l);
+calibrate_est calibrate_intercept_est(const calibrate_line *l);
+
 typedef struct calibrate_total {
     int64_t n, events, clipped;
     double observed, expected; /* weighted sums of y and of p */
@@ -49,6 +56,8 @@ typedef struct calibrate_total {
     const char *reason;  /* NULL, "EMPTY", "NOT_RISK"; "ONE_CLASS": only brier_scaled is NaN */
 } calibrate_total;
 calibrate_total calibrate_sums(const metric_in *in);
+/* O/E with its interval: Poisson's, or, where rows repeat or carry weights, oe exp(+- z oe_se). */
+calibrate_est calibrate_oe_est(const calibrate_total *t, bool repeated);
 
 typedef enum calibrate_binning {
     CALIBRATE_WIDTH, /* [g/k, (g+1)/k), the last one closed */

@@ -1,6 +1,7 @@
 /* Analysed exams: labelled ones, averaged over members, viewed as arrays. */
 #include "eval/cohort_set.h"
 #include "eval/keyed.h"
+#include "core/json.h"
 #include "core/mem.h"
 #include <math.h>
 
@@ -106,6 +107,18 @@ bool cohort_set_followed(const scores *const *s, int n, cohort_how how, cohort_s
         cohort_set_release(&member[m]);
     mem_free(member);
     return ok;
+}
+
+int64_t cohort_set_shared(const cohort_set *a, const cohort_set *b)
+{
+    json_t *seen = json_object();
+    int64_t shared = 0;
+    for (int64_t i = 0; i < b->exams.n; i++)
+        json_object_set_new_nocheck(seen, b->exams.row[i].patient, json_true());
+    for (int64_t i = 0; i < a->exams.n; i++)
+        shared += json_object_get(seen, a->exams.row[i].patient) != NULL;
+    json_decref(seen);
+    return shared;
 }
 
 void cohort_set_release(cohort_set *c)

@@ -32,6 +32,8 @@ MUST_CHECK bool cohort_set_ensemble(const scores *const *s, int n, cohort_how ho
 MUST_CHECK bool cohort_set_followed(const scores *const *s, int n, cohort_how how, cohort_set *out,
                                     err *e);
 void cohort_set_release(cohort_set *c);
+/* How many exams of a are of patients who are in b too. */
+int64_t cohort_set_shared(const cohort_set *a, const cohort_set *b);
 
 /* Arrays of the exams with the given indices (row == NULL: all n of them), owned. */
 typedef struct cohort_view {

@@ -18,10 +18,11 @@ static int64_t absent(const exam_table *a, const exam_table *b)
     return n;
 }
 
+enum { WHOLE = 4 }; /* images of an exam, eval.require */
+
 bool compare_load(scores *s, const char *name, const cohort_set *evaluated, const char *split,
                   const report_cfg *how, compare_model *out, err *e)
 {
-    enum { WHOLE = 4 }; /* images of an exam, eval.require */
     out->name = name;
     scores_keep_split(s, split);
     if (how->require)
@@ -45,8 +46,36 @@ bool compare_load(scores *s, const char *name, const cohort_set *evaluated, cons
     return true;
 }
 
+bool compare_load_val(scores *s, const cohort_set *evaluated, const report_cfg *how,
+                      compare_model *m, err *e)
+{
+    if (how->require)
+        scores_keep_whole(s, WHOLE);
+    if (!cohort_set_build(s, how->rule, &m->val_set, e))
+        return err_wrap(e, "--compare %s, validation", m->name);
+    int64_t shared = cohort_set_shared(evaluated, &m->val_set);
+    if (shared || !m->val_set.exams.n)
+        return err_set(e, ERR_INPUT,
+                       "--compare %s: %lld evaluated exams are of patients who are also among its "
+                       "%lld labelled validation exams; wanted some exams of other patients",
+                       m->name, (long long)shared, (long long)m->val_set.exams.n);
+    cohort_view_build(&m->val_set, NULL, m->val_set.exams.n, &m->val);
+    m->has_val = true;
+    return true;
+}
+
+void compare_judge(compare_model *m, const report_cfg *how)
+{
+    report_cfg own = *how;
+    own.ensemble = MEMBER_MEAN_PROB; /* the rule for several inputs is not for this table */
+    risks_build(&m->view, m->has_val ? &m->val : NULL, &own, &m->risks);
+}
+
 void compare_release(compare_model *m)
 {
+    risks_release(&m->risks);
+    cohort_view_release(&m->val);
+    cohort_set_release(&m->val_set);
     cohort_view_release(&m->view);
     cohort_set_release(&m->set);
 }

@@ -16,6 +16,7 @@
 typedef struct found {
     calibrate_total total;
     calibrate_line slope, intercept;
+    calibrate_est oe, a, b; /* of them, with intervals */
     calibrate_error width, mass;
     bool robust; /* repeated exams or weights */
 } found;
@@ -28,32 +29,22 @@ static found examine(const metric_in *in, uint64_t seed)
                .width = calibrate_ece(in, CALIBRATE_WIDTH, CALIBRATE_BINS, seed),
                .mass = calibrate_ece(in, CALIBRATE_MASS, CALIBRATE_BINS, seed)};
     f.robust = f.intercept.repeated;
-    if (f.robust) {
-        f.total.oe_lo = f.total.oe * exp(-METRIC_Z95 * f.total.oe_se);
-        f.total.oe_hi = f.total.oe * exp(METRIC_Z95 * f.total.oe_se);
-    }
+    f.oe = calibrate_oe_est(&f.total, f.robust);
+    f.a = calibrate_intercept_est(&f.intercept);
+    f.b = calibrate_slope_est(&f.slope);
     return f;
-}
-
-static double half_of(const calibrate_line *l, bool slope)
-{
-    return METRIC_Z95 * (l->repeated ? slope ? l->robust_b : l->robust_a
-                         : slope     ? l->se_b
-                                     : l->se_a);
 }
 
 static void add_metrics(report_build *b, const found *f, const char *subset)
 {
-    const double a = half_of(&f->intercept, false), s = half_of(&f->slope, true);
     const char *line = f->robust ? "robust" : "wald";
     const struct {
         const char *id, *ci, *reason;
         double value, lo, hi;
     } row[] = {
-        {"oe", f->robust ? "robust" : "poisson", NULL, f->total.oe, f->total.oe_lo, f->total.oe_hi},
-        {"calibration_intercept", line, f->intercept.reason, f->intercept.a, f->intercept.a - a,
-         f->intercept.a + a},
-        {"calibration_slope", line, f->slope.reason, f->slope.b, f->slope.b - s, f->slope.b + s},
+        {"oe", f->robust ? "robust" : "poisson", NULL, f->oe.value, f->oe.lo, f->oe.hi},
+        {"calibration_intercept", line, f->intercept.reason, f->a.value, f->a.lo, f->a.hi},
+        {"calibration_slope", line, f->slope.reason, f->b.value, f->b.lo, f->b.hi},
         {"brier", "", NULL, f->total.brier, NAN, NAN},
         {"brier_scaled", "", NULL, f->total.brier_scaled, NAN, NAN},
         {"log_loss", "", NULL, f->total.log_loss, NAN, NAN},
@@ -85,13 +76,12 @@ static void add_metrics(report_build *b, const found *f, const char *subset)
 
 static void add_rows(json_t *lines, json_t *errors, const found *f, const char *words)
 {
-    const double a = half_of(&f->intercept, false), s = half_of(&f->slope, true);
     char key[64];
     json_t *row = cells_row(lines);
     cells_text(row, words);
-    cells_est(row, f->total.oe, f->total.oe_lo, f->total.oe_hi);
-    cells_est(row, f->intercept.a, f->intercept.a - a, f->intercept.a + a);
-    cells_est(row, f->slope.b, f->slope.b - s, f->slope.b + s);
+    cells_est(row, f->oe.value, f->oe.lo, f->oe.hi);
+    cells_est(row, f->a.value, f->a.lo, f->a.hi);
+    cells_est(row, f->b.value, f->b.lo, f->b.hi);
     cells_count(row, f->total.clipped);
     snprintf(key, sizeof key, "reason.%s", f->slope.reason ? f->slope.reason : "none");
     cells_text(row, report_text(key));

@@ -120,40 +120,78 @@ static double threshold_at(const metric_in *in, double spec)
     return t;
 }
 
-static void points_table(report_build *b)
+/* Both thresholds from validation exams, each of its own model: or both from these exams. */
+static bool own_thresholds(const report_build *b, const compare_model *m)
+{
+    return b->src->val && m->has_val;
+}
+
+static void rate_row(json_t *t, const compare_model *m, const char *point, bool fixed,
+                     const pair_rate *r)
+{
+    char key[48];
+    json_t *row = cells_row(t);
+    cells_text(row, m->name);
+    cells_text(row, point);
+    cells_text(row, report_text(fixed ? "chosen.val" : "chosen.same"));
+    cells_num(row, r->a);
+    cells_num(row, r->b);
+    cells_est(row, r->diff, r->lo, r->hi);
+    cells_int(row, r->only_a);
+    cells_int(row, r->only_b);
+    cells_num(row, r->p);
+    const char *test = r->ci[0] == 'n' ? pair_mcnemar(r->only_a, r->only_b).method : r->ci;
+    snprintf(key, sizeof key, "test.%s", test[0] ? test : "none");
+    cells_text(row, report_text(key));
+}
+
+/* cases: sensitivities; else specificities, which are only worth a table where thresholds were
+ * fixed before: chosen on these exams they are all but equal. */
+static json_t *rates_of(report_build *b, bool cases)
 {
     static const char *const columns[][2] = {
-        {"model", "text"},     {"point", "text"},    {"sens_this", "pct"},
-        {"sens_other", "pct"}, {"sens_diff", "est"}, {"only_this", "int"},
-        {"only_other", "int"}, {"p", "p"},           {"test", "text"}};
-    json_t *t = table_of(b, "compare_points", columns, COUNT_OF(columns));
+        {"model", "text"},    {"point", "text"},     {"chosen", "text"},
+        {"sens_this", "pct"}, {"sens_other", "pct"}, {"sens_diff", "est"},
+        {"only_this", "int"}, {"only_other", "int"}, {"p", "p"},
+        {"test", "text"}};
+    static const char *const spec[][2] = {
+        {"model", "text"},    {"point", "text"},     {"chosen", "text"},
+        {"spec_this", "pct"}, {"spec_other", "pct"}, {"spec_diff", "est"},
+        {"only_this", "int"}, {"only_other", "int"}, {"p", "p"},
+        {"test", "text"}};
+    json_t *t = cells_table(cases ? "compare_points" : "compare_spec");
+    for (size_t i = 0; i < COUNT_OF(columns); i++)
+        cells_column(t, cases ? columns[i][0] : spec[i][0], columns[i][1]);
     for (int k = 0; k < b->src->n_compare; k++) {
-        const cohort_view *other = &b->compare[k].view;
-        for (int i = 0; i < b->opts->cfg.spec.n; i++) {
-            double target = b->opts->cfg.spec.v[i];
-            pair_rate r =
-                pair_sensitivity(&b->all.in, other->score, threshold_at(&b->all.in, target),
-                                 threshold_at(&other->in, target));
-            char name[32], key[48];
+        const compare_model *m = &b->compare[k];
+        bool fixed = own_thresholds(b, m);
+        const metric_in *ours = fixed ? &b->val.in : &b->all.in,
+                        *theirs = fixed ? &m->val.in : &m->view.in;
+        for (int i = 0; i < b->opts->cfg.spec.n && (cases || fixed); i++) {
+            double target = b->opts->cfg.spec.v[i], here = threshold_at(ours, target),
+                   there = threshold_at(theirs, target);
+            pair_rate r = (cases ? pair_sensitivity : pair_specificity)(&b->all.in, m->view.score,
+                                                                        here, there);
+            char name[32];
             text point;
             text_init(&point);
             snprintf(name, sizeof name, "%.4g", 100 * target);
             report_fill(&point, "point.spec", (const char *const[]){"target", name, NULL});
-            json_t *row = cells_row(t);
-            cells_text(row, b->compare[k].name);
-            cells_text(row, point.s);
-            cells_num(row, r.a);
-            cells_num(row, r.b);
-            cells_est(row, r.diff, r.lo, r.hi);
-            cells_int(row, r.only_a);
-            cells_int(row, r.only_b);
-            cells_num(row, r.p);
-            const char *test = r.ci[0] == 'n' ? pair_mcnemar(r.only_a, r.only_b).method : r.ci;
-            snprintf(key, sizeof key, "test.%s", test[0] ? test : "none");
-            cells_text(row, report_text(key));
+            rate_row(t, m, point.s, fixed, &r);
             text_release(&point);
         }
     }
+    return t;
+}
+
+static void points_tables(report_build *b)
+{
+    report_build_table(b, rates_of(b, true));
+    json_t *t = rates_of(b, false);
+    if (json_array_size(json_object_get(t, "rows")))
+        report_build_table(b, t);
+    else
+        json_decref(t);
 }
 
 /* ---- subgroups ------------------------------------------------------------------------------- */
@@ -235,35 +273,51 @@ static bool subgroups_table(report_build *b, err *e)
 
 /* ---- calibration ----------------------------------------------------------------------------- */
 
-static void line_cell(json_t *row, const calibrate_line *c, double value, double se, double robust)
-{
-    double s = c->repeated ? robust : se;
-    cells_est(row, value, value - METRIC_Z95 * s, value + METRIC_Z95 * s);
-}
-
-static void calibration_row(json_t *t, const char *name, const metric_in *in)
+static void calibration_row(json_t *t, const char *name, const char *form, const metric_in *in)
 {
     calibrate_line slope = calibrate_slope(in), shift = calibrate_intercept(in);
     calibrate_total sums = calibrate_sums(in);
+    const calibrate_est est[] = {calibrate_slope_est(&slope), calibrate_intercept_est(&shift),
+                                 calibrate_oe_est(&sums, shift.repeated)};
     json_t *row = cells_row(t);
     cells_text(row, name);
-    line_cell(row, &slope, slope.b, slope.se_b, slope.robust_b);
-    line_cell(row, &shift, shift.a, shift.se_a, shift.robust_a);
-    cells_est(row, sums.oe, sums.oe_lo, sums.oe_hi);
+    cells_text(row, form);
+    for (size_t i = 0; i < COUNT_OF(est); i++)
+        cells_est(row, est[i].value, est[i].lo, est[i].hi);
     cells_num(row, sums.brier);
     cells_num(row, sums.log_loss);
 }
 
-/* A recalibrated table of the same model stands here beside the raw one: before and after. */
+/* Every form of the risks of one model: before and after, each on its own validation exams. */
+static void calibration_rows(json_t *t, const char *name, const risks *r)
+{
+    for (int f = 0; f < RISKS_FORMS; f++) {
+        metric_in in;
+        if (risks_rows(r, (risks_form)f, &in))
+            calibration_row(t, name, risks_words(r, (risks_form)f), &in);
+    }
+}
+
 static void calibration_table(report_build *b)
 {
-    static const char *const columns[][2] = {{"model", "text"},    {"slope", "est"},
-                                             {"intercept", "est"}, {"oe", "est"},
-                                             {"brier", "score"},   {"log_loss", "score"}};
+    static const char *const columns[][2] = {
+        {"model", "text"}, {"risks", "text"},  {"slope", "est"},     {"intercept", "est"},
+        {"oe", "est"},     {"brier", "score"}, {"log_loss", "score"}};
     json_t *t = table_of(b, "compare_calibration", columns, COUNT_OF(columns));
-    calibration_row(t, report_text("compare.this"), &b->all.in);
+    calibration_rows(t, report_text("compare.this"), &b->risks);
     for (int k = 0; k < b->src->n_compare; k++)
-        calibration_row(t, b->compare[k].name, &b->compare[k].view.in);
+        calibration_rows(t, b->compare[k].name, &b->compare[k].risks);
+}
+
+/* The validation exams of two models need not be the same: then that differs, too. */
+static void limit_of_val(report_build *b, const compare_model *m)
+{
+    const exam_table *x = &b->val_set.exams, *y = &m->val_set.exams;
+    bool same = x->n == y->n;
+    for (int64_t i = 0; same && i < x->n; i++)
+        same = !strcmp(x->row[i].exam, y->row[i].exam) && x->row[i].y == y->row[i].y;
+    if (m->has_val && b->src->val && !same)
+        report_build_limit(b, "limit.compare_val", (const char *const[]){"model", m->name, NULL});
 }
 
 /* ---- the part -------------------------------------------------------------------------------- */
@@ -273,8 +327,10 @@ static bool add(report_build *b, err *e)
     if (!b->src->n_compare || !enough(&b->all))
         return true;
     compare_table(b);
-    points_table(b);
+    points_tables(b);
     calibration_table(b);
+    for (int k = 0; k < b->src->n_compare; k++)
+        limit_of_val(b, &b->compare[k]);
     return subgroups_table(b, e);
 }
 
@@ -286,6 +342,8 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_text(d, DOC_TEXT, report_text("compare.intro"));
     report_doc_table(d, tree, "compare", false);
     report_doc_table(d, tree, "compare_points", false);
+    if (report_tree_by_id(tree, "tables", "compare_spec"))
+        report_doc_table(d, tree, "compare_spec", false);
     report_doc_table(d, tree, "compare_subgroups", false);
     report_doc_table(d, tree, "compare_calibration", false);
 }

@@ -112,32 +112,42 @@ static void fill_headline(const report_opts *o, const json_t *tree, report_headl
 
 #define NAME_MAX_LEN 32 /* of a model in --compare */
 
-/* NAME=PRED, or PRED with a name made here; a file of the whole name comes first. */
-static bool split_name(const char *s, int i, char name[NAME_MAX_LEN + 1], const char **path, err *e)
+/* What --compare says: NAME=PRED or PRED, with or without ,VALPRED. */
+typedef struct compare_words {
+    char name[NAME_MAX_LEN + 1];
+    char *path, *val; /* owned; val NULL: none */
+} compare_words;
+
+/* A file of the whole name comes first: names may hold '=' and ','. */
+static bool split_words(const char *s, int i, compare_words *out, err *e)
 {
     static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                   "0123456789-_. ";
-    const char *eq = strchr(s, '=');
-    if (!eq || fs_exists(s)) {
-        snprintf(name, NAME_MAX_LEN + 1, "model-%d", i + 2);
-        *path = s;
-        return true;
-    }
-    size_t n = (size_t)(eq - s);
-    if (n < 1 || n > NAME_MAX_LEN || strspn(s, letters) < n)
+    const char *eq = fs_exists(s) ? NULL : strchr(s, '=');
+    size_t n = eq ? (size_t)(eq - s) : 0;
+    if (eq && (n < 1 || n > NAME_MAX_LEN || strspn(s, letters) < n))
         return err_set(e, ERR_USAGE,
                        "--compare: a name is of 1 to %d letters, digits, spaces, '-', '_' and '.'",
                        NAME_MAX_LEN);
-    snprintf(name, NAME_MAX_LEN + 1, "%.*s", (int)n, s);
-    *path = eq + 1;
+    if (eq)
+        snprintf(out->name, sizeof out->name, "%.*s", (int)n, s);
+    else
+        snprintf(out->name, sizeof out->name, "model-%d", i + 2);
+    out->path = mem_strdup(eq ? eq + 1 : s);
+    char *comma = fs_exists(out->path) ? NULL : strrchr(out->path, ',');
+    if (comma) {
+        *comma = '\0';
+        out->val = mem_strdup(comma + 1);
+    }
     return true;
 }
 
 typedef struct job {
     const report_opts *o;
-    report_in *in, *compare, val; /* [n_inputs], [n_compare] */
-    char (*name)[NAME_MAX_LEN + 1];
+    report_in *in, *compare, *compare_val, val; /* [n_inputs], [n_compare] twice */
+    compare_words *words;                       /* [n_compare] */
     const char **names;
+    report_in **vals; /* [n_compare]; NULL: none */
     report_sources src;
 } job;
 
@@ -146,17 +156,22 @@ static void job_init(job *j, const report_opts *o)
     *j = (job){.o = o};
     j->in = MEM_ARRAY(report_in, o->n_inputs);
     j->compare = MEM_ARRAY(report_in, o->n_compare + 1);
-    j->name = mem_alloc(((size_t)o->n_compare + 1) * sizeof *j->name);
+    j->compare_val = MEM_ARRAY(report_in, o->n_compare + 1);
+    j->words = MEM_ARRAY(compare_words, o->n_compare + 1);
+    j->vals = MEM_ARRAY(report_in *, o->n_compare + 1);
     j->names = MEM_ARRAY(const char *, o->n_compare + 1);
     for (int i = 0; i < o->n_inputs; i++)
         report_in_init(&j->in[i]);
-    for (int i = 0; i < o->n_compare; i++)
+    for (int i = 0; i < o->n_compare; i++) {
         report_in_init(&j->compare[i]);
+        report_in_init(&j->compare_val[i]);
+    }
     report_in_init(&j->val);
     j->src = (report_sources){.in = j->in,
                               .n_in = o->n_inputs,
                               .val = o->val ? &j->val : NULL,
                               .compare = j->compare,
+                              .compare_val = j->vals,
                               .compare_name = j->names,
                               .n_compare = o->n_compare};
 }
@@ -165,27 +180,45 @@ static void job_release(job *j)
 {
     for (int i = 0; i < j->o->n_inputs; i++)
         report_in_release(&j->in[i]);
-    for (int i = 0; i < j->o->n_compare; i++)
+    for (int i = 0; i < j->o->n_compare; i++) {
         report_in_release(&j->compare[i]);
+        report_in_release(&j->compare_val[i]);
+        mem_free(j->words[i].path);
+        mem_free(j->words[i].val);
+    }
     report_in_release(&j->val);
     mem_free(j->in);
     mem_free(j->compare);
-    mem_free(j->name);
+    mem_free(j->compare_val);
+    mem_free(j->words);
+    mem_free(j->vals);
     mem_free(j->names);
+}
+
+/* The other model's validation exams, scored by the networks that scored its evaluated ones. */
+static bool read_compare_val(job *j, int i, err *e)
+{
+    if (!j->words[i].val)
+        return true;
+    j->vals[i] = &j->compare_val[i];
+    return (report_in_read(j->vals[i], j->words[i].val, 0, e) &&
+            report_match_val(&j->compare[i], 1, j->vals[i], e)) ||
+           err_wrap(e, "--compare %s, validation", j->names[i]);
 }
 
 static bool read_compare(job *j, err *e)
 {
     for (int i = 0; i < j->o->n_compare; i++) {
-        const char *path = NULL;
-        if (!split_name(j->o->compare[i], i, j->name[i], &path, e))
+        if (!split_words(j->o->compare[i], i, &j->words[i], e))
             return false;
-        j->names[i] = j->name[i];
+        j->names[i] = j->words[i].name;
         for (int k = 0; k < i; k++)
-            if (!strcmp(j->name[i], j->name[k]))
-                return err_set(e, ERR_USAGE, "--compare: the name '%s' stands twice", j->name[i]);
-        if (!report_in_read(&j->compare[i], path, 0, e))
-            return err_wrap(e, "--compare %s", j->name[i]);
+            if (!strcmp(j->names[i], j->names[k]))
+                return err_set(e, ERR_USAGE, "--compare: the name '%s' stands twice", j->names[i]);
+        if (!report_in_read(&j->compare[i], j->words[i].path, 0, e))
+            return err_wrap(e, "--compare %s", j->names[i]);
+        if (!read_compare_val(j, i, e))
+            return false;
     }
     return true;
 }

@@ -44,7 +44,7 @@ typedef struct report_opts {
     int n_inputs;
     const char *out_dir;
     /* [n_compare] NAME=PRED or PRED: other models on the same exams. previous: the release before;
-     * whole: the same model with all patches. */
+     * whole: the same model with all patches. PRED,VALPRED: with its own validation exams. */
     const char *const *compare;
     int n_compare;
     const char *val; /* PRED or CSV that thresholds come from; NULL = the evaluated set itself */

@@ -56,6 +56,9 @@ json_t *report_again_inputs(const report_opts *o, const report_sources *src)
     for (int i = 0; i < src->n_compare; i++) {
         snprintf(name, sizeof name, "--compare %.64s", src->compare_name[i]);
         json_object_set_new(all, name, hash_in(&src->compare[i]));
+        snprintf(name, sizeof name, "validation of %.64s", src->compare_name[i]);
+        if (src->compare_val[i])
+            json_object_set_new(all, name, hash_in(src->compare_val[i]));
     }
     json_object_foreach(options, key, v)
     {

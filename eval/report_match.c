@@ -177,9 +177,10 @@ static bool same_checkpoints(json_t *test, json_t *val, err *e)
     if (!json_object_size(val) || !json_object_size(test) || (!t && !v))
         return true;
     return err_set(e, ERR_INPUT,
-                   "--val was not scored by the networks that are evaluated: checkpoint '%.24s' is "
-                   "only %s; thresholds of one network say nothing about another",
-                   t ? t : v, t ? "in the evaluated table" : "in --val");
+                   "the validation exams were not scored by the networks that are evaluated: "
+                   "checkpoint '%.24s' is only of the %s ones; thresholds of one network say "
+                   "nothing about another",
+                   t ? t : v, t ? "evaluated" : "validation");
 }
 
 bool report_match_val(const report_in *in, int n, const report_in *val, err *e)
@@ -193,10 +194,11 @@ bool report_match_val(const report_in *in, int n, const report_in *val, err *e)
         add_checkpoints(&in[i].scores, test);
         all = all && json_object_size(test) > before;
         if (k < kv || k > kv)
-            ok = err_set(e, ERR_INPUT,
-                         "predict.keep_rate was %g for the evaluated exams and %g for --val; "
-                         "thresholds must come from scores made the same way",
-                         k, kv);
+            ok = err_set(
+                e, ERR_INPUT,
+                "predict.keep_rate was %g for the evaluated exams and %g for the validation exams; "
+                "thresholds must come from scores made the same way",
+                k, kv);
     }
     add_checkpoints(&val->scores, other);
     ok = ok && (!all || same_checkpoints(test, other, e));

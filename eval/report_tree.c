@@ -277,14 +277,7 @@ static bool require_whole(report_build *b, err *e)
 /* Thresholds may not come from patients who are evaluated. */
 static bool check_val(const report_build *b, err *e)
 {
-    const exam_table *v = &b->val_set.exams, *t = &b->set.exams;
-    json_t *seen = json_object();
-    int64_t shared = 0;
-    for (int64_t i = 0; i < v->n; i++)
-        json_object_set_new_nocheck(seen, v->row[i].patient, json_true());
-    for (int64_t i = 0; i < t->n; i++)
-        shared += json_object_get(seen, t->row[i].patient) != NULL;
-    json_decref(seen);
+    int64_t shared = cohort_set_shared(&b->set, &b->val_set);
     if (shared)
         return err_set(e, ERR_INPUT,
                        "%lld evaluated exams are of patients who are also in --val; "
@@ -343,7 +336,9 @@ static bool load_sets(report_build *b, err *e)
         report_in *in = &b->src->compare[i];
         b->compare[i].card = in->model;
         ok = compare_load(&in->scores, b->src->compare_name[i], &b->set, b->split, &b->opts->cfg,
-                          &b->compare[i], e);
+                          &b->compare[i], e) &&
+             (!b->src->compare_val[i] || compare_load_val(&b->src->compare_val[i]->scores, &b->set,
+                                                          &b->opts->cfg, &b->compare[i], e));
     }
     return ok;
 }
@@ -358,6 +353,8 @@ static bool fill(report_build *b, pool *p, err *e)
     operate_run(&b->all, b->src->val ? &b->val : NULL, b->set.repeated, &b->opts->cfg, p,
                 &b->operate);
     risks_build(&b->all, b->src->val ? &b->val : NULL, &b->opts->cfg, &b->risks);
+    for (int i = 0; i < b->src->n_compare; i++)
+        compare_judge(&b->compare[i], &b->opts->cfg);
     json_object_set_new(b->tree, "schema", json_string(REPORT_SCHEMA));
     for (int i = 0; lists[i]; i++)
         json_object_set_new(b->tree, lists[i], json_array());

@@ -16,8 +16,9 @@
 typedef struct report_sources {
     report_in *in; /* [n_in] the members */
     int n_in;
-    report_in *val;     /* or NULL */
-    report_in *compare; /* [n_compare] other models on the same exams */
+    report_in *val;                /* or NULL */
+    report_in *compare;            /* [n_compare] other models on the same exams */
+    report_in *const *compare_val; /* [n_compare] their validation exams; NULL: not given */
     const char *const *compare_name;
     int n_compare;
     report_look look;     /* at test exams, before this one */

@@ -54,18 +54,22 @@ static const report_word rows[] = {
      "smallest true difference that these exams would show with 80 % power."},
     {"table.compare_points", "Cancers found at the same specificity"},
     {"note.compare_points",
-     "Each model at its own threshold for the specificity, chosen on these exams: exploratory. "
-     "Only "
-     "here, only there: cancers that one model flags and the other does not."},
+     "Each model at its own threshold for the specificity. Chosen on these exams it is "
+     "exploratory; "
+     "where both models have validation exams (--val, --compare NAME=PRED,VALPRED) each threshold "
+     "comes from its model's own. Only here, only there: cancers that one model flags and the "
+     "other "
+     "does not."},
+    {"table.compare_spec", "Exams without cancer that are not flagged, at these thresholds"},
+    {"note.compare_spec", "Only here, only there: exams without cancer that one model rightly does "
+                          "not flag and the other does."},
     {"table.compare_subgroups", "Subgroups beside other models"},
     {"note.compare_subgroups", "Holm: adjusted over all groups of one pair of models."},
     {"table.compare_calibration", "Calibration beside other models"},
     {"note.compare_calibration",
-     "Slope 1 and intercept 0 are perfect, observed / predicted 1. Intervals of slope and "
-     "intercept "
-     "are Wald's, over women as clusters where they have several exams; the one of observed / "
-     "predicted is Poisson's and ignores repeated exams. A recalibrated table of the same model "
-     "stands here as another model: before and after."},
+     "Slope 1 and intercept 0 are perfect, observed / predicted 1. Intervals are those of the "
+     "section on calibration, over women as clusters where they have several exams. Each model is "
+     "recalibrated on its own validation exams, where they were given: before and after."},
     {"col.model", "Model"},
     {"col.difference", "Difference (95 % interval)"},
     {"col.boot_difference", "Difference, bootstrap"},
@@ -77,6 +81,9 @@ static const report_word rows[] = {
     {"col.sens_this", "Sensitivity here"},
     {"col.sens_other", "Sensitivity there"},
     {"col.sens_diff", "Difference (95 % interval)"},
+    {"col.spec_this", "Specificity here"},
+    {"col.spec_other", "Specificity there"},
+    {"col.spec_diff", "Difference (95 % interval)"},
     {"col.only_this", "Only here"},
     {"col.only_other", "Only there"},
     {"col.test", "Test"},

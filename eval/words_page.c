@@ -199,6 +199,9 @@ static const report_word rows[] = {
     {"limit.no_follow_up", "How exams without cancer were confirmed (follow-up) is not recorded."},
     {"limit.exploratory", "Thresholds were chosen on the evaluated exams themselves: the operating "
                           "points are exploratory."},
+    {"limit.compare_val",
+     "The model '{model}' has its thresholds and its recalibration from other validation exams "
+     "than this one: a difference may come from there."},
     {"limit.calibration",
      "Calibration, net benefit and risk groups are not given: fewer than 5 exams of a class."},
     {"limit.ranks", "The scores are means of ranks (eval.ensemble=mean_rank): an order, not a "

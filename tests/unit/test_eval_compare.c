@@ -108,7 +108,8 @@ static void golden_pair_in_the_report(void **state)
     const char *const other[] = {at("b.csv")};
     syn40("a.csv", syn_a, false, -1);
     syn40("b.csv", syn_b, false, -1);
-    json_t *j = run(&(report_opts){.compare = other, .n_compare = 1}, "", "gold", NULL);
+    json_t *j = run(&(report_opts){.compare = other, .n_compare = 1}, "eval.sampling=population",
+                    "gold", NULL);
     const json_t *d = cell(j, "compare", 1, "difference");
     double var = 0.0105332868534483 + 0.00796488706896552 - 2 * 0.00495938735632184;
     near(report_tree_num(d, "v"), .68625 - .7075, 1e-12);
@@ -122,7 +123,7 @@ static void golden_pair_in_the_report(void **state)
     const json_t *m = report_tree_metric(j, "auc_difference", "compare=model-2");
     near(report_tree_num(m, "value"), -.02125, 1e-12);
     assert_string_equal(report_tree_str(m, "ci"), "clustered");
-    /* G20, G21: calibration of A; Wald's interval over women stands around the slope */
+    /* G20, G21: calibration of A; the interval over women stands around the slope */
     near(report_tree_num(cell(j, "compare_calibration", 0, "slope"), "v"), .815646271, 1e-8);
     near(report_tree_num(cell(j, "compare_calibration", 0, "oe"), "v"), 20 / 17.34, 1e-9);
     near(json_number_value(cell(j, "compare_calibration", 0, "brier")), .230645, 1e-9);
@@ -156,6 +157,129 @@ static void margin_decides(void **state)
     near(report_tree_num(cell(j, "comparators", 3, "auc"), "v"), .7075, 1e-12);
     assert_string_equal(json_string_value(cell(j, "comparators", 4, "remark")),
                         "not given (--compare whole=PRED)");
+    json_decref(j);
+}
+
+/* The same scores, but of other women, as validation exams. */
+static void val40(const char *name, const double *score, int leave_out)
+{
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,score,y,split\n");
+    for (int i = 0; i < 40; i++)
+        if (i != leave_out)
+            text_addf(&t, "v%02d,w%02d,%.2f,%d,val\n", i, i, score[i], syn_y[i]);
+    put(name, t.s);
+    text_release(&t);
+}
+
+static double share(const double *score, int y, double threshold, bool above)
+{
+    int n = 0, k = 0;
+    for (int i = 0; i < 40; i++) {
+        n += syn_y[i] == y;
+        k += syn_y[i] == y && (score[i] >= threshold) == above;
+    }
+    return (double)k / n;
+}
+
+/* The lowest score of a set that keeps 90 % of its controls below. */
+static double lowest(const double *score)
+{
+    double t = INFINITY;
+    for (int i = 0; i < 40; i++)
+        if (share(score, 0, score[i], false) >= .9)
+            t = fmin(t, score[i]);
+    return t;
+}
+
+static bool limit_says(const json_t *tree, const char *words)
+{
+    const json_t *limits = json_object_get(tree, "limits");
+    bool said = false;
+    for (size_t i = 0; i < json_array_size(limits); i++)
+        said = said || strstr(json_string_value(json_array_get(limits, i)), words);
+    return said;
+}
+
+/* Thresholds and recalibration of both models from validation exams of their own. Those are the
+ * evaluated scores again, so that the thresholds are known, and a Cox line that is learnt there
+ * leaves slope 1, intercept 0 and as many cancers as expected: before and after. */
+static void each_model_has_its_own_validation(void **state)
+{
+    char other[600];
+    syn40("a.csv", syn_a, false, -1);
+    syn40("b.csv", syn_b, false, -1);
+    val40("va.csv", syn_a, -1);
+    val40("vb.csv", syn_b, -1);
+    snprintf(other, sizeof other, "old=%s,%s", at("b.csv"), at("vb.csv"));
+    const char *const compare[] = {other};
+    report_opts o = {.compare = compare, .n_compare = 1, .val = at("va.csv")};
+    json_t *j = run(&o, "eval.sampling=population", "ownval", NULL);
+    double here = lowest(syn_a), there = lowest(syn_b);
+    assert_string_equal(json_string_value(cell(j, "compare_points", 1, "chosen")), "other women");
+    near(json_number_value(cell(j, "compare_points", 1, "sens_this")), share(syn_a, 1, here, true),
+         1e-12);
+    near(json_number_value(cell(j, "compare_points", 1, "sens_other")),
+         share(syn_b, 1, there, true), 1e-12);
+    near(json_number_value(cell(j, "compare_spec", 1, "spec_this")), share(syn_a, 0, here, false),
+         1e-12);
+    near(json_number_value(cell(j, "compare_spec", 1, "spec_other")), share(syn_b, 0, there, false),
+         1e-12);
+    for (int row = 0; row < 4; row++) { /* ours before and after, the other's */
+        bool after = row & 1;
+        near(report_tree_num(cell(j, "compare_calibration", row, "slope"), "v"),
+             after      ? 1
+             : row == 0 ? .815646271
+                        : report_tree_num(cell(j, "compare_calibration", 2, "slope"), "v"),
+             1e-8);
+        if (after)
+            near(report_tree_num(cell(j, "compare_calibration", row, "intercept"), "v"), 0, 1e-8);
+        if (after)
+            near(report_tree_num(cell(j, "compare_calibration", row, "oe"), "v"), 1, 1e-8);
+        assert_string_equal(json_string_value(cell(j, "compare_calibration", row, "risks")),
+                            after ? "recalibrated (Platt)" : "as predicted");
+    }
+    assert_true(fabs(report_tree_num(cell(j, "compare_calibration", 2, "slope"), "v") - 1) > 0.01);
+    assert_false(limit_says(j, "'old'"));
+    json_decref(j);
+    /* another set of validation exams is said, and makes another report */
+    val40("vb.csv", syn_b, 3);
+    run(&o, "eval.sampling=population", "ownval", "of other inputs: validation of old; --force");
+    o.replace = true;
+    j = run(&o, "eval.sampling=population", "ownval", NULL);
+    assert_true(limit_says(j, "'old'"));
+    json_decref(j);
+    /* without --val nobody has thresholds of other women */
+    o.val = NULL;
+    j = run(&o, "eval.sampling=population", "ownval", NULL);
+    assert_string_equal(json_string_value(cell(j, "compare_points", 1, "chosen")), "these exams");
+    assert_null(report_tree_by_id(j, "tables", "compare_spec"));
+    json_decref(j);
+    o.val = at("va.csv");
+    snprintf(other, sizeof other, "old=%s,%s", at("b.csv"), at("b.csv"));
+    run(&o, "", "no", "--compare old: 40 evaluated exams are of patients who are also among its");
+    snprintf(other, sizeof other, "old=%s,%s", at("b.csv"), at("nowhere.csv"));
+    run(&o, "", "no", "--compare old, validation");
+}
+
+/* An enriched set: as everywhere, calibration is told of the stated prevalence. */
+static void calibration_is_of_the_population(void **state)
+{
+    const char *const other[] = {at("b.csv")};
+    syn40("a.csv", syn_a, false, -1);
+    syn40("b.csv", syn_b, false, -1);
+    json_t *j = run(&(report_opts){.compare = other, .n_compare = 1}, "eval.population=0.01",
+                    "enriched", NULL);
+    const json_t *mine = report_tree_metric(j, "calibration_intercept", "shifted");
+    const json_t *here = cell(j, "compare_calibration", 1, "intercept");
+    assert_string_equal(json_string_value(cell(j, "compare_calibration", 1, "risks")),
+                        "moved to the prevalence");
+    near(report_tree_num(here, "v"), report_tree_num(mine, "value"), 0);
+    near(report_tree_num(here, "lo"), report_tree_num(mine, "lo"), 0);
+    mine = report_tree_metric(j, "oe", "all");
+    near(report_tree_num(cell(j, "compare_calibration", 0, "oe"), "hi"),
+         report_tree_num(mine, "hi"), 0);
     json_decref(j);
 }
 
@@ -354,9 +478,14 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(golden_pair_in_the_report),  cmocka_unit_test(margin_decides),
-        cmocka_unit_test(other_exams_are_refused),    cmocka_unit_test(readers_are_a_point),
-        cmocka_unit_test(bootstrap_as_the_naive_one), cmocka_unit_test(again_has_nothing_to_do),
+        cmocka_unit_test(golden_pair_in_the_report),
+        cmocka_unit_test(margin_decides),
+        cmocka_unit_test(each_model_has_its_own_validation),
+        cmocka_unit_test(calibration_is_of_the_population),
+        cmocka_unit_test(other_exams_are_refused),
+        cmocka_unit_test(readers_are_a_point),
+        cmocka_unit_test(bootstrap_as_the_naive_one),
+        cmocka_unit_test(again_has_nothing_to_do),
         cmocka_unit_test(looks_are_counted_by_model),
     };
     log_set_level(LOG_ERROR);

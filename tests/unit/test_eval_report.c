@@ -690,9 +690,9 @@ static void val_is_of_the_same_networks(void **state)
     put_side("v1/predictions.csv", 'v', "abc");
     run(one, 1, "val1", "", &o, NULL);
     put_side("v1/predictions.csv", 'v', "abd");
-    run(one, 1, "val2", "", &o, "checkpoint 'abc' is only in the evaluated table");
+    run(one, 1, "val2", "", &o, "checkpoint 'abc' is only of the evaluated ones");
     put_side("v1/predictions.csv", 'v', "abc+abd");
-    run(one, 1, "val2", "", &o, "checkpoint 'abd' is only in --val");
+    run(one, 1, "val2", "", &o, "checkpoint 'abd' is only of the validation ones");
     put_side("t2.csv", 't', "abd");
     run(two, 2, "val3", "", &o, NULL);
     put_side("v1/predictions.csv", 'v', NULL);
@@ -700,7 +700,7 @@ static void val_is_of_the_same_networks(void **state)
     put("t1/predictions.json", "{\"model\":{\"name\":\"vit\"}}");
     put("v1/predictions.json", "{\"model\":{\"name\":\"vit\",\"predict_keep_rate\":0.5}}");
     run(pred, 1, "val2", "", &o,
-        "predict.keep_rate was 1 for the evaluated exams and 0.5 for --val");
+        "predict.keep_rate was 1 for the evaluated exams and 0.5 for the validation exams");
     assert_false(fs_exists(at("val2")));
 }
 
