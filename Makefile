@@ -110,9 +110,10 @@ $(BUILD)/tests/%: tests/%.c $(LIB) Makefile
 # The kernels' own files through the host compiler; the scheduler itself is never instrumented.
 SHIM := tests/cuda_on_cpu
 SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
-            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o streams.o backend.o plan.o)
+            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o)
 # tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_net model_match model_map model_patch model_laps \
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net \
+             model_match model_map model_patch model_laps \
              model_step model_pit model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
@@ -123,7 +124,7 @@ $(BUILD)/shim/%_on_cpu.o: $(SHIM)/%_on_cpu.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
 $(BUILD)/shim/streams.o: $(SHIM)/streams.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
-$(BUILD)/shim/shim.o: $(SHIM)/shim.cc Makefile
+$(addprefix $(BUILD)/shim/,shim.o memory.o launched.o): $(BUILD)/shim/%.o: $(SHIM)/%.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
 $(BUILD)/shim/plan.o: model/cuda/plan.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
@@ -143,7 +144,7 @@ $(BUILD)/tests/shim/test_flash_plan: $(SHIM)/test_flash_plan.c $(BUILD)/shim/dri
 	$(call say,TEST  $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(LIB) $(LIBS) -lcmocka \
 	  -Wl,--no-as-needed $(BUILD)/shim/driver/libcuda.so.1 -Wl,-rpath,$(abspath $(BUILD)/shim/driver)
-SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
+SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -rdynamic -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
 $(BUILD)/tests/shim/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $<)
 	$(SHIM_LINK)

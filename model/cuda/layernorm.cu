@@ -139,7 +139,7 @@ extern "C" void cuda_layernorm_backward(backend *be, op_args *a)
     TYPED(a->x, X, TYPED(branch, A, TYPED(a->y, Y, {
                              if (a->y2)
                                  backward<float, Y, X, A>(c, a, a->y2->x);
-                             else
-                                 backward<X, Y, X, A>(c, a, values<X>(a->x));
+                             else /* the branch is x */
+                                 backward<X, Y, X, X>(c, a, values<X>(a->x));
                          })));
 }

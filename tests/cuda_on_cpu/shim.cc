@@ -559,6 +559,7 @@ cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared
     if (shared > (allowed == allowed_shared.end() ? (size_t)SHARED_STATIC_MAX : allowed->second))
         return last_error = cudaErrorInvalidValue;
     in_launch = true;
+    shim_launched(kernel);
     if (__tsan_release)
         __tsan_release(&hb_host);
     n_threads = (unsigned)threads;
@@ -579,6 +580,9 @@ cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared
     if (__tsan_acquire)
         __tsan_acquire(&hb_launch);
     in_launch = false;
+    const char *damage = shim_memory_damage();
+    if (damage)
+        set_fault("%s", damage);
     if (!faulted)
         return cudaSuccess;
     faulted = false;
@@ -622,29 +626,6 @@ const char *cudaGetErrorString(cudaError_t e)
         return "the graph has another topology";
     }
     return "unknown error";
-}
-
-cudaError_t cudaMalloc(void **p, size_t bytes)
-{
-    cudaError_t refused = shim_unsafe();
-    if (refused != cudaSuccess)
-        return last_error = refused;
-    *p = aligned_alloc(256, (bytes + 255) / 256 * 256);
-    if (!*p)
-        return last_error = cudaErrorMemoryAllocation;
-    memset(*p, POISON, bytes);
-    if (__asan_poison_memory_region) // the alignment slack is not the caller's
-        __asan_poison_memory_region((char *)*p + bytes, (bytes + 255) / 256 * 256 - bytes);
-    shim_memory_made(*p, bytes, false);
-    return cudaSuccess;
-}
-
-cudaError_t cudaFree(void *p)
-{
-    cudaError_t status = p ? shim_memory_gone(p, false) : cudaSuccess;
-    if (status == cudaSuccess)
-        free(p);
-    return status == cudaSuccess ? status : last_error = status;
 }
 
 cudaError_t shim_allow_shared(const void *kernel, size_t bytes)

@@ -21,7 +21,8 @@ struct graph {
     const float *factor;
     int number;
     double spread; /* size of the inputs' entries, 0 = 1 */
-    bool stream;   /* the inputs are float32 in every precision */
+    bool stream;   /* the first input is float32 in every precision */
+    bool mixed;    /* each input may be of another type */
 };
 
 typedef struct bench {
@@ -32,7 +33,8 @@ typedef struct bench {
     float *in[MAX_IN], *dir; /* values of the inputs; weights r of the functional */
     int n_in;
     uint64_t seed;
-    tensor_type type; /* of the inputs, but for weights of rows */
+    tensor_type type;      /* of the inputs, but for weights of rows, the stream, and */
+    unsigned float_inputs; /* bit i: input i is float32 in every precision */
 } bench;
 
 static tensor *linear(const graph *g, run *r, tensor **in, param *p)
@@ -194,16 +196,17 @@ static const graph graphs[] = {
     {"linear_gelu", "7 to 9", linear_gelu, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}}},
     {"linear_gelu", "panel borders", linear_gelu, .in = {{2, 67, 48}},
      .par = {{2, 96, 48}, {1, 96}}},
-    {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}}},
+    {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}},
+     .mixed = true},
     {"layernorm", "192 wide", layernorm, .in = {{3, 27, 192}}, .par = {{1, 192}, {1, 192}}},
     {"layernorm", "large eps", layernorm_eps, .in = {{2, 5, 24}}, .par = {{1, 24}, {1, 24}}},
     {"add_layernorm", "plain", add_layernorm, .in = {{2, 5, 33}, {2, 5, 33}},
-     .par = {{1, 33}, {1, 33}}},
+     .par = {{1, 33}, {1, 33}}, .mixed = true},
     {"add_layernorm", "drop-path", add_layernorm, .in = {{3, 5, 24}, {3, 5, 24}},
      .par = {{1, 24}, {1, 24}}, .factor = drop_path},
     {"add_layernorm", "sum unused", add_layernorm_alone, .in = {{3, 5, 24}, {3, 5, 24}},
      .par = {{1, 24}, {1, 24}}, .factor = drop_path},
-    {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}},
+    {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}, .mixed = true},
     {"add", "drop-path", add, .in = {{3, 5, 7}, {3, 5, 7}}, .factor = drop_path},
     {"gelu", "wide range", gelu, .in = {{2, 9, 35}}, .spread = 2},
     {"sum of gradients", "three readers", three_readers, .in = {{2, 5, 8}},
@@ -269,9 +272,12 @@ static int64_t in_count(const graph *g, int i)
 static tensor *bench_forward(bench *t, run *r, tensor **in)
 {
     run_reset(r);
-    for (int i = 0; i < t->n_in; i++)
-        in[i] = run_input_type(r, t->g->in[i][2] == 1 || t->g->stream ? TENSOR_F32 : t->type,
-                               t->g->in[i][0], t->g->in[i][1], t->g->in[i][2], t->in[i], false);
+    for (int i = 0; i < t->n_in; i++) {
+        const int *shape = t->g->in[i];
+        bool f32 = shape[2] == 1 || (t->g->stream && i == 0) || t->float_inputs >> i & 1;
+        in[i] = run_input_type(r, f32 ? TENSOR_F32 : t->type, shape[0], shape[1], shape[2],
+                               t->in[i], false);
+    }
     return t->g->build(t->g, r, in, t->set->p);
 }
 
