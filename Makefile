@@ -167,7 +167,7 @@ test-unit: $(if $(filter cli,$(ROOMS)),$(BUILD)/mammovit) $(TEST_BIN) ## unit an
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN)
 test: deps ## everything CI runs; DATA=DIR adds the tests on real images
 	@$(MAKE) --no-print-directory all test-bins
-	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(SHIM_TEST) $(wildcard tests/golden/test_*.sh)
+	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(SHIM_TEST) $(SHIM)/test_cuda_kernels.sh $(wildcard tests/golden/test_*.sh)
 test-golden: all ## the whole-program tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(wildcard tests/golden/test_*.sh)
 accept: deps ## long campaigns; each part skips with a reason where its tool is missing

@@ -20,6 +20,7 @@ export BUILD=${BUILD:-build} DATA=${DATA:-} SAN=${SAN:-}
 top=$(mktemp -d) || exit 1
 trap 'rm -rf "$top"' EXIT
 export TMPDIR="$top/tmp"
+export CUDA_ON_CPU_KERNELS=$top/kernels # what the emulator launched (cuda_on_cpu/launched.cc)
 reports=$top/reports
 mkdir "$reports"
 if [ -n "$SAN" ]; then

@@ -2,6 +2,7 @@
  * gradient, with kept patches, views, grey and colour images, weighted and smoothed labels; then
  * the optimiser steps, gradient norms and the NaN guard. */
 #include "tests/cuda_on_cpu/device.h"
+#include "tests/cuda_on_cpu/guard.h"
 
 #include <stdio.h>
 
@@ -169,6 +170,7 @@ static void networks_are_those_of_the_cpu(void **state)
     device d = device_new();
     side a, b;
     char where[160] = "";
+    guard_on(d.cuda);
     side_new(&a, t, d.cpu, 2);
     side_new(&b, t, d.cuda, 2);
     outcome want = side_step(&a), got = side_step(&b);

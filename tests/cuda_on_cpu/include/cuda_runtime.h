@@ -432,8 +432,8 @@ static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, si
 
 enum shim_order { SHIM_FORWARD, SHIM_REVERSE, SHIM_RANDOM };
 void shim_schedule(shim_order order,
-                   uint64_t seed); // order of blocks, and of threads between yield points
+                   uint64_t seed);      // order of blocks, and of threads between yield points
 void shim_launched(const void *kernel); // counts it (launched.cc)
 const char *shim_memory_damage();       // which allocation was written outside, or NULL (memory.cc)
-const char *shim_fault();          // text of the last fault, "" when none; cleared by the call
-uint64_t shim_switches();          // fiber switches so far
+const char *shim_fault();               // text of the last fault, "" when none; cleared by the call
+uint64_t shim_switches();               // fiber switches so far
