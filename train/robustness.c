@@ -1,9 +1,12 @@
 /* Scores with missing patches and views (robustness.h). One exam at a time: its images are inflated
- * once and scored under every mask. Every number but the times is a function of the inputs. */
+ * once and scored under every mask. Every number but the times is a function of the inputs. A few
+ * exams at a time become a small table in PRED/robustness.parts; the last step joins these, so that
+ * a long job that was killed goes on from where it was. */
 #include "train/robustness.h"
 
 #include "core/csv.h"
 #include "core/fs.h"
+#include "core/kill.h"
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
@@ -19,6 +22,7 @@
 
 #define FORMAT "mammovit.robustness/1"
 #define BATCH  16 /* images in one pass */
+#define PART   16 /* exams of a part: what a kill may cost */
 
 #define AT(f) offsetof(robustness_cfg, f)
 static const cfg_option table[] = {
@@ -50,7 +54,8 @@ typedef struct study {
     int rows, cols, patches, classes;
     int64_t h, w;
     run *tape;
-    csv_writer *csv;
+    char *parts;     /* folder */
+    csv_writer *csv; /* the part at hand */
     /* of the exam at hand */
     int64_t first;
     int images, room;
@@ -130,11 +135,84 @@ bool robustness_made(const robustness_job *j)
 
 bool robustness_clear(const char *pred, err *e)
 {
-    char *csv = fs_join(pred, "robustness.csv"), *books = fs_join(pred, "robustness.json");
-    bool ok = fs_remove_tree(csv, e) && fs_remove_tree(books, e);
-    mem_free(csv);
+    static const char *const names[] = {"robustness.csv", "robustness.json", "robustness.parts"};
+    bool ok = true;
+    for (size_t i = 0; i < COUNT_OF(names) && ok; i++) {
+        char *path = fs_join(pred, names[i]);
+        ok = fs_remove_tree(path, e);
+        mem_free(path);
+    }
+    return ok;
+}
+
+/* ---- parts ----------------------------------------------------------------------------------- */
+
+static const char *const head[] = {"exam_id", "mask", "keep", "repeat", "score", "tokens", "ms"};
+
+static void put_head(csv_writer *w)
+{
+    for (size_t i = 0; i < COUNT_OF(head); i++)
+        csv_put(w, head[i]);
+    csv_end_row(w);
+}
+
+static char *part_path(const study *s, int64_t k)
+{
+    char name[32];
+    snprintf(name, sizeof name, "%08lld.csv", (long long)k);
+    return fs_join(s->parts, name);
+}
+
+/* Parts of other inputs go; what is left was made by the same call. */
+static bool open_parts(study *s, err *e)
+{
+    char *books = fs_join(s->parts, "inputs.json");
+    json_t *was = NULL, *now = make_inputs(s->j);
+    err none = {0};
+    bool ok = true;
+    if (!fs_exists(books) || !json_read(books, &was, &none) || !json_equal(was, now))
+        ok = robustness_clear(s->j->out, e) && fs_mkdirs(s->parts, e) &&
+             json_write(books, now, true, e);
+    json_decref(was);
+    json_decref(now);
     mem_free(books);
     return ok;
+}
+
+static bool copy_part(const study *s, int64_t k, csv_writer *to, err *e)
+{
+    int at[COUNT_OF(head)], got = 0;
+    char *path = part_path(s, k);
+    csv_reader *r = csv_open(path, e);
+    bool ok = r != NULL;
+    for (size_t i = 0; i < COUNT_OF(head) && ok; i++)
+        ok = csv_require(r, head[i], &at[i], e);
+    while (ok && (got = csv_next(r, e)) > 0) {
+        for (size_t i = 0; i < COUNT_OF(head); i++)
+            csv_put(to, csv_field(r, at[i]));
+        csv_end_row(to);
+    }
+    if (r)
+        csv_close(r);
+    mem_free(path);
+    return (ok && got == 0) || err_wrap(e, "robustness.parts");
+}
+
+static bool join_parts(const study *s, int64_t parts, err *e)
+{
+    char *path = fs_join(s->j->out, "robustness.csv");
+    csv_writer *w = csv_create(path, e);
+    bool ok = w != NULL;
+    mem_free(path);
+    if (!ok)
+        return false;
+    put_head(w);
+    for (int64_t k = 0; k < parts && ok; k++)
+        ok = copy_part(s, k, w, e);
+    if (ok)
+        return csv_commit(w, e);
+    csv_discard(w);
+    return false;
 }
 
 /* ---- exams ----------------------------------------------------------------------------------- */
@@ -373,29 +451,53 @@ static bool study_exam(study *s, const exam *x, err *e)
     return true;
 }
 
-static bool study_all(study *s, int64_t *wanted, err *e)
+/* Exams x[n] as part k, unless it is there. */
+static bool study_part(study *s, exam *const *x, int64_t n, int64_t k, err *e)
 {
-    static const char *const head[] = {"exam_id", "mask",   "keep", "repeat",
-                                       "score",   "tokens", "ms"};
-    int64_t n, done = 0;
-    exam *x = list_exams(s, &n, wanted);
+    char *path = part_path(s, k);
+    bool there = fs_exists(path), ok = true;
+    if (!there && (s->csv = csv_create(path, e)) == NULL)
+        ok = false;
+    mem_free(path);
+    if (there || !ok)
+        return ok;
+    put_head(s->csv);
+    for (int64_t i = 0; i < n && ok; i++)
+        ok = (i == 0 || !pool_stop_asked() || err_set(e, ERR_STOPPED, "stopped")) &&
+             study_exam(s, x[i], e);
+    if (ok)
+        ok = csv_commit(s->csv, e);
+    else
+        csv_discard(s->csv);
+    kill_point("robustness_part");
+    return ok;
+}
+
+static bool study_all(study *s, int64_t *wanted, int64_t *parts, err *e)
+{
+    int64_t n, at = 0;
+    exam *x = list_exams(s, &n, wanted), **list = MEM_ARRAY(exam *, *wanted + 1);
     log_progress p;
     bool ok = true;
+    for (int64_t i = 0; i < n; i++)
+        if (x[i].wanted)
+            list[at++] = &x[i];
     log_progress_init(&p, "robustness", "exams", (uint64_t)*wanted);
-    for (size_t i = 0; i < COUNT_OF(head); i++)
-        csv_put(s->csv, head[i]);
-    csv_end_row(s->csv);
-    for (int64_t i = 0; i < n && ok; i++) {
-        if (!x[i].wanted)
-            continue;
-        ok = study_exam(s, &x[i], e);
-        log_progress_step(&p, (uint64_t)++done, NULL);
-        if (ok && done < *wanted && pool_stop_asked())
-            ok = err_set(e, ERR_STOPPED,
-                         "stopped after %lld of %lld exams of --robustness; nothing of it is kept",
-                         (long long)done, (long long)*wanted);
+    *parts = 0;
+    for (at = 0; at < *wanted && ok; ++*parts) {
+        int64_t len = *wanted - at < PART ? *wanted - at : PART;
+        ok = study_part(s, list + at, len, *parts, e);
+        at += ok ? len : 0;
+        log_progress_step(&p, (uint64_t)at, NULL);
+        if (ok && at < *wanted && pool_stop_asked())
+            ok = err_set(e, ERR_STOPPED, "stopped");
     }
+    if (!ok && e && e->code == ERR_STOPPED)
+        err_set(e, ERR_STOPPED,
+                "stopped after %lld of %lld exams of --robustness; the same call does the others",
+                (long long)at, (long long)*wanted);
     log_progress_end(&p);
+    mem_free(list);
     mem_free(x);
     return ok;
 }
@@ -415,25 +517,21 @@ bool robustness_write(const robustness_job *j, err *e)
 {
     const model_cfg *m = model_config(j->net);
     study s = {.j = j, .h = m->image_h, .w = m->image_w, .classes = (int)m->classes};
-    char *path = fs_join(j->out, "robustness.csv");
-    int64_t exams = 0;
+    int64_t exams = 0, parts = 0;
     cfg_bind(j->config, &robust_options, &s.c);
     model_grid(j->net, &s.rows, &s.cols);
     s.patches = model_patches(j->net);
-    bool ok = read_lists(&s, e) && check(&s, e) && robustness_clear(j->out, e) &&
-              (s.csv = csv_create(path, e)) != NULL;
+    s.parts = fs_join(j->out, "robustness.parts");
+    bool ok = read_lists(&s, e) && check(&s, e) && open_parts(&s, e);
     if (ok) {
         s.tape = run_new(j->be, RUN_INFER);
         s.mask = MEM_ARRAY(uint8_t, s.h * s.w);
-        ok = study_all(&s, &exams, e) && write_books(&s, exams, e);
-        if (ok)
-            ok = csv_commit(s.csv, e);
-        else
-            csv_discard(s.csv);
+        ok = study_all(&s, &exams, &parts, e) && write_books(&s, exams, e) &&
+             join_parts(&s, parts, e) && fs_remove_tree(s.parts, e);
         run_free(s.tape);
     }
     free_room(&s);
     mem_free(s.mask);
-    mem_free(path);
+    mem_free(s.parts);
     return ok;
 }

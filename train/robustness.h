@@ -30,8 +30,9 @@ typedef struct robustness_job { /* all borrowed */
 } robustness_job;
 /* Is what the job would make there already? */
 bool robustness_made(const robustness_job *j);
-/* ERR_CONFIG: masks that the network or the shards cannot have. ERR_STOPPED on request. */
+/* Goes on where an earlier call with the same inputs was stopped or killed. ERR_CONFIG: masks that
+ * the network or the shards cannot have. ERR_STOPPED on request. */
 MUST_CHECK bool robustness_write(const robustness_job *j, err *e);
-/* Remove what an earlier call left in PRED. */
+/* Remove what earlier calls left in PRED, finished or not. */
 MUST_CHECK bool robustness_clear(const char *pred, err *e);
 #endif

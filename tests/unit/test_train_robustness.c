@@ -1,5 +1,5 @@
 /* predict --robustness on a tiny network: rows of every exam, scores that are those of the same
- * patches drawn by hand, views left out, nothing to do again, refusals. */
+ * patches drawn by hand, views left out, nothing to do again, refusals, going on after a kill. */
 #include "tests/unit/tiny_run.h"
 
 #include <math.h>
@@ -12,20 +12,43 @@
 static char dir[64], cohort_path[96], run_a[96], out[96];
 static cfg *config;
 
-static bool robust(const char *to, int threads, predict_result *r, err *e)
+static bool robust_of(const char *split, const char *to, int threads, predict_result *r, err *e)
 {
     static const char *run[1];
     run[0] = run_a;
     predict_opts o = {.checkpoint = run,
                       .n_checkpoints = 1,
                       .cohort = cohort_path,
-                      .split = "test",
+                      .split = split,
                       .out = to,
                       .config = config,
                       .device = "cpu",
                       .threads = threads,
                       .robustness = true};
     return predict_run(&o, r, e);
+}
+
+static bool robust(const char *to, int threads, predict_result *r, err *e)
+{
+    return robust_of("test", to, threads, r, e);
+}
+
+/* Child: robust SEED DIR OUT, the 18 exams of training, which are two parts. */
+static int robust_main(char **argv)
+{
+    predict_result r;
+    err e = {0};
+    char set[64];
+    log_set_level(LOG_ERROR);
+    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", argv[3]);
+    snprintf(run_a, sizeof run_a, "%s/a", argv[3]);
+    snprintf(set, sizeof set, "robust.seed=%s", argv[2]);
+    config = tiny_config();
+    bool ok = cfg_set(config, set, &e) && cfg_set(config, "predict.pages=2", &e) &&
+              cfg_set(config, "robust.repeats=1", &e) && cfg_set(config, "robust.keep=[0.5]", &e) &&
+              robust_of("train", argv[4], 1, &r, &e);
+    cfg_free(config);
+    return ok ? 0 : err_exit(e.code);
 }
 
 typedef struct row {
@@ -228,6 +251,64 @@ static void test_refusals(void **state)
     (void)state;
 }
 
+/* The score of the first row of a part becomes another one. */
+static void forge(const char *part)
+{
+    char *data, *line;
+    size_t len;
+    OK(fs_read(part, 1 << 20, &data, &len, e));
+    assert_non_null(line = strstr(data, "\n")); /* exam, mask, keep, repeat, score */
+    for (int comma = 0; comma < 4; comma++)
+        assert_non_null(line = strchr(line + 1, ','));
+    assert_true(strspn(line + 1, "0123456789.") >= 6);
+    memcpy(line + 1, "0.4242", 6);
+    for (char *p = line + 7; *p != ','; p++)
+        *p = '0';
+    OK(fs_write(part, data, len, e));
+    mem_free(data);
+}
+
+/* Killed after the first of two parts, the same call makes the second one only: a score that was
+ * changed in the first is still there. Another call begins anew. */
+static void test_killed(void **state)
+{
+    static row whole[200], got[200];
+    char *to = fs_join(dir, "killed"), *undisturbed = fs_join(dir, "undisturbed"),
+         *first = fs_join(to, "robustness.parts/00000000.csv"),
+         *second = fs_join(to, "robustness.parts/00000001.csv"),
+         *parts = fs_join(to, "robustness.parts");
+    assert_int_equal(TRAIN(NULL, "robust", "1", dir, undisturbed), 0);
+    int n = read_rows(undisturbed, whole, 200);
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", dir, to), -SIGKILL);
+    assert_true(fs_exists(first) && !fs_exists(second));
+    forge(first);
+    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), 0);
+    assert_false(fs_exists(parts));
+    assert_int_equal(read_rows(to, got, 200), n);
+    for (int i = 0; i < n; i++) {
+        assert_string_equal(got[i].exam, whole[i].exam);
+        assert_string_equal(got[i].mask, whole[i].mask);
+        assert_true(got[i].score == (i ? whole[i].score : 0.4242));
+    }
+    OK(fs_remove_tree(to, e));
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "2", dir, to), -SIGKILL);
+    forge(first);
+    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), 0); /* the seed is another one */
+    assert_int_equal(read_rows(to, got, 200), n);
+    for (int i = 0; i < n; i++)
+        assert_true(got[i].score == whole[i].score);
+    OK(fs_remove_tree(to, e));
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", dir, to), -SIGKILL);
+    OK(fs_write(first, "exam_id,mask\n", 13, e));
+    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), err_exit(ERR_INPUT));
+    mem_free(to);
+    mem_free(undisturbed);
+    mem_free(first);
+    mem_free(second);
+    mem_free(parts);
+    (void)state;
+}
+
 static int setup(void **state)
 {
     if (!store_tmp("robustness", dir))
@@ -254,6 +335,8 @@ static int teardown(void **state)
 
 int main(int argc, char **argv)
 {
+    if (argc == 5 && !strcmp(argv[1], "robust"))
+        return robust_main(argv);
     if (argc > 2)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
@@ -261,6 +344,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_again),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_killed),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
