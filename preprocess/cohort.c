@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#define COHORT_SCHEMA 2
+#define COHORT_SCHEMA 3
 
 typedef enum column_type {
     COL_TEXT,
@@ -46,6 +46,8 @@ static const column columns[] = {
     {"cv_fold", COL_I8, ROW(cv_fold)},
     {"vendor", COL_WORD, offsetof(cohort_row, vendor), 17},
     {"device_model", COL_WORD, offsetof(cohort_row, device_model), 65},
+    {"site", COL_WORD, offsetof(cohort_row, site), 33},
+    {"density", COL_WORD, offsetof(cohort_row, density), 17},
     {"exam_day", COL_I32, ROW(exam_day)},
 };
 #define SHARD(field) offsetof(cohort_shard, field), sizeof(((cohort_shard *)0)->field)
@@ -583,7 +585,7 @@ void cohort_csv_head(const cohort *c, csv_writer *w)
         "image_id", "exam_id", "patient_id",     "laterality",
         "view",     "split",   "days_to_cancer", "days_to_last_negative",
         "exam_day", "age",     "vendor",         "device_model",
-        "weight",   "cv_fold"};
+        "site",     "density", "weight",         "cv_fold"};
     for (size_t i = 0; i < COUNT_OF(head); i++)
         csv_put(w, head[i]);
     for (int h = 0; h < c->n_horizons; h++) {
@@ -608,6 +610,8 @@ void cohort_csv_row(const cohort *c, const cohort_row *r, csv_writer *w)
     csv_put_i64(w, r->age);
     csv_put(w, r->vendor);
     csv_put(w, r->device_model);
+    csv_put(w, r->site);
+    csv_put(w, r->density);
     csv_put_f64(w, (double)r->weight);
     csv_put_i64(w, r->cv_fold);
     for (int h = 0; h < c->n_horizons; h++)

@@ -28,6 +28,8 @@ typedef struct cohort_row { /* one image; rows in the order patient, exam, side,
     float weight;
     int16_t age;                       /* -1 */
     const char *vendor, *device_model; /* at most 16 and 64 bytes; borrowed, never NULL */
+    const char *site,
+        *density;     /* of the label tables; at most 32 and 16 bytes; borrowed; "" none */
     int32_t exam_day; /* days since the patient's first exam: no calendar dates leave */
     int32_t shard[4], shard_row[4]; /* per size; index into cohort.shard */
 } cohort_row;

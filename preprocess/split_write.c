@@ -108,6 +108,8 @@ static void fill_row(const void *ctx, int64_t i, cohort_row *r)
     split_id_text(&p->id, r->patient);
     r->vendor = j->word[t->vendor];
     r->device_model = j->word[t->model];
+    r->site = labels_word(j->lab, l->site);
+    r->density = labels_word(j->lab, l->density);
     r->side = t->side;
     r->view = t->view == VIEW_CC ? 'C' : t->view == VIEW_MLO ? 'M' : 0;
     label_times when = labels_times(l, t->day);

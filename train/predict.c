@@ -315,6 +315,8 @@ static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, co
         csv_put(w, "");
     csv_put(w, r->vendor);
     csv_put(w, r->device_model);
+    csv_put(w, r->site);
+    csv_put(w, r->density);
     csv_put(w, cohort_fold_name((cohort_fold)r->fold));
     csv_put_f64(w, (double)r->weight);
     csv_put(w, ckpt);
@@ -325,9 +327,9 @@ static void put_row(csv_writer *w, const job *j, int64_t i, const char *ckpt, co
 static bool write_table(const job *j, err *e)
 {
     static const char *const head[] = {
-        "exam_id", "patient_id", "image_id",   "laterality", "view", "score",  "logit",
-        "y",       "T",          "E",          "exam_day",   "age",  "vendor", "device_model",
-        "split",   "weight",     "checkpoint", "seed"};
+        "exam_id", "patient_id", "image_id", "laterality", "view",       "score",  "logit",
+        "y",       "T",          "E",        "exam_day",   "age",        "vendor", "device_model",
+        "site",    "density",    "split",    "weight",     "checkpoint", "seed"};
     char *path = fs_join(j->o->out, "predictions.csv");
     text ckpt, seed;
     text_init(&ckpt);
@@ -588,7 +590,9 @@ static bool write_robustness(job *j, bool *made_before, err *e)
                         .inputs = inputs};
     bool ok = true;
     *made_before = !j->o->force && robustness_made(&r);
-    if (!*made_before) {
+    if (j->o->force)
+        ok = robustness_clear(j->o->out, e);
+    if (ok && !*made_before) {
         if (!j->be)
             open_backend(j, e);
         if (j->be && !j->load)

@@ -20,6 +20,8 @@ static cohort_row sample_row(int i)
                     .cv_fold = (int8_t)(i % 3 - 1),
                     .vendor = i % 2 ? "SIXTEEN-LETTERS1" : "SIXTEEN-LETTERS0",
                     .device_model = model[i],
+                    .site = i % 3 ? "north" : "",
+                    .density = i % 2 ? "B" : "D",
                     .weight = 0.5f + (float)i,
                     .age = (int16_t)(i - 1),
                     .exam_day = 10 * i,
@@ -101,6 +103,8 @@ static void test_round_trip(void **state)
         assert_string_equal(x->patient, y->patient);
         assert_string_equal(x->vendor, y->vendor);
         assert_string_equal(x->device_model, y->device_model);
+        assert_string_equal(x->site, y->site);
+        assert_string_equal(x->density, y->density);
         assert_int_equal(x->side, y->side);
         assert_int_equal(x->view, y->view);
         assert_int_equal(x->days_to_cancer, y->days_to_cancer);
@@ -190,6 +194,8 @@ static void test_missing(void **state)
                                        "meta/shard_1",
                                        "meta/row_0",
                                        "meta/age",
+                                       "meta/site",
+                                       "meta/density",
                                        "shards/file",
                                        "shards/n",
                                        "shards/sha256",
@@ -217,10 +223,10 @@ static void test_missing(void **state)
 
 static void test_out_of_range(void **state)
 {
-    static const int32_t schema[][4] = {{1, 2, 2, 4}, {2, 0, 2, 4},  {2, 5, 2, 4},
-                                        {2, 2, 9, 4}, {2, 2, 2, -1}, {2, 2, 2, 2000000000}};
+    static const int32_t schema[][4] = {{2, 2, 2, 4}, {3, 0, 2, 4},  {3, 5, 2, 4},
+                                        {3, 2, 9, 4}, {3, 2, 2, -1}, {3, 2, 2, 2000000000}};
     static const char *const why[] = {
-        "schema version 1", "out of range", "out of range",
+        "schema version 2", "out of range", "out of range",
         "out of range",     "out of range", "the list of shards has not 2000000000 entries"};
     for (size_t i = 0; i < COUNT_OF(schema); i++) {
         put_i32("schema", 4, schema[i]);

@@ -172,8 +172,8 @@ static void test_leave_out(void **state)
     trial t;
     trial_init(&t);
     store_write(t.store, t.c, left_shots, COUNT_OF(left_shots));
-    labels_are(&t, "sop,y,site\na,0,north\na2,1,north\na3,0,north\nb1,0,north\nb2,0,south\n"
-                   "c1,1,south\nc2,1,south\nd,0,south\n");
+    labels_are(&t, "sop,y,site,density\na,0,north,B\na2,1,north,\na3,0,north,C\nb1,0,north,A\n"
+                   "b2,0,south,D\nc1,1,south,D\nc2,1,south,D\nd,0,south,B\n");
     set(&t, "labels.label=y");
     set(&t, "labels.id=sop");
     set(&t, "labels.key=sop");
@@ -193,6 +193,10 @@ static void test_leave_out(void **state)
     run_it(&t);
     assert_string_equal(fate(&t, "b1"), "SPLIT_CONFLICT");
     assert_int_equal(row(&t, "b2")->fold, COHORT_TEST);
+    assert_string_equal(row(&t, "b2")->site, "south"); /* for the report's subgroups */
+    assert_string_equal(row(&t, "b2")->density, "D");
+    assert_string_equal(row(&t, "a2")->site, "north");
+    assert_string_equal(row(&t, "a2")->density, "");
     assert_int_equal(t.result.fold_images[COHORT_TEST], 4);
     assert_int_equal(t.result.fold_images[COHORT_TRAIN], 3);
     trial_free(&t);

@@ -66,6 +66,8 @@ static inline void tiny_row(const tiny_spec *s, int i, cohort_row *r)
     r->age = 55;
     r->vendor = patient / 3 % 3 == 2 ? "HOLOGIC" : "GE";
     r->device_model = "X";
+    r->site = patient % 2 ? "north" : "south";
+    r->density = "C";
     r->shard[0] = i / TINY_SHARD;
     r->shard_row[0] = i % TINY_SHARD;
 }
