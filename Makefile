@@ -114,7 +114,7 @@ SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
 # tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
 SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net \
              model_match model_map model_patch model_laps \
-             model_step model_pit model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
+             model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
 $(BUILD)/shim/%.o: %.cu Makefile

@@ -58,6 +58,14 @@ static tensor *norm_stream(run *r, stream in, param *w, param *b, float eps, ten
     return op_layernorm(r, in.x, w, b, eps);
 }
 
+/* The first norm of a block: all that comes behind can be made again from its sum. */
+static tensor *norm_in(run *r, const block *k, stream in, tensor **x)
+{
+    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, x);
+    run_boundary(r, *x, h);
+    return h;
+}
+
 static stream mlp(run *r, const block *k, stream in)
 {
     stream out = in;
@@ -98,7 +106,7 @@ static stream forward(run *r, const block *k, stream in, reduce_layer *cut, int 
     run_point mark = run_mark(r);
     op_attention_spec how = {.heads = k->heads, .bias = in.bias, .readers = reads};
     tensor *x, *score = NULL;
-    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    tensor *h = norm_in(r, k, in, &x);
     tensor *qkv = op_linear(r, h, k->qkv_w, k->qkv_b);
     rollout_note(r, in.watch, qkv, &how);
     h = op_attention(r, qkv, &how, cut ? &score : NULL);
@@ -115,7 +123,7 @@ stream block_forward_windows(run *r, const block *k, stream in, const op_window_
 {
     run_point mark = run_mark(r);
     tensor *x;
-    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    tensor *h = norm_in(r, k, in, &x);
     h = op_window_attention(r, op_linear(r, h, k->qkv_w, k->qkv_b), k->heads, k->bias, w);
     h = op_linear(r, h, k->proj_w, k->proj_b);
     return settle(r, mlp(r, k, (stream){.x = x, .add = h}), mark);
@@ -143,7 +151,7 @@ stream stream_first(run *r, stream in, int rows)
 static stream forward_first(run *r, const block *k, stream in, int rows)
 {
     tensor *x;
-    tensor *h = norm_stream(r, in, k->norm1_w, k->norm1_b, k->eps, &x);
+    tensor *h = norm_in(r, k, in, &x);
     int d = x->c;
     tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
     tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);

@@ -531,19 +531,25 @@ int64_t model_macs(const run_counts *c, model_convention how)
     BUG("model: convention %d", (int)how);
 }
 
-model_bytes model_plan(model *m, run_mode mode, const model_batch *like)
+model_bytes model_plan(model *m, run_mode mode, run_level level, const model_batch *like)
 {
     static const int32_t some = 0; /* a shape-only run reads no index */
     model_batch batch = *like;
+    model_bytes n = {0};
     run *r = run_new_shape(m->params->be, mode);
+    run_recompute(r, level);
     batch.h = (int)m->cfg.m.image_h;
     batch.w = (int)m->cfg.m.image_w;
     batch.sd = 1;
     batch.keep = batch.n_keep ? &some : NULL;
     tensor *y = model_forward(m, r, &batch);
-    if (mode == RUN_TRAIN)
-        run_backward(r, op_loss(r, y, NULL, NULL, 0));
-    model_bytes n = {run_held(r), run_workspace(r)};
+    if (mode == RUN_TRAIN) {
+        tensor *loss = op_loss(r, y, &some, NULL, 0);
+        n.saved = run_bytes(r);
+        run_backward(r, loss);
+    }
+    n.arena = run_held(r);
+    n.workspace = run_workspace(r);
     run_free(r);
     return n;
 }

@@ -105,13 +105,14 @@ tensor *model_forward(model *m, run *r, const model_batch *batch);
  * network's has a second row, the distillation token. */
 tensor *model_features(model *m, run *r, const model_batch *batch);
 
-/* Memory of one step that is not run. like: b, n_keep (0 = all) and evit_keep are read. Indices of
- * tokens that leave are not counted. */
+/* Memory of one step that is not run. like: b, n_keep (0 = all), evit_keep and whether there are
+ * views are read. */
 typedef struct model_bytes {
-    size_t arena;     /* blocks of the run: values, what backward needs, gradients */
+    size_t arena;     /* of the run: values, what backward needs, gradients */
+    size_t saved;     /* the part of it that lies there between forward and backward */
     size_t workspace; /* of the backend: packed weights, scratch */
 } model_bytes;
-model_bytes model_plan(model *m, run_mode mode, const model_batch *like);
+model_bytes model_plan(model *m, run_mode mode, run_level level, const model_batch *like);
 
 /* Exact counts from a shape-only tape (design.md 3). published: given channels, all N patches
  * embedded, full last block; executed: the step as it is run. */

@@ -15,6 +15,26 @@ const char *op_name(int kind)
     return names[kind];
 }
 
+unsigned op_reads_back(const op_args *a)
+{
+    switch (a->kind) {
+    case OP_LINEAR:
+    case OP_GELU:
+    case OP_POOL:
+        return OP_READS_X;
+    case OP_LAYERNORM:
+        return a->y2 ? OP_READS_Y2 : OP_READS_X;
+    case OP_ATTENTION:
+        return OP_READS_X | OP_READS_X2 | OP_READS_Y;
+    case OP_WINDOW:
+        return OP_READS_X | OP_READS_Y;
+    case OP_MAP:
+        return a->x2 ? OP_READS_X | OP_READS_X2 : 0;
+    default:
+        return 0;
+    }
+}
+
 static int64_t rows_of(const tensor *t)
 {
     return (int64_t)t->b * t->n;
@@ -51,7 +71,7 @@ static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows,
     tensor *y = run_tensor(r, x->type, x->b, x->n, rows);
     int64_t padded = (rows_of(y) + OP_ROW_PAD - 1) / OP_ROW_PAD * OP_ROW_PAD;
     op_args a = {.kind = OP_LINEAR, .y = y, .x = x, .w = w, .b = b, .linear = {row0, rows, gelu}};
-    a.save = gelu ? run_save(r, padded * rows) : NULL;
+    a.saves = gelu ? (size_t)(padded * rows) * tensor_size(y->type) : 0;
     return run_record(r, &a, (run_counts){.matmul = rows_of(x) * x->c * rows});
 }
 
@@ -88,7 +108,7 @@ tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps)
     want_vector(b, x->c, "layernorm");
     op_args a = {.kind = OP_LAYERNORM, .x = x, .w = w, .b = b, .norm = {eps, NULL}};
     a.y = run_tensor(r, run_type(r), x->b, x->n, x->c);
-    a.save = run_save(r, 2 * rows_of(x));
+    a.saves = 2 * (size_t)rows_of(x) * sizeof(float);
     return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
 }
 
@@ -102,7 +122,7 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
     a.norm.scale = run_upload(r, scale, x->b);
     a.y = run_tensor(r, run_type(r), x->b, x->n, x->c);
     a.y2 = in_place(r, x) ? run_alias(r, x) : run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
-    a.save = run_save(r, 2 * rows_of(x));
+    a.saves = 2 * (size_t)rows_of(x) * sizeof(float);
     *sum = a.y2;
     return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
 }
@@ -141,7 +161,7 @@ tensor *op_attention(run *r, tensor *x, const op_attention_spec *how, tensor **s
     a.y = run_tensor(r, x->type, x->b, x->n, d);
     if (score)
         *score = a.y2 = run_tensor(r, TENSOR_F32, x->b, kv->n, 1);
-    a.save = run_save(r, (int64_t)x->b * heads * x->n);
+    a.saves = (size_t)(rows_of(x) * heads) * sizeof(float);
     run_counts cost = {.matmul = 2 * rows_of(x) * kv->n * d, .scale = rows_of(x) * kv->n * heads};
     return run_record(r, &a, cost);
 }
@@ -157,7 +177,7 @@ tensor *op_window_attention(run *r, tensor *qkv, int heads, param *bias, const o
         BUG("window %s: %d heads wanted", bias->name, heads);
     op_args a = {.kind = OP_WINDOW, .x = qkv, .w = bias, .window = {heads, *w}};
     a.y = run_tensor(r, qkv->type, qkv->b, qkv->n, d);
-    a.save = run_save(r, (int64_t)qkv->b * heads * qkv->n);
+    a.saves = (size_t)(rows_of(qkv) * heads) * sizeof(float);
     run_counts cost = {.matmul = 2 * rows_of(qkv) * w->tokens * d};
     cost.scale = rows_of(qkv) * w->tokens * heads;
     return run_record(r, &a, cost);
@@ -280,6 +300,6 @@ tensor *op_loss(run *r, tensor *logits, const int32_t *labels, const float *weig
     a.loss.label = run_upload_ints(r, labels, logits->b);
     a.loss.weight = run_upload(r, weights, logits->b);
     a.y = run_tensor(r, TENSOR_F32, 1, 1, 1);
-    a.save = run_save(r, tensor_count(logits));
+    a.saves = (size_t)tensor_count(logits) * sizeof(float);
     return run_record(r, &a, (run_counts){0});
 }

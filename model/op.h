@@ -120,5 +120,7 @@ static inline int op_pool_side(int side) /* h' of h */
 
 tensor *op_mean(run *r, tensor *x); /* over rows: [b, 1, c] */
 
-const char *op_name(int kind); /* of an op_kind (model/ops_table.h) */
+struct op_args;
+unsigned op_reads_back(const struct op_args *a); /* OP_READS_*, model/ops_table.h */
+const char *op_name(int kind);                   /* of an op_kind (model/ops_table.h) */
 #endif

@@ -41,7 +41,8 @@ typedef struct op_args {
     tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights, tokens */
     bool add_x, add_x2; /* backward: x->g, x2->g hold something to add to; else overwrite */
     param *w, *b;
-    float *save; /* backend memory from forward to backward; NULL in inference */
+    size_t saves; /* bytes that forward leaves for backward, 0 = none */
+    float *save;  /* they; NULL in inference */
     union {
         struct {
             model_batch batch;
@@ -84,6 +85,9 @@ typedef struct op_args {
         } loss;
     };
 } op_args;
+
+/* Whose values the backward pass of an op reads, beside `save`. */
+enum { OP_READS_X = 1, OP_READS_X2 = 2, OP_READS_Y = 4, OP_READS_Y2 = 8 };
 
 typedef void op_fn(backend *be, op_args *a);
 
@@ -137,7 +141,6 @@ struct run;
 tensor *run_tensor(run *r, tensor_type type, int b, int n, int c);
 tensor_type run_type(const run *r);   /* of what matrix products read and write */
 tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
-float *run_save(run *r, int64_t n);   /* backend memory, NULL when nothing is recorded */
 /* Count the cost, run the op, record it in training. Returns a.y. */
 tensor *run_record(run *r, const op_args *a, run_counts cost);
 #endif

@@ -113,12 +113,10 @@ void select_kept(run *r, const model_batch *batch, int patches, int prefix, op_m
 {
     int n_in = prefix + patches;
     *out = (op_map_spec){.n_in = n_in, .n_out = prefix + batch->n_keep};
-    if (run_is_shape(r))
-        return;
     int32_t *dst = run_host(r, (size_t)batch->b * (size_t)n_in * sizeof *dst);
     for (int64_t i = 0; i < (int64_t)batch->b * n_in; i++)
         dst[i] = i % n_in < prefix ? (int32_t)(i % n_in) : -1;
-    for (int64_t s = 0; s < batch->b; s++) {
+    for (int64_t s = 0; s < batch->b && !run_is_shape(r); s++) {
         for (int k = 0; k < batch->n_keep; k++)
             dst[s * n_in + prefix + batch->keep[s * batch->n_keep + k]] = prefix + k;
     }
@@ -132,13 +130,11 @@ tensor *select_rows(run *r, tensor *x, int from, int n)
         BUG("select: rows %d+%d of %d", from, n, x->n);
     if (n == x->n)
         return x;
-    if (!run_is_shape(r)) {
-        int32_t *dst = run_host(r, (size_t)x->b * (size_t)x->n * sizeof *dst);
-        for (int64_t i = 0; i < (int64_t)x->b * x->n; i++) {
-            int to = (int)(i % x->n) - from;
-            dst[i] = to >= 0 && to < n ? to : -1;
-        }
-        map.dst = run_upload_ints(r, dst, (int64_t)x->b * x->n);
+    int32_t *dst = run_host(r, (size_t)x->b * (size_t)x->n * sizeof *dst);
+    for (int64_t i = 0; i < (int64_t)x->b * x->n && !run_is_shape(r); i++) {
+        int to = (int)(i % x->n) - from;
+        dst[i] = to >= 0 && to < n ? to : -1;
     }
+    map.dst = run_upload_ints(r, dst, (int64_t)x->b * x->n);
     return op_map(r, x, &map, NULL);
 }

@@ -285,12 +285,16 @@ const swin_grid *swin_plan_grid(const swin_plan *p, int stage)
 const int32_t *swin_plan_stem(const swin_plan *p, run *r)
 {
     size_t n = (size_t)tokens_of(&p->grid[0]);
-    if (p->shape)
-        return p->batch->keep;
     int32_t *at = run_host(r, (size_t)p->batch->b * n * sizeof *at);
-    for (size_t s = 0; s < (size_t)p->batch->b; s++)
+    for (size_t s = 0; s < (size_t)p->batch->b && !p->shape; s++)
         memcpy(at + s * n, p->at + (p->images == 1 ? 0 : s) * n, n * sizeof *at);
     return at;
+}
+
+/* A shape-only run counts the memory of what it does not make. */
+static void count_ints(const swin_plan *p, run *r, int64_t per_sample)
+{
+    run_memory(r, (size_t)(p->batch->b * per_sample) * sizeof(int32_t));
 }
 
 /* The same map for every sample. dst [n_in] is freed. */
@@ -309,8 +313,10 @@ op_map_spec swin_plan_drop(const swin_plan *p, run *r)
 {
     int n_out = tokens_of(&p->grid[0]), n_in = p->c->patches;
     op_map_spec m = {.n_in = n_in, .n_out = n_out};
-    if (p->shape)
+    if (p->shape) {
+        count_ints(p, r, n_in);
         return m;
+    }
     int64_t n = (int64_t)p->batch->b * n_in;
     int32_t *dst = mem_alloc((size_t)n * sizeof *dst);
     for (int64_t i = 0; i < n; i++)
@@ -339,8 +345,10 @@ op_map_spec swin_plan_move(const swin_plan *p, run *r, int stage, bool to_shifte
     const swin_grid *g = &p->grid[stage];
     int n = tokens_of(g);
     op_map_spec m = {.n_in = n, .n_out = n};
-    if (p->shape)
+    if (p->shape) {
+        count_ints(p, r, n);
         return m;
+    }
     int32_t *dst = MEM_ARRAY(int32_t, n), *place = inverse_order(g, to_shifted);
     swin_plan_order(g, !to_shifted, dst);
     for (int i = 0; i < n; i++)
@@ -355,8 +363,10 @@ op_map_spec swin_plan_merge(const swin_plan *p, run *r, int stage, bool from_shi
     const swin_grid *g = &p->grid[stage], *next = g + 1;
     int n = tokens_of(g), cols = map_cols(g);
     op_map_spec m = {.n_in = n, .n_out = n, .merge = 4};
-    if (p->shape)
+    if (p->shape) {
+        count_ints(p, r, n);
         return m;
+    }
     int32_t *dst = MEM_ARRAY(int32_t, n), *place = inverse_order(next, false);
     swin_plan_order(g, from_shifted, dst);
     for (int i = 0; i < n; i++) {
@@ -483,13 +493,27 @@ static int32_t table_of(tables *t, token *w)
     return t->n - 1;
 }
 
+/* Tables at most: every window its own where patches are dropped; else the shift makes up to four
+ * kinds of windows. */
+static int tables_most(const swin_plan *p, const swin_grid *g, bool shifted)
+{
+    int kinds = shifted ? 4 : 1, windows = g->down * g->across;
+    if (p->batch->keep)
+        return p->images * windows;
+    return kinds < windows ? kinds : windows;
+}
+
 op_window_spec swin_plan_windows(const swin_plan *p, run *r, int stage, bool shifted)
 {
     const swin_grid *g = &p->grid[stage];
     op_window_spec spec = {.tokens = g->side * g->side};
-    if (p->shape)
-        return spec;
     int windows = g->down * g->across, all = p->images * windows;
+    if (p->shape) {
+        spec.tables = tables_most(p, g, shifted);
+        run_memory(r, (size_t)spec.tables * (size_t)(spec.tokens * spec.tokens) * sizeof(int32_t));
+        count_ints(p, r, windows);
+        return spec;
+    }
     tables t = {.p = p, .tokens = spec.tokens, .unit = p->set ? 1 : 1 << 3 * stage};
     t.slots = 2 * all + 1;
     t.slot = MEM_ARRAY(int, t.slots);

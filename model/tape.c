@@ -1,46 +1,67 @@
 /* The tape: a step's memory, the record of ops, and the backward walk.
- * Values live in blocks of backend memory that are kept from step to step; gradients are made when
- * the walk first needs them and handed on as soon as the op above has used them. */
+ * Values live in blocks of backend memory that are kept from step to step. What is no longer read
+ * is handed on: values at boundaries and behind the walk, gradients as soon as the op above has
+ * used them. A device runs ops in the order of the calls, so memory may change hands at once. */
 #include "model/tape.h"
 
 #include <stdio.h>
 
 #include "core/mem.h"
+#include "model/heap.h"
 #include "model/laps.h"
 #include "model/ops_table.h"
 
 #define RUN_ALIGN       256
 #define RUN_FIRST_BLOCK ((size_t)8 << 20)
-#define RUN_BLOCKS      64
 #define RUN_NAME_MAX    160
+#define RUN_NO_OP       (-1)
 
-typedef struct run_block {
-    char *data;
-    size_t size;
-} run_block;
+/* A tensor, and what the tape knows of it. */
+typedef struct slot {
+    tensor t; /* first member */
+    heap_place x_at, g_at;
+    int made;   /* op whose output it is, or RUN_NO_OP: then its values stay */
+    bool gone;  /* its values were let go */
+    bool read;  /* some op reads its values in the backward pass */
+    bool state; /* of a boundary: what comes behind can be made again from it */
+} slot;
 
-typedef struct run_spare {
-    float *data;
+typedef struct node {
+    op_args a; /* first member */
+    heap_place save_at;
+    bool save_gone;
+} node;
+
+/* Memory taken in an inference run, for run_rewind. */
+typedef struct run_piece {
+    heap_place at;
     size_t bytes;
-} run_spare;
+} run_piece;
 
 struct run {
     backend *be;
     run_mode mode;
-    bool shape; /* blocks are sizes without memory, every gradient is `no_values` */
+    run_level level;
+    bool shape; /* an endless block without memory, every gradient is `no_values` */
     float no_values;
     backend_plan plan; /* of a shape-only run */
     arena *host;       /* tensor headers, records, maps */
-    run_block block[RUN_BLOCKS];
-    int blocks;
-    run_point at;
-    op_args **node;
+    heap heap;
+    char *block[HEAP_BLOCKS];
+    run_piece *piece;
+    int pieces, piece_cap;
+    node **node;
     int nodes, node_cap;
-    run_spare *spare; /* gradients ready for reuse */
-    int spares, spare_cap;
+    int closed;   /* ops before the last boundary */
+    slot *passed; /* of that boundary, read behind it */
     run_counts counts;
     char bad[RUN_NAME_MAX];
 };
+
+static slot *slot_of(tensor *t)
+{
+    return (slot *)t;
+}
 
 run *run_new(backend *be, run_mode mode)
 {
@@ -48,6 +69,7 @@ run *run_new(backend *be, run_mode mode)
         BUG("run: only a shape-only run works without a backend");
     run *r = run_new_shape(be, mode);
     r->shape = false;
+    heap_release(&r->heap);
     return r;
 }
 
@@ -58,6 +80,7 @@ run *run_new_shape(backend *be, run_mode mode)
     r->mode = mode;
     r->shape = true;
     r->host = arena_new((size_t)64 << 10);
+    heap_add(&r->heap, HEAP_ENDLESS);
     return r;
 }
 
@@ -71,38 +94,63 @@ size_t run_workspace(const run *r)
     return r->plan.kept + r->plan.shared + r->plan.own * (size_t)pool_threads(r->be->pool);
 }
 
+void run_recompute(run *r, run_level level)
+{
+    r->level = level;
+}
+
 void run_reset(run *r)
 {
     arena_reset(r->host);
-    r->at = (run_point){0};
-    r->nodes = 0;
-    r->spares = 0;
+    heap_clear(&r->heap);
+    r->pieces = 0;
+    r->nodes = r->closed = 0;
+    r->passed = NULL;
     r->counts = (run_counts){0};
+}
+
+static void free_blocks(run *r)
+{
+    for (int i = 0; i < r->heap.blocks && !r->shape; i++)
+        r->be->ops->dealloc(r->be, r->block[i]);
+    heap_release(&r->heap);
 }
 
 void run_free(run *r)
 {
     if (!r)
         return;
-    for (int i = 0; i < r->blocks && !r->shape; i++)
-        r->be->ops->dealloc(r->be, r->block[i].data);
+    free_blocks(r);
     arena_free(r->host);
     mem_free(r->node);
-    mem_free(r->spare);
+    mem_free(r->piece);
     mem_free(r);
 }
 
 size_t run_bytes(const run *r)
 {
-    return r->at.before + r->at.used;
+    return r->heap.used;
 }
 
 size_t run_held(const run *r)
 {
     size_t n = 0;
-    for (int i = 0; i < r->blocks; i++)
-        n += r->block[i].size;
+    if (r->shape)
+        return r->heap.top;
+    for (int i = 0; i < r->heap.blocks; i++)
+        n += r->heap.size[i];
     return n;
+}
+
+void run_reserve(run *r, size_t bytes)
+{
+    if (r->heap.used)
+        BUG("run: memory is reserved before a step, not in it");
+    if (r->shape || bytes <= run_held(r))
+        return;
+    free_blocks(r);
+    r->block[0] = r->be->ops->alloc(r->be, bytes);
+    heap_add(&r->heap, bytes);
 }
 
 run_mode run_mode_of(const run *r)
@@ -122,43 +170,64 @@ void *run_host(run *r, size_t bytes)
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
-/* NULL in a shape-only run, which has blocks of the same sizes. */
-static void *device_alloc(run *r, size_t bytes)
+static size_t aligned(size_t bytes)
 {
-    bytes = (bytes + RUN_ALIGN - 1) / RUN_ALIGN * RUN_ALIGN;
-    if (r->shape && r->blocks == RUN_BLOCKS) /* more than any machine has; counts go on */
-        r->block[RUN_BLOCKS - 1].size += bytes;
-    while (r->at.block < r->blocks && r->block[r->at.block].size - r->at.used < bytes) {
-        r->at.before += r->at.used;
-        r->at.block++;
-        r->at.used = 0;
+    return bytes ? (bytes + RUN_ALIGN - 1) / RUN_ALIGN * RUN_ALIGN : RUN_ALIGN;
+}
+
+/* NULL in a shape-only run. */
+static void *memory_at(const run *r, heap_place at)
+{
+    return r->shape ? NULL : r->block[at.block] + at.at;
+}
+
+static void note_piece(run *r, heap_place at, size_t bytes)
+{
+    if (r->pieces == r->piece_cap) {
+        int cap = r->piece_cap ? 2 * r->piece_cap : 256;
+        r->piece = mem_realloc(r->piece, (size_t)r->piece_cap * sizeof *r->piece,
+                               (size_t)cap * sizeof *r->piece);
+        r->piece_cap = cap;
     }
-    if (r->at.block == r->blocks) {
-        if (r->blocks == RUN_BLOCKS)
-            BUG("run: more than %d blocks of memory", RUN_BLOCKS);
+    r->piece[r->pieces++] = (run_piece){at, bytes};
+}
+
+static heap_place take(run *r, size_t bytes)
+{
+    heap_place at;
+    bytes = aligned(bytes);
+    if (!heap_take(&r->heap, bytes, &at)) {
         size_t size = run_held(r) / 4; /* few blocks, little of the last one unused */
         size = size < RUN_FIRST_BLOCK ? RUN_FIRST_BLOCK : size;
         size = size < bytes ? bytes : size;
-        void *data = r->shape ? NULL : r->be->ops->alloc(r->be, size);
-        r->block[r->blocks++] = (run_block){data, size};
+        r->block[r->heap.blocks] = r->be->ops->alloc(r->be, size);
+        heap_add(&r->heap, size);
+        if (!heap_take(&r->heap, bytes, &at))
+            BUG("run: no room for %zu bytes in a new block of %zu", bytes, size);
     }
-    size_t at = r->at.used;
-    r->at.used += bytes;
-    return r->shape ? NULL : r->block[r->at.block].data + at;
+    if (r->mode == RUN_INFER)
+        note_piece(r, at, bytes);
+    return at;
+}
+
+static void give(run *r, heap_place at, size_t bytes)
+{
+    heap_give(&r->heap, at, aligned(bytes));
 }
 
 run_point run_mark(const run *r)
 {
-    run_point at = r->at;
-    at.node = r->nodes;
-    return at;
+    return (run_point){r->pieces, r->nodes};
 }
 
 void run_rewind(run *r, run_point at)
 {
     if (r->mode != RUN_INFER)
         return;
-    r->at = at;
+    while (r->pieces > at.piece) {
+        run_piece *p = &r->piece[--r->pieces];
+        heap_give(&r->heap, p->at, p->bytes);
+    }
     r->nodes = at.node;
 }
 
@@ -182,34 +251,31 @@ tensor *run_tensor(run *r, tensor_type type, int b, int n, int c)
 {
     if (b < 0 || n < 0 || c < 0)
         BUG("run: tensor [%d, %d, %d]", b, n, c);
-    tensor *t = arena_calloc(r->host, sizeof *t);
-    *t = (tensor){.b = b, .n = n, .c = c, .type = type};
-    t->x = device_alloc(r, tensor_bytes(t));
-    return t;
+    slot *s = arena_calloc(r->host, sizeof *s);
+    s->t = (tensor){.b = b, .n = n, .c = c, .type = type};
+    s->made = RUN_NO_OP;
+    s->x_at = take(r, tensor_bytes(&s->t));
+    s->t.x = memory_at(r, s->x_at);
+    return &s->t;
 }
 
 tensor *run_alias(run *r, tensor *t)
 {
-    tensor *a = arena_calloc(r->host, sizeof *a);
-    *a = *t;
-    a->g = NULL;
-    a->leaf = false;
-    return a;
+    slot *a = arena_calloc(r->host, sizeof *a);
+    *a = *slot_of(t);
+    a->t.g = NULL;
+    a->t.leaf = false;
+    return &a->t;
 }
 
 void *run_memory(run *r, size_t bytes)
 {
-    return device_alloc(r, bytes);
+    return memory_at(r, take(r, bytes));
 }
 
 void run_to_host(run *r, void *dst, const void *src, size_t bytes)
 {
     r->be->ops->to_host(r->be, dst, src, bytes);
-}
-
-float *run_save(run *r, int64_t n)
-{
-    return r->mode == RUN_TRAIN ? device_alloc(r, (size_t)n * sizeof(float)) : NULL;
 }
 
 /* Rounds to the nearest, ties to even; every NaN stays one. */
@@ -290,7 +356,7 @@ const float *run_upload(run *r, const float *x, int64_t n)
     return run_upload_bytes(r, x, (size_t)n * sizeof *x);
 }
 
-/* ---- record and walk ------------------------------------------------------------------------- */
+/* ---- record ---------------------------------------------------------------------------------- */
 
 static laps_class class_of(op_kind k)
 {
@@ -311,12 +377,55 @@ static laps_class class_of(op_kind k)
     return of[k];
 }
 
+static void run_op(run *r, op_args *a, bool back)
+{
+    if (r->shape)
+        return;
+    laps_class was = laps_enter(r->be, class_of(a->kind));
+    (back ? r->be->ops->op[a->kind].backward : r->be->ops->op[a->kind].forward)(r->be, a);
+    laps_enter(r->be, was);
+}
+
+static void check_present(const op_args *a, tensor *t)
+{
+    if (t && slot_of(t)->gone)
+        BUG("run: %s reads what a boundary did not pass on", op_name(a->kind));
+}
+
+/* The tensors whose values the backward pass of an op reads. */
+static int read_back(const op_args *a, tensor *out[4])
+{
+    unsigned what = op_reads_back(a);
+    int n = 0;
+    if (what & OP_READS_X)
+        out[n++] = a->x;
+    if (what & OP_READS_X2 && a->x2)
+        out[n++] = a->x2;
+    if (what & OP_READS_Y)
+        out[n++] = a->y;
+    if (what & OP_READS_Y2)
+        out[n++] = a->y2;
+    return n;
+}
+
+static void note_made(run *r, const op_args *a)
+{
+    tensor *read[4];
+    for (int i = read_back(a, read) - 1; i >= 0; i--)
+        slot_of(read[i])->read = true;
+    slot_of(a->y)->made = r->nodes;
+    if (a->y2)
+        slot_of(a->y2)->made = r->nodes;
+}
+
 tensor *run_record(run *r, const op_args *a, run_counts cost)
 {
     r->counts.matmul += cost.matmul;
     r->counts.norm += cost.norm;
     r->counts.scale += cost.scale;
     r->counts.score += cost.score;
+    check_present(a, a->x);
+    check_present(a, a->x2);
     if (r->shape && r->be)
         r->be->ops->plan(r->be, a, r->mode == RUN_TRAIN, &r->plan);
     if (r->nodes == r->node_cap) {
@@ -325,43 +434,145 @@ tensor *run_record(run *r, const op_args *a, run_counts cost)
                               (size_t)cap * sizeof *r->node);
         r->node_cap = cap;
     }
-    op_args *kept = arena_alloc(r->host, sizeof *kept);
-    *kept = *a;
-    r->node[r->nodes++] = kept;
-    if (!r->shape) {
-        laps_class was = laps_enter(r->be, class_of(a->kind));
-        r->be->ops->op[a->kind].forward(r->be, kept);
-        laps_enter(r->be, was);
+    node *n = arena_calloc(r->host, sizeof *n);
+    n->a = *a;
+    if (a->saves && r->mode == RUN_TRAIN) {
+        n->save_at = take(r, a->saves);
+        n->a.save = memory_at(r, n->save_at);
     }
+    note_made(r, a);
+    r->node[r->nodes++] = n;
+    run_op(r, &n->a, false);
     return a->y;
 }
 
+/* ---- values let go and made again ------------------------------------------------------------ */
+
+static bool has_save(const run *r, const node *n)
+{
+    return n->a.saves && r->mode == RUN_TRAIN;
+}
+
+static void let_go(run *r, tensor *t)
+{
+    slot *s = t ? slot_of(t) : NULL;
+    if (!s || s->gone || s->made == RUN_NO_OP)
+        return;
+    give(r, s->x_at, tensor_bytes(t));
+    s->gone = true;
+    t->x = NULL; /* a use from here on ends the program */
+}
+
+static void let_go_save(run *r, node *n)
+{
+    if (!has_save(r, n) || n->save_gone)
+        return;
+    give(r, n->save_at, n->a.saves);
+    n->save_gone = true;
+    n->a.save = NULL;
+}
+
+/* Outputs that one pass over memory makes again, of a norm and of GELU. */
+static bool is_cheap(const op_args *a, const tensor *t)
+{
+    return t == a->y && (a->kind == OP_LAYERNORM || a->kind == OP_GELU ||
+                         (a->kind == OP_LINEAR && a->linear.gelu));
+}
+
+/* A tensor that no op ahead reads: may its values go until the backward pass wants them? Patches
+ * stay: they would be read from the images again. */
+static bool may_go(const run *r, const slot *s)
+{
+    if (s->made == RUN_NO_OP || s->state)
+        return false;
+    const op_args *a = &r->node[s->made]->a;
+    if (!s->read || (r->level == RUN_BLOCK && a->kind != OP_PATCH))
+        return true;
+    return r->level == RUN_LN_GELU && is_cheap(a, &s->t);
+}
+
+void run_boundary(run *r, tensor *state, tensor *passed)
+{
+    if (r->mode != RUN_TRAIN)
+        return;
+    slot *late = r->passed;
+    slot_of(state)->state = true;
+    r->passed = slot_of(passed);
+    if (late && may_go(r, late))
+        let_go(r, &late->t);
+    for (; r->closed < r->nodes; r->closed++) {
+        node *n = r->node[r->closed];
+        tensor *out[2] = {n->a.y, n->a.y2};
+        for (int i = 0; i < 2; i++)
+            if (out[i] && out[i] != passed && may_go(r, slot_of(out[i])))
+                let_go(r, out[i]);
+        if (r->level == RUN_BLOCK)
+            let_go_save(r, n);
+    }
+}
+
+static void take_again(run *r, tensor *t)
+{
+    slot *s = t ? slot_of(t) : NULL;
+    if (!s || !s->gone)
+        return;
+    s->x_at = take(r, tensor_bytes(t));
+    t->x = memory_at(r, s->x_at);
+    s->gone = false;
+}
+
+static void make_again(run *r, int i);
+
+static void need(run *r, tensor *t)
+{
+    if (t && slot_of(t)->gone)
+        make_again(r, slot_of(t)->made);
+}
+
+/* The shortest way to the outputs of an op that were let go: from a sum that is there, from the
+ * value before GELU, else from its inputs, which may have to be made again first. */
+static void make_again(run *r, int i)
+{
+    node *n = r->node[i];
+    op_args *a = arena_alloc(r->host, sizeof *a);
+    *a = n->a;
+    if (a->kind == OP_LAYERNORM && a->y2 && !slot_of(a->y2)->gone) {
+        a->x = a->y2;
+        a->x2 = a->y2 = NULL;
+        a->norm.scale = NULL;
+    } else if (a->kind == OP_LINEAR && a->linear.gelu && !n->save_gone) {
+        tensor *u = arena_alloc(r->host, sizeof *u);
+        *u = *a->y;
+        u->x = a->save;
+        *a = (op_args){.kind = OP_GELU, .x = u, .y = a->y};
+    } else {
+        need(r, a->x);
+        need(r, a->x2);
+    }
+    take_again(r, a->y);
+    take_again(r, a->y2);
+    if (has_save(r, n) && n->save_gone) {
+        n->save_at = take(r, n->a.saves);
+        n->a.save = a->save = memory_at(r, n->save_at);
+        n->save_gone = false;
+    }
+    run_op(r, a, false);
+}
+
+/* ---- walk ------------------------------------------------------------------------------------ */
+
 static void grad_take(run *r, tensor *t)
 {
-    size_t bytes = tensor_bytes(t);
-    for (int i = r->spares - 1; i >= 0; i--) {
-        if (r->spare[i].bytes == bytes) {
-            t->g = r->spare[i].data;
-            r->spare[i] = r->spare[--r->spares];
-            return;
-        }
-    }
-    t->g = device_alloc(r, bytes);
-    if (r->shape)
-        t->g = &r->no_values;
+    slot *s = slot_of(t);
+    s->g_at = take(r, tensor_bytes(t));
+    t->g = r->shape ? &r->no_values : memory_at(r, s->g_at);
 }
 
 static void grad_give(run *r, tensor *t)
 {
     if (!t || !t->g || t->leaf)
         return;
-    if (r->spares == r->spare_cap) {
-        int cap = r->spare_cap ? 2 * r->spare_cap : 64;
-        r->spare = mem_realloc(r->spare, (size_t)r->spare_cap * sizeof *r->spare,
-                               (size_t)cap * sizeof *r->spare);
-        r->spare_cap = cap;
-    }
-    r->spare[r->spares++] = (run_spare){t->g, tensor_bytes(t)};
+    give(r, slot_of(t)->g_at, tensor_bytes(t));
     t->g = NULL;
 }
 
@@ -385,23 +596,35 @@ static void grad_zero(run *r, tensor *t)
     }
 }
 
+static void backward(run *r, int i)
+{
+    op_args *a = &r->node[i]->a;
+    tensor *read[4];
+    grad_zero(r, a->y);
+    grad_zero(r, a->y2);
+    for (int k = read_back(a, read) - 1; k >= 0; k--)
+        need(r, read[k]);
+    if (has_save(r, r->node[i]) && r->node[i]->save_gone)
+        make_again(r, i);
+    a->add_x = grad_open(r, a->x);
+    a->add_x2 = grad_open(r, a->x2);
+    run_op(r, a, true);
+    grad_give(r, a->y);
+    grad_give(r, a->y2);
+}
+
+/* Who reads an op's values has been walked before it. */
 static void walk(run *r)
 {
     for (int i = r->nodes - 1; i >= 0; i--) {
-        op_args *a = r->node[i];
-        if (a->y->fixed || (!a->y->g && !(a->y2 && a->y2->g)))
-            continue;
-        grad_zero(r, a->y);
-        grad_zero(r, a->y2);
-        a->add_x = grad_open(r, a->x);
-        a->add_x2 = grad_open(r, a->x2);
-        if (!r->shape) {
-            laps_class was = laps_enter(r->be, class_of(a->kind));
-            r->be->ops->op[a->kind].backward(r->be, a);
-            laps_enter(r->be, was);
+        op_args *a = &r->node[i]->a;
+        if (!a->y->fixed && (a->y->g || (a->y2 && a->y2->g)))
+            backward(r, i);
+        if (i < r->closed) {
+            let_go(r, a->y);
+            let_go(r, a->y2);
+            let_go_save(r, r->node[i]);
         }
-        grad_give(r, a->y);
-        grad_give(r, a->y2);
     }
 }
 
@@ -427,7 +650,7 @@ void run_backward(run *r, tensor *loss)
 void run_read(run *r, const tensor *t, float *out)
 {
     if (!t->x)
-        BUG("run: a shape-only tensor has no values");
+        BUG("run: the values of a shape-only tensor, or of one that a boundary let go, are read");
     get_values(r, t, t->x, out);
 }
 
@@ -439,18 +662,31 @@ void run_read_grad(run *r, const tensor *t, float *out)
         memset(out, 0, (size_t)tensor_count(t) * sizeof(float));
 }
 
+/* Is an output of op i not finite? Those that were let go are made again where `all`. */
+static bool is_bad(run *r, int i, bool all)
+{
+    const op_args *a = &r->node[i]->a;
+    tensor *out[2] = {a->y2, a->y};
+    for (int k = 0; k < 2; k++) {
+        if (out[k] && all)
+            need(r, out[k]);
+        if (out[k] && out[k]->x && r->be->ops->nonfinite(r->be, out[k]) >= 0)
+            return true;
+    }
+    return false;
+}
+
 const char *run_first_nonfinite(run *r)
 {
-    for (int i = 0; i < r->nodes; i++) {
-        const op_args *a = r->node[i];
-        const tensor *out[2] = {a->y2, a->y};
-        for (int k = 0; k < 2; k++) {
-            if (!out[k] || r->be->ops->nonfinite(r->be, out[k]) < 0)
-                continue;
-            snprintf(r->bad, sizeof r->bad, "%s%s%s (op %d)", op_name(a->kind), a->w ? " " : "",
-                     a->w ? a->w->name : "", i);
-            return r->bad;
-        }
-    }
-    return NULL;
+    int bad = 0, good = 0;
+    while (bad < r->nodes && !is_bad(r, bad, false))
+        good = r->node[bad++]->a.y->x ? bad : good;
+    if (bad == r->nodes)
+        return NULL;
+    while (good < bad && !is_bad(r, good, true)) /* in between, all were let go */
+        good++;
+    const op_args *a = &r->node[good]->a;
+    snprintf(r->bad, sizeof r->bad, "%s%s%s (op %d)", op_name(a->kind), a->w ? " " : "",
+             a->w ? a->w->name : "", good);
+    return r->bad;
 }

@@ -6,6 +6,13 @@
 #include "model/tensor.h"
 
 typedef struct run run;
+/* What a training run lets go at boundaries and makes again in the backward pass; gradients are the
+ * same bytes. */
+typedef enum run_level {
+    RUN_KEEP,    /* nothing: only what no op reads back goes */
+    RUN_LN_GELU, /* outputs of LayerNorm and GELU, from what they were made of */
+    RUN_BLOCK    /* all but the states of boundaries */
+} run_level;
 typedef enum run_mode {
     RUN_INFER, /* no record, activations freed early where possible */
     RUN_TRAIN  /* record for run_backward */
@@ -17,14 +24,19 @@ run *run_new(backend *be, run_mode mode);
 run *run_new_shape(backend *be, run_mode mode);
 bool run_is_shape(const run *r);
 size_t run_workspace(const run *r); /* of a shape-only run: beside the arena, since run_new */
+void run_recompute(run *r, run_level level); /* before the first op of a step; RUN_KEEP at first */
+/* One block of so many bytes in place of those held; between steps only. A step that a shape-only
+ * run of `bytes` planned fits into it. */
+void run_reserve(run *r, size_t bytes);
 void run_reset(run *r); /* forget tensors and record; memory is kept for the next step */
 void run_free(run *r);
 /* Walk the record in reverse from `loss` [1,1,1]; parameter gradients are added to. */
 void run_backward(run *r, tensor *loss);
 /* As run_backward from any tensor, with its gradient given (host, count floats). */
 void run_backward_from(run *r, tensor *y, const float *dy);
-size_t run_bytes(const run *r); /* arena bytes in use */
-size_t run_held(const run *r);  /* arena bytes owned: flat once the largest step has run */
+size_t run_bytes(const run *r); /* in use now; between forward and backward: what is saved */
+/* Bytes owned: flat once the largest step has run. Shape-only: what such a step takes. */
+size_t run_held(const run *r);
 /* A tensor with the given values (host, b*n*c floats; NULL = zeros); fixed: it wants no gradient.
  */
 tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed);
@@ -51,11 +63,13 @@ void *run_memory(run *r, size_t bytes);
 void run_to_host(run *r, void *dst, const void *src, size_t bytes);
 /* In a RUN_INFER run: forget every tensor made since the mark. A no-op otherwise. */
 typedef struct run_point {
-    int block, node;
-    size_t used, before; /* bytes in this block, in those below */
+    int piece, node;
 } run_point;
 run_point run_mark(const run *r);
 void run_rewind(run *r, run_point at);
+/* Of all that was made so far, the ops ahead read `state` and `passed` only. In a training run the
+ * level says what of the rest goes; `state` stays until the walk is behind it. No-op otherwise. */
+void run_boundary(run *r, tensor *state, tensor *passed);
 /* What the forward ops since the last reset cost, by kind of work, so that every convention of the
  * literature is a sum of these (model_counts). */
 typedef struct run_counts {

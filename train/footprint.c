@@ -10,9 +10,9 @@ void footprint_of(const footprint_ask *k, int64_t batch, footprint *out)
     int64_t values = model_params(k->net)->total * (int64_t)sizeof(float);
     model_batch in = {.b = (int)batch, .n_keep = k->kept, .evit_keep = k->evit_keep};
     model_batch all = {.b = VALIDATE_BATCH};
-    model_bytes step = model_plan(k->net, RUN_TRAIN, &in), check = {0};
+    model_bytes step = model_plan(k->net, RUN_TRAIN, RUN_KEEP, &in), check = {0};
     if (k->validates)
-        check = model_plan(k->net, RUN_INFER, &all);
+        check = model_plan(k->net, RUN_INFER, RUN_KEEP, &all);
     size_t work = step.workspace > check.workspace ? step.workspace : check.workspace;
     int64_t largest = k->validates && batch < VALIDATE_BATCH ? VALIDATE_BATCH : batch;
     *out = (footprint){.params = values,

@@ -74,7 +74,7 @@ extern "C" void cuda_linear_backward(backend *be, op_args *a)
     if (rows == 0)
         return;
     if (a->linear.gelu) {
-        void *du = cuda_scratch_get(c, &c->scratch, (size_t)(rows * out) * sizeof(float));
+        void *du = cuda_scratch_get(c, &c->scratch, (size_t)(rows * out) * tensor_size(a->y->type));
         laps_enter(be, LAPS_GELU);
         cuda_gelu_back(c, a->y->type, a->save, dy, du, rows * out, false);
         laps_enter(be, LAPS_LINEAR);

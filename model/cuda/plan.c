@@ -55,7 +55,7 @@ void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p
         if (a->x->type == TENSOR_BF16)
             p->kept += (size_t)a->linear.rows * (size_t)a->x->c * tensor_size(TENSOR_BF16);
         if (backward && a->linear.gelu)
-            at_least(&p->shared, (size_t)tensor_count(a->y) * sizeof(float));
+            at_least(&p->shared, (size_t)tensor_count(a->y) * tensor_size(a->y->type));
         if (backward && a->b)
             at_least(&p->shared, sum_bytes(a, PLAN_ROWS, a->y->c));
         break;
