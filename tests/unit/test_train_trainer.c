@@ -291,7 +291,7 @@ static void test_memory_plan(void **state)
     }
     PLAN_SAYS("", &p, "train.batch=512", "model.keep_rate=0.25");
     PLAN_SAYS("", &full, "train.batch=512", "model.keep_rate=1");
-    assert_true(full.memory.activations > 3 * p.memory.activations);
+    assert_true(2 * full.memory.activations > 5 * p.memory.activations);
 }
 
 /* What was kept once is kept again: a run that follows the log of another, from its own schedule
