@@ -1,7 +1,8 @@
-/* Patient-clustered bootstrap with counter-based draws and percentile intervals. */
+/* Patient-clustered bootstrap with counter-based draws; percentile and BCa intervals. */
 #include "eval/boot.h"
 #include "core/mem.h"
 #include "core/rng.h"
+#include "eval/rate.h"
 #include <math.h>
 #include <string.h>
 
@@ -46,6 +47,69 @@ static void replicate(void *ctx, int64_t b, int thread)
         out[k] = NAN;
 }
 
+/* ---- jackknife ------------------------------------------------------------------------------- */
+
+const char *boot_name(boot_kind k)
+{
+    return k == BOOT_BCA ? "bca" : "bootstrap";
+}
+
+static int groups_of(const run *r, int stratum)
+{
+    int n = r->start[stratum + 1] - r->start[stratum];
+    return n < BOOT_GROUPS ? n : BOOT_GROUPS;
+}
+
+/* Group g, counted through the strata, is left out; -1: none. */
+static void leave_out(const run *r, int g, int32_t *times)
+{
+    for (int c = 0; c < r->s->n_clusters; c++)
+        times[c] = 1;
+    for (int k = 0; k < r->s->n_strata && g >= 0; k++) {
+        int groups = groups_of(r, k);
+        for (int i = r->start[k] + g; g < groups && i < r->start[k + 1]; i += groups)
+            times[r->member[i]] = 0;
+        g = g < groups ? -1 : g - groups;
+    }
+}
+
+/* Statistics without group g; NaN where undefined. */
+static void without(void *ctx, int64_t g, int thread)
+{
+    run *r = ctx;
+    double *out = r->out->influence + g * r->s->n_stats;
+    leave_out(r, (int)g, r->times[thread]);
+    if (!r->s->stat(r->s->ctx, r->times[thread], out, thread))
+        for (int k = 0; k < r->s->n_stats; k++)
+            out[k] = NAN;
+}
+
+/* (G - 1)(value - value without the group) / G in a stratum of G groups; 0 where undefined. */
+static void jackknife(run *r)
+{
+    const boot_spec *s = r->s;
+    boot_result *out = r->out;
+    for (int k = 0; k < s->n_strata; k++)
+        out->n_groups += groups_of(r, k);
+    out->point = MEM_ARRAY(double, s->n_stats + 1);
+    out->influence = MEM_ARRAY(double, (int64_t)out->n_groups * s->n_stats + 1);
+    leave_out(r, -1, r->times[0]);
+    if (!s->stat(s->ctx, r->times[0], out->point, 0))
+        for (int i = 0; i < s->n_stats; i++)
+            out->point[i] = NAN;
+    pool_for(s->pool, out->n_groups, without, r);
+    for (int k = 0, g = 0; k < s->n_strata; k++) {
+        int n = groups_of(r, k);
+        for (int end = g + n; g < end; g++)
+            for (int i = 0; i < s->n_stats; i++) {
+                double *l = &out->influence[(int64_t)g * s->n_stats + i];
+                *l = isnan(*l) ? 0 : (out->point[i] - *l) * (n - 1) / n;
+            }
+    }
+}
+
+/* ---- all together ---------------------------------------------------------------------------- */
+
 void boot_run(const boot_spec *spec, boot_result *out)
 {
     boot_spec s = *spec;
@@ -73,6 +137,8 @@ void boot_run(const boot_spec *spec, boot_result *out)
         out->redrawn += r.tries[b];
         out->failed += r.tries[b] == BOOT_TRIES;
     }
+    if (s.kind == BOOT_BCA)
+        jackknife(&r);
     mem_free(r.tries);
     for (int t = 0; t < threads; t++)
         mem_free(r.times[t]);
@@ -84,6 +150,8 @@ void boot_run(const boot_spec *spec, boot_result *out)
 void boot_release(boot_result *r)
 {
     mem_free(r->value);
+    mem_free(r->point);
+    mem_free(r->influence);
     memset(r, 0, sizeof *r);
 }
 
@@ -102,22 +170,50 @@ double boot_quantile(const double *sorted, int64_t n, double p)
     return sorted[k] + (h - (double)k) * (sorted[k + 1] - sorted[k]);
 }
 
+static double normal_below(double z)
+{
+    return erfc(-z / sqrt(2)) / 2;
+}
+
+/* The shares of the sorted replicates that are the ends of a BCa interval. */
+static bool bca_shares(const boot_result *r, int stat, const double *sorted, int64_t n,
+                       double share[2])
+{
+    double at = r->point[stat], below = 0, l2 = 0, l3 = 0;
+    for (int64_t i = 0; i < n; i++)
+        below += sorted[i] < at ? 1 : sorted[i] > at ? 0 : 0.5;
+    if (isnan(at) || below == 0 || below == (double)n)
+        return false;
+    for (int g = 0; g < r->n_groups; g++) {
+        double l = r->influence[(int64_t)g * r->n_stats + stat];
+        l2 += l * l;
+        l3 += l * l * l;
+    }
+    double w = rate_normal_quantile(below / (double)n), a = l2 > 0 ? l3 / (6 * l2 * sqrt(l2)) : 0;
+    for (int k = 0; k < 2; k++) {
+        double z = w + rate_normal_quantile(share[k]);
+        share[k] = normal_below(w + z / (1 - a * z));
+    }
+    return true;
+}
+
 bool boot_interval(const boot_result *r, int stat, double level, double *lo, double *hi, double *sd)
 {
     double *v = MEM_ARRAY(double, r->replicates + 1), mean = 0, ss = 0;
+    double share[2] = {(1 - level) / 2, (1 + level) / 2};
     int64_t n = 0;
     for (int64_t b = 0; b < r->replicates; b++) {
         double x = r->value[b * r->n_stats + stat];
         if (!isnan(x))
             v[n++] = x;
     }
-    if (n < BOOT_MIN_VALID) {
+    qsort(v, (size_t)n, sizeof *v, cmp_f64);
+    if (n < BOOT_MIN_VALID || (r->influence && !bca_shares(r, stat, v, n, share))) {
         mem_free(v);
         return false;
     }
-    qsort(v, (size_t)n, sizeof *v, cmp_f64);
-    *lo = boot_quantile(v, n, (1 - level) / 2);
-    *hi = boot_quantile(v, n, (1 + level) / 2);
+    *lo = boot_quantile(v, n, share[0]);
+    *hi = boot_quantile(v, n, share[1]);
     for (int64_t i = 0; i < n; i++)
         mean += v[i] / (double)n;
     for (int64_t i = 0; i < n; i++)

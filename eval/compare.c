@@ -109,12 +109,12 @@ static bool statistic(void *ctx, const int32_t *times, double *out, int thread)
     return true;
 }
 
-void compare_bootstrap(const cohort_view *v, const double *const *other, int n, int64_t replicates,
-                       uint64_t seed, pool *p, compare_interval *out)
+void compare_bootstrap(const cohort_view *v, const double *const *other, int n,
+                       const report_cfg *how, pool *p, compare_interval *out)
 {
     for (int k = 0; k < n; k++)
         out[k] = (compare_interval){NAN, NAN, NAN};
-    if (replicates < 1 || n < 1 || v->events == 0 || v->events == v->n)
+    if (how->bootstrap < 1 || n < 1 || v->events == 0 || v->events == v->n)
         return;
     work w = {.n_models = n + 1};
     int *ever_case = MEM_ARRAY(int, v->in.n_clusters + 1);
@@ -130,12 +130,13 @@ void compare_bootstrap(const cohort_view *v, const double *const *other, int n, 
     boot_run(&(boot_spec){.n_clusters = v->in.n_clusters,
                           .stratum = ever_case,
                           .n_strata = 2,
-                          .replicates = replicates,
-                          .seed = seed,
+                          .replicates = how->bootstrap,
+                          .seed = (uint64_t)how->seed,
                           .n_stats = n,
                           .stat = statistic,
                           .ctx = &w,
-                          .pool = p},
+                          .pool = p,
+                          .kind = how->boot_kind},
              &b);
     for (int k = 0; k < n; k++)
         if (!boot_interval(&b, k, 0.95, &out[k].lo, &out[k].hi, &out[k].sd))

@@ -30,11 +30,11 @@ MUST_CHECK bool compare_load_val(scores *s, const cohort_set *evaluated, const r
 void compare_judge(compare_model *m, const report_cfg *how);
 void compare_release(compare_model *m);
 
-/* Percentile interval and standard deviation of AUC(v) - AUC(other[k]), the same drawn women for
+/* Bootstrap interval and standard deviation of AUC(v) - AUC(other[k]), the same drawn women for
  * both (strata: ever a case). NaN where undefined. */
 typedef struct compare_interval {
     double lo, hi, sd;
 } compare_interval;
-void compare_bootstrap(const cohort_view *v, const double *const *other, int n, int64_t replicates,
-                       uint64_t seed, pool *p, compare_interval *out);
+void compare_bootstrap(const cohort_view *v, const double *const *other, int n,
+                       const report_cfg *how, pool *p, compare_interval *out);
 #endif

@@ -165,7 +165,8 @@ static void recipe_run(recipe *r, const member_draws *how, member_two_way *out)
                           .n_stats = 1,
                           .stat = recipe_stat,
                           .ctx = r,
-                          .pool = how->pool},
+                          .pool = how->pool,
+                          .kind = how->kind},
              &b);
     boot_interval(&b, 0, 0.95, &out->lo, &out->hi, &out->sd);
     boot_release(&b);

@@ -40,6 +40,7 @@ typedef struct member_draws {
     int64_t replicates;
     uint64_t seed;
     pool *pool; /* borrowed */
+    int kind;   /* boot_kind */
 } member_draws;
 member_two_way member_recipe(const metric_in *in, int n, const member_draws *how);
 #endif

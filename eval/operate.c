@@ -145,7 +145,8 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
                    .n_stats = n_stats,
                    .stat = statistic,
                    .ctx = w,
-                   .pool = p};
+                   .pool = p,
+                   .kind = want->boot_kind};
     boot_result b;
     boot_run(&s, &b);
     r->replicates = b.replicates;
@@ -162,7 +163,7 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
         if (boot_interval(&b, at, 0.95, &o->sens.lo, &o->sens.hi, &sd) &&
             boot_interval(&b, at + 1, 0.95, &o->spec.lo, &o->spec.hi, &sd) &&
             boot_interval(&b, at + 2, 0.95, &o->flagged.lo, &o->flagged.hi, &sd))
-            o->ci = "bootstrap";
+            o->ci = boot_name((boot_kind)want->boot_kind);
         if (!o->fixed) { /* the rate that the threshold was chosen for */
             operate_rate *given = o->kind == OPERATE_SPEC   ? &o->spec
                                   : o->kind == OPERATE_SENS ? &o->sens

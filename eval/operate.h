@@ -23,7 +23,7 @@ typedef struct operate_point {
     operate_rate sens, spec, flagged;
     int64_t tp, fp, fn, tn;          /* exams, without weights */
     double capture_min, capture_max; /* OPERATE_TOP: range over the order of tied exams */
-    const char *ci;                  /* "wilson", "bootstrap", "" */
+    const char *ci;                  /* "wilson", "bootstrap", "bca", "" */
 } operate_point;
 
 #define OPERATE_GRID    101 /* false-positive rates 0, 0.01 ... 1 of the band */

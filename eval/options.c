@@ -16,6 +16,8 @@ static const cfg_option options[] = {
      "exactly4 evaluates exams of exactly four images only, as the published program does"},
     {"eval.bootstrap", CFG_INT, AT(bootstrap), "2000", 0, 100000, NULL, "replicates",
      "bootstrap replicates (patients drawn with replacement); 0 switches it off"},
+    {"eval.bootstrap_interval", CFG_ENUM, AT(boot_kind), "percentile", 0, 0, "percentile|bca", "",
+     "intervals of the bootstrap; bca: corrected for bias and skewness, for few patients"},
     {"eval.seed", CFG_INT, AT(seed), "1", 0, 9007199254740991.0, NULL, "", "seed of the bootstrap"},
     {"eval.specificities", CFG_REALS, AT(spec), "0.80, 0.90, 0.95, 0.97", 0, 1, NULL, "fraction",
      "operating points: sensitivity at these specificities"},

@@ -74,8 +74,7 @@ static void compare_table(report_build *b)
         p[k] = pair[k].p;
     }
     pair_holm(p, n, holm);
-    compare_bootstrap(&b->all, other, n, b->opts->cfg.bootstrap, (uint64_t)b->opts->cfg.seed,
-                      b->pool, boot);
+    compare_bootstrap(&b->all, other, n, &b->opts->cfg, b->pool, boot);
     cells_text(row, report_text("compare.this"));
     cells_est(row, ours.value, ours.lo, ours.hi);
     for (size_t i = 2; i < COUNT_OF(columns); i++)

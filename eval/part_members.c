@@ -61,9 +61,9 @@ static member_two_way recipe_of(report_build *b, bool few)
         in[i] = v[i].in;
     }
     if (!few && b->opts->cfg.bootstrap > 0)
-        r = member_recipe(
-            in, b->src->n_in,
-            &(member_draws){b->opts->cfg.bootstrap, (uint64_t)b->opts->cfg.seed, b->pool});
+        r = member_recipe(in, b->src->n_in,
+                          &(member_draws){b->opts->cfg.bootstrap, (uint64_t)b->opts->cfg.seed,
+                                          b->pool, b->opts->cfg.boot_kind});
     for (int i = 0; i < b->src->n_in; i++)
         cohort_view_release(&v[i]);
     mem_free(in);

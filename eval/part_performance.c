@@ -1,6 +1,7 @@
 /* How well the scores separate: AUC and its intervals, the metric table, ROC and precision-recall
  * points, distribution of scores. evaluation.md 2-5. */
 #include "eval/part.h"
+#include "eval/boot.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include <math.h>
@@ -27,13 +28,14 @@ static void add_metrics(report_build *b)
                        .n_events = v->events};
     report_build_metric(b, &m);
     bool counts_only = isnan(shown.value);
+    const char *boot = boot_name((boot_kind)b->opts->cfg.boot_kind);
     const struct {
         const char *id, *ci;
         double lo, hi;
     } other[] = {
         {"auc_wald", a.ci, a.lo, a.hi},
         {"auc_logit", a.ci, a.logit_lo, a.logit_hi},
-        {"auc_bootstrap", b->operate.replicates ? "bootstrap" : "", b->operate.metric[0].lo,
+        {"auc_bootstrap", b->operate.replicates ? boot : "", b->operate.metric[0].lo,
          b->operate.metric[0].hi},
     };
     for (size_t i = 0; i < COUNT_OF(other); i++) {
@@ -49,7 +51,7 @@ static void add_metrics(report_build *b)
         m.value = counts_only ? NAN : r->value;
         m.lo = counts_only ? NAN : r->lo;
         m.hi = counts_only ? NAN : r->hi;
-        m.ci = isnan(m.lo) ? "" : "bootstrap";
+        m.ci = isnan(m.lo) ? "" : boot;
         report_build_metric(b, &m);
     }
 }
@@ -137,6 +139,8 @@ static void metrics_table(report_build *b)
 static void show(report_doc *d, const json_t *tree)
 {
     const json_t *boot = json_object_get(tree, "bootstrap");
+    bool bca =
+        !strcmp(report_tree_str(json_object_get(tree, "options"), "bootstrap_interval"), "bca");
     doc_number r, again, seed;
     report_doc_section(d, "performance");
     report_doc_figure(d, tree, "scores");
@@ -148,7 +152,7 @@ static void show(report_doc *d, const json_t *tree)
                 "replicates", doc_number_count(&r, json_object_get(boot, "replicates")), "redrawn",
                 doc_number_count(&again, json_object_get(boot, "redrawn")), "seed",
                 doc_number_count(&seed, json_object_get(json_object_get(tree, "run"), "seed")),
-                NULL});
+                "kind", report_text(bca ? "bootstrap.bca" : "bootstrap.percentile"), NULL});
     else
         report_doc_text(d, DOC_NOTE, report_text("bootstrap.none"));
 }

@@ -125,6 +125,7 @@ static void compare(const report_build *b, variables *all, double threshold, sub
                                   .n_vars = all->n,
                                   .threshold = threshold,
                                   .replicates = b->opts->cfg.bootstrap,
+                                  .kind = b->opts->cfg.boot_kind,
                                   .seed = (uint64_t)b->opts->cfg.seed,
                                   .pool = b->pool},
                  level, test);

@@ -353,7 +353,8 @@ static void risk_intervals(report_build *b, const followed *f, risk_work *w, boo
                           .n_stats = w->n * RISKS,
                           .stat = risk_statistic,
                           .ctx = w,
-                          .pool = b->pool},
+                          .pool = b->pool,
+                          .kind = b->opts->cfg.boot_kind},
              out);
     for (int t = 0; t < threads; t++)
         mem_free(w->weight[t]);
@@ -400,7 +401,7 @@ static void risk_row(report_build *b, const followed *f, json_t *t, double year,
                             .value = known ? v[k] : NAN,
                             .lo = low,
                             .hi = high,
-                            .ci = bounded ? "bootstrap" : "",
+                            .ci = bounded ? boot_name((boot_kind)b->opts->cfg.boot_kind) : "",
                             .reason = reason,
                             .exams = r->n,
                             .cases = r->cases});

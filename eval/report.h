@@ -15,6 +15,7 @@ typedef struct report_cfg {
     int require;               /* 0 any exam, 1 of exactly four images */
     const char *split;         /* evaluate rows of this split; "" = the only one in the table */
     int64_t bootstrap;         /* replicates; 0 = no bootstrap */
+    int boot_kind;             /* of its intervals */
     int64_t seed;              /* of the bootstrap */
     cfg_reals spec, sens, top; /* operating points, fractions */
     cfg_reals prevalence;      /* for predictive values, fractions */

@@ -4,6 +4,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "core/version.h"
+#include "eval/boot.h"
 #include "eval/cells.h"
 #include "eval/part.h"
 #include "eval/population.h"
@@ -92,6 +93,8 @@ json_t *report_tree_options(const report_cfg *c)
     json_object_set_new(o, "split", cells_string(c->split));
     json_object_set_new(o, "require", json_string(c->require ? "exactly4" : "any"));
     json_object_set_new(o, "bootstrap", json_integer(c->bootstrap));
+    json_object_set_new(o, "bootstrap_interval",
+                        json_string(c->boot_kind == BOOT_BCA ? "bca" : "percentile"));
     json_object_set_new(o, "seed", json_integer(c->seed));
     json_object_set_new(o, "specificities", reals(&c->spec));
     json_object_set_new(o, "sensitivities", reals(&c->sens));

@@ -284,7 +284,8 @@ static void bootstrap(work *w, const double *value, subgroup_level *const *level
                           .n_stats = w->n_stats,
                           .stat = statistic,
                           .ctx = w,
-                          .pool = s->pool},
+                          .pool = s->pool,
+                          .kind = s->kind},
              &boot);
     for (int v = 0; v < s->n_vars; v++) {
         for (int l = 0; l < s->var[v].n_levels; l++) {

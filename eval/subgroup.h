@@ -19,6 +19,7 @@ typedef struct subgroup_spec {
     int n_vars;
     double threshold; /* positive: score >= threshold */
     int64_t replicates;
+    int kind; /* boot_kind */
     uint64_t seed;
     pool *pool;
 } subgroup_spec;

@@ -222,6 +222,7 @@ static const report_word rows[] = {
     {"ci.delong-logit", "DeLong, on the logit scale"},
     {"ci.clustered-logit", "Obuchowski, women as clusters, on the logit scale, Student's t"},
     {"ci.bootstrap", "bootstrap"},
+    {"ci.bca", "bootstrap (BCa)"},
     {"ci.wilson", "Wilson"},
     {"ci.wald", "Wald"},
     {"ci.robust", "Wald, women as clusters"},
@@ -255,8 +256,9 @@ static const report_word rows[] = {
     {"chosen.val", "other women"},
     {"bootstrap.note",
      "Bootstrap: {replicates} replicates, women drawn with replacement, women with "
-     "and without cancer apart, seed {seed}, {redrawn} draws repeated; percentile "
-     "intervals."},
+     "and without cancer apart, seed {seed}, {redrawn} draws repeated; {kind} intervals."},
+    {"bootstrap.percentile", "percentile"},
+    {"bootstrap.bca", "BCa (corrected for bias and skewness)"},
     {"bootstrap.none", "The bootstrap was switched off: intervals that need it are missing."},
     {"ties.note", "Weights of the exams are used in every rate and in the AUC."},
     {"controls.shared", "the same for all groups"},

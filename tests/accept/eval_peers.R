@@ -7,6 +7,7 @@ suppressPackageStartupMessages({
   library(pROC)
   library(survival)
 })
+has_boot <- requireNamespace("boot", quietly = TRUE)
 has_rr <- suppressPackageStartupMessages(requireNamespace("riskRegression", quietly = TRUE) &&
                                            requireNamespace("prodlim", quietly = TRUE))
 Z <- qnorm(.975)
@@ -497,6 +498,71 @@ early_lines <- function(d) {
   line("early.mirai", year_auc(x, 3, "mirai", g)[1])
 }
 
+# ---- BCa ----------------------------------------------------------------------------------------
+
+# The package's adjusted shares. It returns values between replicates on the scale of qnorm(rank), so
+# replicates that are these quantiles themselves give the share back.
+boot_shares <- function(below, n, l) {
+  scale <- qnorm(seq_len(n) / (n + 1))
+  at <- (scale[below] + scale[below + 1]) / 2
+  ci <- suppressWarnings(boot:::bca.ci(NULL, t0 = at, t = scale, L = l))
+  pnorm(ci[4:5])
+}
+
+# Every replicate again from what was drawn; influences by leaving out one patient, or, of more than
+# 200 in a stratum, one of 200 groups.
+bca_lines <- function(d, draws) {
+  if (is.null(draws)) return(invisible())
+  id <- d$cluster + 1
+  ever <- as.numeric(tapply(c(d$y, rep(0, ncol(draws))), c(id, seq_len(ncol(draws))), max))
+  stats <- function(times) {
+    w <- d$w * times[id]
+    one <- d$y == 1
+    auc <- if (sum(w[one]) == 0 || sum(w[!one]) == 0) NA else
+      sum(w[one] * share_below(d$a[one], d$a[!one], w[!one])) / sum(w[one])
+    c(auc, if (is.na(auc)) NA else sum((w * (d$a >= .4))[one]) / sum(w[one]))
+  }
+  t <- t(apply(draws[seq_len(200), ], 1, stats))
+  point <- stats(rep(1, ncol(draws)))
+  l <- NULL
+  for (s in 0:1) {
+    own <- which(ever == s)
+    groups <- min(length(own), 200)
+    deal <- (seq_along(own) - 1) %% groups
+    for (g in seq_len(groups) - 1) {
+      times <- rep(1, ncol(draws))
+      times[own[deal == g]] <- 0
+      l <- rbind(l, (groups - 1) * (point - stats(times)) / groups)
+    }
+  }
+  l[is.na(l)] <- 0
+  for (k in 1:2) {
+    below <- sum(t[, k] < point[k]) + sum(t[, k] == point[k]) / 2
+    n <- nrow(t)
+    a <- if (any(l[, k] != 0)) sum(l[, k]^3) / (6 * sum(l[, k]^2)^1.5) else 0
+    z <- qnorm(below / n) + qnorm(c(.025, .975))
+    share <- pnorm(qnorm(below / n) + z / (1 - a * z))
+    ci <- if (below %in% c(0, n)) c(NA, NA) else quantile(t[, k], share, type = 7)
+    line_at("bca.lo", k - 1, ci[1])
+    line_at("bca.hi", k - 1, ci[2])
+    inside <- below > 0 && below < n && all(share > 1 / (n + 1) & share < n / (n + 1))
+    if (!has_boot || !inside || below != round(below) || all(l[, k] == 0)) next
+    ci <- quantile(t[, k], boot_shares(below, n, l[, k]), type = 7)
+    line_at("bca.lo", k - 1, ci[1], from = "boot")
+    line_at("bca.hi", k - 1, ci[2], from = "boot")
+  }
+}
+
+# DATASET TAB PREFIX TAB counts of every draw, in the file DRAWS.
+read_draws <- function() {
+  path <- Sys.getenv("DRAWS")
+  if (path == "" || !file.exists(path)) return(list())
+  all <- strsplit(readLines(path), "\t")
+  key <- vapply(all, function(x) paste(x[1], x[2]), "")
+  lapply(split(vapply(all, function(x) x[3], ""), key), function(rows)
+    do.call(rbind, lapply(strsplit(rows[seq_len(min(200, length(rows)))], " "), as.numeric)))
+}
+
 # ---- a data set ---------------------------------------------------------------------------------
 
 capture_lines <- function(d) {
@@ -549,6 +615,7 @@ one_set <- function(file) {
     decision_lines(d)
     rate_lines(d, k == 0)
     time_lines(d, c, k == 0)
+    if (c) bca_lines(d, all_draws[[paste(dataset, prefix)]])
     if (c) next
     decile_lines(d, w)
     map_lines(d, w)
@@ -665,6 +732,7 @@ asah <- function(dir) {
 }
 
 words <- commandArgs(TRUE)
+all_draws <- read_draws()
 if (words[1] == "numbers") number_lines()
 if (words[1] == "sets") for (f in words[-1]) one_set(f)
 if (words[1] == "asah") asah(words[2])

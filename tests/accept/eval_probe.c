@@ -398,6 +398,81 @@ static void ensemble_lines(const data *d)
     mem_free(s);
 }
 
+/* ---- BCa ------------------------------------------------------------------------------------- */
+
+/* Statistics of drawn patients: the AUC, and the share of cases at or above .4, which has ties. */
+typedef struct bca_ctx {
+    metric_in in;
+    double *weight; /* [n], one thread */
+    FILE *draws;    /* how often every patient was drawn, for R: random numbers are ours */
+} bca_ctx;
+
+static bool bca_point(void *ctx, const int32_t *times, double *out, int thread)
+{
+    bca_ctx *c = ctx;
+    metric_in in = c->in;
+    double cases = 0, flagged = 0;
+    (void)thread;
+    if (c->draws) {
+        fprintf(c->draws, "%s\t%s\t", dataset, prefix);
+        for (int k = 0; k < in.n_clusters; k++)
+            fprintf(c->draws, "%d ", (int)times[k]);
+        fputc('\n', c->draws);
+    }
+    for (int64_t i = 0; i < in.n; i++) {
+        c->weight[i] = times[in.cluster[i]] * (c->in.weight ? c->in.weight[i] : 1);
+        cases += c->weight[i] * in.y[i];
+        flagged += c->weight[i] * in.y[i] * (in.score[i] >= .4);
+    }
+    in.weight = c->weight;
+    out[0] = metric_auc(&in).value;
+    out[1] = flagged / cases;
+    return !isnan(out[0]);
+}
+
+/* DRAWS: the file that R reads. Draws that are repeated, and those of the jackknife, come behind
+ * the replicates, which R counts. */
+static void bca_lines(const data *d, const metric_in *in)
+{
+    enum { REPLICATES = 200, MOST = 600 };
+    const char *draws = getenv("DRAWS");
+    if (d->n > MOST || !in->cluster || !draws)
+        return;
+    int *stratum = MEM_ARRAY(int, (size_t)d->patients + 1);
+    pool *p = pool_new(1);
+    bca_ctx c = {*in, MEM_ARRAY(double, (size_t)d->n), fopen(draws, "a")};
+    boot_result r;
+    if (!c.draws)
+        BUG("DRAWS cannot be written");
+    for (int64_t i = 0; i < d->n; i++)
+        stratum[d->patient[i]] |= d->y[i];
+    boot_run(&(boot_spec){.n_clusters = d->patients,
+                          .stratum = stratum,
+                          .n_strata = 2,
+                          .replicates = REPLICATES,
+                          .seed = 11,
+                          .n_stats = 2,
+                          .stat = bca_point,
+                          .ctx = &c,
+                          .pool = p,
+                          .kind = BOOT_BCA},
+             &r);
+    for (int k = 0; k < 2; k++) {
+        double lo = NAN, hi = NAN, sd;
+        if (!boot_interval(&r, k, .95, &lo, &hi, &sd))
+            lo = hi = NAN;
+        line_at("bca.lo", k, lo);
+        line_at("bca.hi", k, hi);
+    }
+    if (r.redrawn)
+        BUG("a draw was repeated: R could not follow");
+    boot_release(&r);
+    fclose(c.draws);
+    pool_free(p);
+    mem_free(c.weight);
+    mem_free(stratum);
+}
+
 static void eval_one(const data *d)
 {
     bool weighted = false;
@@ -423,6 +498,7 @@ static void eval_one(const data *d)
         decision_lines(&in);
         rate_lines(&in, d->b);
         time_lines(&time);
+        bca_lines(d, &in);
         if (c)
             continue; /* the rest does not know of patients */
         curve_lines(&in);
@@ -534,7 +610,7 @@ static void boot_lines(const data *d, const char *id, const char *lo_name, const
     for (int i = 0; i < metric_table_n; i++)
         if (!strcmp(metric_table[i].id, id))
             c.metric = &metric_table[i];
-    boot_spec s = {(int)d->n, d->y, 2, REPLICATES, 3, 1, boot_point, &c, p};
+    boot_spec s = {(int)d->n, d->y, 2, REPLICATES, 3, 1, boot_point, &c, p, BOOT_PERCENTILE};
     boot_result r;
     double lo, hi, sd;
     boot_run(&s, &r);

@@ -1,9 +1,9 @@
 #!/bin/bash
-# Every statistic of eval/ beside R (pROC, survival, stats, riskRegression where it is installed) and
-# scikit-learn, on random data sets: ties, weights, few cancers, degenerate, repeated exams, 100,000
-# exams. Definitions that no package has are computed again pair by pair in eval_peers.R. Prints the
+# Every statistic of eval/ beside R (pROC, survival, stats, riskRegression and boot where they are
+# installed) and scikit-learn, on random data sets: ties, weights, few cancers, degenerate, repeated
+# exams, 100,000 exams. Definitions that no package has are computed again pair by pair in eval_peers.R. Prints the
 # largest deviation of every metric and fails above 1e-9 (relative). Skips where R's packages or
-# scikit-learn are missing: apt-get install r-cran-proc r-cran-survival python3-sklearn.
+# scikit-learn are missing: apt-get install r-cran-proc r-cran-survival r-cran-boot python3-sklearn.
 # WORK=DIR keeps the files.
 # shellcheck source-path=SCRIPTDIR/../golden
 . "$(dirname "$0")/../golden/lib.sh"
@@ -56,6 +56,8 @@ for kind in small large; do
         case $f in */large*) is=large ;; *) is=small ;; esac
         [ "$is" = "$kind" ] && chosen+=("$f")
     done
+    export DRAWS=$place/$kind.draws # what was drawn by the bootstrap: R draws nothing itself
+    rm -f "$DRAWS"
     "$probe" eval "${chosen[@]}" >"$place/$kind.ours" || bad "$kind" "the probe failed"
     if ! Rscript "$here/eval_peers.R" sets "${chosen[@]}" >"$place/$kind.R" 2>"$work/err"; then
         bad "peer_${kind}_R" "$(tail -n 1 "$work/err")"

@@ -388,12 +388,12 @@ static void bootstrap_as_the_naive_one(void **state)
              &r);
     assert_true(boot_interval(&r, 0, 0.95, &lo, &hi, &sd));
     boot_release(&r);
-    compare_bootstrap(&v, other, 2, 300, 5, four, got);
+    compare_bootstrap(&v, other, 2, &(report_cfg){.bootstrap = 300, .seed = 5}, four, got);
     near(got[0].lo, lo, 1e-12);
     near(got[0].hi, hi, 1e-12);
     near(got[0].sd, sd, 1e-12);
     assert_true(got[1].lo == 0 && got[1].hi == 0); /* the model beside itself */
-    compare_bootstrap(&v, other, 2, 0, 5, one, got);
+    compare_bootstrap(&v, other, 2, &(report_cfg){.seed = 5}, one, got);
     assert_true(isnan(got[0].lo));
     pool_free(one);
     pool_free(four);

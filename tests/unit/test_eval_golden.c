@@ -176,7 +176,7 @@ static void g9(void **state)
     pool *p = pool_new(2), *single = pool_new(1);
     boot_result r, one;
     double lo, hi, sd;
-    boot_spec s = {40, syn_y, 2, 10000, 7, 1, boot_auc, &in, p};
+    boot_spec s = {40, syn_y, 2, 10000, 7, 1, boot_auc, &in, p, BOOT_PERCENTILE};
     boot_run(&s, &r); /* exams, stratified by class */
     assert_true(boot_interval(&r, 0, .95, &lo, &hi, &sd));
     near(lo, .506, .008);

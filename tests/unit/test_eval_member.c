@@ -94,7 +94,7 @@ static void women_and_runs_together(void **state)
         copies[k] = (metric_in){same[k], y, NULL, c, N, N, false};
         mean += metric_auc(&in[k]).value / 3;
     }
-    member_draws how = {400, 7, one}, threads = {400, 7, two};
+    member_draws how = {400, 7, one, 0}, threads = {400, 7, two, 0};
     member_two_way w = member_recipe(in, 3, &how), v = member_recipe(in, 3, &threads);
     near(w.mean, mean, 1e-14);
     near(v.lo, w.lo, 0);
