@@ -1,4 +1,5 @@
-/* Threads: a fixed pool, parallel for, ordered pipe, background feed, and the stop flag.
+/* Threads: a fixed pool, parallel for, ordered pipe, background feed, queue of jobs, and the stop
+ * flag.
  * A pool of one thread owns no thread at all and runs everything inline; a pool of n > 1 owns n
  * threads: all of them work in a pipe (the caller only sinks), n - 1 of them help the caller in
  * pool_for. Everything waits on condition variables; the loop counter of pool_for is the only
@@ -411,6 +412,94 @@ void pool_feed_free(pool_feed *f)
     pthread_mutex_destroy(&f->lock);
     mem_free(f->slots);
     mem_free(f);
+}
+
+/* ---- queue of jobs --------------------------------------------------------------------------- */
+
+typedef struct queue_entry {
+    pool_queue_fn *job;
+    void *ctx;
+} queue_entry;
+
+struct pool_queue {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t more, empty;
+    queue_entry *entry; /* a ring; all below is guarded by lock */
+    int64_t cap, given, done;
+    bool quit;
+};
+
+static void *queue_main(void *arg)
+{
+    pool_queue *q = arg;
+    lock(&q->lock);
+    for (;;) {
+        while (q->done == q->given && !q->quit)
+            check(pthread_cond_wait(&q->more, &q->lock), "wait");
+        if (q->done == q->given)
+            break;
+        queue_entry k = q->entry[q->done % q->cap];
+        unlock(&q->lock);
+        k.job(k.ctx);
+        lock(&q->lock);
+        q->done++;
+        if (q->done == q->given)
+            check(pthread_cond_signal(&q->empty), "signal");
+    }
+    unlock(&q->lock);
+    return NULL;
+}
+
+pool_queue *pool_queue_new(void)
+{
+    pool_queue *q = MEM_NEW(pool_queue);
+    check(pthread_mutex_init(&q->lock, NULL), "mutex");
+    check(pthread_cond_init(&q->more, NULL), "cond");
+    check(pthread_cond_init(&q->empty, NULL), "cond");
+    start_thread(&q->thread, queue_main, q);
+    return q;
+}
+
+void pool_queue_add(pool_queue *q, pool_queue_fn *job, void *ctx)
+{
+    lock(&q->lock);
+    if (q->given - q->done == q->cap) {
+        int64_t cap = q->cap ? 2 * q->cap : 16;
+        queue_entry *entry = MEM_ARRAY(queue_entry, cap);
+        for (int64_t i = q->done; i < q->given; i++)
+            entry[i % cap] = q->entry[i % q->cap];
+        mem_free(q->entry);
+        q->entry = entry;
+        q->cap = cap;
+    }
+    q->entry[q->given++ % q->cap] = (queue_entry){job, ctx};
+    check(pthread_cond_signal(&q->more), "signal");
+    unlock(&q->lock);
+}
+
+void pool_queue_wait(pool_queue *q)
+{
+    lock(&q->lock);
+    while (q->done < q->given)
+        check(pthread_cond_wait(&q->empty, &q->lock), "wait");
+    unlock(&q->lock);
+}
+
+void pool_queue_free(pool_queue *q)
+{
+    if (!q)
+        return;
+    lock(&q->lock);
+    q->quit = true;
+    check(pthread_cond_signal(&q->more), "signal");
+    unlock(&q->lock);
+    check(pthread_join(q->thread, NULL), "join");
+    pthread_cond_destroy(&q->empty);
+    pthread_cond_destroy(&q->more);
+    pthread_mutex_destroy(&q->lock);
+    mem_free(q->entry);
+    mem_free(q);
 }
 
 /* ---- stop flag ------------------------------------------------------------------------------- */

@@ -46,6 +46,14 @@ pool_feed *pool_feed_new(int64_t n, int depth, size_t item_size,
 void *pool_feed_next(pool_feed *f); /* NULL after the last item */
 void pool_feed_free(pool_feed *f);  /* stops early if items are left */
 
+/* One background thread that runs jobs in the order in which they were given. */
+typedef struct pool_queue pool_queue;
+typedef void pool_queue_fn(void *ctx);
+pool_queue *pool_queue_new(void);
+void pool_queue_add(pool_queue *q, pool_queue_fn *job, void *ctx);
+void pool_queue_wait(pool_queue *q); /* until every job so far is done */
+void pool_queue_free(pool_queue *q); /* after that */
+
 /* Set by SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 once pool_catch_signals was called: long loops ask
  * and stop at the next safe border with ERR_STOPPED. */
 void pool_catch_signals(void);

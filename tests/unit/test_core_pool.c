@@ -332,6 +332,46 @@ static void test_feed(void **state)
     pool_feed_free(NULL);
 }
 
+/* ---- pool_queue ------------------------------------------------------------------------------ */
+
+typedef struct queue_job {
+    int number;
+    struct queue_case *all;
+} queue_job;
+
+typedef struct queue_case {
+    int n, seen[100]; /* in the order in which they were done */
+    queue_job job[100];
+} queue_case;
+
+static void queue_note(void *ctx)
+{
+    queue_job *k = ctx;
+    if (k->number % 30 == 0)
+        nap_us(3000); /* the ring grows meanwhile */
+    k->all->seen[k->all->n++] = k->number;
+}
+
+static void test_queue(void **state)
+{
+    queue_case c = {0};
+    pool_queue *q = pool_queue_new();
+    pool_queue_wait(q);
+    for (int i = 0; i < 100; i++) {
+        c.job[i] = (queue_job){i, &c};
+        pool_queue_add(q, queue_note, &c.job[i]);
+        if (i % 45 == 44) {
+            pool_queue_wait(q);
+            assert_int_equal(c.n, i + 1);
+        }
+    }
+    pool_queue_free(q); /* what was given is still done */
+    assert_int_equal(c.n, 100);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(c.seen[i], i);
+    pool_queue_free(NULL);
+}
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 static void test_signals(void **state)
@@ -375,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_pipe_edges),
         cmocka_unit_test(test_pipe_is_parallel),
         cmocka_unit_test(test_feed),
+        cmocka_unit_test(test_queue),
     };
     return cmocka_run_group_tests(all, NULL, NULL);
 }
