@@ -110,9 +110,10 @@ $(BUILD)/tests/%: tests/%.c $(LIB) Makefile
 # The kernels' own files through the host compiler; the scheduler itself is never instrumented.
 SHIM := tests/cuda_on_cpu
 SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
-            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o)
+            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
+            library.o nccl.o)
 # tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net \
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net cuda_sum \
              model_match model_map model_patch model_laps \
              model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
@@ -126,7 +127,7 @@ $(BUILD)/shim/streams.o: $(SHIM)/streams.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
 $(addprefix $(BUILD)/shim/,shim.o memory.o launched.o): $(BUILD)/shim/%.o: $(SHIM)/%.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
-$(BUILD)/shim/plan.o: model/cuda/plan.c Makefile
+$(addprefix $(BUILD)/shim/,plan.o library.o nccl.o): $(BUILD)/shim/%.o: model/cuda/%.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/shim/backend.o: model/backend.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
@@ -134,6 +135,10 @@ $(BUILD)/shim/backend.o: model/backend.c Makefile
 $(BUILD)/shim/mammovit: $(BUILD)/obj/cli/main.o $(SHIM_OBJ) $(LIB)
 	$(call say,LD    $@)
 	$(Q)$(CXX) $(SAN_FLAGS) -rdynamic -o $@ $^ $(LIBS)
+# NCCL's place is taken by a library of its own, which gives its work to the emulator's streams
+$(BUILD)/shim/nccl/libnccl.so.2: $(SHIM)/nccl_stand_in.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -MF $@.d -fPIC -shared -Wl,-soname,libnccl.so.2 -o $@ $<
+$(BUILD)/tests/shim/test_cuda_sum: $(BUILD)/shim/nccl/libnccl.so.2
 # cuDNN's plans for a described card: its own file, the real library, a driver that stands in
 $(BUILD)/shim/driver/libcuda.so.1: $(SHIM)/driver_stand_in.c Makefile
 	$(Q)mkdir -p $(@D) && { cat $<; nm -D --defined-only $(CUDA_HOME)/lib64/stubs/libcuda.so 2>/dev/null | \
@@ -157,7 +162,7 @@ $(BUILD)/tests/shim/%: tests/unit/%.c $(SHIM_OBJ) $(LIB) Makefile
 $(BUILD)/tests/shim/%: tests/prop/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $< on cuda)
 	$(SHIM_LINK)
-DEP += $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
+DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 
 deps: ## install the Debian packages of docker/packages.txt that are missing
 	@tests/deps.sh

@@ -123,6 +123,30 @@ void backend_unmark(backend *b, void *mark)
     b->ops->unmark(b, mark);
 }
 
+void backend_fold(backend *b, float *to, const float *from, int64_t n)
+{
+    b->ops->fold(b, to, from, n);
+}
+
+bool backend_join(backend *b, ranks *r, tensor_type travel, err *e)
+{
+    b->ranks = r;
+    b->joined = b->ops->join(b, travel, e);
+    return b->joined;
+}
+
+void backend_sum_start(backend *b, float *x, int64_t n, int active)
+{
+    if (b->joined && n)
+        b->ops->sum_start(b, x, n, active);
+}
+
+void backend_sum_wait(backend *b)
+{
+    if (b->joined)
+        b->ops->sum_wait(b);
+}
+
 void backend_step_sgd(backend *b, param_set *s, float *const *v, const backend_sgd *o)
 {
     laps_class was = laps_enter(b, LAPS_OPTIMISER);

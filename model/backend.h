@@ -6,6 +6,7 @@
 
 #include "core/err.h"
 #include "core/pool.h"
+#include "core/ranks.h"
 #include "model/tensor.h"
 
 typedef struct backend backend;
@@ -35,6 +36,19 @@ void backend_copy(backend *b, void *dst, const void *src, size_t bytes); /* on t
 void *backend_mark(backend *b, void *mark);
 double backend_between(backend *b, void *from, void *to); /* seconds; waits for `to` */
 void backend_unmark(backend *b, void *mark);
+
+void backend_fold(backend *b, float *to, const float *from, int64_t n); /* to[n] += from */
+
+/* Sums over the processes of a training, each with a backend of the same kind. All processes join;
+ * travel: what sums are sent as, f32 or bf16. ERR_CONFIG where the device cannot. r is borrowed;
+ * NULL: a group of one. */
+MUST_CHECK bool backend_join(backend *b, ranks *r, tensor_type travel, err *e);
+/* x[n] (backend memory) becomes the sum of those of processes 0 .. active-1 (others: zeros), beside
+ * what the device does next. All processes start the same sums in the same order. A device that has
+ * not joined is alone: its sums are what they are. */
+void backend_sum_start(backend *b, float *x, int64_t n, int active);
+/* What follows on the device sees the sums. */
+void backend_sum_wait(backend *b);
 
 /* Optimiser steps over all parameters, in one pass each; m, v: one state buffer per parameter, same
  * order (backend memory). Gradients are multiplied by grad_scale first (clipping, accumulation).

@@ -112,6 +112,11 @@ typedef struct backend_ops {
     void (*step_adamw)(backend *be, param_set *s, float *const *m, float *const *v,
                        const backend_adamw *o);
     void (*grad_norms)(backend *be, param_set *s, double *out);
+    void (*fold)(backend *be, float *to, const float *from, int64_t n);
+    /* Sums over be->ranks (backend.h); the last two only after a join. */
+    bool (*join)(backend *be, tensor_type travel, err *e);
+    void (*sum_start)(backend *be, float *x, int64_t n, int active);
+    void (*sum_wait)(backend *be);
     /* Index of the first element that is not finite, or -1. */
     int64_t (*nonfinite)(backend *be, const tensor *t);
     /* Adds to the plan what one op of a shape-only run would want; and what is really held. */
@@ -130,7 +135,9 @@ typedef struct backend_ops {
 struct backend {
     const backend_ops *ops;
     struct pool *pool;
-    tensor_type type; /* of what matrix products read and write */
+    tensor_type type;    /* of what matrix products read and write */
+    struct ranks *ranks; /* the other processes; NULL: none */
+    bool joined;
     char isa[48], title[64];
     bool emulated;
     struct laps *laps; /* NULL: nobody asks where the time goes */

@@ -115,14 +115,20 @@ param *param_find(param_set *s, const char *name)
     return NULL;
 }
 
+int64_t param_grads(const param_set *s)
+{
+    if (s->n == 0)
+        return 0;
+    const param *last = &s->p[s->n - 1];
+    return last->g - s->g + last->n;
+}
+
 void param_zero_grad(param_set *s)
 {
     if (s->n == 0)
         return;
-    const param *last = &s->p[s->n - 1];
-    size_t n = (size_t)(last->g - s->g) + (size_t)last->n;
     laps_class was = laps_enter(s->be, LAPS_OPTIMISER);
-    s->be->ops->zero(s->be, s->g, n * sizeof(float));
+    s->be->ops->zero(s->be, s->g, (size_t)param_grads(s) * sizeof(float));
     laps_enter(s->be, was);
 }
 

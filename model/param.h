@@ -43,6 +43,7 @@ void param_init(param_set *s, param *p, param_dist dist, double scale, uint64_t 
 
 param *param_find(param_set *s, const char *name); /* NULL = absent */
 void param_zero_grad(param_set *s);
+int64_t param_grads(const param_set *s); /* floats of the block of all gradients */
 /* Host copies (for checkpoints); buffers of p->n floats. */
 void param_read(const param_set *s, const param *p, float *x);
 void param_write(param_set *s, param *p, const float *x); /* invalidates packed weights */

@@ -55,6 +55,8 @@ struct run {
     int closed;   /* ops before the last boundary */
     slot *passed; /* of that boundary, read behind it */
     run_counts counts;
+    run_use_fn *used; /* told after a parameter's gradient was added to; NULL: nobody */
+    void *used_ctx;
     char bad[RUN_NAME_MAX];
 };
 
@@ -596,6 +598,26 @@ static void grad_zero(run *r, tensor *t)
     }
 }
 
+static void each_use(const op_args *a, run_use_fn *fn, void *ctx)
+{
+    if (a->w)
+        fn(ctx, a->w);
+    if (a->b)
+        fn(ctx, a->b);
+}
+
+void run_each_use(const run *r, run_use_fn *fn, void *ctx)
+{
+    for (int i = 0; i < r->nodes; i++)
+        each_use(&r->node[i]->a, fn, ctx);
+}
+
+void run_watch_uses(run *r, run_use_fn *fn, void *ctx)
+{
+    r->used = fn;
+    r->used_ctx = ctx;
+}
+
 static void backward(run *r, int i)
 {
     op_args *a = &r->node[i]->a;
@@ -620,6 +642,8 @@ static void walk(run *r)
         op_args *a = &r->node[i]->a;
         if (!a->y->fixed && (a->y->g || (a->y2 && a->y2->g)))
             backward(r, i);
+        if (r->used)
+            each_use(a, r->used, r->used_ctx);
         if (i < r->closed) {
             let_go(r, a->y);
             let_go(r, a->y2);

@@ -3,6 +3,7 @@
 #define MODEL_TAPE_H
 
 #include "model/backend.h"
+#include "model/param.h"
 #include "model/tensor.h"
 
 typedef struct run run;
@@ -34,6 +35,12 @@ void run_free(run *r);
 void run_backward(run *r, tensor *loss);
 /* As run_backward from any tensor, with its gradient given (host, count floats). */
 void run_backward_from(run *r, tensor *y, const float *dy);
+/* Calls fn(ctx, p) for every use of a parameter by an op of the record, in any order. */
+typedef void run_use_fn(void *ctx, param *p);
+void run_each_use(const run *r, run_use_fn *fn, void *ctx);
+/* In later walks, fn(ctx, p) follows the backward of each of these uses: after the last one of a
+ * parameter its gradient is complete. NULL: no more. */
+void run_watch_uses(run *r, run_use_fn *fn, void *ctx);
 size_t run_bytes(const run *r); /* in use now; between forward and backward: what is saved */
 /* Bytes owned: flat once the largest step has run. Shape-only: what such a step takes. */
 size_t run_held(const run *r);

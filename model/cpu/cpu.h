@@ -58,6 +58,10 @@ OP_LIST(X)
 #undef X
 int cpu_attention_tile(int queries); /* rows of queries that are worked on together */
 void cpu_plan(const backend *be, const op_args *a, bool backward, backend_plan *p);
+void cpu_fold(backend *be, float *to, const float *from, int64_t n);
+bool cpu_join(backend *be, tensor_type travel, err *e);
+void cpu_sum_start(backend *be, float *x, int64_t n, int active);
+void cpu_sum_wait(backend *be);
 void cpu_step_sgd(backend *be, param_set *s, float *const *v, const backend_sgd *o);
 void cpu_step_adamw(backend *be, param_set *s, float *const *m, float *const *v,
                     const backend_adamw *o);

@@ -211,6 +211,7 @@ static void cuda_close(backend *be)
 {
     cuda *c = cuda_of(be);
     cudaStreamSynchronize(c->stream);
+    cuda_leave(c);
     flash_close(c->fused);
     cuda_gemm_close(c->gemm);
     cudaFree(c->lent.data);
@@ -242,6 +243,10 @@ static backend_ops table_of(void)
     t.step_sgd = cuda_step_sgd;
     t.step_adamw = cuda_step_adamw;
     t.grad_norms = cuda_grad_norms;
+    t.fold = cuda_fold;
+    t.join = cuda_join;
+    t.sum_start = cuda_sum_start;
+    t.sum_wait = cuda_sum_wait;
     t.nonfinite = cuda_nonfinite;
     t.plan = plan_op;
     t.workspace = cuda_workspace;

@@ -40,8 +40,9 @@ struct cuda {
     cuda_gemm_context *gemm;
     flash *fused; /* opened with the first bf16 attention; NULL: not here */
     bool fused_asked;
-    size_t copies;  /* bytes of bf16 weights */
-    long long *bad; /* one word: answer of nonfinite */
+    struct cuda_group *group; /* of sums over processes; NULL: alone */
+    size_t copies;            /* bytes of bf16 weights */
+    long long *bad;           /* one word: answer of nonfinite */
 };
 
 static inline cuda *cuda_of(backend *be)
@@ -83,6 +84,11 @@ typedef struct cuda_copy {
     uint64_t version;
 } cuda_copy;
 const void *cuda_param(cuda *c, param *p, tensor_type type);
+extern "C" void cuda_fold(backend *be, float *to, const float *from, int64_t n);
+extern "C" bool cuda_join(backend *be, tensor_type travel, err *e);
+extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active);
+extern "C" void cuda_sum_wait(backend *be);
+void cuda_leave(cuda *c);
 extern "C" void cuda_step_sgd(backend *be, param_set *s, float *const *v, const backend_sgd *o);
 extern "C" void cuda_step_adamw(backend *be, param_set *s, float *const *m, float *const *v,
                                 const backend_adamw *o);

@@ -1,0 +1,139 @@
+/* Sums of gradients: over micro-batches in memory, over processes by NCCL on a stream of its own,
+ * so that they run beside the backward pass. An event of the compute stream marks that the
+ * gradients of a bucket are written; one of the sums' stream that all buckets are back. */
+#include "model/cuda/cuda.cuh"
+
+extern "C" {
+#include "model/cuda/nccl.h"
+}
+
+#define POLL_NS 20000
+
+struct cuda_group {
+    nccl *library;
+    tensor_type travel;
+    cudaStream_t stream;
+    cudaEvent_t written, back;
+    cuda_scratch half; /* a bucket as bf16 */
+    bool sent;         /* since the last wait */
+};
+
+__global__ void fold_kernel(float *to, const float *from, int64_t n)
+{
+    int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
+    if (i + 4 <= n) {
+        float4 u = get4(to, i), v = get4(from, i);
+        put4(to, i, make_float4(u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w));
+        return;
+    }
+    for (; i < n; i++)
+        to[i] += from[i];
+}
+
+extern "C" void cuda_fold(backend *be, float *to, const float *from, int64_t n)
+{
+    cuda_launch(cuda_of(be), "fold", fold_kernel, cuda_blocks(n, CUDA_BLOCK * 4), CUDA_BLOCK, 0, to,
+                from, n);
+}
+
+template <class A, class B> __global__ void convert_kernel(const A *from, B *to, int64_t n)
+{
+    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < n)
+        put(to, i, get(from, i));
+}
+
+extern "C" bool cuda_join(backend *be, tensor_type travel, err *e)
+{
+    cuda *c = cuda_of(be);
+    nccl *library = nccl_open(be->ranks, e);
+    if (!library)
+        return false;
+    cuda_group *g = c->group = MEM_NEW(cuda_group);
+    g->library = library;
+    g->travel = travel;
+    cuda_check(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "a stream for sums");
+    cuda_check(cudaEventCreateWithFlags(&g->written, cudaEventDisableTiming), "an event");
+    cuda_check(cudaEventCreateWithFlags(&g->back, cudaEventDisableTiming), "an event");
+    return true;
+}
+
+void cuda_leave(cuda *c)
+{
+    cuda_group *g = c->group;
+    if (!g)
+        return;
+    cudaStreamSynchronize(g->stream);
+    nccl_close(g->library);
+    cudaEventDestroy(g->written);
+    cudaEventDestroy(g->back);
+    cudaStreamDestroy(g->stream);
+    cudaFree(g->half.data);
+    mem_free(g);
+    c->group = NULL;
+}
+
+/* Room for a bucket in bf16; buckets take turns in it, in the order of the stream. */
+static bf16 *room_of(cuda_group *g, int64_t n)
+{
+    size_t bytes = (size_t)n * sizeof(bf16);
+    if (bytes > g->half.size) {
+        cuda_check(cudaStreamSynchronize(g->stream), "waiting for a sum");
+        cuda_check(cudaFree(g->half.data), "room of sums");
+        g->half.data = NULL;
+        cuda_check(cudaMalloc((void **)&g->half.data, bytes), "room of sums");
+        g->half.size = bytes;
+    }
+    return (bf16 *)g->half.data;
+}
+
+/* A process beyond `active` brings zeros, which is what its gradients are. */
+extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
+{
+    cuda_group *g = cuda_of(be)->group;
+    unsigned blocks = cuda_blocks(n, CUDA_BLOCK);
+    (void)active;
+    cuda_check(cudaEventRecord(g->written, cuda_of(be)->stream), "marking gradients");
+    cuda_check(cudaStreamWaitEvent(g->stream, g->written, 0), "waiting for gradients");
+    g->sent = true;
+    if (g->travel == TENSOR_F32) {
+        nccl_sum(g->library, x, n, TENSOR_F32, g->stream);
+        return;
+    }
+    bf16 *half = room_of(g, n);
+    cuda_check(launch(convert_kernel<float, bf16>, blocks, CUDA_BLOCK, 0, g->stream, x, half, n),
+               "gradients as bf16");
+    nccl_sum(g->library, half, n, TENSOR_BF16, g->stream);
+    cuda_check(launch(convert_kernel<bf16, float>, blocks, CUDA_BLOCK, 0, g->stream, half, x, n),
+               "gradients from bf16");
+}
+
+static double seconds(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The host waits, too, and asks: a process that has died or a cable that was pulled ends the others
+ * in time instead of leaving them in a kernel. They have a step to agree on anyway. */
+extern "C" void cuda_sum_wait(backend *be)
+{
+    cuda *c = cuda_of(be);
+    cuda_group *g = c->group;
+    struct timespec nap = {0, POLL_NS};
+    if (!g->sent)
+        return;
+    g->sent = false;
+    cuda_check(cudaEventRecord(g->back, g->stream), "marking sums");
+    cuda_check(cudaStreamWaitEvent(c->stream, g->back, 0), "waiting for sums");
+    double end = seconds() + ranks_patience(be->ranks);
+    for (cudaError_t status; (status = cudaEventQuery(g->back)) != cudaSuccess;) {
+        const char *fault = nccl_fault(g->library);
+        if (status != cudaErrorNotReady)
+            cuda_check(status, "waiting for sums");
+        if (fault || seconds() > end)
+            ranks_give_up(be->ranks, fault ? fault : "waited too long for the sums of other cards");
+        nanosleep(&nap, NULL);
+    }
+}

@@ -1,0 +1,295 @@
+/* Sums of gradients on the CUDA backend: micro-batches in memory; two processes through a stand-in
+ * for NCCL that writes down what it is asked for and works when its stream comes to it. Late and
+ * drawn streams show a bucket that leaves too early and a sum that nobody waits for as other bytes.
+ */
+#include "tests/cuda_on_cpu/device.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/log.h"
+#include "model/grads.h"
+#include "model/model.h"
+#include "tests/cuda_on_cpu/nccl_stand_in.h"
+/* When work of a stream runs (shim_streams.h). */
+void cuda_on_cpu_streams(int delay, uint64_t seed);
+
+#define SIDE   32
+#define LEAVES 4
+#define LIMIT  2e-5
+#define HALF   2e-2 /* bf16 on the way */
+
+typedef struct place { /* one process's network on one device */
+    backend *be;
+    model *net;
+    run *r;
+} place;
+
+static pool *threads;
+static nccl_stand_in *library;
+static uint16_t image[LEAVES][SIDE * SIDE];
+
+static place place_new(backend *be)
+{
+    err e = {0};
+    model_cfg c = {.name = "deit_tiny_patch16_224",
+                   .image_h = SIDE,
+                   .image_w = SIDE,
+                   .channels = 1,
+                   .classes = 2,
+                   .patch = 8,
+                   .depth = 2,
+                   .keep_rate = 1,
+                   .head_init = 0.02};
+    place p = {.be = be, .net = model_new(&c, be, 3, &e)};
+    if (!p.net)
+        fail_msg("%s", e.msg);
+    p.r = run_new(be, RUN_TRAIN);
+    return p;
+}
+
+static void place_free(place *p)
+{
+    run_free(p->r);
+    model_free(p->net);
+    backend_free(p->be);
+}
+
+static int64_t count_of(const place *p)
+{
+    return param_grads(model_params(p->net));
+}
+
+/* The gradients of a step with these micro-batches, read back. */
+static float *step(place *p, grads *g, int first, int count, int active)
+{
+    static const int32_t kept[] = {0, 2, 5, 7, 8, 9, 12, 15};
+    grads_begin(g, &(grads_share){.count = count, .active = active});
+    for (int i = first; i < first + count; i++) {
+        const uint16_t *x[] = {image[i]};
+        int32_t label = i % 2;
+        model_batch in = {.b = 1,
+                          .h = SIDE,
+                          .w = SIDE,
+                          .image = x,
+                          .grey = true,
+                          .mean = 0.4F,
+                          .sd = 0.3F,
+                          .keep = i % 2 ? kept : NULL,
+                          .n_keep = i % 2 ? 8 : 0};
+        run_reset(p->r);
+        grads_walk(g, p->r, op_loss(p->r, model_forward(p->net, p->r, &in), &label, NULL, 0));
+    }
+    grads_end(g);
+    float *out = MEM_ARRAY(float, count_of(p));
+    backend_to_host(p->be, out, model_params(p->net)->g, (size_t)count_of(p) * sizeof(float));
+    return out;
+}
+
+static float *on_cpu(int first, int count)
+{
+    err e = {0};
+    place p = place_new(backend_new("cpu", threads, &e));
+    grads *g = grads_new(model_params(p.net), 1 << 20);
+    float *x = step(&p, g, first, count, 1);
+    grads_free(g);
+    place_free(&p);
+    return x;
+}
+
+/* One step of one process on the card; other: what it meets there. */
+static float *on_card(int first, int count, tensor_type travel, const nccl_stand_in *other,
+                      nccl_stand_in *wrote)
+{
+    err e = {0};
+    backend *be = cuda_open(0, threads, &e);
+    if (!be || !backend_join(be, NULL, travel, &e))
+        fail_msg("%s", e.msg);
+    assert_int_equal(library->joined, 1);
+    place p = place_new(be);
+    grads *g = grads_new(model_params(p.net), (size_t)1 << 19);
+    library->calls = 0;
+    library->other = other;
+    library->wrong = NULL;
+    float *x = step(&p, g, first, count, 2);
+    if (library->wrong)
+        fail_msg("%s", library->wrong);
+    if (wrote) {
+        *wrote = *library;
+        for (int i = 0; i < library->calls && travel == TENSOR_F32; i++) /* places, not addresses */
+            wrote->call[i].x = (void *)((const float *)library->call[i].x -
+                                        (size_t)model_params(p.net)->g / sizeof(float));
+        memset(library->kept, 0, sizeof library->kept); /* the copies go with the record */
+    }
+    grads_free(g);
+    place_free(&p);
+    assert_int_equal(library->joined, 0);
+    return x;
+}
+
+static void forget(nccl_stand_in *w)
+{
+    for (int i = 0; i < w->calls; i++)
+        free(w->kept[i]);
+}
+
+static int setup(void **state)
+{
+    threads = pool_new(1);
+    for (int i = 0; i < LEAVES; i++) {
+        rng g;
+        rng_init(&g, 4, RNG_TEST, (uint64_t)i, 0);
+        for (int k = 0; k < SIDE * SIDE; k++)
+            image[i][k] = (uint16_t)rng_below(&g, 65536);
+    }
+    const char *build = getenv("BUILD");
+    char path[4096];
+    snprintf(path, sizeof path, "%s/shim/nccl", build && *build ? build : "build");
+    setenv("MAMMOVIT_CUDA_LIBS", path, 1);
+    strncat(path, "/libnccl.so.2", sizeof path - strlen(path) - 1);
+    void *at = dlopen(path, RTLD_NOW);
+    if (!at)
+        fail_msg("%s", dlerror());
+    library = dlsym(at, "nccl_stand_in_state");
+    library->version = 22809;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    pool_free(threads);
+    return 0;
+}
+
+/* ---- tests ----------------------------------------------------------------------------------- */
+
+/* Any length, and nothing behind it. */
+static void test_fold(void **state)
+{
+    device d = device_new();
+    for (int64_t n = 1; n < 3000; n = n * 2 + n % 3) {
+        float *host = MEM_ARRAY(float, 2 * n + 8), *x = backend_alloc(d.cuda, (size_t)n * 4 + 16),
+              *y = backend_alloc(d.cuda, (size_t)n * 4);
+        for (int64_t i = 0; i < 2 * n + 8; i++)
+            host[i] = (float)i * 0.3F;
+        backend_to_device(d.cuda, x, host, (size_t)n * 4 + 16);
+        backend_to_device(d.cuda, y, host + n, (size_t)n * 4);
+        backend_fold(d.cuda, x, y, n);
+        float *got = MEM_ARRAY(float, n + 4);
+        backend_to_host(d.cuda, got, x, (size_t)n * 4 + 16);
+        for (int64_t i = 0; i < n + 4; i++)
+            assert_true(got[i] == (i < n ? host[i] + host[n + i] : host[i]));
+        mem_free(got);
+        mem_free(host);
+        backend_dealloc(d.cuda, x);
+        backend_dealloc(d.cuda, y);
+    }
+    device_free(&d);
+}
+
+/* Process 0 has micro-batches 0 and 1, process 1 has 2 and 3: the sum of both is the step that the
+ * CPU makes alone, with streams of every kind, and the same bytes in all of them. */
+static void two_processes(tensor_type travel, double limit)
+{
+    float *want = on_cpu(0, LEAVES), *first = NULL;
+    for (int kind = 0; kind < 3 + 3; kind++) {
+        nccl_stand_in one, zero;
+        cuda_on_cpu_streams(kind < 3 ? kind : 3, (uint64_t)kind);
+        float *x1 = on_card(2, 2, travel, NULL, &one);
+        float *x0 = on_card(0, 2, travel, &one, &zero);
+        err e = {0};
+        backend *be = backend_new("cpu", threads, &e);
+        place p = place_new(be);
+        double off = device_error(want, x0, count_of(&p));
+        if (first) /* whenever the work is done */
+            assert_memory_equal(first, x0, (size_t)count_of(&p) * sizeof(float));
+        place_free(&p);
+        if (!(off <= limit))
+            fail_msg("streams %d: off by %g", kind, off);
+        assert_int_equal(zero.calls, one.calls);
+        assert_true(zero.calls > 3);
+        for (int i = 0; i < zero.calls; i++) {
+            assert_true(zero.call[i].n == one.call[i].n);
+            assert_true(travel != TENSOR_F32 || zero.call[i].x == one.call[i].x);
+            assert_int_equal(zero.call[i].type, travel == TENSOR_F32 ? 7 : 9);
+            assert_ptr_equal(zero.call[i].stream, zero.call[0].stream);
+        }
+        /* the first bucket left while much of the walk was still to come */
+        assert_true(zero.call[zero.calls - 1].before > zero.call[0].before + 50);
+        first = first ? first : x0;
+        forget(&one);
+        forget(&zero);
+        mem_free(x1);
+        if (first != x0)
+            mem_free(x0);
+    }
+    cuda_on_cpu_streams(0, 0);
+    mem_free(first);
+    mem_free(want);
+}
+
+static void test_two_f32(void **state)
+{
+    two_processes(TENSOR_F32, LIMIT);
+}
+
+static void test_two_bf16(void **state)
+{
+    two_processes(TENSOR_BF16, HALF);
+}
+
+/* A group of one changes nothing; one without a micro-batch brings zeros and asks for the same. */
+static void test_alone_and_idle(void **state)
+{
+    nccl_stand_in busy, idle;
+    float *want = on_cpu(0, 1), *x = on_card(0, 1, TENSOR_F32, NULL, &busy),
+          *none = on_card(0, 0, TENSOR_F32, NULL, &idle);
+    err e = {0};
+    place p = place_new(backend_new("cpu", threads, &e));
+    assert_true(device_error(want, x, count_of(&p)) < LIMIT);
+    for (int64_t i = 0; i < count_of(&p); i++)
+        assert_true(none[i] == 0);
+    place_free(&p);
+    assert_int_equal(busy.calls, idle.calls);
+    for (int i = 0; i < busy.calls; i++)
+        assert_true(busy.call[i].n == idle.call[i].n);
+    forget(&busy);
+    forget(&idle);
+    mem_free(want);
+    mem_free(x);
+    mem_free(none);
+}
+
+static void refused(const char *words)
+{
+    err e = {0};
+    backend *be = cuda_open(0, threads, &e);
+    assert_non_null(be);
+    assert_false(backend_join(be, NULL, TENSOR_F32, &e));
+    if (e.code != ERR_CONFIG || !strstr(e.msg, words))
+        fail_msg("%s", e.msg);
+    backend_free(be);
+}
+
+static void test_refusals(void **state)
+{
+    library->version = 2804;
+    refused("libnccl.so.2 is version 2804, at least 21000 is needed");
+    library->version = 22809;
+    library->refuse = 5;
+    refused("NCCL: joining the group: invalid usage");
+    library->refuse = 0;
+}
+
+int main(void)
+{
+    log_set_level(LOG_ERROR);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_fold),     cmocka_unit_test(test_two_f32),
+        cmocka_unit_test(test_two_bf16), cmocka_unit_test(test_alone_and_idle),
+        cmocka_unit_test(test_refusals),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
