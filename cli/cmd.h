@@ -7,6 +7,7 @@
 #include "core/cfg.h"
 #include "core/err.h"
 #include "core/json.h"
+#include "core/ranks.h"
 #include "eval/report.h"
 
 #define CMD_WORDS  256
@@ -31,6 +32,7 @@ typedef struct cmd_args {
     const char *compat;   /* --compat, NULL = not given */
     patchdropout foreign; /* that program's own files among -c */
     bool json, force, dry_run, strict, help;
+    ranks *ranks;         /* processes that a launcher started together, NULL = alone */
     int status;           /* exit status of a successful call: 0, or 1 with --strict */
     int shard_k, shard_n; /* --shard k/n; 0, 1 = everything */
     struct {
@@ -48,6 +50,7 @@ typedef struct cmd {
     bool (*fn)(cmd_args *a, err *e);
     const cmd_opt *opts; /* ends with a NULL name; NULL = none of its own */
     bool foreign_bytes;  /* needs the isolated workers */
+    bool together;       /* processes of a launcher work as one */
     int min_words, max_words;
 } cmd;
 

@@ -228,6 +228,12 @@ static bool walk(cmd_args *a, err *e)
     int from, to;
     bool ok;
     cfg_bind(a->config, &run_options, &k.rc);
+    if (ranks_started() > 1)
+        return err_set(
+            e, ERR_USAGE,
+            "started as %d processes, and run works as one; start 'mammovit train' under "
+            "mpirun or srun, the other stages without",
+            ranks_started());
     if (!find_stage(cmd_value(a, "--from"), 0, &from, e) ||
         !find_stage(cmd_value(a, "--to"), (int)COUNT_OF(stages) - 1, &to, e) ||
         !fs_mkdirs(k.rc.dir, e))

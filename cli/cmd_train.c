@@ -88,14 +88,17 @@ static bool train(cmd_args *a, err *e)
         .seed = (uint64_t)rc.seed,
         .force = a->force,
         .dry_run = a->dry_run,
+        .ranks = a->ranks,
         .whole_exams = cmd_whole_exams(a),
     };
     bool ok = train_run(&o, &r, e);
     mem_free(own);
-    if (ok && a->dry_run)
-        print_plan(a, &r.plan);
-    if (!ok || a->dry_run)
+    if (!ok || ranks_rank(a->ranks))
         return ok;
+    if (a->dry_run) {
+        print_plan(a, &r.plan);
+        return true;
+    }
     text best;
     text_init(&best);
     if (isnan(r.best_auc))
@@ -120,8 +123,11 @@ const cmd cmd_train = {
     .help = "Trains the network of model.* on the training rows of run.cohort, validates by "
             "exam-level AUC,\nkeeps checkpoints, stops early, and resumes when the same command is "
             "given again.\n--dry-run prints the plan: parameters, steps, memory by its parts, and "
-            "the largest batch that fits\nthe machine; nothing is trained.",
+            "the largest batch that fits\nthe machine; nothing is trained.\n"
+            "Under mpirun or srun all processes train together, one per card: they share the "
+            "train.accum\nmicro-batches of every step.",
     .fn = train,
+    .together = true,
     .min_words = 0,
     .max_words = 0,
 };

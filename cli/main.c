@@ -147,17 +147,28 @@ int main(int argc, char **argv)
     if (!c)
         return unknown_verb(argv[1]);
     forbid_core_dumps();
-    bool ok = args_parse(&args, c, argc - 2, argv + 2, &e);
-    if (ok && args.help) {
+    ranks *all = NULL;
+    bool leads = !c->together || ranks_number() == 0; /* the others are silent but for errors */
+    bool met = !c->together || ranks_open(&all, &e), ok = met;
+    memset(&args, 0, sizeof args);
+    if (!leads)
+        log_set_level(LOG_ERROR);
+    if (met)
+        ok = ranks_agree(all, args_parse(&args, c, argc - 2, argv + 2, &e), &e);
+    if (!leads)
+        log_set_level(LOG_ERROR);
+    args.ranks = all;
+    if (ok && args.help && leads) {
         print_verb_help(c);
-    } else if (ok) {
+    } else if (ok && !args.help) {
         pool_catch_signals();
         ok = (!c->foreign_bytes || start_workers(&e)) && c->fn(&args, &e);
         if (c->foreign_bytes)
             worker_stop();
     }
-    if (!ok)
+    if (!ok && leads)
         fprintf(stderr, "mammovit: %s: %s\n", c->verb, e.msg);
+    ranks_close(all);
     cfg_free(args.config);
     if (fflush(stdout)) {
         fprintf(stderr, "mammovit: cannot write to standard output\n");

@@ -269,8 +269,8 @@ static void make(void *ctx, int64_t i, void *item)
 {
     loader *l = ctx;
     const loader_plan *p = &l->plan;
-    int64_t index = p->first + i, first = index * p->batch;
-    slot *s = &l->ring[index % RING];
+    int64_t index = p->only ? p->only[i] : p->first + i, first = index * p->batch;
+    slot *s = &l->ring[i % RING];
     s->b = (int)(p->n - first < p->batch ? p->n - first : p->batch);
     s->index = index;
     s->failed = false;
@@ -314,7 +314,7 @@ void loader_start(loader *l, const loader_plan *p)
     loader_stop(l);
     l->plan = *p;
     size_slots(l, p);
-    int64_t batches = (p->n + p->batch - 1) / p->batch - p->first;
+    int64_t batches = p->only ? p->n_only : (p->n + p->batch - 1) / p->batch - p->first;
     l->feed = pool_feed_new(batches > 0 ? batches : 0, PREFETCH, sizeof(slot *), make, l);
 }
 

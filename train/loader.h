@@ -21,8 +21,11 @@ size_t loader_bytes(const loader *l, int batch, int64_t rows);
 typedef struct loader_plan {
     const int64_t *row; /* cohort rows in order, borrowed until loader_stop */
     int64_t n;
-    int batch;              /* rows per batch; the last one may be smaller */
-    int64_t first;          /* batch to begin with (resume) */
+    int batch;           /* rows per batch; the last one may be smaller */
+    int64_t first;       /* batch to begin with (resume) */
+    const int64_t *only; /* batches to make instead, n_only numbers in this order; NULL: all;
+                          * borrowed until loader_stop */
+    int64_t n_only;
     const augment_cfg *aug; /* NULL: images as they are */
     uint64_t seed, epoch;   /* of augmentation */
     const keep_plan *keep;  /* borrowed until loader_stop; NULL: all patches */

@@ -8,6 +8,7 @@
 #include "core/mem.h"
 #include "core/pool.h"
 #include "train/schedule.h"
+#include "train/share.h"
 #include "train/validate.h"
 
 #include <math.h>
@@ -47,7 +48,7 @@ static double evit_keep(const trainer *t)
     return schedule_evit(&s, t->at.step);
 }
 
-static bool micro_step(trainer *t, const loader_batch *b, err *e)
+static bool micro_step(trainer *t, const loader_batch *b, double *out, err *e)
 {
     model_batch in = b->in;
     float loss;
@@ -65,17 +66,17 @@ static bool micro_step(trainer *t, const loader_batch *b, err *e)
                        "train.lr",
                        (long long)t->at.epoch + 1, (long long)t->at.step, op ? op : "the loss");
     }
-    run_backward(t->tape, l);
-    t->at.loss_sum += (double)loss;
-    t->images_done += b->in.b;
+    grads_walk(t->grads, t->tape, l);
+    *out = (double)loss;
     return true;
 }
 
 /* The log goes first: a checkpoint never knows of more micro-batches than it. */
 static bool save(trainer *t, err *e)
 {
-    return (!t->keep.log || keep_log_write(&t->kept, t->o->run, e)) &&
-           checkpoint_save(t->o->run, &t->at, t->net, t->opt, e);
+    bool ok = !trainer_leads(t) || ((!t->keep.log || keep_log_write(&t->kept, t->o->run, e)) &&
+                                    checkpoint_save(t->o->run, &t->at, t->net, t->opt, e));
+    return ranks_agree(t->o->ranks, ok, e);
 }
 
 static keep_plan plan_keep(const trainer *t)
@@ -93,67 +94,110 @@ static keep_plan plan_keep(const trainer *t)
 static bool open_kept(trainer *t, err *e)
 {
     keep_log_want w = trainer_kept_want(t);
+    bool logs = t->keep.log && trainer_leads(t);
     keep_log_release(&t->kept);
-    return (!t->keep.log || keep_log_resume(&t->kept, t->o->run, &w, t->at.batch, e)) &&
-           trainer_open_replay(t, e);
+    bool ok = (!logs || keep_log_resume(&t->kept, t->o->run, &w, t->at.batch, e)) &&
+              trainer_open_replay(t, e);
+    return ranks_agree(t->o->ranks, ok, e);
+}
+
+/* This process's micro-batches of the step, and the sum with those of the others. */
+static bool walk_share(trainer *t, const grads_share *own, double *loss, err *e)
+{
+    bool ok = true;
+    grads_begin(t->grads, own);
+    for (int k = 0; k < own->count && ok; k++) {
+        loader_batch b;
+        int got = loader_next(t->load, &b, e);
+        if (got == 0)
+            BUG("train: the loader ended before the epoch");
+        ok = got > 0 && micro_step(t, &b, &loss[own->first + k], e);
+        if (ok && t->keep.log)
+            keep_log_add(&t->own, b.in.b, b.row, b.in.keep, b.in.n_keep);
+    }
+    grads_end(t->grads);
+    return ok;
+}
+
+/* One optimiser step from micro-batch t->at.batch on. *stop: a signal came, here or elsewhere. */
+static bool train_step(trainer *t, bool *stop, err *e)
+{
+    ranks *r = t->o->ranks;
+    int64_t left = trainer_micro_batches(t) - t->at.batch;
+    int parts = (int)(left < t->c.accum ? left : t->c.accum);
+    grads_share own = grads_deal(parts, ranks_rank(r), ranks_size(r));
+    double *loss = MEM_ARRAY(double, parts);
+    keep_log_init(&t->own, t->at.epoch + 1, model_patches(t->net));
+    bool ok = walk_share(t, &own, loss, e);
+    share_step s = {.parts = parts,
+                    .loss = loss,
+                    .stop = pool_stop_asked(),
+                    .kept = t->keep.log ? &t->own : NULL,
+                    .whole = &t->kept};
+    ok = share_step_end(r, &s, ok, e);
+    *stop = s.stop;
+    for (int i = 0; i < parts && ok; i++)
+        t->at.loss_sum += loss[i];
+    keep_log_release(&t->own);
+    mem_free(loss);
+    if (!ok)
+        return false;
+    int64_t rows = t->n_epoch - t->at.batch * t->c.batch, most = parts * t->c.batch;
+    t->images_done += rows < most ? rows : most;
+    t->at.batch += parts;
+    double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1,
+                             t->c.accum_average ? parts : 1);
+    if (!isfinite(norm))
+        return err_set(e, ERR_RANGE,
+                       "the gradient is not finite at epoch %lld step %lld; lower train.lr",
+                       (long long)t->at.epoch + 1, (long long)t->at.step);
+    t->at.step++;
+    kill_point("train_step");
+    return true;
 }
 
 /* The micro-batches of one epoch from t->at.batch on. */
 static bool train_epoch(trainer *t, log_progress *bar, err *e)
 {
-    int64_t micro = trainer_micro_batches(t);
-    int parts = 0, got = 1;
-    loader_batch b;
+    ranks *r = t->o->ranks;
+    int64_t micro = trainer_micro_batches(t), *own = MEM_ARRAY(int64_t, micro);
     keep_plan keep = plan_keep(t);
-    loader_plan p = {.row = t->epoch_rows,
-                     .n = t->n_epoch,
-                     .batch = (int)t->c.batch,
-                     .first = t->at.batch,
-                     .aug = &t->aug,
-                     .seed = t->o->seed,
-                     .epoch = (uint64_t)t->at.epoch,
-                     .keep = &keep,
-                     .horizon = (int)t->c.horizon};
+    loader_plan p = {
+        .row = t->epoch_rows,
+        .n = t->n_epoch,
+        .batch = (int)t->c.batch,
+        .only = own,
+        .n_only = share_order(t->at.batch, micro, t->c.accum, ranks_rank(r), ranks_size(r), own),
+        .aug = &t->aug,
+        .seed = t->o->seed,
+        .epoch = (uint64_t)t->at.epoch,
+        .keep = &keep,
+        .horizon = (int)t->c.horizon};
     bool ok = true;
     loader_start(t->load, &p);
-    param_zero_grad(model_params(t->net));
-    while (ok && t->at.batch < micro && (got = loader_next(t->load, &b, e)) > 0) {
+    while (ok && t->at.batch < micro) {
+        bool stop;
         double t0 = now();
-        ok = micro_step(t, &b, e);
-        if (t->keep.log)
-            keep_log_add(&t->kept, b.in.b, b.row, b.in.keep, b.in.n_keep);
-        t->at.batch++;
-        parts++;
-        if (ok && (parts == t->c.accum || t->at.batch == micro)) {
-            double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1,
-                                     t->c.accum_average ? parts : 1);
-            if (!isfinite(norm))
-                ok = err_set(e, ERR_RANGE,
-                             "the gradient is not finite at epoch %lld step %lld; lower train.lr",
-                             (long long)t->at.epoch + 1, (long long)t->at.step);
-            param_zero_grad(model_params(t->net));
-            t->at.step++;
-            parts = 0;
-            kill_point("train_step");
-        }
+        ok = train_step(t, &stop, e);
         t->seconds += now() - t0;
         char note[64];
         snprintf(note, sizeof note, "epoch %lld loss %.4f", (long long)t->at.epoch + 1,
                  t->at.loss_sum / (double)t->at.batch);
         log_progress_step(bar, (uint64_t)(t->at.epoch * t->n_epoch + t->at.batch * t->c.batch),
                           note);
-        bool whole = parts == 0 && t->at.batch < micro;
-        if (ok && whole && pool_stop_asked()) {
+        bool inside = t->at.batch < micro;
+        if (ok && inside && stop) {
             ok = save(t, e) && err_set(e, ERR_STOPPED,
                                        "stopped on request at epoch %lld step "
                                        "%lld; the same command continues",
                                        (long long)t->at.epoch + 1, (long long)t->at.step);
-        } else if (ok && whole && t->c.save_steps && t->at.step % t->c.save_steps == 0) {
+        } else if (ok && inside && t->c.save_steps && t->at.step % t->c.save_steps == 0) {
             ok = save(t, e);
         }
     }
     loader_stop(t->load);
-    return ok && got > 0;
+    mem_free(own);
+    return ok;
 }
 
 static json_t *epoch_json(const trainer *t, double lr, double train_loss, const validate_result *v)
@@ -179,6 +223,8 @@ static json_t *epoch_json(const trainer *t, double lr, double train_loss, const 
 /* metrics.jsonl is the history, rewritten whole: it can never disagree with the checkpoint. */
 static bool write_metrics(const trainer *t, err *e)
 {
+    if (!trainer_leads(t))
+        return ranks_agree(t->o->ranks, true, e);
     char *path = fs_join(t->o->run, "metrics.jsonl");
     text out;
     text_init(&out);
@@ -190,7 +236,7 @@ static bool write_metrics(const trainer *t, err *e)
     bool ok = fs_write(path, out.s, out.len, e);
     text_release(&out);
     mem_free(path);
-    return ok;
+    return ranks_agree(t->o->ranks, ok, e);
 }
 
 /* After an epoch: validate, judge, save. */
@@ -204,7 +250,13 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
     t->at.loss_sum = 0;
     bool last = t->at.epoch >= t->c.epochs;
     bool check = t->n_val && (t->at.epoch % t->c.val_every == 0 || last);
-    if (check && !validate_run(t->net, t->load, &t->data, t->val, t->n_val, &t->at, &v, e))
+    validate_rows rows = {.net = t->net,
+                          .load = t->load,
+                          .info = &t->at,
+                          .row = t->val,
+                          .n = t->n_val,
+                          .ranks = t->o->ranks};
+    if (check && !validate_run(&rows, &t->data, &v, e))
         return false;
     double criterion = !t->n_val ? (double)t->at.epoch
                        : !check  ? NAN
@@ -222,7 +274,10 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
         log_info("epoch", "epoch=%lld train_loss=%.4f val_loss=%.4f val_exam_auc=%.4f%s",
                  (long long)t->at.epoch, train_loss, v.loss, v.exam.value,
                  t->at.best_epoch == t->at.epoch ? " best=yes" : "");
-    return save(t, e) && write_metrics(t, e);
+    char when[48];
+    snprintf(when, sizeof when, "after epoch %lld", (long long)t->at.epoch);
+    return share_same_params(t->o->ranks, when, model_params(t->net), e) && save(t, e) &&
+           write_metrics(t, e);
 }
 
 /* All images that epochs draw from, and those of validation. */
@@ -294,6 +349,18 @@ static double best_auc(const trainer *t)
     return NAN;
 }
 
+/* Process 0 claims the folder and puts it in order before the others look into it. */
+static bool begin(trainer *t, fs_lock **lock, err *e)
+{
+    ranks *r = t->o->ranks;
+    bool lead = trainer_leads(t);
+    bool ok = !lead || (trainer_claim_folder(t, e) && (*lock = fs_lock_take(t->o->run, e)) &&
+                        trainer_resume(t, e));
+    if (!ranks_agree(r, ok, e))
+        return false;
+    return ranks_agree(r, lead || trainer_resume(t, e), e) && trainer_same(t, e);
+}
+
 bool train_run(const train_opts *o, train_result *out, err *e)
 {
     trainer t = {.o = o};
@@ -305,13 +372,13 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     cfg_bind(o->config, &train_options, &t.c);
     cfg_bind(o->config, &augment_options, &t.aug);
     cfg_bind(o->config, &keep_options, &t.keep);
-    if (!trainer_open(&t, e) || !trainer_prove_inputs(&t, e))
+    if (!ranks_agree(o->ranks, trainer_open(&t, e) && trainer_prove_inputs(&t, e), e))
         goto done;
     if (o->dry_run) {
         ok = make_plan(&t, &out->plan, e);
         goto done;
     }
-    if (!trainer_claim_folder(&t, e) || !(lock = fs_lock_take(o->run, e)) || !trainer_resume(&t, e))
+    if (!trainer_join(&t, e) || !begin(&t, &lock, e))
         goto done;
     ok = train_all(&t, e);
     out->epochs = (int)t.at.epoch;
@@ -326,6 +393,7 @@ done:
     keep_log_release(&t.replay);
     text_release(&t.yaml);
     run_free(t.tape);
+    grads_free(t.grads);
     optim_free(t.opt);
     model_free(t.net);
     backend_free(t.be);

@@ -5,6 +5,7 @@
 #define TRAIN_TRAINER_H
 
 #include "core/cfg.h"
+#include "core/ranks.h"
 #include "train/footprint.h"
 
 extern const cfg_group train_options; /* "train.*" */
@@ -16,6 +17,7 @@ typedef struct train_opts {
     int threads;
     uint64_t seed;
     bool force, dry_run;
+    ranks *ranks;     /* the processes that train together; NULL: this one alone */
     bool whole_exams; /* the config asks for exams of exactly four images, which only split obeys */
 } train_opts;
 /* What --dry-run tells. */

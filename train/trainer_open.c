@@ -6,7 +6,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "core/pool.h"
+#include "core/version.h"
 #include "train/sampler.h"
+#include "train/share.h"
 #include "train/weights.h"
 
 #include <math.h>
@@ -54,6 +56,12 @@ static const cfg_option table[] = {
     {"train.precision", CFG_ENUM, AT(precision), "f32", 0, 0, "f32|bf16", "",
      "what matrix products read and write; weights, sums and the residual stream are f32 always. "
      "bf16 needs --device cuda"},
+    {"train.reduce", CFG_ENUM, AT(reduce), "f32", 0, 0, "f32|bf16", "",
+     "what gradients travel as between processes; bf16 needs --device cuda"},
+    {"train.bucket_mib", CFG_INT, AT(bucket_mib), "16", 1, 1024, NULL, "MiB",
+     "gradients that travel together between processes, while the backward pass goes on"},
+    {"train.rank_patience", CFG_REAL, AT(patience_s), "600", 1, 86400, NULL, "seconds",
+     "how long a process waits for the others before it ends them all"},
     {"train.sampling", CFG_ENUM, AT(sampling), "balanced", 0, 0, "balanced|all", "",
      "balanced: every epoch all positives and, vendor by vendor, as many fresh negatives"},
     {"train.normalize", CFG_ENUM, AT(normalize), "all", 0, 0, "all|breast", "",
@@ -68,7 +76,7 @@ static const cfg_option table[] = {
     {"train.save_steps", CFG_INT, AT(save_steps), "0", 0, 1e12, NULL, "steps",
      "also save every so many steps inside an epoch; 0 = at its end only"},
     {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
-     "memory for inflated images; changes speed only"},
+     "memory for inflated images, of all processes of a machine; changes speed only"},
     {"train.init", CFG_TEXT, AT(init), "", 0, 0, NULL, "",
      "weights to start from: a file (safetensors, PyTorch .pth, AugReg .npz), or a RUN or "
      "checkpoint "
@@ -171,7 +179,8 @@ static bool open_data(trainer *t, err *e)
         return err_set(e, ERR_CONFIG,
                        "train.size or train.horizon is beyond the cohort's %d sizes, %d horizons",
                        t->data.n_sizes, t->data.n_horizons);
-    t->load = loader_new(&t->data, (int)t->c.size, (size_t)t->c.cache_mib << 20, e);
+    size_t cache = ((size_t)t->c.cache_mib << 20) / (size_t)ranks_local_size(t->o->ranks);
+    t->load = loader_new(&t->data, (int)t->c.size, cache, e);
     if (!t->load)
         return false;
     t->val = MEM_ARRAY(int64_t, t->data.n ? t->data.n : 1);
@@ -239,12 +248,61 @@ static bool check_keep(const trainer *t, err *e)
     return !model_wants_breast(t->net) || loader_need_masks(t->load, e);
 }
 
+/* Processes with the same cores part them. */
+static pool *open_threads(const trainer *t)
+{
+    int share = ranks_per_cores(t->o->ranks);
+    pool *all = pool_new(t->o->threads);
+    if (t->o->threads || share == 1)
+        return all;
+    int n = pool_threads(all) / share;
+    pool_free(all);
+    return pool_new(n ? n : 1);
+}
+
+/* Processes of a machine take a card each. */
+static backend *open_device(const trainer *t, err *e)
+{
+    const char *device = t->o->device;
+    char own[32];
+    int here = ranks_local_size(t->o->ranks);
+    if (here > 1 && !strncmp(device, "cuda:", 5)) {
+        err_set(e, ERR_CONFIG,
+                "device %s is one card, and %d processes on this machine want one each; say cuda",
+                device, here);
+        return NULL;
+    }
+    snprintf(own, sizeof own, "cuda:%d", ranks_local(t->o->ranks));
+    return backend_new(here > 1 && !strcmp(device, "cuda") ? own : device, t->threads, e);
+}
+
+/* A process without a micro-batch in any step is a mistake. */
+static bool check_share(const trainer *t, err *e)
+{
+    int size = ranks_size(t->o->ranks);
+    if (t->c.accum < size)
+        return err_set(e, ERR_CONFIG,
+                       "%d processes share the micro-batches of a step, and train.accum is %lld; "
+                       "set it to %d (steps of %lld images), with a smaller train.batch for the "
+                       "same steps",
+                       size, (long long)t->c.accum, size, (long long)size * t->c.batch);
+    int most = grads_deal((int)t->c.accum, 0, size).count,
+        least = grads_deal((int)t->c.accum, size - 1, size).count;
+    if (least < most)
+        log_warn("shares_uneven",
+                 "train.accum=%lld processes=%d most=%d least=%d why=\"they are dealt in blocks of "
+                 "a power of two; %d, %d or %d are dealt evenly\"",
+                 (long long)t->c.accum, size, most, least, size, 2 * size, 4 * size);
+    return true;
+}
+
 bool trainer_open(trainer *t, err *e)
 {
-    t->threads = pool_new(t->o->threads);
-    if (!open_data(t, e) || !fit_model(t, e))
+    t->threads = open_threads(t);
+    if (!open_data(t, e) || !fit_model(t, e) || !check_share(t, e))
         return false;
-    t->be = backend_new(t->o->device, t->threads, e);
+    ranks_limit(t->o->ranks, t->c.patience_s);
+    t->be = open_device(t, e);
     if (!t->be || !backend_compute(t->be, (tensor_type)t->c.precision, e))
         return false;
     t->net = model_new(&t->mc, t->be, t->o->seed, e);
@@ -255,8 +313,32 @@ bool trainer_open(trainer *t, err *e)
     if (!check_keep(t, e))
         return false;
     t->opt = optim_new(&t->c.optim, model_params(t->net));
+    t->grads = grads_new(model_params(t->net), (size_t)t->c.bucket_mib << 20);
     t->tape = run_new(t->be, RUN_TRAIN);
     return describe(t, e);
+}
+
+bool trainer_join(trainer *t, err *e)
+{
+    ranks *r = t->o->ranks;
+    return !r || ranks_agree(r, backend_join(t->be, r, (tensor_type)t->c.reduce, e), e);
+}
+
+bool trainer_same(trainer *t, err *e)
+{
+    ranks *r = t->o->ranks;
+    char place[64], seed[32];
+    snprintf(seed, sizeof seed, "%llu", (unsigned long long)t->at.seed);
+    snprintf(place, sizeof place, "epoch %lld step %lld", (long long)t->at.epoch,
+             (long long)t->at.step);
+    return ranks_same(r, "the version of the program", version_git(), e) &&
+           ranks_same(r, "the device", backend_name(t->be), e) &&
+           ranks_same(r, "the instruction set", backend_isa(t->be), e) &&
+           ranks_same(r, "run.seed", seed, e) &&
+           ranks_same(r, "the hash of the config", t->at.config_sha256, e) &&
+           ranks_same(r, "the hash of the cohort", t->at.cohort_sha256, e) &&
+           ranks_same(r, "the place to continue from", place, e) &&
+           share_same_params(r, "at the start", model_params(t->net), e);
 }
 
 /* ---- what a run starts from ------------------------------------------------------------------ */
@@ -443,5 +525,5 @@ bool trainer_resume(trainer *t, err *e)
     checkpoint_release(&c);
     if (ok && !k->finished)
         log_info("resume", "epoch=%lld step=%lld", (long long)k->epoch, (long long)k->step);
-    return ok && checkpoint_settle(t->o->run, k, e);
+    return ok && (!trainer_leads(t) || checkpoint_settle(t->o->run, k, e));
 }

@@ -4,6 +4,7 @@
 #ifndef TRAIN_TRAINER_OPEN_H
 #define TRAIN_TRAINER_OPEN_H
 
+#include "model/grads.h"
 #include "train/augment.h"
 #include "train/checkpoint.h"
 #include "train/keep.h"
@@ -13,10 +14,10 @@
 
 typedef struct train_cfg {
     int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
-    int64_t evit_start, evit_warmup;
-    double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
+    int64_t evit_start, evit_warmup, bucket_mib;
+    double lr, lr_final, warmup_epochs, drop_epoch, smoothing, patience_s;
     int schedule, lr_counts, sampling, normalize, init_resample;
-    int precision; /* 0 float32, 1 bf16: a tensor_type */
+    int precision, reduce; /* 0 float32, 1 bf16: a tensor_type */
     bool accum_average;
     const char *init;
     optim_cfg optim;
@@ -28,6 +29,7 @@ typedef struct trainer {
     augment_cfg aug;
     keep_cfg keep;
     keep_log kept, replay; /* of the running epoch */
+    keep_log own;          /* what this process kept in the running step */
     model_cfg mc;
     cohort data;
     pool *threads;
@@ -35,6 +37,7 @@ typedef struct trainer {
     model *net;
     loader *load;
     optim *opt;
+    grads *grads;
     run *tape;
     checkpoint_info at; /* where training stands */
     int64_t *val, n_val, *epoch_rows, n_epoch;
@@ -45,6 +48,11 @@ typedef struct trainer {
     text yaml; /* of the run's config */
 } trainer;
 
+/* Process 0 writes and speaks; the others follow. */
+static inline bool trainer_leads(const trainer *t)
+{
+    return ranks_rank(t->o->ranks) == 0;
+}
 /* Rows of an epoch into epoch_rows, and how many micro-batches they make. */
 void trainer_draw(trainer *t, int64_t epoch);
 int64_t trainer_micro_batches(const trainer *t);
@@ -56,6 +64,10 @@ MUST_CHECK bool trainer_open(trainer *t, err *e);
 MUST_CHECK bool trainer_prove_inputs(trainer *t, err *e);
 /* A new run writes its config; a resumed one must have the same. */
 MUST_CHECK bool trainer_claim_folder(trainer *t, err *e);
+/* Gradients are summed over all processes from now on. */
+MUST_CHECK bool trainer_join(trainer *t, err *e);
+/* All processes stand at the same place of the same run. */
+MUST_CHECK bool trainer_same(trainer *t, err *e);
 /* Continue from the newest checkpoint, if there is one. */
 MUST_CHECK bool trainer_resume(trainer *t, err *e);
 /* The log of kept patches that the epoch follows, where there is one. */

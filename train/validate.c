@@ -4,6 +4,7 @@
 
 #include "core/mem.h"
 #include "eval/exam.h"
+#include "train/share.h"
 
 #include <math.h>
 #include <string.h>
@@ -36,6 +37,10 @@ bool validate_score(const validate_rows *v, double *score, double *logit, err *e
                      .horizon = v->info->horizon};
     if (v->keep && m->window) /* the draws of windows may go by the place in the batch */
         p.batch = 1;
+    int64_t batches = (v->n + p.batch - 1) / p.batch, *own = MEM_ARRAY(int64_t, batches + 1);
+    for (int64_t i = ranks_rank(v->ranks); i < batches; i += ranks_size(v->ranks))
+        own[p.n_only++] = i;
+    p.only = own;
     loader_start(v->load, &p);
     while ((got = loader_next(v->load, &b, e)) > 0) {
         b.in.mean = v->info->mean;
@@ -49,7 +54,12 @@ bool validate_score(const validate_rows *v, double *score, double *logit, err *e
     loader_stop(v->load);
     run_free(tape);
     mem_free(host);
-    return got == 0;
+    mem_free(own);
+    if (!ranks_agree(v->ranks, got == 0, e))
+        return false;
+    share_scores(v->ranks, score, v->n, p.batch);
+    share_scores(v->ranks, logit, v->n, p.batch);
+    return true;
 }
 
 static bool exam_auc(const cohort *c, const int64_t *row, int64_t n, int horizon,
@@ -95,22 +105,37 @@ static bool exam_auc(const cohort *c, const int64_t *row, int64_t n, int horizon
     return ok;
 }
 
-bool validate_run(model *m, loader *l, const cohort *c, const int64_t *row, int64_t n,
-                  const checkpoint_info *k, validate_result *out, err *e)
+/* Two machines may round the last digit differently, and must not decide differently. */
+static void take_first(ranks *r, validate_result *v)
 {
+    double x[] = {v->loss, v->exam.value, v->exam.lo, v->exam.hi, v->image.value};
+    ranks_bcast(r, x, sizeof x);
+    v->loss = x[0];
+    v->exam.value = x[1];
+    v->exam.lo = x[2];
+    v->exam.hi = x[3];
+    v->image.value = x[4];
+}
+
+bool validate_run(const validate_rows *v, const cohort *c, validate_result *out, err *e)
+{
+    int64_t n = v->n;
+    int horizon = v->info->horizon;
     double *score = MEM_ARRAY(double, n), *logit = MEM_ARRAY(double, n);
     int *y = MEM_ARRAY(int, n);
-    validate_rows v = {.net = m, .load = l, .info = k, .row = row, .n = n};
-    bool ok = validate_score(&v, score, logit, e);
-    out->loss = 0;
-    for (int64_t i = 0; i < n && ok; i++) {
-        y[i] = c->row[row[i]].y[k->horizon];
-        double z = y[i] == 1 ? -logit[i] : logit[i]; /* -log p(y) = log(1 + exp(z)) */
-        out->loss += (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) / (double)n;
+    bool ok = validate_score(v, score, logit, e);
+    if (ok) {
+        out->loss = 0;
+        for (int64_t i = 0; i < n; i++) {
+            y[i] = c->row[v->row[i]].y[horizon];
+            double z = y[i] == 1 ? -logit[i] : logit[i]; /* -log p(y) = log(1 + exp(z)) */
+            out->loss += (z > 0 ? z + log1p(exp(-z)) : log1p(exp(z))) / (double)n;
+        }
+        out->image = metric_auc(&(metric_in){.score = score, .y = y, .n = n});
+        ok = ranks_agree(v->ranks, exam_auc(c, v->row, n, horizon, score, &out->exam, e), e);
     }
     if (ok)
-        out->image = metric_auc(&(metric_in){.score = score, .y = y, .n = n});
-    ok = ok && exam_auc(c, row, n, k->horizon, score, &out->exam, e);
+        take_first(v->ranks, out);
     mem_free(score);
     mem_free(logit);
     mem_free(y);

@@ -44,12 +44,19 @@ static inline int tiny_main(int argc, char **argv)
     err e = {0};
     cfg *c = tiny_config();
     log_set_level(LOG_ERROR);
+    bool met = ranks_open(&o.ranks, &e);
     for (int i = 3; i < argc; i++) {
         if (!strcmp(argv[i], "stop")) {
             pool_catch_signals();
             raise(SIGTERM);
         } else if (!strncmp(argv[i], "-j", 2)) {
             o.threads = argv[i][2] - '0';
+        } else if (!strncmp(argv[i], "only", 4)) { /* what follows is for that process alone */
+            i += ranks_rank(o.ranks) == argv[i][4] - '0' ? 0 : 1;
+        } else if (!strcmp(argv[i], "freeze")) {
+            raise(SIGSTOP);
+        } else if (!strncmp(argv[i], "kill=", 5)) {
+            setenv("MAMMOVIT_TEST_KILL", argv[i] + 5, 1);
         } else if (!strncmp(argv[i], "seed=", 5)) {
             o.seed = (uint64_t)(argv[i][5] - '0');
         } else if (!strcmp(argv[i], "force")) {
@@ -63,14 +70,15 @@ static inline int tiny_main(int argc, char **argv)
         }
     }
     o.config = c;
-    if (e.code == ERR_NONE && train_run(&o, &r, &e))
+    if (met && e.code == ERR_NONE && train_run(&o, &r, &e))
         e.code = ERR_NONE;
     text t;
     text_init(&t);
     text_addf(&t, "%s.err", argv[1]);
-    bool ok = fs_write(t.s, e.msg, e.code ? strlen(e.msg) : 0, NULL);
+    bool ok = ranks_rank(o.ranks) || fs_write(t.s, e.msg, e.code ? strlen(e.msg) : 0, NULL);
     text_release(&t);
     cfg_free(c);
+    ranks_close(o.ranks);
     return ok ? err_exit(e.code) : 99;
 }
 
