@@ -5,8 +5,6 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-#define COUNT_MASK 5 /* counts of people below this are not shown */
-
 json_t *cells_string(const char *s)
 {
     json_t *j = json_string(s);
@@ -68,41 +66,9 @@ void cells_num(json_t *row, double v)
     json_array_append_new(row, json_num(v));
 }
 
-bool cells_small(int64_t v)
+void cells_count(json_t *row, int64_t v, bool told)
 {
-    return v > 0 && v < COUNT_MASK;
-}
-
-void cells_count(json_t *row, int64_t v)
-{
-    if (cells_small(v))
-        json_array_append_new(row, json_string("<5"));
-    else
-        cells_int(row, v);
-}
-
-void cells_side(json_t *row, int64_t v, int64_t rest)
-{
-    if (cells_small(rest) && !cells_small(v))
-        cells_text(row, report_text("hidden"));
-    else
-        cells_count(row, v);
-}
-
-void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden)
-{
-    int count = 0, next = -1;
-    for (int i = 0; i < k; i++) {
-        hidden[i] = cells_small(events[i]) || cells_small(n[i] - events[i]);
-        count += hidden[i];
-    }
-    if (count != 1)
-        return;
-    for (int i = 0; i < k; i++)
-        if (!hidden[i] && events[i] && (next < 0 || events[i] < events[next]))
-            next = i;
-    if (next >= 0)
-        hidden[next] = true;
+    told ? cells_int(row, v) : cells_text(row, report_text("hidden"));
 }
 
 void cells_est(json_t *row, double v, double lo, double hi)
@@ -112,6 +78,11 @@ void cells_est(json_t *row, double v, double lo, double hi)
     json_object_set_new(c, "lo", json_num(lo));
     json_object_set_new(c, "hi", json_num(hi));
     json_array_append_new(row, c);
+}
+
+void cells_rate(json_t *row, const double value[3], bool told)
+{
+    cells_est(row, told ? value[0] : NAN, told ? value[1] : NAN, told ? value[2] : NAN);
 }
 
 /* ---- reading --------------------------------------------------------------------------------- */

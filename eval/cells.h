@@ -18,15 +18,10 @@ void cells_text(json_t *row, const char *s); /* invalid UTF-8 is replaced */
 void cells_int(json_t *row, int64_t v);
 void cells_num(json_t *row, double v); /* NaN: null */
 void cells_est(json_t *row, double v, double lo, double hi);
-bool cells_small(int64_t v); /* 1 to 4 people */
-/* A count of people: 1 to 4 is shown as "<5". */
-void cells_count(json_t *row, int64_t v);
-/* One of two counts with a known total: also hidden where the other one is small. */
-void cells_side(json_t *row, int64_t v, int64_t rest);
-/* Of k groups that add up to a known total: the ones whose numbers must stay hidden, because 1 to 4
- * exams with or without cancer are inside. One alone could be worked out from the total: then the
- * next smallest that is not empty is hidden too. */
-void cells_mask(const int64_t *n, const int64_t *events, int k, bool *hidden);
+/* A count that may be told or not (disclose.h). */
+void cells_count(json_t *row, int64_t v, bool told);
+/* An estimate that a count could be worked out from: null when that one is not told. */
+void cells_rate(json_t *row, const double value[3], bool told); /* value, lo, hi */
 json_t *cells_string(const char *s);
 /* A cell as a person reads it, by the kind of its column. */
 void cells_show(const json_t *cell, const char *kind, text *out);

@@ -2,7 +2,6 @@
 #include "eval/operate.h"
 #include "core/mem.h"
 #include "eval/boot.h"
-#include "eval/cells.h"
 #include <math.h>
 
 #define STATS_PER_POINT 3
@@ -181,18 +180,6 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
     }
     mem_free(w->thread);
     mem_free(ever_case);
-}
-
-/* ---- what must stay hidden ------------------------------------------------------------------- */
-
-bool operate_hides_cases(const operate_point *o)
-{
-    return cells_small(o->tp) || cells_small(o->fn);
-}
-
-bool operate_hides_controls(const operate_point *o)
-{
-    return cells_small(o->fp) || cells_small(o->tn);
 }
 
 /* ---- all together ---------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ typedef struct operate_point {
     int64_t tp, fp, fn, tn;          /* exams, without weights */
     double capture_min, capture_max; /* OPERATE_TOP: range over the order of tied exams */
     const char *ci;                  /* "wilson", "bootstrap", "bca", "" */
+    bool cases_told, controls_told;  /* may counts and rates of this class be told? report_tell.h */
 } operate_point;
 
 #define OPERATE_GRID    101 /* false-positive rates 0, 0.01 ... 1 of the band */
@@ -39,10 +40,6 @@ typedef struct operate_result {
     double metric_sd[OPERATE_METRICS];
     int64_t replicates, redrawn, failed;
 } operate_result;
-
-/* Would the numbers of a point tell of 1 to 4 exams with (without) cancer on one side of it? */
-bool operate_hides_cases(const operate_point *o);
-bool operate_hides_controls(const operate_point *o);
 
 /* `fixed`: exams that thresholds are chosen on, or NULL to choose them on `v`. `repeated`: patients
  * have several exams. Without both classes only the point values of the metrics are tried. */

@@ -74,7 +74,8 @@ static void add_metrics(report_build *b, const found *f, const char *subset)
     }
 }
 
-static void add_rows(json_t *lines, json_t *errors, const found *f, const char *words)
+static void add_rows(json_t *lines, json_t *errors, const found *f, const char *words,
+                     int64_t minimum)
 {
     char key[64];
     json_t *row = cells_row(lines);
@@ -82,7 +83,7 @@ static void add_rows(json_t *lines, json_t *errors, const found *f, const char *
     cells_est(row, f->oe.value, f->oe.lo, f->oe.hi);
     cells_est(row, f->a.value, f->a.lo, f->a.hi);
     cells_est(row, f->b.value, f->b.lo, f->b.hi);
-    cells_count(row, f->total.clipped);
+    cells_count(row, f->total.clipped, !disclose_few(minimum, f->total.clipped));
     snprintf(key, sizeof key, "reason.%s", f->slope.reason ? f->slope.reason : "none");
     cells_text(row, report_text(key));
     row = cells_row(errors);
@@ -104,35 +105,32 @@ static void curve_name(char out[64], const char *stem, risks_form f)
     snprintf(out, 64, f == RISKS_GIVEN ? "%s" : "%s_%s", stem, risks_name(f));
 }
 
-static void add_groups(report_build *b, const metric_in *in, risks_form form, json_t *t)
+/* True when something of a group is hidden. */
+static bool add_groups(report_build *b, const metric_in *in, risks_form form, json_t *t)
 {
     calibrate_group g[CALIBRATE_BINS];
-    int64_t n[CALIBRATE_BINS], events[CALIBRATE_BINS];
-    bool hidden[CALIBRATE_BINS];
+    bool told[CALIBRATE_BINS], hidden = false;
     char id[64];
     int k = calibrate_groups(in, CALIBRATE_MASS, CALIBRATE_BINS, g);
-    for (int i = 0; i < k; i++) {
-        n[i] = g[i].n;
-        events[i] = g[i].events;
-    }
-    cells_mask(n, events, k, hidden);
+    report_build_groups(b, g, k, sizeof *g, told);
     curve_name(id, "reliability", form);
     json_t *c = report_build_curve(b, id);
     for (int i = 0; i < k; i++) {
         report_build_point(c, "x", g[i].mean_p);
-        report_build_point(c, "y", hidden[i] ? NAN : g[i].rate);
-        report_build_point(c, "lo", hidden[i] ? NAN : g[i].lo);
-        report_build_point(c, "hi", hidden[i] ? NAN : g[i].hi);
+        report_build_point(c, "y", told[i] ? g[i].rate : NAN);
+        report_build_point(c, "lo", told[i] ? g[i].lo : NAN);
+        report_build_point(c, "hi", told[i] ? g[i].hi : NAN);
         json_t *row = cells_row(t);
         cells_text(row, risks_words(&b->risks, form));
         cells_int(row, i + 1);
-        cells_count(row, g[i].n);
-        hidden[i] ? cells_text(row, report_text("hidden")) : cells_int(row, g[i].events);
+        cells_int(row, g[i].n);
+        cells_count(row, g[i].events, told[i]);
         cells_est(row, g[i].mean_p, NAN, NAN);
-        cells_est(row, hidden[i] ? NAN : g[i].rate, hidden[i] ? NAN : g[i].lo,
-                  hidden[i] ? NAN : g[i].hi);
+        cells_rate(row, (double[]){g[i].rate, g[i].lo, g[i].hi}, told[i]);
         cells_text(row, g[i].tie_split ? report_text("tie_split") : "");
+        hidden = hidden || !told[i];
     }
+    return hidden;
 }
 
 static int cmp_f64(const void *x, const void *y)
@@ -182,7 +180,7 @@ static void add_histogram(report_build *b, const metric_in *in)
         bin[in->y[i] != 0][(int)fmin(in->score[i] / top * HIST_BINS, HIST_BINS - 1)]++;
     for (int y = 1; y >= 0; y--)
         report_build_histogram(b, y ? "risk_case" : "risk_control", (double[]){0, top}, bin[y],
-                               HIST_BINS);
+                               HIST_BINS, y == 1);
 }
 
 /* ---- the map --------------------------------------------------------------------------------- */
@@ -264,9 +262,11 @@ static bool add(report_build *b, err *e)
         if (!risks_rows(&b->risks, (risks_form)f, &in))
             continue;
         found got = examine(&in, (uint64_t)b->opts->cfg.seed);
+        bool hidden = add_groups(b, &in, (risks_form)f, g);
+        if (hidden) /* sums over groups: what is hidden of one would follow */
+            got.mass.ece = got.width.ece = got.width.mce = NAN;
         add_metrics(b, &got, f == RISKS_GIVEN ? "all" : risks_name((risks_form)f));
-        add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f));
-        add_groups(b, &in, (risks_form)f, g);
+        add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f), b->opts->cfg.min_count);
         add_smooth(b, &in, (risks_form)f);
         if (f == RISKS_GIVEN)
             add_histogram(b, &in);
@@ -315,6 +315,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_section(d, "calibration");
     show_population(d, tree);
     report_doc_figure(d, tree, "calibration");
+    report_doc_hidden(d, tree, "reliability");
     report_doc_table(d, tree, "calibration", false);
     show_map(d, tree);
     report_doc_table(d, tree, "calibration_error", true);

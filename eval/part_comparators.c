@@ -51,7 +51,8 @@ static void absent_row(json_t *t, const char *id, const char *why)
 }
 
 /* Another score on the exams of a view beside the model's own. */
-static void pair_row(json_t *t, const char *name, const cohort_view *v, const double *other)
+static void pair_row(json_t *t, const char *name, const cohort_view *v, const double *other,
+                     tell_sizes told)
 {
     metric_in in = v->in;
     in.score = other;
@@ -60,11 +61,13 @@ static void pair_row(json_t *t, const char *name, const cohort_view *v, const do
     pair_planning plan = pair_detectable(&d, v->events, v->n - v->events, POWER);
     json_t *row = cells_row(t);
     cells_text(row, name);
-    cells_count(row, v->n);
-    cells_count(row, v->events);
+    report_build_coarse(&ours, told.cancers);
+    report_build_coarse(&theirs, told.cancers);
+    cells_count(row, v->n, told.exams);
+    cells_count(row, v->events, told.cancers);
     cells_est(row, theirs.value, theirs.lo, theirs.hi);
     cells_num(row, ours.value);
-    bool known = !isnan(ours.value) && !isnan(theirs.value);
+    bool known = !isnan(ours.value) && !isnan(theirs.value) && told.cancers;
     cells_est(row, known ? d.diff : NAN, known ? d.lo : NAN, known ? d.hi : NAN);
     cells_num(row, known ? d.p : NAN);
     cells_num(row, known ? plan.observed : NAN);
@@ -88,7 +91,7 @@ static void column_row(report_build *b, json_t *t, const comparator *c)
         cohort_view v;
         cohort_view_build(&b->set, row, n, &v);
         snprintf(key, sizeof key, "comparator.%s", c->id);
-        pair_row(t, report_text(key), &v, other);
+        pair_row(t, report_text(key), &v, other, report_tell_subset(b, row, n));
         cohort_view_release(&v);
     } else {
         absent_row(t, c->id, "comparator.no_column");
@@ -102,8 +105,8 @@ static void chance_row(report_build *b, json_t *t)
     metric_value a = metric_auc_report(&b->all.in);
     json_t *row = cells_row(t);
     words(row, "comparator.chance");
-    cells_count(row, b->all.n);
-    cells_count(row, b->all.events);
+    cells_int(row, b->all.n);
+    cells_int(row, b->all.events);
     cells_est(row, 0.5, NAN, NAN);
     cells_num(row, a.value);
     cells_est(row, a.value - 0.5, a.lo - 0.5, a.hi - 0.5);
@@ -119,7 +122,8 @@ static void model_row(report_build *b, json_t *t, const char *id)
     for (int k = 0; k < b->src->n_compare; k++)
         if (!strcmp(b->compare[k].name, id)) {
             snprintf(key, sizeof key, "comparator.%s", id);
-            pair_row(t, report_text(key), &b->all, b->compare[k].view.score);
+            pair_row(t, report_text(key), &b->all, b->compare[k].view.score,
+                     (tell_sizes){true, true});
             return;
         }
     snprintf(key, sizeof key, "comparator.not_given_%s", id);
@@ -129,7 +133,8 @@ static void model_row(report_build *b, json_t *t, const char *id)
 /* ---- readers --------------------------------------------------------------------------------- */
 
 /* A rate over exams with its interval: Wilson's, or over women as clusters. */
-static void rate_cell(json_t *row, const cohort_view *v, const int *hit, int y, bool simple)
+static void rate_cell(json_t *row, const cohort_view *v, const int *hit, int y, bool simple,
+                      bool told)
 {
     double n = 0, k = 0, ss = 0, lo = NAN, hi = NAN;
     int clusters = 0;
@@ -155,13 +160,39 @@ static void rate_cell(json_t *row, const cohort_view *v, const int *hit, int y, 
         lo = fmax(0, p - METRIC_Z95 * se);
         hi = fmin(1, p + METRIC_Z95 * se);
     }
-    cells_est(row, p, lo, hi);
+    cells_rate(row, (double[]){p, lo, hi}, told);
     mem_free(sum);
 }
 
-/* The model at the threshold that flags as few women without cancer as the readers do. */
-static void readers_rows(report_build *b, json_t *t, const cohort_view *v, const int *recall)
+/* May it be told how many of these exams with (without) cancer are flagged? */
+static bool flags_told(const report_build *b, const int64_t *rows, int64_t n, const bool *flagged)
 {
+    int64_t *side[2] = {MEM_ARRAY(int64_t, n + 1), MEM_ARRAY(int64_t, n + 1)}, count[2] = {0};
+    for (int64_t i = 0; i < n; i++)
+        side[flagged[i]][count[flagged[i]]++] = rows[i];
+    disclose_level l[2] = {{.row = side[0], .n = count[0]}, {.row = side[1], .n = count[1]}};
+    disclose_guard_levels(b->tell.all, l, 2, NULL);
+    disclose_tell_levels(b->tell.all, l, 2, NULL);
+    mem_free(side[0]);
+    mem_free(side[1]);
+    return l[0].cancers && l[1].cancers;
+}
+
+/* Of all exams a threshold is a cut of their scores, too. */
+static bool cut_told(const report_build *b, const cohort_view *v, const bool *flagged)
+{
+    int64_t at[2] = {0};
+    for (int64_t i = 0; i < v->n; i++)
+        at[v->y[i] != 0] += flagged[i];
+    return v->n < b->all.n || report_tell_both(b, at[1], at[0]);
+}
+
+/* The model at the threshold that flags as few women without cancer as the readers do. */
+static void readers_rows(report_build *b, json_t *t, const cohort_view *v, const int64_t *rows,
+                         const int *recall)
+{
+    tell_sizes told = report_tell_subset(b, rows, v->n);
+    bool *flags = MEM_ARRAY(bool, v->n + 1);
     bool simple = !b->set.repeated && !b->set.weighted;
     int *hit = MEM_ARRAY(int, v->n + 1);
     double n0 = 0, k0 = 0;
@@ -177,14 +208,17 @@ static void readers_rows(report_build *b, json_t *t, const cohort_view *v, const
         if (model && curve_build(&v->in, &c))
             threshold = c.p[curve_at_spec(&c, k0 / n0)].threshold;
         for (int64_t i = 0; i < v->n; i++) {
-            bool flagged = model ? v->score[i] >= threshold : recall[i] != 0;
-            hit[i] = v->y[i] ? flagged : !flagged;
+            flags[i] = model ? v->score[i] >= threshold : recall[i] != 0;
+            hit[i] = v->y[i] ? flags[i] : !flags[i];
         }
-        cells_count(row, v->n);
-        cells_count(row, v->events);
-        rate_cell(row, v, hit, 1, simple);
-        rate_cell(row, v, hit, 0, simple);
+        bool both =
+            told.cancers && flags_told(b, rows, v->n, flags) && (!model || cut_told(b, v, flags));
+        cells_count(row, v->n, told.exams);
+        cells_count(row, v->events, told.cancers);
+        rate_cell(row, v, hit, 1, simple, both);
+        rate_cell(row, v, hit, 0, simple, both);
     }
+    mem_free(flags);
     curve_release(&c);
     mem_free(hit);
 }
@@ -216,7 +250,7 @@ static void readers_table(report_build *b)
         cells_column(t, "cancers", "int");
         cells_column(t, "sens", "est");
         cells_column(t, "spec", "est");
-        readers_rows(b, t, &v, recall);
+        readers_rows(b, t, &v, rows, recall);
         report_build_table(b, t);
     }
     cohort_view_release(&v);

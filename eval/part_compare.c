@@ -125,21 +125,57 @@ static bool own_thresholds(const report_build *b, const compare_model *m)
     return b->src->val && m->has_val;
 }
 
+/* What may be told of the exams of a class that two models flag. */
+typedef struct flags_told {
+    bool here, there, both; /* both: also how many only one of them flags */
+} flags_told;
+
+/* Exams of a class by what two models say of them: both flag, only one, none. Order: of the other
+ * model's scores. */
+static flags_told tell_flags(const report_build *b, const double *other, const double t[2], int y,
+                             int order)
+{
+    int64_t *row[4], n[4] = {0}, flagged[2] = {0};
+    disclose_level l[4];
+    flags_told f;
+    for (int k = 0; k < 4; k++)
+        row[k] = MEM_ARRAY(int64_t, b->all.n + 1);
+    for (int64_t i = 0; i < b->all.n; i++)
+        if ((b->all.y[i] != 0) == y) {
+            bool a = b->all.score[i] >= t[0], c = other[i] >= t[1];
+            flagged[0] += a;
+            flagged[1] += c;
+            row[2 * a + c][n[2 * a + c]++] = i;
+        }
+    for (int k = 0; k < 4; k++)
+        l[k] = (disclose_level){.row = row[k], .n = n[k]};
+    f.here = y ? report_tell_cases(b, flagged[0]) : report_tell_controls(b, flagged[0]);
+    f.there = disclose_cut(b->tell.all, &order, &flagged[1], 1);
+    disclose_guard_levels(b->tell.all, l, 4, NULL);
+    disclose_tell_levels(b->tell.all, l, 4, NULL);
+    f.both = f.here && f.there && l[0].exams && l[1].exams && l[2].exams && l[3].exams;
+    for (int k = 0; k < 4; k++)
+        mem_free(row[k]);
+    return f;
+}
+
 static void rate_row(json_t *t, const compare_model *m, const char *point, bool fixed,
-                     const pair_rate *r)
+                     const pair_rate *r, flags_told told)
 {
     char key[48];
     json_t *row = cells_row(t);
     cells_text(row, m->name);
     cells_text(row, point);
     cells_text(row, report_text(fixed ? "chosen.val" : "chosen.same"));
-    cells_num(row, r->a);
-    cells_num(row, r->b);
-    cells_est(row, r->diff, r->lo, r->hi);
-    cells_int(row, r->only_a);
-    cells_int(row, r->only_b);
-    cells_num(row, r->p);
-    const char *test = r->ci[0] == 'n' ? pair_mcnemar(r->only_a, r->only_b).method : r->ci;
+    cells_num(row, told.here ? r->a : NAN);
+    cells_num(row, told.there ? r->b : NAN);
+    cells_rate(row, (double[]){r->diff, r->lo, r->hi}, told.both);
+    cells_count(row, r->only_a, told.both);
+    cells_count(row, r->only_b, told.both);
+    cells_num(row, told.both ? r->p : NAN); /* of the two counts */
+    const char *test = !told.both        ? ""
+                       : r->ci[0] == 'n' ? pair_mcnemar(r->only_a, r->only_b).method
+                                         : r->ci;
     snprintf(key, sizeof key, "test.%s", test[0] ? test : "none");
     cells_text(row, report_text(key));
 }
@@ -164,6 +200,7 @@ static json_t *rates_of(report_build *b, bool cases)
     for (int k = 0; k < b->src->n_compare; k++) {
         const compare_model *m = &b->compare[k];
         bool fixed = own_thresholds(b, m);
+        int order = report_tell_order(b->tell.all, &b->all, m->view.score, cases);
         const metric_in *ours = fixed ? &b->val.in : &b->all.in,
                         *theirs = fixed ? &m->val.in : &m->view.in;
         for (int i = 0; i < b->opts->cfg.spec.n && (cases || fixed); i++) {
@@ -176,7 +213,8 @@ static json_t *rates_of(report_build *b, bool cases)
             text_init(&point);
             snprintf(name, sizeof name, "%.4g", 100 * target);
             report_fill(&point, "point.spec", (const char *const[]){"target", name, NULL});
-            rate_row(t, m, point.s, fixed, &r);
+            rate_row(t, m, point.s, fixed, &r,
+                     tell_flags(b, m->view.score, (double[]){here, there}, cases, order));
             text_release(&point);
         }
     }
@@ -216,20 +254,21 @@ static void remember(group_rows *g, double p, json_t *row)
 
 /* One group of exams under one pair of models. */
 static void group_row(report_build *b, json_t *t, const compare_model *m, const strata_var *var,
-                      const strata_group *g, group_rows *family)
+                      const strata_group *g, const disclose_level *may, group_rows *family)
 {
     cohort_view ours, theirs;
     metric_pair d = {.diff = NAN, .lo = NAN, .hi = NAN, .p = NAN, .a = NAN, .b = NAN};
     cohort_view_build(&b->set, g->row, g->n, &ours);
     cohort_view_build(&m->set, g->row, g->n, &theirs);
-    if (enough(&ours))
+    tell_sizes told = {var->cases_only ? may->cancers : may->exams, may->cancers};
+    if (enough(&ours) && told.cancers)
         d = metric_auc_pair(&ours.in, theirs.score);
     json_t *row = cells_row(t);
     cells_text(row, m->name);
     cells_text(row, strata_title(var));
     cells_text(row, g->level);
-    cells_count(row, ours.n);
-    cells_count(row, ours.events);
+    cells_count(row, ours.n, told.exams);
+    cells_count(row, ours.events, told.cancers);
     cells_num(row, d.a);
     cells_num(row, d.b);
     cells_est(row, d.diff, d.lo, d.hi);
@@ -257,8 +296,11 @@ static bool subgroups_table(report_build *b, err *e)
             if (!(ok = strata_find(c->subgroups.v[i], &source, &var, e)))
                 break;
             strata_split(&var, &b->set.exams, &groups);
+            tell_groups told;
+            report_tell_groups(b, false, &groups, &var, &told);
             for (int g = 0; g < groups.n && groups.known; g++)
-                group_row(b, t, &b->compare[k], &var, &groups.g[g], &family);
+                group_row(b, t, &b->compare[k], &var, &groups.g[g], &told.l[g], &family);
+            tell_groups_release(&told);
             strata_release(&groups);
         }
         pair_holm(family.p, family.n, family.p); /* over all groups of this pair of models */

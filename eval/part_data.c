@@ -66,6 +66,22 @@ static void flow_table(report_build *b)
     report_build_table(b, t);
 }
 
+/* What is hidden, and what is shown of single women all the same. */
+static void show_small(report_doc *d, const json_t *tree)
+{
+    const json_t *minimum = json_object_get(json_object_get(tree, "options"), "min_count");
+    size_t pages = json_array_size(json_object_get(tree, "pages"));
+    doc_number n;
+    if (json_integer_value(minimum) > 1)
+        report_doc_fill(d, DOC_NOTE, "small.note",
+                        (const char *const[]){"minimum", doc_number_count(&n, minimum), NULL});
+    else
+        report_doc_text(d, DOC_WARN, report_text("small.none"));
+    if (pages)
+        report_doc_fill(d, DOC_NOTE, "small.pages",
+                        (const char *const[]){"n", doc_number_show(&n, "0", (double)pages), NULL});
+}
+
 static void show(report_doc *d, const json_t *tree)
 {
     const json_t *m = report_tree_metric(tree, "auc", "all"), *o = json_object_get(tree, "options"),
@@ -102,6 +118,7 @@ static void show(report_doc *d, const json_t *tree)
         report_doc_pair(list, report_text("data.shared"),
                         "0"); /* any other doc_number fails the report */
     report_doc_data(d, DOC_PAIRS, list);
+    show_small(d, tree);
     if (json_array_size(flow)) {
         report_doc_figure(d, tree, "flow");
         report_doc_table(d, tree, "crosstab", false);

@@ -6,42 +6,39 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-static void cell_value(json_t *row, const rate_value *v, bool hide)
+static void cell_value(json_t *row, const rate_value *v, bool told)
 {
-    cells_est(row, hide ? NAN : v->value, hide ? NAN : v->lo, hide ? NAN : v->hi);
+    cells_rate(row, (double[]){v->value, v->lo, v->hi}, told);
 }
 
-/* A ratio is hidden when either of its groups is. */
+/* What may be told of the groups; a ratio only when both of its groups may. */
 typedef struct veil {
-    bool row[DECILE_MAX], lowest, middle;
+    bool told[DECILE_MAX], lowest, middle, all;
 } veil;
 
-static void veil_of(const decile_table *t, veil *v)
+static void veil_of(const report_build *b, const decile_table *t, veil *v)
 {
-    int64_t n[DECILE_MAX], events[DECILE_MAX];
-    for (int i = 0; i < t->k; i++) {
-        n[i] = t->row[i].group.n;
-        events[i] = t->row[i].group.events;
-    }
-    cells_mask(n, events, t->k, v->row);
-    v->lowest = v->row[0];
-    v->middle = v->row[(t->k - 1) / 2] || v->row[t->k / 2];
+    report_build_groups(b, t->row, t->k, sizeof *t->row, v->told);
+    v->lowest = v->told[0];
+    v->middle = v->told[(t->k - 1) / 2] && v->told[t->k / 2];
+    v->all = true;
+    for (int i = 0; i < t->k; i++)
+        v->all = v->all && v->told[i];
 }
 
 static void add_counts(const decile_table *t, const veil *v, json_t *table)
 {
     for (int i = 0; i < t->k; i++) {
         const decile_row *r = &t->row[i];
-        bool hide = v->row[i];
+        bool told = v->told[i];
         json_t *row = cells_row(table);
         cells_int(row, i + 1);
-        cells_count(row, r->group.n);
-        hide ? cells_text(row, report_text("hidden")) : cells_int(row, r->group.events);
-        cells_num(row, hide ? NAN : r->expected); /* with the mean it would tell the weights */
-        cell_value(row, &r->oe, hide);
+        cells_int(row, r->group.n);
+        cells_count(row, r->group.events, told);
+        cells_num(row, told ? r->expected : NAN); /* with the mean it would tell the weights */
+        cell_value(row, &r->oe, told);
         cells_est(row, r->group.mean_p, NAN, NAN);
-        cells_est(row, hide ? NAN : r->group.rate, hide ? NAN : r->group.lo,
-                  hide ? NAN : r->group.hi);
+        cells_rate(row, (double[]){r->group.rate, r->group.lo, r->group.hi}, told);
     }
 }
 
@@ -53,9 +50,9 @@ static void add_ratios(const decile_table *t, const veil *v, json_t *table)
         cells_int(row, i + 1);
         cells_est(row, r->group.least, NAN, NAN);
         cells_est(row, r->group.most, NAN, NAN);
-        cells_num(row, v->row[i] ? NAN : r->share);
-        cell_value(row, &r->versus_middle, v->row[i] || v->middle);
-        cell_value(row, &r->versus_lowest, v->row[i] || v->lowest);
+        cells_num(row, v->told[i] ? r->share : NAN);
+        cell_value(row, &r->versus_middle, v->told[i] && v->middle);
+        cell_value(row, &r->versus_lowest, v->told[i] && v->lowest);
         cells_text(row, r->group.tie_split ? report_text("tie_split") : "");
     }
 }
@@ -67,9 +64,9 @@ static void add_curves(report_build *b, const decile_table *t, const veil *v)
     for (int i = 0; i < t->k; i++) {
         const calibrate_group *g = &t->row[i].group;
         report_build_point(seen, "x", i + 1);
-        report_build_point(seen, "y", v->row[i] ? NAN : g->rate);
-        report_build_point(seen, "lo", v->row[i] ? NAN : g->lo);
-        report_build_point(seen, "hi", v->row[i] ? NAN : g->hi);
+        report_build_point(seen, "y", v->told[i] ? g->rate : NAN);
+        report_build_point(seen, "lo", v->told[i] ? g->lo : NAN);
+        report_build_point(seen, "hi", v->told[i] ? g->hi : NAN);
         report_build_point(expected, "x", i + 1);
         report_build_point(expected, "y", g->mean_p);
     }
@@ -101,7 +98,7 @@ static bool add(report_build *b, err *e)
     decile_build(&in, (int)b->opts->cfg.risk_groups, t);
     if (t->k) {
         json_t *table = table_of(b, "deciles", counts, COUNT_OF(counts));
-        veil_of(t, &v);
+        veil_of(b, t, &v);
         add_counts(t, &v, table);
         add_ratios(t, &v, table_of(b, "decile_ratios", ratios, COUNT_OF(ratios)));
         add_curves(b, t, &v);
@@ -110,8 +107,9 @@ static bool add(report_build *b, err *e)
         if (t->tie_split)
             json_array_append_new(flags, json_string("TIE_SPLIT"));
         json_object_set_new(table, "flags", flags);
-        json_object_set_new(table, "trend_z", json_num(t->trend.z));
-        json_object_set_new(table, "trend_p", json_num(t->trend.p));
+        /* a sum over all groups: what is hidden of them would follow */
+        json_object_set_new(table, "trend_z", json_num(v.all ? t->trend.z : NAN));
+        json_object_set_new(table, "trend_p", json_num(v.all ? t->trend.p : NAN));
     }
     mem_free(t);
     return true;
@@ -133,6 +131,7 @@ static void show(report_doc *d, const json_t *tree)
                 doc_number_show(&prevalence, "4g", 100 * report_tree_num(pop, "prevalence")),
                 "risks", report_tree_str(t, "risks"), NULL});
     report_doc_figure(d, tree, "deciles");
+    report_doc_hidden(d, tree, "deciles");
     report_doc_table(d, tree, "deciles", false);
     report_doc_table(d, tree, "decile_ratios", true);
     if (!isnan(report_tree_num(t, "trend_z")))

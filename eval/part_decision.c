@@ -8,10 +8,10 @@
 
 #define GRID 61 /* points of a curve */
 
-/* Few flagged exams could be counted from the number itself. */
-static bool hidden(const decision_point *p)
+/* Flagged exams could be counted from the number itself. */
+static bool hidden(const report_build *b, const decision_point *p)
 {
-    return (p->tp > 0 && p->tp < METRIC_FEW) || (p->fp > 0 && p->fp < METRIC_FEW);
+    return !report_tell_both(b, p->tp, p->fp);
 }
 
 /* An enriched set is computed at its population's prevalence; its interval takes that as known.
@@ -34,7 +34,7 @@ static void add_rows(report_build *b, risks_form f, json_t *t)
     decision_point *p = MEM_ARRAY(decision_point, want->n + 1);
     decision_curve(&in, prevalence, want->v, want->n, p);
     for (int i = 0; i < want->n; i++) {
-        bool hide = hidden(&p[i]);
+        bool hide = hidden(b, &p[i]);
         json_t *row = cells_row(t);
         cells_text(row, risks_words(&b->risks, f));
         cells_num(row, p[i].pt);
@@ -73,11 +73,12 @@ static void add_curve(report_build *b, risks_form f)
     if (f == RISKS_GIVEN)
         all = report_build_curve(b, "decision_all");
     for (int i = 0; i < GRID; i++) {
-        bool hide = hidden(&p[i]);
-        report_build_point(c, "x", pt[i]);
-        report_build_point(c, "y", hide ? NAN : p[i].nb);
-        report_build_point(c, "lo", hide ? NAN : p[i].lo);
-        report_build_point(c, "hi", hide ? NAN : p[i].hi);
+        if (!hidden(b, &p[i])) { /* the line goes through what may be told */
+            report_build_point(c, "x", pt[i]);
+            report_build_point(c, "y", p[i].nb);
+            report_build_point(c, "lo", p[i].lo);
+            report_build_point(c, "hi", p[i].hi);
+        }
         if (all) {
             report_build_point(all, "x", pt[i]);
             report_build_point(all, "y", p[i].nb_all);

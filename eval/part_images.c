@@ -94,10 +94,10 @@ static json_t *make_page(const report_build *b, const json_t *from)
     return page;
 }
 
-/* Counts that would tell of 1 to 4 exams are null. */
+/* Counts that may not be told are null. */
 static json_t *threshold_facts(const operate_point *o)
 {
-    const bool hide1 = operate_hides_cases(o), hide0 = operate_hides_controls(o);
+    const bool hide1 = !o->cases_told, hide0 = !o->controls_told;
     json_t *t = json_pack("{s:o, s:o, s:s}", "value", json_num(o->threshold), "specificity",
                           json_num(o->target), "chosen_on", o->fixed ? "val" : "same");
     json_object_set_new(t, "tp", hide1 ? json_null() : json_integer(o->tp));

@@ -1,6 +1,5 @@
 /* Operating points, captured cancers, predictive values at a prevalence. evaluation.md 6, 7. */
 #include "eval/part.h"
-#include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/rate.h"
 #include "eval/report_text.h"
@@ -15,9 +14,9 @@ static void point_name(const operate_point *o, text *out)
     report_fill(out, keys[o->kind], (const char *const[]){"target", target, NULL});
 }
 
-static void cell_rate(json_t *row, const operate_rate *r, bool hide)
+static void cell_rate(json_t *row, const operate_rate *r, bool told)
 {
-    cells_est(row, hide ? NAN : r->value, hide ? NAN : r->lo, hide ? NAN : r->hi);
+    cells_rate(row, (double[]){r->value, r->lo, r->hi}, told);
 }
 
 static void operating_table(report_build *b)
@@ -34,8 +33,8 @@ static void operating_table(report_build *b)
         const operate_point *o = &b->operate.point[i];
         if (o->kind == OPERATE_TOP)
             continue;
-        const bool hide1 = operate_hides_cases(o), hide0 = operate_hides_controls(o);
-        const double se = hide1 || hide0 ? NAN : o->sens.value;
+        const bool both = o->cases_told && o->controls_told;
+        const double se = both ? o->sens.value : NAN;
         char key[32];
         text name;
         text_init(&name);
@@ -43,15 +42,15 @@ static void operating_table(report_build *b)
         json_t *row = cells_row(t);
         cells_text(row, name.s);
         cells_num(row, isinf(o->threshold) ? NAN : o->threshold);
-        cell_rate(row, &o->sens, hide1);
-        cell_rate(row, &o->spec, hide0);
-        cells_num(row, hide1 || hide0 ? NAN : o->flagged.value);
+        cell_rate(row, &o->sens, o->cases_told);
+        cell_rate(row, &o->spec, o->controls_told);
+        cells_num(row, both ? o->flagged.value : NAN);
         cells_num(row, rate_lr_positive(se, o->spec.value));
         cells_num(row, rate_lr_negative(se, o->spec.value));
-        cells_side(row, o->tp, o->fn);
-        cells_side(row, o->fp, o->tn);
-        cells_side(row, o->fn, o->tp);
-        cells_side(row, o->tn, o->fp);
+        cells_count(row, o->tp, o->cases_told);
+        cells_count(row, o->fp, o->controls_told);
+        cells_count(row, o->fn, o->cases_told);
+        cells_count(row, o->tn, o->controls_told);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
         cells_text(row, report_text(o->fixed ? "chosen.val" : "chosen.same"));
@@ -80,10 +79,9 @@ static void capture_table(report_build *b)
         json_t *row = cells_row(t);
         cells_text(row, name.s);
         cells_num(row, o->threshold);
-        const bool hide = operate_hides_cases(o);
-        cell_rate(row, &o->sens, hide);
-        cells_num(row, hide ? NAN : o->capture_min);
-        cells_num(row, hide ? NAN : o->capture_max);
+        cell_rate(row, &o->sens, o->cases_told);
+        cells_num(row, o->cases_told ? o->capture_min : NAN);
+        cells_num(row, o->cases_told ? o->capture_max : NAN);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
         text_release(&name);
@@ -93,8 +91,8 @@ static void capture_table(report_build *b)
 
 static void predictive_row(json_t *t, const operate_point *o, double pi)
 {
-    const bool hide = operate_hides_cases(o) || operate_hides_controls(o);
-    double se = hide ? NAN : o->sens.value, sp = o->spec.value, ppv = metric_ppv(se, sp, pi);
+    double se = o->cases_told && o->controls_told ? o->sens.value : NAN, sp = o->spec.value,
+           ppv = metric_ppv(se, sp, pi);
     text name;
     text_init(&name);
     point_name(o, &name);
@@ -130,56 +128,45 @@ static void predictive_table(report_build *b)
 
 /* ---- whom thresholds come from --------------------------------------------------------------- */
 
+/* One set's exams by level, and what may be told of them. */
 typedef struct mix {
-    const strata_group *here, *there; /* NULL: no such exam */
+    strata_groups groups;
+    tell_groups told;
+    int64_t total;
 } mix;
 
-static const strata_group *level_of(const strata_groups *g, const char *level)
+static int level_of(const mix *m, const char *level)
 {
-    for (int i = 0; i < g->n; i++)
-        if (!strcmp(g->g[i].level, level))
-            return &g->g[i];
-    return NULL;
+    for (int i = 0; i < m->groups.n; i++)
+        if (!strcmp(m->groups.g[i].level, level))
+            return i;
+    return -1;
 }
 
-/* One set's exams of a level and their share: hidden when few, and when the others would tell. */
-static void mix_cells(json_t *row, const strata_group *g, int64_t total, bool hide)
+/* One set's exams of a level and their share. */
+static void mix_cells(json_t *row, const mix *m, const char *level)
 {
-    int64_t n = g ? g->n : 0;
-    hide ? cells_text(row, report_text("hidden")) : cells_int(row, n);
-    cells_num(row, hide || !total ? NAN : (double)n / (double)total);
+    int i = level_of(m, level);
+    int64_t n = i < 0 ? 0 : m->groups.g[i].n;
+    bool told = i < 0 || m->told.l[i].exams;
+    cells_count(row, n, told);
+    cells_num(row, told && m->total ? (double)n / (double)m->total : NAN);
 }
 
-static void mix_rows(json_t *t, const char *title, const strata_groups *here,
-                     const strata_groups *there, const int64_t total[2])
+/* m: there, here. The levels of the first, then those that only the second has. */
+static void mix_rows(json_t *t, const char *title, const mix m[2])
 {
-    int cap = here->n + there->n + 1, k = 0;
-    mix *m = MEM_ARRAY(mix, cap);
-    int64_t *n[2] = {MEM_ARRAY(int64_t, cap), MEM_ARRAY(int64_t, cap)};
-    bool *hide[2] = {MEM_ARRAY(bool, cap), MEM_ARRAY(bool, cap)};
-    for (int i = 0; i < there->n; i++)
-        m[k++] = (mix){level_of(here, there->g[i].level), &there->g[i]};
-    for (int i = 0; i < here->n; i++)
-        if (!level_of(there, here->g[i].level))
-            m[k++] = (mix){&here->g[i], NULL};
-    for (int i = 0; i < k; i++) {
-        n[0][i] = m[i].there ? m[i].there->n : 0;
-        n[1][i] = m[i].here ? m[i].here->n : 0;
-    }
-    cells_mask(n[0], n[0], k, hide[0]);
-    cells_mask(n[1], n[1], k, hide[1]);
-    for (int i = 0; i < k; i++) {
-        json_t *row = cells_row(t);
-        cells_text(row, title);
-        cells_text(row, m[i].there ? m[i].there->level : m[i].here->level);
-        mix_cells(row, m[i].there, total[0], hide[0][i]);
-        mix_cells(row, m[i].here, total[1], hide[1][i]);
-    }
-    for (int i = 0; i < 2; i++) {
-        mem_free(n[i]);
-        mem_free(hide[i]);
-    }
-    mem_free(m);
+    for (int k = 0; k < 2; k++)
+        for (int i = 0; i < m[k].groups.n; i++) {
+            const char *level = m[k].groups.g[i].level;
+            if (k && level_of(&m[0], level) >= 0)
+                continue;
+            json_t *row = cells_row(t);
+            cells_text(row, title);
+            cells_text(row, level);
+            mix_cells(row, &m[0], level);
+            mix_cells(row, &m[1], level);
+        }
 }
 
 /* Vendors and sites of the exams that thresholds were chosen on, beside those of the evaluated
@@ -199,21 +186,28 @@ static bool mix_table(report_build *b, err *e)
     cells_column(t, "mix_here_share", "pct");
     report_build_table(b, t);
     for (size_t k = 0; k < COUNT_OF(names); k++) {
-        strata_groups g[2] = {{0}};
+        mix m[2] = {{{0}, {0}, 0}};
         const char *title = NULL;
-        for (int i = 0; i < 2; i++) {
+        bool ok = true;
+        for (int i = 0; i < 2 && ok; i++) {
             strata_var v;
             const strata_source s = {sets[i], b->opts->cfg.screen_days, b->opts->cfg.interval_days};
-            if (!strata_find(names[k], &s, &v, e)) {
-                strata_release(&g[0]);
-                return false;
-            }
-            strata_split(&v, sets[i], &g[i]);
+            ok = strata_find(names[k], &s, &v, e);
+            if (!ok)
+                break;
+            strata_split(&v, sets[i], &m[i].groups);
+            report_tell_groups(b, i == 0, &m[i].groups, &v, &m[i].told);
+            m[i].total = sets[i]->n;
             title = strata_title(&v);
         }
-        mix_rows(t, title, &g[1], &g[0], (int64_t[]){sets[0]->n, sets[1]->n});
-        strata_release(&g[0]);
-        strata_release(&g[1]);
+        if (ok)
+            mix_rows(t, title, m);
+        for (int i = 0; i < 2; i++) {
+            tell_groups_release(&m[i].told);
+            strata_release(&m[i].groups);
+        }
+        if (!ok)
+            return false;
     }
     return true;
 }

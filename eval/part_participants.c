@@ -33,12 +33,12 @@ static void columns_of(const report_build *b, column c[GROUPS])
     }
 }
 
-/* "123 (45.6 %)"; fewer than 5 are masked. */
-static void share_cell(json_t *row, int64_t k, int64_t n)
+/* "123 (45.6 %)". */
+static void share_cell(json_t *row, int64_t k, int64_t n, bool told)
 {
     char s[48];
-    if (k > 0 && k < METRIC_FEW)
-        snprintf(s, sizeof s, "<%d", METRIC_FEW);
+    if (!told)
+        snprintf(s, sizeof s, "%s", report_text("hidden"));
     else if (n > 0)
         snprintf(s, sizeof s, "%lld (%.1f %%)", (long long)k, 100.0 * (double)k / (double)n);
     else
@@ -107,26 +107,37 @@ static void medians(json_t *t, const column *c, int n, const char *key,
         median_cell(row, &c[g], value, fmt);
 }
 
-static const strata_group *group_named(const strata_groups *g, const char *level)
+/* The levels of a variable in one set of exams, and what may be told of them. */
+typedef struct levels_in {
+    strata_groups groups;
+    tell_groups told;
+} levels_in;
+
+static int level_named(const levels_in *in, const char *level)
 {
-    for (int i = 0; i < g->n; i++)
-        if (!strcmp(g->g[i].level, level))
-            return &g->g[i];
-    return NULL;
+    for (int i = 0; i < in->groups.n; i++)
+        if (!strcmp(in->groups.g[i].level, level))
+            return i;
+    return -1;
 }
 
 static void level_row(json_t *t, const column *c, int n, const strata_var *var,
-                      const strata_group *of[2], const char *level)
+                      const levels_in in[2], const char *level)
 {
     json_t *row = row_new(t, strata_title(var), level);
     for (int g = 0; g < n; g++) {
-        const strata_group *group = of[g == VAL];
+        const levels_in *of = &in[g == VAL];
+        int at = level_named(of, level);
+        const strata_group *group = at < 0 ? NULL : &of->groups.g[at];
+        bool told =
+            at < 0 || (g == CASES || g == CONTROLS || var->cases_only ? of->told.l[at].cancers
+                                                                      : of->told.l[at].exams);
         int64_t hits = 0;
         for (int64_t i = 0; group && i < group->n; i++) {
             const exam_row *x = &c[g].set->exams.row[group->row[i]];
             hits += belongs(x, g) && (!var->cases_only || x->y); /* not the controls it shares */
         }
-        share_cell(row, hits, c[g].n);
+        share_cell(row, hits, c[g].n, told);
     }
 }
 
@@ -150,43 +161,55 @@ static bool find_variable(const report_build *b, const column *c, const char *na
 }
 
 /* One row for every level that an exam has, those of the evaluated ones first. */
-static void levels(json_t *t, const column *c, int n, const strata_var var[2], bool always)
+static void levels(const report_build *b, json_t *t, const column *c, int n,
+                   const strata_var var[2], bool always)
 {
-    strata_groups groups[2] = {{0}};
-    for (int k = 0; k < (n > VAL ? 2 : 1); k++)
-        strata_split(&var[k], &c[k ? VAL : ALL].set->exams, &groups[k]);
-    for (int k = 0; k < 2 && (always || groups[0].known || groups[1].known); k++)
-        for (int i = 0; i < groups[k].n; i++) {
-            const char *level = groups[k].g[i].level;
-            const strata_group *of[2] = {group_named(&groups[0], level),
-                                         group_named(&groups[1], level)};
-            if (k == 0 || !of[0])
-                level_row(t, c, n, &var[0], of, level);
+    levels_in in[2] = {{{0}, {0}}};
+    for (int k = 0; k < (n > VAL ? 2 : 1); k++) {
+        strata_split(&var[k], &c[k ? VAL : ALL].set->exams, &in[k].groups);
+        report_tell_groups(b, k == 1, &in[k].groups, &var[k], &in[k].told);
+    }
+    for (int k = 0; k < 2 && (always || in[0].groups.known || in[1].groups.known); k++)
+        for (int i = 0; i < in[k].groups.n; i++) {
+            const char *level = in[k].groups.g[i].level;
+            if (k == 0 || level_named(&in[0], level) < 0)
+                level_row(t, c, n, &var[0], in, level);
         }
-    for (int k = 0; k < 2; k++)
-        strata_release(&groups[k]);
+    for (int k = 0; k < 2; k++) {
+        tell_groups_release(&in[k].told);
+        strata_release(&in[k].groups);
+    }
 }
 
-static void sizes(json_t *t, const column *c, int n)
+/* Women with exams of both kinds are those of both columns less all women. */
+static bool overlap_told(const report_build *b, const int64_t women[GROUPS])
+{
+    return !disclose_few(disclose_minimum(b->tell.all),
+                         women[CASES] + women[CONTROLS] - women[ALL]);
+}
+
+static void sizes(const report_build *b, json_t *t, const column *c, int n)
 {
     json_t *exams = row_new(t, report_text("col.exams"), ""),
            *women = row_new(t, report_text("col.patients"), "");
+    int64_t count[GROUPS] = {0};
     for (int g = 0; g < n; g++) {
-        char s[32];
         cohort_view v;
         cohort_view_build(c[g].set, c[g].row, c[g].n, &v);
-        snprintf(s, sizeof s, v.n > 0 && v.n < METRIC_FEW ? "<5" : "%lld", (long long)v.n);
-        cells_text(exams, s);
-        snprintf(s, sizeof s, v.n_patients > 0 && v.n_patients < METRIC_FEW ? "<5" : "%d",
-                 v.n_patients);
-        cells_text(women, s);
+        count[g] = v.n_patients;
         cohort_view_release(&v);
+    }
+    for (int g = 0; g < n; g++) {
+        char s[32];
+        snprintf(s, sizeof s, "%lld", (long long)c[g].n);
+        cells_text(exams, s);
+        snprintf(s, sizeof s, "%lld", (long long)count[g]);
+        cells_text(women, g == CONTROLS && !overlap_told(b, count) ? report_text("hidden") : s);
     }
 }
 
 static bool add(report_build *b, err *e)
 {
-    static const char *const always[] = {"age", "density", "vendor", "views"};
     column c[GROUPS];
     int n = b->src->val ? GROUPS : VAL;
     json_t *t = cells_table("participants");
@@ -198,20 +221,20 @@ static bool add(report_build *b, err *e)
     if (n > VAL)
         cells_column(t, "group_val", "text");
     columns_of(b, c);
-    sizes(t, c, n);
+    sizes(b, t, c, n);
     medians(t, c, n, "participants.age", age_of, "%.0f");
     medians(t, c, n, "participants.years", years_of, "%.1f");
     strata_var var[2];
-    for (size_t i = 0; i < COUNT_OF(always); i++)
-        if (find_variable(b, c, always[i], var))
-            levels(t, c, n, var, true);
+    for (int i = 0; i < REPORT_TELL_ALWAYS; i++)
+        if (find_variable(b, c, report_tell_always[i], var))
+            levels(b, t, c, n, var, true);
     for (int i = 0; i < b->opts->cfg.subgroups.n; i++) {
         const char *name = b->opts->cfg.subgroups.v[i];
         bool again = false;
-        for (size_t k = 0; k < COUNT_OF(always); k++)
-            again = again || !strcmp(name, always[k]);
+        for (int k = 0; k < REPORT_TELL_ALWAYS; k++)
+            again = again || !strcmp(name, report_tell_always[k]);
         if (!again && find_variable(b, c, name, var))
-            levels(t, c, n, var, false);
+            levels(b, t, c, n, var, false);
     }
     report_build_table(b, t);
     for (int g = 0; g < GROUPS; g++)

@@ -1,12 +1,13 @@
 /* How well the scores separate: AUC and its intervals, the metric table, ROC and precision-recall
  * points, distribution of scores. evaluation.md 2-5. */
 #include "eval/part.h"
+#include "core/mem.h"
 #include "eval/boot.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include <math.h>
 
-#define CURVE_MAX 1000 /* points of a curve in eval.json */
+#define CURVE_MAX 250 /* points of a curve in eval.json */
 #define HIST_BINS 24
 
 static void add_metrics(report_build *b)
@@ -56,7 +57,51 @@ static void add_metrics(report_build *b)
     }
 }
 
-/* The ROC and precision-recall points: corners only, thinned when there are very many. */
+/* Exams with (y) and without cancer at or above every point of a curve: at[y][point]. */
+static void flagged_at(const report_build *b, const curve *c, int64_t *at[2])
+{
+    for (int y = 0; y < 2; y++)
+        at[y] = MEM_ARRAY(int64_t, c->n + 1);
+    for (int64_t i = 0; i < b->all.n; i++) {
+        int64_t lo = 0, hi = c->n - 1; /* the first point that flags the exam */
+        while (lo < hi) {
+            int64_t middle = (lo + hi) / 2;
+            if (c->p[middle].threshold <= b->all.score[i])
+                hi = middle;
+            else
+                lo = middle + 1;
+        }
+        at[b->all.y[i] != 0][lo]++;
+    }
+    for (int64_t i = 1; i < c->n; i++)
+        for (int y = 0; y < 2; y++)
+            at[y][i] += at[y][i - 1];
+}
+
+/* The height of the line through the told points at a false-positive rate. */
+static double height_at(const json_t *roc, double fpr)
+{
+    const json_t *x = json_object_get(roc, "x"), *y = json_object_get(roc, "y");
+    double x0 = 0, y0 = 0;
+    for (size_t i = 0; i < json_array_size(x); i++) {
+        double x1 = json_number_value(json_array_get(x, i)),
+               y1 = json_number_value(json_array_get(y, i));
+        if (x1 > fpr)
+            return y0 + (y1 - y0) * (fpr - x0) / (x1 - x0);
+        x0 = x1;
+        y0 = y1;
+    }
+    return y0;
+}
+
+static double cents(const report_build *b, double v)
+{
+    return disclose_minimum(b->tell.all) > 1 ? round(100 * v) / 100 : v;
+}
+
+/* The ROC and precision-recall points that may be told, thinned when there are very many. Between
+ * them the band would tell of single exams as the curve would: it follows the line through them,
+ * and its ends are whole per cents. */
 static void add_curves(report_build *b)
 {
     curve c = {0};
@@ -64,10 +109,12 @@ static void add_curves(report_build *b)
            *pr = report_build_curve(b, "pr"), *threshold = json_array();
     if (b->all.events >= METRIC_FEW && b->all.n - b->all.events >= METRIC_FEW &&
         curve_build(&b->all.in, &c)) {
-        int64_t every = c.n > CURVE_MAX ? c.n / CURVE_MAX + 1 : 1;
+        int64_t every = c.n > CURVE_MAX ? c.n / CURVE_MAX + 1 : 1, *at[2];
+        bool band_told = disclose_minimum(b->tell.all) > 1;
+        flagged_at(b, &c, at);
         for (int64_t i = 0; i < c.n; i++) {
             const curve_point *p = &c.p[i];
-            if (i % every && i != c.n - 1)
+            if ((i % every && i != c.n - 1) || !report_tell_both(b, at[1][i], at[0][i]))
                 continue;
             report_build_point(roc, "x", p->fpr);
             report_build_point(roc, "y", p->tpr);
@@ -78,11 +125,14 @@ static void add_curves(report_build *b)
             report_build_point(pr, "y", p->flagged1 / (p->flagged1 + p->flagged0));
         }
         for (int g = 0; b->operate.band && g < OPERATE_GRID; g++) {
-            report_build_point(band, "x", (double)g / (OPERATE_GRID - 1));
-            report_build_point(band, "y", b->operate.tpr[g]);
-            report_build_point(band, "lo", b->operate.tpr_lo[g]);
-            report_build_point(band, "hi", b->operate.tpr_hi[g]);
+            double fpr = (double)g / (OPERATE_GRID - 1);
+            report_build_point(band, "x", fpr);
+            report_build_point(band, "y", band_told ? height_at(roc, fpr) : b->operate.tpr[g]);
+            report_build_point(band, "lo", cents(b, b->operate.tpr_lo[g]));
+            report_build_point(band, "hi", cents(b, b->operate.tpr_hi[g]));
         }
+        mem_free(at[0]);
+        mem_free(at[1]);
     }
     json_object_set_new(roc, "threshold", threshold);
     curve_release(&c);
@@ -106,7 +156,7 @@ static void add_histogram(report_build *b)
     }
     for (int y = 0; y < 2; y++)
         report_build_histogram(b, y ? "hist_case" : "hist_control", (double[]){lo, hi}, bin[y],
-                               HIST_BINS);
+                               HIST_BINS, y == 1);
 }
 
 static void metrics_table(report_build *b)

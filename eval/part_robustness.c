@@ -120,8 +120,9 @@ static const char *mask_words(const char *mask)
     return report_text_find(key) ? report_text_find(key) : mask;
 }
 
-static void add_row(json_t *t, const level *l)
+static void add_row(const study *s, json_t *t, const level *l)
 {
+    const int64_t minimum = disclose_minimum(s->b->tell.all), all = s->b->all.n;
     json_t *row = cells_row(t);
     cells_text(row, mask_words(l->mask));
     cells_num(row, l->keep);
@@ -130,11 +131,14 @@ static void add_row(json_t *t, const level *l)
     cells_num(row, l->auc_full);
     cells_num(row, l->change);
     cells_num(row, l->spearman);
-    cells_num(row, l->crossed);
+    /* few exams that cross a threshold, or few that lack a view */
+    int64_t crossed = isnan(l->crossed) ? 0 : (int64_t)ceil(l->crossed * (double)l->n - 1e-9);
+    bool told = !disclose_few(minimum, crossed) && !disclose_few(minimum, l->n - crossed);
+    cells_num(row, told ? l->crossed : NAN);
     cells_int(row, llround(l->tokens));
     cells_num(row, l->ms);
     cells_int(row, l->draws);
-    cells_count(row, l->n);
+    cells_count(row, l->n, !disclose_few(minimum, l->n) && !disclose_few(minimum, all - l->n));
     char key[48];
     snprintf(key, sizeof key, "reason.%.32s", l->reason ? l->reason : "");
     cells_text(row, l->reason ? report_text(key) : "");
@@ -190,7 +194,7 @@ static void add_mask(study *s, int first, const level *full, json_t *t, json_t *
         if (strcmp(s->in->condition[k].mask, mask) || !begins(s, k, false))
             continue;
         level l = level_of(s, k);
-        add_row(t, &l);
+        add_row(s, t, &l);
         if (!view && p.n <= CFG_LIST_MAX) {
             p.keep[p.n] = l.keep;
             p.auc[p.n] = l.auc;
@@ -215,7 +219,7 @@ static void add_tables(study *s)
     cells_column(summary, "area", "num");
     cells_column(summary, "knee", "pct");
     level full = level_of(s, s->full);
-    add_row(t, &full);
+    add_row(s, t, &full);
     for (int k = 0; k < s->in->n_conditions; k++)
         if (k != s->full && begins(s, k, true))
             add_mask(s, k, &full, t, summary);

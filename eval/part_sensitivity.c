@@ -5,18 +5,22 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-static void sensitivity_row(report_build *b, json_t *t, const char *id, const metric_value *a,
-                            int64_t exams)
+/* The exams row[n] of a set, NULL: all. */
+static void sensitivity_row(report_build *b, json_t *t, const char *id, const cohort_set *set,
+                            const int64_t *rows, int64_t n)
 {
     char key[64];
+    /* other rules read the same exams */
+    tell_sizes told = rows ? report_tell_subset(b, rows, n) : (tell_sizes){true, true};
+    metric_value a = report_build_subset(b, set, rows, n, id, told);
     snprintf(key, sizeof key, "subset.%s", id);
     json_t *row = cells_row(t);
     cells_text(row, report_text(key));
-    cells_count(row, exams);
-    cells_count(row, a->n);
-    cells_count(row, a->events);
-    cells_est(row, a->value, a->lo, a->hi);
-    report_build_remark(row, a);
+    cells_count(row, n, told.exams);
+    cells_count(row, a.n, told.exams);
+    cells_count(row, a.events, told.cancers);
+    cells_est(row, a.value, a.lo, a.hi);
+    report_build_remark(row, &a);
 }
 
 /* One exam per patient: the earliest or the latest by exam_day; false if a day is unknown. */
@@ -57,8 +61,7 @@ static void other_rules(report_build *b, json_t *t)
         /* a rule that these tables cannot carry (no laterality, no view) has no row */
         if (r != b->opts->cfg.rule &&
             cohort_set_ensemble(s, b->src->n_in, how, &set, member, NULL)) {
-            metric_value a = report_build_subset(b, &set, NULL, set.exams.n, id);
-            sensitivity_row(b, t, id, &a, set.exams.n);
+            sensitivity_row(b, t, id, &set, NULL, set.exams.n);
             cohort_set_release(&set);
         }
         for (int i = 0; i < b->src->n_in; i++)
@@ -82,16 +85,12 @@ static bool add(report_build *b, err *e)
     for (int64_t i = 0; i < x->n; i++)
         if (x->row[i].views == EXAM_ALL_VIEWS)
             row[n++] = i;
-    if (n > 0 && n < x->n) {
-        metric_value a = report_build_subset(b, &b->set, row, n, "four_views");
-        sensitivity_row(b, t, "four_views", &a, n);
-    }
+    if (n > 0 && n < x->n)
+        sensitivity_row(b, t, "four_views", &b->set, row, n);
     for (int last = 0; last < 2 && b->set.repeated; last++) {
         if (!pick_exams(b, last, row, &n))
             continue;
-        const char *id = last ? "last_exam" : "first_exam";
-        metric_value a = report_build_subset(b, &b->set, row, n, id);
-        sensitivity_row(b, t, id, &a, n);
+        sensitivity_row(b, t, last ? "last_exam" : "first_exam", &b->set, row, n);
     }
     mem_free(row);
     other_rules(b, t);

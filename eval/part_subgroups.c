@@ -16,8 +16,7 @@ typedef struct variable {
     strata_groups groups;
     int *level;   /* [exams] index into groups.g, -1 = none */
     bool *tested; /* [groups.n] */
-    bool *hidden; /* [groups.n] whose number of cancers must not be told or worked out */
-    bool few;     /* some group has 1 to 4 exams: those of the hidden groups are not told either */
+    tell_groups told;
     subgroup_level *result;
     double fewest, most; /* exams without cancer per cancer among the tested groups */
 } variable;
@@ -33,9 +32,6 @@ static void prepare(const report_build *b, variable *v)
     const exam_table *t = &b->set.exams;
     v->level = MEM_ARRAY(int, t->n + 1);
     v->tested = MEM_ARRAY(bool, v->groups.n + 1);
-    v->hidden = MEM_ARRAY(bool, v->groups.n + 1);
-    int64_t *exams = MEM_ARRAY(int64_t, v->groups.n + 1),
-            *cancers = MEM_ARRAY(int64_t, v->groups.n + 1);
     v->result = MEM_ARRAY(subgroup_level, v->groups.n + 1);
     v->fewest = INFINITY;
     for (int64_t i = 0; i < t->n; i++)
@@ -50,18 +46,18 @@ static void prepare(const report_build *b, variable *v)
             if (y || !v->var.cases_only)
                 v->level[g->row[k]] = l;
         }
-        exams[l] = g->n;
-        cancers[l] = cases;
-        v->few = v->few || g->own < METRIC_FEW;
         v->tested[l] = !g->unknown && cases >= METRIC_FEW && controls >= METRIC_FEW;
-        if (v->tested[l]) {
-            v->fewest = fmin(v->fewest, (double)controls / (double)cases);
-            v->most = fmax(v->most, (double)controls / (double)cases);
+    }
+    report_tell_groups(b, false, &v->groups, &v->var, &v->told);
+    for (int l = 0; l < v->groups.n; l++) { /* the range of what is told */
+        double cases = 0, n = (double)v->groups.g[l].n;
+        for (int64_t k = 0; k < v->groups.g[l].n; k++)
+            cases += t->row[v->groups.g[l].row[k]].y;
+        if (v->tested[l] && v->told.l[l].cancers) {
+            v->fewest = fmin(v->fewest, (n - cases) / cases);
+            v->most = fmax(v->most, (n - cases) / cases);
         }
     }
-    cells_mask(exams, cancers, v->groups.n, v->hidden);
-    mem_free(exams);
-    mem_free(cancers);
 }
 
 static bool load(const report_build *b, variables *all, err *e)
@@ -92,26 +88,14 @@ static void release(variables *all)
         strata_release(&all->v[i].groups);
         mem_free(all->v[i].level);
         mem_free(all->v[i].tested);
-        mem_free(all->v[i].hidden);
+        tell_groups_release(&all->v[i].told);
         mem_free(all->v[i].result);
     }
     mem_free(all->v);
     json_decref(all->absent);
 }
 
-/* Threshold at which all exams together keep the wanted specificity. */
-static double global_threshold(const report_build *b)
-{
-    curve c = {0};
-    double t = NAN;
-    const cohort_view *v = b->src->val ? &b->val : &b->all;
-    if (curve_build(&v->in, &c))
-        t = c.p[curve_at_spec(&c, b->opts->cfg.subgroup_spec)].threshold;
-    curve_release(&c);
-    return t;
-}
-
-static void compare(const report_build *b, variables *all, double threshold, subgroup_test *test)
+static void compare(const report_build *b, variables *all, subgroup_test *test)
 {
     subgroup_var *var = MEM_ARRAY(subgroup_var, all->n + 1);
     subgroup_level **level = MEM_ARRAY(subgroup_level *, all->n + 1);
@@ -123,7 +107,7 @@ static void compare(const report_build *b, variables *all, double threshold, sub
     subgroup_run(&(subgroup_spec){.in = b->all.in,
                                   .var = var,
                                   .n_vars = all->n,
-                                  .threshold = threshold,
+                                  .threshold = b->tell.threshold,
                                   .replicates = b->opts->cfg.bootstrap,
                                   .kind = b->opts->cfg.boot_kind,
                                   .seed = (uint64_t)b->opts->cfg.seed,
@@ -136,22 +120,27 @@ static void compare(const report_build *b, variables *all, double threshold, sub
 /* ---- one group ------------------------------------------------------------------------------- */
 
 /* A share of n exams. Wilson's interval where it holds, else that of the bootstrap. */
-static void rate_cell(json_t *row, const report_build *b, double value, int64_t n, double lo,
-                      double hi)
+static void rate_cell(json_t *row, const report_build *b, double v[3], int64_t n, bool told)
 {
-    if (n < METRIC_FEW)
-        value = lo = hi = NAN;
-    else if (!b->set.repeated && !b->set.weighted && !isnan(value))
-        metric_wilson(value * (double)n, (double)n, &lo, &hi);
-    cells_est(row, value, lo, hi);
+    told = told && n >= METRIC_FEW;
+    if (!b->set.repeated && !b->set.weighted && !isnan(v[0]))
+        metric_wilson(v[0] * (double)n, (double)n, &v[1], &v[2]);
+    cells_rate(row, v, told);
+}
+
+static int64_t flagged_controls(const report_build *b)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < b->all.n; i++)
+        n += !b->all.y[i] && b->all.score[i] >= b->tell.threshold;
+    return n;
 }
 
 /* Observed over predicted cancers, and the calibration slope. A group that is made of cancers has
- * neither. */
-static void calibration_cells(json_t *row, const report_build *b, const cohort_view *v,
-                              bool cases_only)
+ * neither, nor has one whose cancers are hidden. */
+static void calibration_cells(json_t *row, const report_build *b, const cohort_view *v, bool none)
 {
-    if (cases_only || v->events < METRIC_FEW || v->n - v->events < METRIC_FEW) {
+    if (none || v->events < METRIC_FEW || v->n - v->events < METRIC_FEW) {
         cells_est(row, NAN, NAN, NAN);
         cells_est(row, NAN, NAN, NAN);
         return;
@@ -168,63 +157,39 @@ static void calibration_cells(json_t *row, const report_build *b, const cohort_v
     cells_est(row, s.b, s.b - step, s.b + step);
 }
 
-static void size_cell(json_t *cells, int64_t v, bool hidden)
-{
-    if (hidden && v >= METRIC_FEW)
-        cells_text(cells, report_text("hidden"));
-    else
-        cells_count(cells, v);
-}
-
-/* Sizes of the group in the table, and what its entry in tree.metrics may say of them. A few
- * cancers beside all exams without one: the sum would tell how few. */
-static void size_cells(report_build *b, json_t *cells, const variable *v, int l,
-                       const metric_value *a)
-{
-    const json_t *list = json_object_get(b->tree, "metrics");
-    json_t *entry = json_array_get(list, json_array_size(list) - 1);
-    int64_t exams = v->groups.g[l].n;
-    bool sum = v->hidden[l] && (v->var.cases_only || v->few);
-    size_cell(cells, exams, sum);
-    size_cell(cells, a->n, sum);
-    size_cell(cells, a->events, v->hidden[l]);
-    if (v->hidden[l])
-        json_object_set_new(entry, "n_events", json_null());
-    if (sum || exams < METRIC_FEW) {
-        json_object_set_new(entry, "n_exams", json_null());
-        json_object_set_new(entry, "n_patients", json_null());
-    }
-}
-
 static void group_row(report_build *b, json_t *t, const variable *v, int l)
 {
-    static const subgroup_level untold = {NAN, NAN, NAN, NAN, NAN, NAN, NAN};
     const subgroup_level *x = &v->result[l];
     const strata_group *g = &v->groups.g[l];
+    const disclose_level *may = &v->told.l[l];
+    /* of cancers beside all exams without one the sum would tell how many */
+    tell_sizes told = {v->var.cases_only ? may->cancers : may->exams, may->cancers};
+    bool spec = v->var.cases_only ? report_tell_controls(b, flagged_controls(b)) : may->spec;
     cohort_view view;
     text subset;
     text_init(&subset);
     text_addf(&subset, "%s=%s", v->var.name, g->level);
-    metric_value a = report_build_subset(b, &b->set, g->row, g->n, subset.s);
+    metric_value a = report_build_subset(b, &b->set, g->row, g->n, subset.s, told);
     cohort_view_build(&b->set, g->row, g->n, &view);
     json_t *cells = cells_row(t);
     cells_text(cells, strata_title(&v->var));
     cells_text(cells, g->level);
-    size_cells(b, cells, v, l, &a);
+    cells_count(cells, g->n, told.exams);
+    cells_count(cells, a.n, told.exams);
+    cells_count(cells, a.events, told.cancers);
     cells_est(cells, a.value, a.lo, a.hi);
     /* a share of a hidden number would tell it: 0.909 of at most 14 exams is 10 of 11 */
-    if (v->hidden[l])
-        x = &untold;
-    rate_cell(cells, b, x->sens, a.events, x->sens_lo, x->sens_hi);
-    rate_cell(cells, b, x->spec, g->n - a.events, x->spec_lo, x->spec_hi);
-    calibration_cells(cells, b, &view, v->var.cases_only);
+    rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, a.events, may->sens);
+    rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, g->n - a.events, spec);
+    calibration_cells(cells, b, &view, v->var.cases_only || !told.cancers);
     report_build_remark(cells, &a);
     cohort_view_release(&view);
     text_release(&subset);
 }
 
-static void groups_table(report_build *b, const variables *all, double threshold)
+static void groups_table(report_build *b, const variables *all)
 {
+    double threshold = b->tell.threshold;
     static const char *const columns[][2] = {
         {"variable", "text"}, {"level", "text"}, {"exams", "int"},  {"patients", "int"},
         {"cancers", "int"},   {"auc", "auc"},    {"sens", "est"},   {"spec", "est"},
@@ -247,9 +212,12 @@ static void controls_cell(json_t *row, const variable *v)
     char low[32], high[32];
     text t;
     text_init(&t);
-    snprintf(low, sizeof low, "%.3g", v->fewest);
-    snprintf(high, sizeof high, "%.3g", v->most);
-    report_fill(&t, v->var.cases_only ? "controls.shared" : "controls.range",
+    snprintf(low, sizeof low, "%.2g", v->fewest);
+    snprintf(high, sizeof high, "%.2g", v->most);
+    report_fill(&t,
+                v->var.cases_only  ? "controls.shared"
+                : isinf(v->fewest) ? "hidden"
+                                   : "controls.range",
                 (const char *const[]){"low", low, "high", high, NULL});
     cells_text(row, t.s);
     text_release(&t);
@@ -288,10 +256,9 @@ static bool add(report_build *b, err *e)
     variables all = {0};
     bool ok = load(b, &all, e);
     if (ok) {
-        double threshold = global_threshold(b);
         subgroup_test *test = MEM_ARRAY(subgroup_test, all.n + 1);
-        compare(b, &all, threshold, test);
-        groups_table(b, &all, threshold);
+        compare(b, &all, test);
+        groups_table(b, &all);
         test_table(b, &all, test);
         mem_free(test);
     }

@@ -235,7 +235,7 @@ static void thousand_table(report_build *b, const operate_point *o)
     const double women[] = {1000 * se * pi, 1000 * (1 - sp) * (1 - pi), 1000 * (1 - se) * pi,
                             1000 * sp * (1 - pi)};
     /* whole women do not tell of single exams */
-    const bool whole = operate_hides_cases(o) || operate_hides_controls(o);
+    const bool whole = !o->cases_told || !o->controls_told;
     static const char *const keys[] = {"thousand.found", "thousand.false", "thousand.missed",
                                        "thousand.rest"};
     for (size_t i = 0; i < COUNT_OF(keys); i++)
@@ -247,7 +247,6 @@ static void thousand_table(report_build *b, const operate_point *o)
 static void crosstab(report_build *b, const operate_point *o)
 {
     json_t *t = cells_table("crosstab");
-    const bool hide = operate_hides_cases(o) || operate_hides_controls(o);
     char threshold[32];
     text note;
     cells_column(t, "result", "text");
@@ -258,9 +257,9 @@ static void crosstab(report_build *b, const operate_point *o)
         json_t *row = cells_row(t);
         int64_t y1 = flagged ? o->tp : o->fn, y0 = flagged ? o->fp : o->tn;
         cells_text(row, report_text(flagged ? "crosstab.flagged" : "crosstab.not_flagged"));
-        hide ? cells_text(row, report_text("hidden")) : cells_int(row, y1 + y0);
-        cells_side(row, y1, b->all.events - y1);
-        cells_side(row, y0, b->all.n - b->all.events - y0);
+        cells_count(row, y1 + y0, o->cases_told && o->controls_told);
+        cells_count(row, y1, o->cases_told);
+        cells_count(row, y0, o->controls_told);
     }
     snprintf(threshold, sizeof threshold, "%.4g", o->threshold);
     text_init(&note);

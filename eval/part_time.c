@@ -16,7 +16,9 @@ typedef struct followed {
     double *score, *t, *weight;
     int *event, *cluster;
     survive_in in;
-    int64_t events;
+    int64_t events, early; /* early: events that the exam itself found */
+    disclose *ledger;      /* of these exams; its orders by time: */
+    int found, lost, left; /* events and others, first ones first; all exams, last ones first */
 } followed;
 
 typedef struct by_time {
@@ -67,6 +69,48 @@ static void fill(followed *f)
                          .sorted = true};
 }
 
+/* Last ones first; at one time those with cancer are the first to go. */
+static int cmp_left(const void *x, const void *y)
+{
+    return -cmp_time(x, y);
+}
+
+/* The ledger of the followed exams, and where time cuts them. */
+static void tell(const report_build *b, followed *f)
+{
+    int64_t *row = MEM_ARRAY(int64_t, f->in.n + 1);
+    by_time *left = MEM_ARRAY(by_time, f->in.n + 1);
+    f->ledger = disclose_new(f->cluster, f->event, f->in.n, b->opts->cfg.min_count);
+    for (int event = 0; event < 2; event++) {
+        int64_t n = 0;
+        for (int64_t i = 0; i < f->in.n; i++)
+            if (f->event[i] == event)
+                row[n++] = i;
+        *(event ? &f->found : &f->lost) = disclose_order(f->ledger, row, n);
+    }
+    for (int64_t i = 0; i < f->in.n; i++) /* cancers sort before others of their time */
+        left[i] = (by_time){f->t[i], f->event[i] ? i - f->in.n : i};
+    qsort(left, (size_t)f->in.n, sizeof *left, cmp_left);
+    for (int64_t i = 0; i < f->in.n; i++)
+        row[i] = left[i].row < 0 ? left[i].row + f->in.n : left[i].row;
+    f->left = disclose_order(f->ledger, row, f->in.n);
+    mem_free(row);
+    mem_free(left);
+}
+
+static bool found_told(const followed *f, int64_t events)
+{
+    return disclose_cut(f->ledger, &f->found, &events, 1);
+}
+
+/* May it be told that of all followed exams so many had cancer until a time, and so many were left
+ * after it? The rest was lost before. */
+static bool time_told(const followed *f, int64_t events, int64_t left)
+{
+    return disclose_cut(f->ledger, (int[]){f->found, f->left, f->lost},
+                        (int64_t[]){events, left, f->in.n - events - left}, 3);
+}
+
 static bool load(const report_build *b, followed *f, err *e)
 {
     const scores **s = MEM_ARRAY(const scores *, b->src->n_in);
@@ -74,8 +118,10 @@ static bool load(const report_build *b, followed *f, err *e)
         s[i] = &b->src->in[i].scores;
     bool ok = cohort_set_followed(s, b->src->n_in, report_build_how(b), &f->set, e);
     mem_free(s);
-    if (ok)
+    if (ok) {
         fill(f);
+        tell(b, f);
+    }
     return ok;
 }
 
@@ -87,6 +133,7 @@ static void release(followed *f)
     mem_free(f->weight);
     mem_free(f->event);
     mem_free(f->cluster);
+    disclose_free(f->ledger);
 }
 
 static survive_in without_early(const report_build *b, const followed *f)
@@ -122,6 +169,7 @@ typedef struct entry {
     double value, lo, hi;
     const char *ci, *reason, *flag;
     int64_t exams, cases;
+    bool told; /* may these two be told? */
 } entry;
 
 static void add_metric(report_build *b, const followed *f, const entry *x)
@@ -141,8 +189,10 @@ static void add_metric(report_build *b, const followed *f, const entry *x)
                        .n_patients = f->set.exams.n_patients,
                        .n_events = x->cases};
     json_t *j = report_build_metric(b, &m);
-    if (x->cases > 0 && x->cases < METRIC_FEW)
-        json_object_set_new(j, "n_events", json_null()); /* small cells stay hidden */
+    if (!x->told) {
+        json_object_set_new(j, "n_exams", json_null());
+        json_object_set_new(j, "n_events", json_null());
+    }
     json_decref(year);
 }
 
@@ -165,11 +215,14 @@ static void year_cell(json_t *row, double h)
 /* ---- AUC by year ----------------------------------------------------------------------------- */
 
 static metric_value yearly_auc(report_build *b, const followed *f, const survive_in *in, double h,
-                               survive_rule rule)
+                               survive_rule rule, bool *told)
 {
     survive_rows r;
     survive_rows_build(in, h, rule, &r);
     metric_value v = metric_auc_report(&r.in);
+    int64_t early = in->drop_early ? f->early : 0;
+    *told = found_told(f, early) && time_told(f, r.cases + early, r.n - r.cases);
+    report_build_coarse(&v, *told);
     survive_rows_release(&r);
     add_metric(b, f,
                &(entry){.id = rule == SURVIVE_MIRAI ? "auc_year_mirai" : "auc_year_ipcw",
@@ -182,7 +235,8 @@ static metric_value yearly_auc(report_build *b, const followed *f, const survive
                         .reason = v.reason,
                         .flag = v.flag,
                         .exams = v.n,
-                        .cases = v.events});
+                        .cases = v.events,
+                        .told = *told});
     return v;
 }
 
@@ -212,15 +266,16 @@ static void years_table(report_build *b, const followed *f)
         for (int later = 0; later < LABELS; later++) {
             survive_in in = later ? without_early(b, f) : f->in;
             double h = years->v[k];
-            metric_value m = yearly_auc(b, f, &in, h, SURVIVE_MIRAI),
-                         u = yearly_auc(b, f, &in, h, SURVIVE_IPCW);
+            bool told_m, told_u;
+            metric_value m = yearly_auc(b, f, &in, h, SURVIVE_MIRAI, &told_m),
+                         u = yearly_auc(b, f, &in, h, SURVIVE_IPCW, &told_u);
             json_t *row = cells_row(t);
             year_cell(row, h);
             cells_text(row, label_text(later));
-            cells_count(row, m.events);
-            cells_count(row, m.n - m.events);
+            cells_count(row, m.events, told_m);
+            cells_count(row, m.n - m.events, told_m);
             cells_est(row, m.value, m.lo, m.hi);
-            cells_count(row, u.n - u.events);
+            cells_count(row, u.n - u.events, told_u);
             cells_est(row, u.value, u.lo, u.hi);
             report_build_remark(row, isnan(m.value) ? &m : &u);
             curve_point_of(line[later][0], h, &m);
@@ -244,13 +299,15 @@ static void concordance_row(report_build *b, const followed *f, json_t *t, survi
     } else if (!c.flag && least < METRIC_UNSTABLE) {
         c.flag = "UNSTABLE";
     }
-    bool whole = !strcmp(id, "cindex_harrell") && !f->set.weighted && !isnan(c.value);
+    int64_t early = later ? f->early : 0;
+    bool told = found_told(f, early) && found_told(f, c.events + early);
+    bool whole = told && !strcmp(id, "cindex_harrell") && !f->set.weighted && !isnan(c.value);
     json_t *row = cells_row(t);
     snprintf(key, sizeof key, "metric.%s", id);
     cells_text(row, report_text(key));
     cells_text(row, label_text(later));
-    cells_count(row, c.n);
-    cells_count(row, c.events);
+    cells_count(row, c.n, told);
+    cells_count(row, c.events, told);
     cells_est(row, c.value, c.lo, c.hi);
     const double pairs[] = {c.conc, c.disc, c.tied};
     for (int k = 0; k < 3; k++) {
@@ -273,7 +330,8 @@ static void concordance_row(report_build *b, const followed *f, json_t *t, survi
                         .reason = c.reason,
                         .flag = c.flag,
                         .exams = c.n,
-                        .cases = c.events});
+                        .cases = c.events,
+                        .told = told});
 }
 
 /* Uno's C looks no further than this. */
@@ -388,9 +446,10 @@ static void risk_row(report_build *b, const followed *f, json_t *t, double year,
     risk_values(r, v);
     json_t *row = cells_row(t);
     year_cell(row, year);
-    cells_count(row, r->n);
-    cells_count(row, r->cases);
-    cells_count(row, r->lost);
+    bool told = time_told(f, r->cases, r->beyond);
+    cells_count(row, r->n, true);
+    cells_count(row, r->cases, told);
+    cells_count(row, r->lost, told);
     for (int k = 0; k < RISKS; k++) {
         bool known = !reason && !isnan(v[k]), bounded = known && !isnan(lo[k]);
         double low = bounded ? lo[k] : NAN, high = bounded ? hi[k] : NAN;
@@ -404,7 +463,8 @@ static void risk_row(report_build *b, const followed *f, json_t *t, double year,
                             .ci = bounded ? boot_name((boot_kind)b->opts->cfg.boot_kind) : "",
                             .reason = reason,
                             .exams = r->n,
-                            .cases = r->cases});
+                            .cases = r->cases,
+                            .told = told});
     }
     report_build_remark(row, &(metric_value){.reason = reason});
 }
@@ -440,7 +500,7 @@ static void risk_table(report_build *b, const followed *f)
 
 /* ---- when cancers were found ----------------------------------------------------------------- */
 
-static void found_table(report_build *b, const followed *f)
+static void found_table(report_build *b, followed *f)
 {
     static const char *const key[] = {[SURVIVE_SCREEN] = "time.bin.screen",
                                       [SURVIVE_INTERVAL] = "time.bin.interval",
@@ -456,6 +516,14 @@ static void found_table(report_build *b, const followed *f)
     cells_column(t, "level", "text");
     cells_column(t, "exams", "int");
     cells_column(t, "patients", "int");
+    int64_t between;
+    patients_of(&f->in, SURVIVE_SCREEN, c, &f->early);
+    patients_of(&f->in, SURVIVE_INTERVAL, c, &between);
+    const bool early = found_told(f, f->early), later = found_told(f, f->early + between),
+               told[] = {[SURVIVE_SCREEN] = early,
+                         [SURVIVE_INTERVAL] = early && later,
+                         [SURVIVE_LATER] = later,
+                         [SURVIVE_NONE] = true};
     for (size_t k = 0; k < COUNT_OF(order); k++) {
         int64_t exams, patients = patients_of(&f->in, order[k], c, &exams);
         text name;
@@ -464,13 +532,14 @@ static void found_table(report_build *b, const followed *f)
                     (const char *const[]){"screen", screen, "interval", interval, NULL});
         row = cells_row(t);
         cells_text(row, name.s);
-        cells_count(row, exams);
-        cells_count(row, patients);
+        cells_count(row, exams, told[order[k]]);
+        cells_count(row, patients, told[order[k]]);
         text_release(&name);
     }
     row = cells_row(t);
     cells_text(row, report_text("time.bin.unknown"));
-    cells_count(row, f->set.n_unlabelled);
+    cells_count(row, f->set.n_unlabelled,
+                !disclose_few(b->opts->cfg.min_count, f->set.n_unlabelled));
     cells_num(row, NAN);
     report_build_table(b, t);
 }

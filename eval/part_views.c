@@ -1,6 +1,39 @@
 /* AUC of single images, by view. evaluation.md 12. */
 #include "eval/part.h"
+#include "core/mem.h"
 #include "eval/cells.h"
+#include <stdlib.h>
+
+static bool shows(const scores_row *r, int view)
+{
+    return r->side == (view % 2 ? 'L' : 'R') && r->view == (view < 2 ? 'C' : 'M');
+}
+
+static int by_exam(const void *key, const void *row)
+{
+    return strcmp(key, ((const exam_row *)row)->exam);
+}
+
+/* The images of a view count the evaluated exams that have it. */
+static tell_sizes exams_with(const report_build *b, int view)
+{
+    const exam_table *t = &b->set.exams;
+    const scores *s = &b->src->in[0].scores;
+    bool *in = MEM_ARRAY(bool, t->n + 1);
+    int64_t *row = MEM_ARRAY(int64_t, t->n + 1), n = 0;
+    for (int64_t i = 0; i < s->n; i++) {
+        const exam_row *x = bsearch(s->row[i].exam, t->row, (size_t)t->n, sizeof *t->row, by_exam);
+        if (x && shows(&s->row[i], view))
+            in[x - t->row] = true;
+    }
+    for (int64_t i = 0; i < t->n; i++)
+        if (in[i])
+            row[n++] = i;
+    tell_sizes told = report_tell_subset(b, row, n);
+    mem_free(in);
+    mem_free(row);
+    return told;
+}
 
 static bool add(report_build *b, err *e)
 {
@@ -20,7 +53,7 @@ static bool add(report_build *b, err *e)
         scores_init(&one);
         for (int64_t i = 0; i < s->n; i++) {
             const scores_row *r = &s->row[i];
-            if (r->side == (v % 2 ? 'L' : 'R') && r->view == (v < 2 ? 'C' : 'M')) {
+            if (shows(r, v)) {
                 scores_row alone = *r; /* every image is its own unit here */
                 alone.exam = r->image[0] ? r->image : r->exam;
                 scores_add(&one, &alone);
@@ -29,11 +62,13 @@ static bool add(report_build *b, err *e)
         if (one.n && cohort_set_build(&one, EXAM_MEAN_IMAGES, &set, NULL) && set.exams.n) {
             cohort_view_build(&set, NULL, set.exams.n, &view);
             metric_value a = metric_auc_report(&view.in);
+            tell_sizes told = exams_with(b, v);
+            report_build_coarse(&a, told.cancers);
             json_t *row = cells_row(t);
             cells_text(row, name[v]);
-            cells_count(row, view.n);
-            cells_count(row, view.n_patients);
-            cells_count(row, view.events);
+            cells_count(row, view.n, told.exams);
+            cells_count(row, view.n_patients, told.exams);
+            cells_count(row, view.events, told.cancers);
             cells_est(row, a.value, a.lo, a.hi);
             report_build_remark(row, &a);
             cohort_view_release(&view);

@@ -37,6 +37,7 @@ typedef struct report_cfg {
     const char *title;         /* of the report */
     const char *strings;       /* JSON of translated words; "" = English */
     int64_t pages;             /* exams shown on the image page */
+    int64_t min_count;         /* counts of fewer women are hidden; 0 or 1: none */
 } report_cfg;
 extern const cfg_group eval_options; /* keys "eval.*" */
 

@@ -1,6 +1,7 @@
 /* What every part of the report needs to add to the eval.json tree. */
 #include "eval/report_build.h"
 #include "core/mem.h"
+#include "eval/calibrate.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include <math.h>
@@ -65,22 +66,23 @@ void report_build_sentence(json_t *list, const char *key, const char *const *pai
 }
 
 void report_build_histogram(report_build *b, const char *id, const double edge[2],
-                            const int64_t *count, int n)
+                            const int64_t *count, int n, bool cases)
 {
     int *end = MEM_ARRAY(int, n + 1), bars = 0;
-    int64_t *inside = MEM_ARRAY(int64_t, n + 1), total = 0;
+    int64_t *inside = MEM_ARRAY(int64_t, n + 1), total = 0, above;
     json_t *c = report_build_curve(b, id);
     for (int k = 0; k < n; k++)
         total += count[k];
+    above = total;
     for (int k = 0; k < n; k++, bars++) {
-        inside[bars] = count[k];
-        while (cells_small(inside[bars]) && k + 1 < n)
-            inside[bars] += count[++k];
-        end[bars] = k + 1;
-    }
-    for (; bars > 1 && cells_small(inside[bars - 1]); bars--) { /* what is left at the end */
-        inside[bars - 2] += inside[bars - 1];
-        end[bars - 2] = end[bars - 1];
+        inside[bars] = 0;
+        for (bool fits = false; !fits && k < n; k++) {
+            inside[bars] += count[k];
+            above -= count[k];
+            end[bars] = k + 1;
+            fits = cases ? report_tell_cases(b, above) : report_tell_controls(b, above);
+        }
+        k--;
     }
     for (int k = -1; k < bars; k++)
         report_build_point(c, "x", edge[0] + (edge[1] - edge[0]) * (k < 0 ? 0 : end[k]) / n);
@@ -93,18 +95,41 @@ void report_build_histogram(report_build *b, const char *id, const double edge[2
     mem_free(end);
 }
 
+void report_build_groups(const report_build *b, const void *group, int k, size_t size, bool *told)
+{
+    int64_t cases = b->all.events, controls = b->all.n - b->all.events;
+    bool below = true;
+    for (int i = 0; i < k; i++) {
+        const calibrate_group *g = (const void *)((const char *)group + (size_t)i * size);
+        cases -= g->events;
+        controls -= g->n - g->events;
+        bool above = report_tell_edge(b, cases, controls);
+        told[i] = below && above;
+        below = above;
+    }
+}
+
 void report_build_limit(report_build *b, const char *key, const char *const *pairs)
 {
     report_build_sentence(json_object_get(b->tree, "limits"), key, pairs);
 }
 
+void report_build_coarse(metric_value *a, bool told)
+{
+    if (told)
+        return;
+    a->value = round(100 * a->value) / 100;
+    a->lo = round(100 * a->lo) / 100;
+    a->hi = round(100 * a->hi) / 100;
+}
+
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
-                                 int64_t n, const char *subset)
+                                 int64_t n, const char *subset, tell_sizes told)
 {
     cohort_view v;
     cohort_view_build(set, row, n, &v);
     metric_value a = metric_auc_report(&v.in);
-    bool masked = v.events > 0 && v.events < METRIC_FEW;
+    report_build_coarse(&a, told.cancers);
     report_metric m = {.id = "auc",
                        .unit = "exam",
                        .subset = subset,
@@ -118,9 +143,13 @@ metric_value report_build_subset(report_build *b, const cohort_set *set, const i
                        .n_patients = v.n_patients,
                        .n_events = v.events};
     json_t *j = report_build_metric(b, &m);
-    if (masked)
-        json_object_set_new(j, "n_events", json_null()); /* small cells stay hidden */
-    a.n = v.n_patients;                                  /* handed back for the table */
+    if (!told.cancers)
+        json_object_set_new(j, "n_events", json_null());
+    if (!told.exams) {
+        json_object_set_new(j, "n_exams", json_null());
+        json_object_set_new(j, "n_patients", json_null());
+    }
+    a.n = v.n_patients; /* handed back for the table */
     a.events = v.events;
     cohort_view_release(&v);
     return a;

@@ -7,6 +7,7 @@
 #include "eval/compare.h"
 #include "eval/operate.h"
 #include "eval/risks.h"
+#include "eval/report_tell.h"
 #include "eval/report_tree.h"
 
 /* What is loaded and computed once, before the first part runs. */
@@ -24,6 +25,7 @@ typedef struct report_build {
     compare_model *compare; /* [src->n_compare] other models on the same exams */
     operate_result operate; /* the shared bootstrap: operating points, metrics, ROC band */
     risks risks;            /* their scores as risks */
+    report_tell tell;       /* which counts may be shown */
     char data_sha256[65];
     json_t *tree;
 } report_build;
@@ -44,19 +46,26 @@ void report_build_table(report_build *b, json_t *t);
 json_t *report_build_curve(report_build *b, const char *id);
 /* Append v (NaN: null) to one of the lists "x", "y", "lo", "hi" of a curve. */
 void report_build_point(json_t *c, const char *list, double v);
-/* A curve of shares: x are n + 1 edges of equal bins from lo to hi, count[n] exams. Neighbours are
- * joined until no bar stands for 1 to 4 exams; y is the share for each width of a bin, so that
+/* A curve of shares of the exams with (without) cancer by score, or by a risk that rises with it:
+ * x are n + 1 edges of equal bins from lo to hi, count[n] exams. Neighbours are joined until every
+ * edge is a cut of the scores that may be told; y is the share for each width of a bin, so that
  * areas stay right. A class of fewer than METRIC_FEW exams gets no bars. */
 void report_build_histogram(report_build *b, const char *id, const double edge[2],
-                            const int64_t *count, int n);
+                            const int64_t *count, int n, bool cases);
+/* Groups of rising score, the first member of every element (of `size` bytes) a calibrate_group:
+ * told[k], may the group's exams with cancer be told? Both its edges are cuts of the scores. */
+void report_build_groups(const report_build *b, const void *group, int k, size_t size, bool *told);
 /* Append the filled text `key` to a list of sentences. */
 void report_build_sentence(json_t *list, const char *key, const char *const *pairs);
 /* A sentence for the section "Limits of use", behind those of part_limits.c. */
 void report_build_limit(report_build *b, const char *key, const char *const *pairs);
-/* AUC of the exams row[n] of a set (row == NULL: the first n), also as an entry of tree.metrics.
- * Back come n = patients and events = exams with cancer, for a table. */
+/* AUC of the exams row[n] of a set (row == NULL: the first n), also as an entry of tree.metrics,
+ * with what may be told of their numbers. Back come n = patients and events = exams with cancer,
+ * for a table. */
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
-                                 int64_t n, const char *subset);
+                                 int64_t n, const char *subset, tell_sizes told);
+/* A value beside numbers that are not told: so coarse that they do not follow from it. */
+void report_build_coarse(metric_value *a, bool told);
 /* The operating point that words speak of: the specificity nearest to 90 %; NULL: none is finite.
  */
 const operate_point *report_build_usual_point(const report_build *b);

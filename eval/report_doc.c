@@ -69,6 +69,22 @@ void report_doc_table(report_doc *d, const json_t *tree, const char *id, bool fo
         report_doc_text(d, DOC_NOTE, note);
 }
 
+void report_doc_hidden(report_doc *d, const json_t *tree, const char *id)
+{
+    const json_t *c = report_tree_by_id(tree, "curves", id);
+    doc_number n;
+    size_t i;
+    json_t *y;
+    json_array_foreach(json_object_get(c, "y"), i, y)
+    {
+        if (!json_is_null(y))
+            continue;
+        doc_number_count(&n, json_object_get(json_object_get(tree, "options"), "min_count"));
+        report_doc_fill(d, DOC_NOTE, "small.bars", (const char *const[]){"minimum", n.s, NULL});
+        return;
+    }
+}
+
 void report_doc_release(report_doc *d)
 {
     for (int i = 0; i < d->n; i++) {

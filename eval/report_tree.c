@@ -121,6 +121,7 @@ json_t *report_tree_options(const report_cfg *c)
     json_object_set_new(o, "follow_up", cells_string(c->follow_up));
     json_object_set_new(o, "title", cells_string(c->title));
     json_object_set_new(o, "pages", json_integer(c->pages));
+    json_object_set_new(o, "min_count", json_integer(c->min_count));
     return o;
 }
 
@@ -358,6 +359,7 @@ static bool fill(report_build *b, pool *p, err *e)
     risks_build(&b->all, b->src->val ? &b->val : NULL, &b->opts->cfg, &b->risks);
     for (int i = 0; i < b->src->n_compare; i++)
         compare_judge(&b->compare[i], &b->opts->cfg);
+    report_tell_init(b);
     json_object_set_new(b->tree, "schema", json_string(REPORT_SCHEMA));
     for (int i = 0; lists[i]; i++)
         json_object_set_new(b->tree, lists[i], json_array());
@@ -388,6 +390,7 @@ bool report_tree_build(const report_opts *o, const report_sources *src, pool *p,
         *out = json_incref(b->tree);
     json_decref(b->tree);
     risks_release(&b->risks);
+    report_tell_release(&b->tell);
     cohort_view_release(&b->all);
     cohort_view_release(&b->val);
     cohort_set_release(&b->set);

@@ -142,7 +142,7 @@ static const report_word rows[] = {
     {"decision.shifted", "moved to the prevalence"},
     {"decision.all", "flag every exam"},
     {"decision.none", "flag none"},
-    {"decision.few", "1 to 4 exams: hidden"},
+    {"decision.few", "hidden: few women"},
     {"deciles.seen", "observed, with 95 % interval"},
     {"deciles.expected", "mean predicted risk"},
     {"deciles.enriched",

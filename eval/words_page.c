@@ -91,8 +91,20 @@ static const report_word rows[] = {
      "cancer, filled squares flagged without, open squares cancers that are not flagged, dots all "
      "others."},
     {"table.participants", "Participants by outcome"},
-    {"note.participants", "Exams with their share of the column; counts of 1 to 4 are shown as <5. "
-                          "Median with quartiles."},
+    {"note.participants", "Exams with their share of the column. Median with quartiles."},
+    {"small.note",
+     "Small counts: where numbers of fewer than {minimum} women (exams of so few women) would be "
+     "told, this report says hidden in their place, and hides beside them what they could be "
+     "worked out from: other groups of the same total, rates, intervals, points of curves. Steps "
+     "of curves are therefore as wide as that, and bars of distributions are joined. The totals "
+     "are always told (eval.min_count)."},
+    {"small.none", "Small counts are not hidden in this report (eval.min_count=0): it must not be "
+                   "passed on unless its data are public."},
+    {"small.bars", "Groups without a bar or point are hidden: they would tell of fewer than "
+                   "{minimum} women."},
+    {"small.pages",
+     "This report shows the images, the outcome and the score of {n} single exams under "
+     "pseudonyms: it is personal data and not for the public. eval.pages=0 leaves them out."},
     {"participants.age", "Age in years"},
     {"participants.years", "Years to diagnosis or last contact"},
     {"participants.median", "median"},
@@ -102,8 +114,7 @@ static const report_word rows[] = {
     {"col.group_val", "Exams for thresholds"},
     {"table.crosstab", "Result of the model and reference standard"},
     {"note.crosstab",
-     "Exams; flagged at a score of at least {threshold}, chosen on {chosen} for 90 % specificity. "
-     "Counts of 1 to 4 are shown as <5."},
+     "Exams; flagged at a score of at least {threshold}, chosen on {chosen} for 90 % specificity."},
     {"crosstab.flagged", "flagged"},
     {"crosstab.not_flagged", "not flagged"},
     {"flow.result", "{exams} exams {result}"},

@@ -10,7 +10,7 @@ static const report_word rows[] = {
     {"note.threshold_mix",
      "Exams by manufacturer and site in the set that the thresholds were chosen on, and in the "
      "evaluated one. Where they differ, a threshold may flag far more or far fewer women than it "
-     "did there. Groups of 1 to 4 exams are hidden, and one more where it could be worked out."},
+     "did there."},
     {"col.mix_there", "Exams there"},
     {"col.mix_there_share", "Share there"},
     {"col.mix_here", "Exams here"},
@@ -35,9 +35,7 @@ static const report_word rows[] = {
     {"note.operating",
      "An exam is flagged when its score is at least the threshold. Counts are exams. A threshold "
      "chosen on these exams is exploratory: the rate it was chosen for has no interval, the other "
-     "one is chosen again in every bootstrap replicate. What would tell of 1 to 4 exams on one "
-     "side "
-     "of a threshold is hidden."},
+     "one is chosen again in every bootstrap replicate."},
     {"note.capture",
      "When exams tie at the border, the lowest and highest possible share are given."},
     {"note.found",
@@ -75,26 +73,23 @@ static const report_word rows[] = {
      "width or of equal count. It is never 0 by chance: beside it stands what perfect risks would "
      "show with as many exams (mean of 200 simulations; not for weighted exams)."},
     {"note.reliability", "Groups in order of risk. Intervals after Wilson; they take exams as "
-                         "independent. Groups with 1 "
-                         "to 4 exams with or without cancer are hidden."},
+                         "independent."},
     {"note.decision",
      "An exam is flagged when its risk is at least the threshold. A threshold of 1 % means that "
      "one "
      "cancer found is worth 99 flagged exams without cancer. Net benefit: cancers found minus "
      "false "
      "flags at that price, per 1,000 exams. Avoided: flagged exams saved per 100 exams, against "
-     "flagging all. Thresholds that flag 1 to 4 exams with or without cancer are hidden."},
+     "flagging all."},
     {"note.deciles",
      "Groups of equal count in order of score. Intervals: exact Poisson (observed over expected), "
-     "Wilson (share); they take exams as independent. Groups with 1 to 4 exams with or without "
-     "cancer are hidden, and one more where it could be worked out."},
+     "Wilson (share); they take exams as independent."},
     {"note.decile_ratios",
      "Ratios of the share with cancer against the two middle groups together (the middle one of an "
      "odd number) and against the lowest, with intervals on the log scale."},
     {"note.subgroups",
-     "One threshold for all groups, held fixed in the intervals. Counts of 1 to 4 are shown as "
-     "<5; where one could be worked out from the total, the next smallest is hidden too. No AUC "
-     "is given below 5 exams with or without cancer. Groups of cancers (side, type, size, way of"
+     "One threshold for all groups, held fixed in the intervals. No AUC is "
+     "given below 5 exams with or without cancer. Groups of cancers (side, type, size, way of"
      " detection) are set against all exams without cancer; those are counted in every such row."
      " Observed / predicted and the slope of calibration hold for this set, not for a population"
      " with another share of cancers."},

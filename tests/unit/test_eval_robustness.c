@@ -51,7 +51,7 @@ static json_t *run(const char *in, const char *out)
     snprintf(output, sizeof output, "%s/%s", root, out);
     o.inputs = (const char *const[]){input};
     o.out_dir = output;
-    assert_true(cfg_set(c, "eval.bootstrap=0", &e));
+    assert_true(cfg_set(c, "eval.bootstrap=0", &e) && cfg_set(c, "eval.min_count=0", &e));
     cfg_bind(c, &eval_options, &o.cfg);
     if (!report_write(&o, NULL, &e))
         fail_msg("%s", e.msg);

@@ -1,0 +1,605 @@
+/* An attack on the published tables. Random cohorts go through report_write; the attacker takes
+ * every number of eval.json that speaks of the groups of a variable, writes down what he knows of
+ * totals, shares and signs as linear equations over whole numbers, and narrows every hidden count
+ * as far as bounds go. No count that was hidden may come out, and none of 1 to 4 women; steps of
+ * curves may not show fewer than 5. The seed is printed when a property fails. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+#include "core/fs.h"
+#include "core/json.h"
+#include "core/log.h"
+#include "core/mem.h"
+#include "core/rng.h"
+#include "eval/report.h"
+#include "eval/report_tree.h"
+#include <math.h>
+
+#define SEEDS 12
+#define MOST  240 /* exams */
+#define FEW   5
+
+static char root[64];
+static uint64_t seed;
+
+typedef struct person {
+    int y, age, vendor, model, type;
+    bool whole; /* all four views */
+    double score, other;
+    int days;
+} person;
+
+static person who[MOST];
+static int exams;
+
+static const char *const vendors[] = {"AX", "BX", "CX", "DX"};
+static const char *const models[] = {"a1", "a2", "b1", "c1", "d1"}; /* of vendors 0 0 1 2 3 */
+static const char *const types[] = {"duct", "lobe", "rare"};
+
+static int pick(rng *r, const int *weight, int n)
+{
+    int sum = 0, k = 0;
+    for (int i = 0; i < n; i++)
+        sum += weight[i];
+    int at = (int)rng_below(r, (uint32_t)sum);
+    while (at >= weight[k])
+        at -= weight[k++];
+    return k;
+}
+
+static void draw(void)
+{
+    static const int common[] = {60, 25, 12, 3}, types_of[] = {12, 6, 2};
+    rng r;
+    rng_init(&r, seed, RNG_TEST, 61, 0);
+    exams = 90 + (int)rng_below(&r, MOST - 90);
+    for (int i = 0; i < exams; i++) {
+        person *p = &who[i];
+        p->y = rng_below(&r, 4) == 0;
+        p->age = 45 + (int)rng_below(&r, 30);
+        p->vendor = pick(&r, common, 4);
+        p->model = p->vendor ? p->vendor + 1 : (int)rng_below(&r, 2);
+        p->type = pick(&r, types_of, 3);
+        p->whole = rng_below(&r, 20) > 0;
+        p->score = round(1e4 * (.05 + .6 * rng_f64(&r) + .25 * p->y)) / 1e4; /* as written */
+        p->other = .05 + .7 * rng_f64(&r) + .2 * p->y;
+        p->days = (int)rng_below(&r, 2000);
+    }
+}
+
+static char *at(const char *name)
+{
+    static char path[8][256];
+    static int k;
+    k = (k + 1) % 8;
+    snprintf(path[k], sizeof path[k], "%s/%s", root, name);
+    return path[k];
+}
+
+static void save(const char *name, bool other)
+{
+    static const char *const view[][2] = {{"R", "CC"}, {"L", "CC"}, {"R", "MLO"}, {"L", "MLO"}};
+    text t;
+    text_init(&t);
+    text_add(&t, "exam_id,patient_id,image_id,laterality,view,score,y,age,vendor,device_model,"
+                 "cancer_type,T,E\n");
+    for (int i = 0; i < exams; i++)
+        for (int v = 0; v < (who[i].whole ? 4 : 3); v++)
+            text_addf(&t, "e%03d,p%03d,i%03d%d,%s,%s,%.4f,%d,%d,%s,%s,%s,%.3f,%d\n", i, i, i, v,
+                      view[v][0], view[v][1], other ? who[i].other : who[i].score, who[i].y,
+                      who[i].age, vendors[who[i].vendor], models[who[i].model],
+                      who[i].y ? types[who[i].type] : "", who[i].days / 365.25, who[i].y);
+    assert_true(fs_write(at(name), t.s, t.len, NULL));
+    text_release(&t);
+}
+
+static json_t *report(const char *minimum)
+{
+    static const cfg_group *const groups[] = {&eval_options};
+    cfg *c = cfg_new(groups, 1);
+    json_t *j = NULL;
+    save("a.csv", false);
+    save("b.csv", true);
+    const char *const inputs[] = {at("a.csv")};
+    char compare[300];
+    snprintf(compare, sizeof compare, "rival=%s", at("b.csv"));
+    const char *const others[] = {compare};
+    report_opts o = {.inputs = inputs,
+                     .n_inputs = 1,
+                     .compare = others,
+                     .n_compare = 1,
+                     .out_dir = at("out"),
+                     .force = true,
+                     .threads = 1};
+    err e = {0};
+    assert_true(cfg_set(c, "eval.bootstrap=20", &e) && cfg_set(c, minimum, &e));
+    cfg_bind(c, &eval_options, &o.cfg);
+    if (!report_write(&o, NULL, &e))
+        fail_msg("%s", e.msg);
+    cfg_free(c);
+    assert_true(json_read(at("out/eval.json"), &j, NULL));
+    return j;
+}
+
+/* ---- whole numbers under linear equations ---------------------------------------------------- */
+
+#define VARS  400
+#define TERMS 40
+
+typedef struct unknown {
+    int64_t lo, hi, truth;
+    bool hidden; /* the report does not show it */
+    char what[64];
+} unknown;
+typedef struct equation {
+    int var[TERMS], sign[TERMS], n;
+    int64_t sum;
+} equation;
+
+static struct {
+    unknown v[VARS];
+    equation e[VARS];
+    int n, m;
+} sys;
+
+static int variable(int64_t truth, const json_t *cell, const char *what, const char *level)
+{
+    unknown *u = &sys.v[sys.n];
+    assert_true(sys.n < VARS);
+    *u = (unknown){.lo = 0, .hi = exams, .truth = truth, .hidden = cell && !json_is_integer(cell)};
+    if (json_is_integer(cell)) {
+        u->lo = u->hi = json_integer_value(cell);
+        if (u->lo != truth)
+            fail_msg("seed %llu: %s %s is %lld in the report, not %lld", (unsigned long long)seed,
+                     what, level, (long long)u->lo, (long long)truth);
+    }
+    snprintf(u->what, sizeof u->what, "%s %s", what, level);
+    return sys.n++;
+}
+
+static int known(int64_t v)
+{
+    json_t *j = json_integer(v);
+    int k = variable(v, j, "", "");
+    json_decref(j);
+    return k;
+}
+
+/* total = sum of the parts */
+static equation *sum_of(int total)
+{
+    equation *q = &sys.e[sys.m++];
+    assert_true(sys.m < VARS);
+    *q = (equation){.n = 1, .var = {total}, .sign = {-1}};
+    return q;
+}
+
+static void term(equation *q, int var)
+{
+    assert_true(q->n < TERMS);
+    q->var[q->n] = var;
+    q->sign[q->n++] = 1;
+}
+
+/* Narrow all bounds until nothing moves. */
+static void narrow(void)
+{
+    for (bool moved = true; moved;) {
+        moved = false;
+        for (int k = 0; k < sys.m; k++) {
+            const equation *q = &sys.e[k];
+            for (int i = 0; i < q->n; i++) {
+                unknown *u = &sys.v[q->var[i]];
+                int64_t lo = 0, hi = 0; /* of the other terms */
+                for (int j = 0; j < q->n; j++) {
+                    const unknown *o = &sys.v[q->var[j]];
+                    if (j == i)
+                        continue;
+                    lo += q->sign[j] > 0 ? o->lo : -o->hi;
+                    hi += q->sign[j] > 0 ? o->hi : -o->lo;
+                }
+                int64_t least = q->sign[i] > 0 ? -hi : lo, most = q->sign[i] > 0 ? -lo : hi;
+                moved = moved || least > u->lo || most < u->hi;
+                u->lo = least > u->lo ? least : u->lo;
+                u->hi = most < u->hi ? most : u->hi;
+            }
+        }
+    }
+}
+
+static void nothing_came_out(void)
+{
+    for (int k = 0; k < sys.n; k++) {
+        const unknown *u = &sys.v[k];
+        if (u->truth < u->lo || u->truth > u->hi)
+            fail_msg("seed %llu: %s is %lld, the tables say %lld to %lld", (unsigned long long)seed,
+                     u->what, (long long)u->truth, (long long)u->lo, (long long)u->hi);
+        if (u->lo == u->hi && u->truth > 0 && (u->truth < FEW))
+            fail_msg("seed %llu: %s comes out as %lld", (unsigned long long)seed, u->what,
+                     (long long)u->truth);
+        if (u->hidden && u->lo == u->hi && u->truth > 0)
+            fail_msg("seed %llu: %s was hidden and is %lld", (unsigned long long)seed, u->what,
+                     (long long)u->truth);
+    }
+}
+
+/* ---- what the attacker reads ----------------------------------------------------------------- */
+
+static const json_t *cell_of(const json_t *tree, const char *table, const char *variable_of,
+                             const char *level, const char *column)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", table);
+    int k = report_tree_column(t, column);
+    size_t i;
+    json_t *row;
+    assert_true(k >= 0);
+    json_array_foreach(json_object_get(t, "rows"), i, row)
+    {
+        if (!strcmp(json_string_value(json_array_get(row, 0)), variable_of) &&
+            !strcmp(json_string_value(json_array_get(row, 1)), level))
+            return json_array_get(row, (size_t)k);
+    }
+    return NULL;
+}
+
+static double threshold;
+
+typedef struct part {
+    int n, y, tp, fp; /* unknowns */
+} part;
+
+/* One level of a variable: exams, cancers, controls, and both by the sign. The share of a sign is
+ * read only where the number it is a share of is known. */
+static part level_of(const json_t *tree, const char *title, const char *level,
+                     bool (*inside)(const person *p, const char *level), bool cases_only)
+{
+    int64_t count[2] = {0}, flagged[2] = {0};
+    part p;
+    for (int i = 0; i < exams; i++)
+        if (inside(&who[i], level)) {
+            count[who[i].y]++;
+            flagged[who[i].y] += who[i].score >= threshold - 1e-9;
+        }
+    const json_t *n = cell_of(tree, "subgroups", title, level, "exams"),
+                 *y = cell_of(tree, "subgroups", title, level, "cancers"),
+                 *sens = json_object_get(cell_of(tree, "subgroups", title, level, "sens"), "v"),
+                 *spec = json_object_get(cell_of(tree, "subgroups", title, level, "spec"), "v");
+    p.y = variable(count[1], y, title, level);
+    int c = variable(count[0], NULL, title, "controls"),
+        fn = variable(count[1] - flagged[1], NULL, title, "missed"),
+        tn = variable(count[0] - flagged[0], NULL, title, "cleared");
+    p.tp = variable(flagged[1], NULL, title, "found");
+    p.fp = variable(flagged[0], NULL, title, "false");
+    if (json_is_number(sens)) {
+        assert_true(json_is_integer(y));
+        sys.v[p.tp].lo = sys.v[p.tp].hi = llround(json_number_value(sens) * (double)count[1]);
+    }
+    if (json_is_number(spec) && !cases_only) {
+        assert_true(json_is_integer(n) && json_is_integer(y));
+        sys.v[tn].lo = sys.v[tn].hi = llround(json_number_value(spec) * (double)count[0]);
+    }
+    equation *q = sum_of(p.y);
+    term(q, p.tp);
+    term(q, fn);
+    q = sum_of(c);
+    term(q, p.fp);
+    term(q, tn);
+    p.n = variable(count[0] + count[1], cases_only ? NULL : n, title, level);
+    q = sum_of(p.n);
+    term(q, p.y);
+    term(q, c);
+    if (cases_only)
+        sys.v[c].lo = sys.v[c].hi = 0;
+    return p;
+}
+
+static bool of_vendor(const person *p, const char *level)
+{
+    return !strcmp(vendors[p->vendor], level);
+}
+
+static bool of_model(const person *p, const char *level)
+{
+    return !strcmp(models[p->model], level);
+}
+
+static bool of_type(const person *p, const char *level)
+{
+    return p->y && !strcmp(types[p->type], level);
+}
+
+static bool of_age(const person *p, const char *level)
+{
+    int k = p->age < 50 ? 0 : p->age < 60 ? 1 : p->age < 70 ? 2 : 3;
+    static const char *const name[] = {"under 50", "50-59", "60-69", "70 or older"};
+    return !strcmp(name[k], level);
+}
+
+static bool of_views(const person *p, const char *level)
+{
+    return p->whole == !strcmp(level, "all four views");
+}
+
+typedef struct whole {
+    int n, y, tp, fp;
+} whole;
+
+/* Every level of a variable that the report has, and their sums. */
+static void variable_of(const json_t *tree, const char *title, const char *const *level, int n,
+                        bool (*inside)(const person *p, const char *level), bool cases_only,
+                        const whole *all, part *out)
+{
+    equation *sum[4] = {sum_of(cases_only ? all->y : all->n), sum_of(all->y), sum_of(all->tp),
+                        sum_of(all->fp)};
+    if (cases_only)
+        sys.m--; /* of the false flags, which all levels share */
+    for (int i = 0; i < n; i++) {
+        part p = {-1, -1, -1, -1};
+        if (cell_of(tree, "subgroups", title, level[i], "exams"))
+            p = level_of(tree, title, level[i], inside, cases_only);
+        if (out)
+            out[i] = p;
+        if (p.n < 0)
+            continue;
+        term(sum[0], p.n);
+        term(sum[1], p.y);
+        term(sum[2], p.tp);
+        if (!cases_only)
+            term(sum[3], p.fp);
+    }
+}
+
+/* The columns of table 1 show what the subgroups show. */
+static void table_one_agrees(const json_t *tree, const char *title, const char *const *level, int n)
+{
+    for (int i = 0; i < n; i++) {
+        const json_t *here = cell_of(tree, "subgroups", title, level[i], "cancers"),
+                     *there = cell_of(tree, "participants", title, level[i], "group_cases");
+        if (here && json_is_integer(here) == !strcmp(json_string_value(there), "hidden"))
+            fail_msg("seed %llu: %s %s is hidden in one table only", (unsigned long long)seed,
+                     title, level[i]);
+    }
+}
+
+static void attack_groups(const json_t *tree)
+{
+    static const char *const age[] = {"under 50", "50-59", "60-69", "70 or older"},
+                             *const views[] = {"all four views", "incomplete"};
+    int64_t n[2] = {0}, flagged[2] = {0};
+    part vendor[4], model[5];
+    static const int parent[] = {0, 0, 1, 2, 3};
+    sys.n = sys.m = 0;
+    threshold = report_tree_num(report_tree_by_id(tree, "tables", "subgroups"), "threshold");
+    for (int i = 0; i < exams; i++) {
+        n[who[i].y]++;
+        flagged[who[i].y] += who[i].score >= threshold - 1e-9;
+    }
+    const json_t *rows = json_object_get(report_tree_by_id(tree, "tables", "operating"), "rows"),
+                 *row = json_array_get(rows, 1); /* specificity 90 % */
+    whole all = {known(exams), known(n[1]),
+                 variable(flagged[1], json_array_get(row, 7), "all", "found"),
+                 variable(flagged[0], json_array_get(row, 8), "all", "false")};
+    assert_true(fabs(json_number_value(json_array_get(row, 1)) - threshold) < 1e-12);
+    int fn = variable(n[1] - flagged[1], json_array_get(row, 9), "all", "missed"),
+        tn = variable(n[0] - flagged[0], json_array_get(row, 10), "all", "cleared"),
+        controls = known(n[0]);
+    equation *q = sum_of(all.y);
+    term(q, all.tp);
+    term(q, fn);
+    q = sum_of(controls);
+    term(q, all.fp);
+    term(q, tn);
+    variable_of(tree, "Age", age, 4, of_age, false, &all, NULL);
+    variable_of(tree, "Views", views, 2, of_views, false, &all, NULL);
+    variable_of(tree, "Type of the cancer", types, 3, of_type, true, &all, NULL);
+    variable_of(tree, "Manufacturer", vendors, 4, of_vendor, false, &all, vendor);
+    variable_of(tree, "Device model", models, 5, of_model, false, &all, model);
+    for (int v = 0; v < 4; v++) { /* a maker's exams are those of its models */
+        if (vendor[v].n < 0)
+            continue;
+        equation *sum[] = {sum_of(vendor[v].n), sum_of(vendor[v].y), sum_of(vendor[v].tp),
+                           sum_of(vendor[v].fp)};
+        for (int k = 0; k < 5; k++)
+            if (parent[k] == v && model[k].n >= 0) {
+                term(sum[0], model[k].n);
+                term(sum[1], model[k].y);
+                term(sum[2], model[k].tp);
+                term(sum[3], model[k].fp);
+            }
+    }
+    narrow();
+    nothing_came_out();
+    table_one_agrees(tree, "Age", age, 4);
+    table_one_agrees(tree, "Manufacturer", vendors, 4);
+    table_one_agrees(tree, "Device model", models, 5);
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static int cmp_i64(const void *x, const void *y)
+{
+    int64_t a = *(const int64_t *)x, b = *(const int64_t *)y;
+    return (a > b) - (a < b);
+}
+
+typedef struct cuts {
+    int64_t at[4 * MOST];
+    int n;
+} cuts;
+
+static void cut(cuts *c, double share, int64_t of)
+{
+    if (!isnan(share))
+        c->at[c->n++] = llround(share * (double)of);
+}
+
+static void steps_are_wide(cuts *c, int64_t of, const char *what)
+{
+    c->at[c->n++] = 0;
+    c->at[c->n++] = of;
+    qsort(c->at, (size_t)c->n, sizeof *c->at, cmp_i64);
+    for (int i = 1; i < c->n; i++) {
+        int64_t step = c->at[i] - c->at[i - 1];
+        if (step > 0 && step < FEW)
+            fail_msg("seed %llu: %lld %s lie between two cuts (%lld and %lld)",
+                     (unsigned long long)seed, (long long)step, what, (long long)c->at[i - 1],
+                     (long long)c->at[i]);
+    }
+}
+
+static double column(const json_t *t, size_t row, const char *name)
+{
+    const json_t *c = json_array_get(json_array_get(json_object_get(t, "rows"), row),
+                                     (size_t)report_tree_column(t, name));
+    return json_is_object(c)   ? report_tree_num(c, "v")
+           : json_is_number(c) ? json_number_value(c)
+                               : NAN;
+}
+
+/* All cuts of the scores that are told anywhere: shares of the exams with and without cancer. */
+static void attack_steps(const json_t *tree)
+{
+    static cuts y1, y0;
+    int64_t n1 = 0;
+    for (int i = 0; i < exams; i++)
+        n1 += who[i].y;
+    y1.n = y0.n = 0;
+    const json_t *roc = report_tree_by_id(tree, "curves", "roc");
+    for (size_t i = 0; i < json_array_size(json_object_get(roc, "x")); i++) {
+        cut(&y1, json_number_value(json_array_get(json_object_get(roc, "y"), i)), n1);
+        cut(&y0, json_number_value(json_array_get(json_object_get(roc, "x"), i)), exams - n1);
+    }
+    static const char *const with[] = {"operating", "decision"};
+    for (size_t k = 0; k < COUNT_OF(with); k++) {
+        const json_t *t = report_tree_by_id(tree, "tables", with[k]);
+        for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++) {
+            cut(&y1, column(t, i, "sens"), n1);
+            cut(&y0, 1 - column(t, i, "spec"), exams - n1);
+        }
+    }
+    const json_t *t = report_tree_by_id(tree, "tables", "capture");
+    for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++)
+        cut(&y1, column(t, i, "capture"), n1);
+    t = report_tree_by_id(tree, "tables", "deciles"); /* from either end, as far as it goes */
+    for (int down = 0; down < 2; down++) {
+        int64_t sum = down ? n1 : 0;
+        for (int i = 0; i < 10; i++) {
+            double v = column(t, (size_t)(down ? i : 9 - i), "cancers");
+            if (isnan(v))
+                break;
+            sum += down ? -(int64_t)v : (int64_t)v;
+            y1.at[y1.n++] = sum;
+        }
+    }
+    static const char *const bars[] = {"hist_control", "hist_case"};
+    for (int k = 0; k < 2; k++) {
+        const json_t *c = report_tree_by_id(tree, "curves", bars[k]), *x = json_object_get(c, "x"),
+                     *y = json_object_get(c, "y");
+        size_t n = json_array_size(y);
+        double lo = json_number_value(json_array_get(x, 0)), sum = 0,
+               hi = json_number_value(json_array_get(x, n));
+        for (size_t i = 0; i < n; i++) {
+            double width = json_number_value(json_array_get(x, i + 1)) -
+                           json_number_value(json_array_get(x, i));
+            sum += json_number_value(json_array_get(y, i)) * width / (hi - lo) * 24;
+            cut(k ? &y1 : &y0, 1 - sum, k ? n1 : exams - n1);
+        }
+    }
+    steps_are_wide(&y1, n1, "exams with cancer");
+    steps_are_wide(&y0, exams - n1, "exams without cancer");
+}
+
+/* Of two models: cancers that only one of them flags. */
+static void attack_rival(const json_t *tree)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "compare_points");
+    int64_t n1 = 0;
+    for (int i = 0; i < exams; i++)
+        n1 += who[i].y;
+    for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++) {
+        double a = column(t, i, "only_this"), b = column(t, i, "only_other"),
+               here = column(t, i, "sens_this") * (double)n1,
+               there = column(t, i, "sens_other") * (double)n1;
+        double told[] = {a,
+                         b,
+                         here,
+                         there,
+                         (double)n1 - here,
+                         (double)n1 - there,
+                         here - a,
+                         (double)n1 - here - b};
+        for (size_t k = 0; k < COUNT_OF(told); k++)
+            if (llround(told[k]) > 0 && told[k] < FEW - .5)
+                fail_msg("seed %llu: row %zu of two models tells of %.0f", (unsigned long long)seed,
+                         i, told[k]);
+        assert_int_equal(isnan(a), isnan(column(t, i, "p")));
+    }
+}
+
+/* ---- the property ---------------------------------------------------------------------------- */
+
+static void no_hidden_count_comes_out(void **state)
+{
+    int hidden = 0, shown = 0;
+    for (seed = 1; seed <= SEEDS; seed++) {
+        draw();
+        json_t *tree = report("eval.min_count=5");
+        attack_groups(tree);
+        for (int k = 0; k < sys.n; k++) {
+            hidden += sys.v[k].hidden;
+            shown += !sys.v[k].hidden && sys.v[k].lo == sys.v[k].hi;
+        }
+        attack_steps(tree);
+        attack_rival(tree);
+        json_decref(tree);
+    }
+    assert_true(hidden > SEEDS &&
+                shown > 10 * SEEDS); /* there was something to find, and to read */
+}
+
+/* The same attack finds everything when nothing is hidden. */
+static void the_attack_works(void **state)
+{
+    seed = 1;
+    draw();
+    json_t *tree = report("eval.min_count=0");
+    sys.n = 0;
+    const json_t *rows = json_object_get(report_tree_by_id(tree, "tables", "subgroups"), "rows"),
+                 *row;
+    int few = 0;
+    for (size_t i = 0; (row = json_array_get(rows, i)) != NULL; i++) {
+        const json_t *y = json_array_get(row, 4);
+        assert_true(json_is_integer(y));
+        few += json_integer_value(y) > 0 && json_integer_value(y) < FEW;
+    }
+    assert_true(few > 0);
+    assert_true(json_array_size(json_object_get(report_tree_by_id(tree, "curves", "roc"), "x")) >
+                40);
+    json_decref(tree);
+}
+
+static int setup(void **state)
+{
+    log_set_level(LOG_ERROR);
+    snprintf(root, sizeof root, "/tmp/test_disclose.XXXXXX");
+    return mkdtemp(root) ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+    return fs_remove_tree(root, NULL) ? 0 : -1;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_hidden_count_comes_out),
+        cmocka_unit_test(the_attack_works),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
