@@ -116,7 +116,7 @@ SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
 SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net cuda_sum cuda_curves \
              model_match model_map model_patch model_laps \
              model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
-SHIM_FLAGS = -std=gnu++17 $(OPT) -g -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
+SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
 $(BUILD)/shim/%.o: %.cu Makefile
 	$(call say,SHIM  $<)
@@ -163,6 +163,32 @@ $(BUILD)/tests/shim/%: tests/prop/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $< on cuda)
 	$(SHIM_LINK)
 DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
+
+# ---- the bundle for a machine with a card (tests/gpu) ------------------------------------------------
+# One shared library under the program and its tests; in its place the one with the kernels on the CPU.
+GPU := $(BUILD)/gpu
+GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_cuda_sum test_flash_plan,$(notdir $(SHIM_TEST))) test_model_fixture)
+GPU_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< -L$(GPU)/shim -lmammovit -Wl,--as-needed $(LIBS) -lcmocka
+$(GPU)/lib/libmammovit.so: $(LIB)
+	$(call say,LD    $@)
+	$(Q)mkdir -p $(@D) && $(CXX) -shared -o $@ -Wl,--whole-archive $(LIB) -Wl,--no-whole-archive $(LIBS)
+$(GPU)/shim/libmammovit.so: $(filter-out $(CUDA_OBJ) $(BUILD)/obj/model/backend.o,$(LIB_OBJ)) $(SHIM_OBJ)
+	$(call say,LD    $@)
+	$(Q)mkdir -p $(@D) && $(CXX) -shared -o $@ $^ $(LIBS)
+$(GPU)/bin/mammovit: $(BUILD)/obj/cli/main.o $(GPU)/lib/libmammovit.so
+	$(Q)mkdir -p $(@D) && $(CXX) -o $@ $< -L$(GPU)/lib -lmammovit -Wl,--as-needed $(LIBS)
+$(GPU)/tests/%: $(SHIM)/%.c $(GPU)/shim/libmammovit.so
+	$(GPU_LINK)
+$(GPU)/tests/%: tests/unit/%.c $(GPU)/shim/libmammovit.so
+	$(GPU_LINK)
+$(GPU)/tests/%: tests/prop/%.c $(GPU)/shim/libmammovit.so
+	$(GPU_LINK)
+DEP += $(GPU_TEST:=.d)
+gpu-bundle: all $(GPU)/bin/mammovit $(GPU_TEST) ## one folder of at most 45 MiB: what gpu-check needs on a machine with a card
+	@BUILD=$(BUILD) tests/gpu/bundle.sh $(BUILD)/gpu-bundle $(HAVE_CUDA)
+gpu-check: gpu-bundle ## build the bundle and run it here; ARGS="--list", ARGS="--shim" (on the CPU)
+	@$(BUILD)/gpu-bundle/gpu-check.sh --out docs/gpu-results $(ARGS)
+.PHONY: gpu-bundle gpu-check
 
 deps: ## install the Debian packages of docker/packages.txt that are missing
 	@tests/deps.sh

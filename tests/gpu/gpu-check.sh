@@ -1,0 +1,498 @@
+#!/bin/bash
+# gpu-check.sh: is the CUDA backend right on this card, and how fast is it? Runs from the bundle that
+# `make gpu-bundle` makes: no make, no network; wanted are bash, coreutils, sed, awk, tar, gzip, a driver, and
+# CUDA 13 with cuDNN 9 as a toolkit or as Python wheels. Correctness comes first; every part has a budget
+# of time and what does not fit is named as not run. No figure is printed that was not measured here.
+# The result is one JSON file and one table (docs/gpu-results.schema.json).
+# Exit status: 0 all that is about correctness ran and passed; 1 something failed or did not run; 2 usage;
+# 3 no card, or the bundle is damaged.
+set -u
+export LC_ALL=C
+umask 022
+
+usage() {
+    sed -n 's/^    //p' <<'TEXT'
+    usage: gpu-check.sh [options]
+      --list           print the parts with their budgets; run nothing
+      --shim           the parts about correctness through the emulator, on the CPU; no card is needed
+      --only A,B       these parts
+      --seconds N      for everything (540; --shim 600, it takes about 100 of one core)
+      --out DIR        where the results go (results beside this script)
+      --device D       cuda, cuda:1
+      --libs DIR       NVIDIA's libraries, besides the toolkit and the wheels that are found
+      --python P       a Python with torch and timm, to compare with (python3)
+TEXT
+}
+
+# name, seconds at most, kind (c correctness: must pass; f figures), runs through the emulator, what
+parts='
+start       20 c y what this machine is; the bundle is whole; the program starts
+ops         60 c y every op against the CPU backend: random and odd inputs, guarded buffers, float32 and bf16
+nets        40 c y networks against the CPU backend: logits, loss, gradients, optimiser steps
+pytorch     60 c y networks against numbers recorded from PyTorch
+curves      60 c y 200 steps of training, CPU float32 and card bf16; a planted fault must be noticed
+train       60 c n the cohort of the bundle, card and CPU: losses of each epoch
+same        30 c n two runs have the same bytes
+memcheck    60 c n a step under compute-sanitizer memcheck
+racecheck   60 c n a step under compute-sanitizer racecheck
+nccl        20 c n training by one rank over NCCL
+ceilings    60 f n largest product, copy, attention, products
+steps      120 f n training steps: images/s, TFLOP/s, memory, time by class of op
+memory      60 f n memory of the paper'"'"'s table 1; largest batch at 896, 2304, 4096 px
+torch      180 f n the same steps by PyTorch and timm: eager AMP, torch.compile
+'
+
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 3
+shim=0 list=0 only="" seconds="" out=$here/results device=cuda libs="" python=python3
+while [ $# -gt 0 ]; do
+    case $1 in
+    --list) list=1 ;;
+    --shim) shim=1 ;;
+    --only | --seconds | --out | --device | --libs | --python)
+        [ $# -ge 2 ] || { usage >&2 && exit 2; }
+        case $1 in
+        --only) only=$2 ;; --seconds) seconds=$2 ;; --out) out=$2 ;; --device) device=$2 ;;
+        --libs) libs=$2 ;; --python) python=$2 ;;
+        esac
+        shift
+        ;;
+    -h | --help) usage && exit 0 ;;
+    *)
+        echo "gpu-check: unknown option '$1'" >&2
+        usage >&2
+        exit 2
+        ;;
+    esac
+    shift
+done
+[ -n "$seconds" ] || seconds=$([ $shim = 1 ] && echo 600 || echo 540)
+case $seconds in '' | *[!0-9]*) echo "gpu-check: --seconds '$seconds': wanted a number" >&2 && exit 2 ;; esac
+
+rows() { sed '/^$/d' <<<"$parts"; }
+if [ $list = 1 ]; then
+    echo "gpu-check: parts in their order, seconds at most; $seconds seconds in all"
+    rows | while read -r name most kind emulated what; do
+        printf '  %-10s %4d s  %s%s\n' "$name" "$most" "$what" \
+            "$([ "$kind" = c ] && { [ "$emulated" = y ] && echo ' [correctness; --shim]' || echo ' [correctness]'; })"
+    done
+    exit 0
+fi
+for p in ${only//,/ }; do
+    rows | grep -q "^$p " || { echo "gpu-check: no part '$p'; see --list" >&2 && exit 2; }
+done
+
+# ---- the bundle ------------------------------------------------------------------------------------
+root=$(mktemp -d) || exit 3
+trap 'rm -rf "$root"' EXIT
+began=$SECONDS
+mkdir -p "$out" || exit 3
+out=$(cd "$out" && pwd) || exit 3
+damaged() {
+    echo "gpu-check: the bundle is damaged: $1" >&2
+    exit 3
+}
+unpack() {
+    local xz=xz part
+    mkdir -p "$root/boot" "$root/payload" "$root/system" || exit 3
+    tar -xzf "$here/boot.tar.gz" -C "$root/boot" || damaged "boot.tar.gz"
+    command -v xz >/dev/null ||
+        xz="$root/boot/ld-linux-x86-64.so.2 --library-path $root/boot $root/boot/xz"
+    # shellcheck disable=SC2086 # a command of several words
+    for part in payload system; do
+        $xz -dc "$here/$part.tar.xz" | tar -xf - -C "$root/$part" || damaged "$part.tar.xz"
+    done
+    (cd "$root" && grep -E '  (payload|system)/' "$here/MANIFEST" | sha256sum -c --quiet -) || damaged "files differ from MANIFEST"
+    (cd "$here" && grep '  \./' MANIFEST | sha256sum -c --quiet -) || damaged "files differ from MANIFEST"
+}
+[ -s "$here/MANIFEST" ] || damaged "MANIFEST is missing"
+unpack
+pay=$root/payload
+cd "$pay" || exit 3
+about=$(sed -n '1s/^# //p' "$here/MANIFEST")
+commit=$(awk 'NR == 1 { print substr($4, 1, length($4) - 1) }' "$here/MANIFEST")
+
+# NVIDIA's libraries: the toolkit's, or those of Python wheels. For our processes alone: in torch's they would
+# take the place of its own.
+cuda_libs=$libs
+for d in /usr/local/cuda/lib64 /usr/local/cuda-13*/lib64 /usr/local/cuda-13*/lib /usr/lib/x86_64-linux-gnu; do
+    compgen -G "$d/libcublasLt.so.13" >/dev/null || compgen -G "$d/libcudnn.so.9" >/dev/null && cuda_libs=$cuda_libs:$d
+done
+if command -v "$python" >/dev/null; then
+    cuda_libs=$cuda_libs:$("$python" -c '
+import glob, site, sys
+print(":".join(d for s in dict.fromkeys(sys.path + site.getsitepackages()) for d in glob.glob(s + "/nvidia/*/lib")))' 2>/dev/null)
+fi
+cuda_libs=${cuda_libs#:} cuda_libs=${cuda_libs%:}
+system=${cuda_libs//\/usr\/lib\/x86_64-linux-gnu/}
+
+own_libc=0
+# ours PROGRAM WORDS...: a program of the bundle; through its own C library where the machine's is too old
+ours() {
+    local lib=$pay/lib:$root/system program=$1
+    shift
+    [ $shim = 1 ] && lib=$pay/shim:$lib
+    if [ $own_libc = 1 ]; then
+        "$root/boot/ld-linux-x86-64.so.2" --library-path "$lib:$root/boot:$system" "$program" "$@"
+    else
+        LD_LIBRARY_PATH=$lib:$system "$program" "$@"
+    fi
+}
+mammovit() { ours "$pay/bin/mammovit" "$@"; }
+
+# ---- parts -----------------------------------------------------------------------------------------
+# within SECONDS COMMAND...: a function or program under a limit of time; 124 = it took too long
+within() {
+    local limit=$1 pid rc watch
+    shift
+    ("$@") &
+    pid=$!
+    (
+        sleep "$limit" 2>/dev/null
+        kill -TERM -- -$pid
+        sleep 3
+        kill -KILL -- -$pid
+    ) >/dev/null 2>&1 &
+    watch=$!
+    { wait $pid; } 2>/dev/null # bash says what it thinks of ended jobs
+    rc=$?
+    { kill -- -$watch; wait $watch; } 2>/dev/null
+    [ $rc -eq 143 ] || [ $rc -eq 137 ] && rc=124
+    return $rc
+}
+left() { echo $((seconds - SECONDS + began)); }
+not_run() { # REASON: ends a part
+    echo "$1" >"$root/why"
+    return 77
+}
+# fact KEY JSON: one member of the part's object in the result
+fact() { printf '%s\n' "\"$1\": $2" >>"$root/facts"; }
+quote() { printf '"%s"' "$(printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g')"; }
+value() { sed -nE "s/.*\"$2\": ?(\"([^\"]*)\"|([-+0-9.eE]+|true|false)).*/\2\3/p" "$1" | head -n 1; } # FILE KEY
+
+smi() { command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu="$1" --format=csv,noheader 2>/dev/null | head -n 1; }
+
+part_start() {
+    if ! mammovit --version >"$root/version" 2>&1; then
+        own_libc=1
+        mammovit --version >"$root/version" 2>&1 || {
+            cat "$root/version"
+            return 1
+        }
+    fi
+    cat "$root/version"
+    echo "own_libc=$own_libc" >"$root/state"
+    fact own_c_library "$([ $own_libc = 1 ] && echo true || echo false)"
+    fact libraries "$(quote "$cuda_libs")"
+    fact driver "$(quote "$(smi driver_version)")"
+    fact clocks "$(quote "$(smi clocks.sm,clocks.mem,temperature.gpu,power.draw,memory.total)")"
+    fact processor "$(quote "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)")"
+    fact cores "$(nproc)"
+    mammovit bench step --device "$device" --model vit_tiny_patch16_224 --set model.depth=1 --image-size 32 --batch 2 \
+        --steps 1 --warmup 0 --ceiling 1 --json >"$root/first" || return 1
+    fact card "$(quote "$(value "$root/first" title)")"
+    [ "$(value "$root/first" emulated)" = "$([ $shim = 1 ] && echo true || echo false)" ]
+}
+
+# one_test NAME WORDS...: a test program; its line of counts and its own messages are kept
+one_test() {
+    local name=$1 rc
+    shift
+    DEVICE=$device ours "$pay/tests/bin/$name" "$@" >"$root/test" 2>&1
+    rc=$?
+    grep -vE '^\[ +(RUN|OK) +\]|^warn |^\[=+\]' "$root/test"
+    tests_run=$((tests_run + $(sed -nE 's/^\[ +PASSED +\] ([0-9]+) test.*/\1/p' "$root/test" | awk '{ s += $1 } END { print s + 0 }')))
+    [ $rc -eq 0 ]
+}
+tests_of() {
+    local bad=0 t
+    tests_run=0
+    for t in "$@"; do one_test "$t" || { bad=1 && echo "failed: $t"; }; done
+    fact passed $tests_run
+    [ $bad -eq 0 ] && [ $tests_run -gt 0 ]
+}
+part_ops() { tests_of test_cuda_op test_cuda_ends test_model_map test_model_match test_model_patch test_model_step; }
+part_nets() {
+    if [ $shim = 1 ]; then # the emulator is slow
+        tests_of test_cuda_net
+    else
+        tests_of test_cuda_net test_model_pit test_model_rollout test_model_laps
+    fi
+}
+part_pytorch() {
+    local c bad=0
+    tests_run=0
+    if [ $shim = 1 ]; then # the emulator is slow
+        for c in rect_keep50 vit_reg4; do one_test test_model_fixture $c || bad=1; done
+    else
+        one_test test_model_fixture || bad=1
+    fi
+    fact passed $tests_run
+    [ $bad -eq 0 ] && [ $tests_run -gt 0 ]
+}
+part_curves() {
+    tests_run=0
+    one_test test_cuda_curves || return 1
+    fact curves "[$(sed -nE 's/^curve: step +([0-9]+) cpu ([0-9.]+) cuda ([0-9.]+) planted ([0-9.]+)$/[\1, \2, \3, \4]/p' "$root/test" | paste -sd, -)]"
+    fact verdicts "[$(grep -E '^CPU f32' "$root/test" | while read -r line; do quote "$line" && echo; done | paste -sd, -)]"
+}
+
+# losses RUN: train_loss of each epoch
+losses() { sed -nE 's/.*"train_loss": ?([-+0-9.eE]+).*/\1/p' "$1/metrics.jsonl"; }
+train_on() { # DEVICE PRECISION NAME WORDS...
+    local d=$1 p=$2 name=$3
+    shift 3
+    mammovit train -q -c cohort/train.yaml --set run.cohort=cohort/cohort.h5 --device "$d" --set "train.precision=$p" \
+        -o "$root/$name" "$@" >"$root/$name.log" 2>&1 || {
+        tail -n 3 "$root/$name.log"
+        return 1
+    }
+}
+part_train() {
+    local p bad=0
+    train_on cpu f32 cpu_f32 || return 1
+    for p in f32 bf16; do
+        train_on "$device" $p "card_$p" || return 1
+        losses "$root/cpu_f32" >"$root/losses_a"
+        losses "$root/card_$p" >"$root/losses_b"
+        paste "$root/losses_a" "$root/losses_b" | awk -v what="$p" -v most="$([ $p = f32 ] && echo 0.005 || echo 0.02)" '
+            { d = $1 > $2 ? $1 - $2 : $2 - $1; if (!(d <= most * $1) || NF != 2) bad = 1; printf "epoch %d: cpu %s, card %s (%s)\n", NR, $1, $2, what }
+            END { exit NR == 0 || bad }' || { bad=1 && echo "the losses of $p part"; }
+        fact "losses_$p" "[$(losses "$root/card_$p" | paste -sd, -)]"
+    done
+    fact losses_cpu "[$(losses "$root/cpu_f32" | paste -sd, -)]"
+    return $bad
+}
+same_bytes() { # NAME NAME: checkpoints of two runs
+    local a b
+    a=$(cd "$root/$1" && find . -name '*.safetensors' -exec sha256sum {} + | sort)
+    b=$(cd "$root/$2" && find . -name '*.safetensors' -exec sha256sum {} + | sort)
+    [ -n "$a" ] && [ "$a" = "$b" ]
+}
+part_same() {
+    local extra=()
+    train_on "$device" f32 same_a && train_on "$device" f32 same_b || return 1
+    same_bytes same_a same_b || { echo "two runs in float32 differ" && return 1; }
+    if mammovit show config | grep -q '^ *deterministic:'; then
+        extra=(--set train.deterministic=true)
+        train_on "$device" bf16 same_c "${extra[@]}" && train_on "$device" bf16 same_d "${extra[@]}" || return 1
+        same_bytes same_c same_d || { echo "two deterministic runs in bf16 differ" && return 1; }
+        fact bf16 true
+    else
+        fact bf16 null
+        echo "float32 alone: this version has no train.deterministic"
+    fi
+}
+
+sanitizer() {
+    local s
+    for s in "$(command -v compute-sanitizer)" /usr/local/cuda*/bin/compute-sanitizer /usr/local/cuda*/compute-sanitizer/compute-sanitizer; do
+        [ -x "$s" ] && echo "$s" && return
+    done
+}
+sanitize() { # TOOL
+    local tool=$1 s p
+    s=$(sanitizer)
+    [ -n "$s" ] || { not_run "compute-sanitizer was not found" && return; }
+    [ $own_libc = 0 ] || { not_run "it cannot run over the bundle's own C library" && return; }
+    for p in f32 bf16; do
+        ours "$s" --tool "$tool" --error-exitcode 99 "$pay/bin/mammovit" bench step --device "$device" \
+            --model vit_tiny_patch16_224 --set model.depth=2 --image-size 64 --batch 2 --steps 1 --warmup 0 --ceiling 1 \
+            --set train.precision=$p --json >"$root/sanitizer" 2>&1 || {
+            tail -n 12 "$root/sanitizer"
+            return 1
+        }
+        grep -h 'ERROR SUMMARY\|RACECHECK SUMMARY' "$root/sanitizer"
+    done
+}
+part_memcheck() { sanitize memcheck; }
+part_racecheck() { sanitize racecheck; }
+part_nccl() {
+    if ! mammovit train --help | grep -q -- '--ranks\|NCCL\|train.ranks'; then
+        not_run "this version does not offer it"
+        return
+    fi
+    MAMMOVIT_RANKS=1 MAMMOVIT_RANK=0 train_on "$device" f32 one_rank || return 1
+    train_on "$device" f32 no_rank && same_bytes one_rank no_rank
+}
+
+bf16=(--device "$device" --set train.precision=bf16 --json)
+ceiling() { [ -s "$root/ops.json" ] && value "$root/ops.json" ceiling_tflops; }
+part_ceilings() {
+    mammovit bench ops "${bf16[@]}" >"$root/ops.json" || return 1
+    fact ops "$(cat "$root/ops.json")"
+}
+# step MODEL SIZE KEEP BATCH WORDS...: one line of bench step in $root/step
+step() {
+    local m=$1 s=$2 k=$3 b=$4 top
+    shift 4
+    top=$(ceiling)
+    mammovit bench step --model "$m" --image-size "$s" --keep-rate "$k" --batch "$b" --set model.channels=3 "${bf16[@]}" \
+        ${top:+--ceiling "$top"} "$@" >"$root/step" 2>"$root/step.log"
+}
+# add FILE: one more element of the list kept in $root/list
+add() { cat "$1" >>"$root/list"; }
+list_fact() { fact "$1" "[$(paste -sd, - <"$root/list")]"; }
+configurations() { # gpu.md 8: model, px, keep, batch
+    echo "deit_small_patch16_224 224 1 256
+deit_base_patch16_224 224 1 128
+deit_small_patch16_224 896 0.25 64
+deit_small_patch16_224 2304 0.25 8
+deit_small_patch16_224 4096 0.25 4
+deit_tiny_patch16_224 224 1 64"
+}
+part_steps() {
+    local m s k b bad=0
+    : >"$root/list"
+    configurations >"$root/configurations"
+    while read -r m s k b; do
+        until step "$m" "$s" "$k" "$b" || [ "$b" -le 1 ] || ! grep -q 'memory' "$root/step.log"; do b=$((b / 2)); done
+        if [ -s "$root/step" ]; then add "$root/step"; else bad=1 && tail -n 1 "$root/step.log"; fi
+    done <"$root/configurations"
+    list_fact steps
+    return $bad
+}
+part_memory() {
+    local k s b grown most rows=""
+    : >"$root/list"
+    for k in 224/1 896/0.05 896/0.1 896/0.25 896/0.5 896/1; do
+        step deit_base_patch16_224 "${k%/*}" "${k#*/}" 1 --steps 3 --warmup 2 && add "$root/step"
+    done
+    list_fact table1
+    for s in 896 2304 4096; do
+        b=1 most=0 # doubled until it does not fit, then halfway between
+        while [ "$b" -le 4096 ] && step deit_small_patch16_224 $s 0.25 $b --steps 2 --warmup 1; do most=$b && b=$((2 * b)); done
+        grown=$((most / 2))
+        while [ "$grown" -ge 1 ] && [ "$grown" -ge $((most / 16)) ]; do
+            step deit_small_patch16_224 $s 0.25 $((most + grown)) --steps 2 --warmup 1 && most=$((most + grown))
+            grown=$((grown / 2))
+        done
+        rows=$rows${rows:+, }"{\"image_size\": $s, \"keep_rate\": 0.25, \"batch\": $most}"
+        fact largest_batch "[$rows]"
+    done
+}
+part_torch() {
+    local limit
+    limit=$(left)
+    [ "$limit" -gt 180 ] && limit=180
+    "$python" -c 'import torch, timm' 2>/dev/null || { not_run "$python has no torch and timm" && return; }
+    configurations >"$root/configurations"
+    "$python" "$here/torch_bench.py" --device cuda --seconds $((limit - 5)) --out "$root/torch.json" <"$root/configurations"
+    local rc=$?
+    [ -s "$root/torch.json" ] && fact torch "$(cat "$root/torch.json")"
+    return $rc
+}
+
+# ---- the run ---------------------------------------------------------------------------------------
+failed=0 missing=0
+: >"$root/results"
+run_part() { # NAME MOST KIND EMULATED
+    local name=$1 most=$2 kind=$3 emulated=$4 rc t0=$SECONDS state why=""
+    rm -f "$root/why"
+    : >"$root/facts"
+    [ $shim = 1 ] && most=$seconds # the budgets are a card's
+    [ "$(left)" -lt "$most" ] && most=$(left)
+    if [ $shim = 1 ] && [ "$emulated" = n ]; then
+        state=not_run why="it needs a card"
+    elif [ -n "$stopped" ]; then
+        state=not_run why=$stopped
+    elif [ "$most" -lt 5 ]; then
+        state=not_run why="no time was left"
+    else
+        echo "== $name"
+        within "$most" "part_$name" >"$root/log" 2>&1
+        rc=$?
+        [ -s "$root/why" ] && why=$(cat "$root/why")
+        case $rc in
+        0) state=passed ;;
+        77) state=not_run ;;
+        124) state=late why="stopped after $most s" ;;
+        *) state=failed why=$(grep -v '^ *$' "$root/log" | tail -n 1) ;;
+        esac
+        sed 's/^/   /' "$root/log" | tail -n "$([ "$state" = passed ] && echo 12 || echo 40)"
+        # shellcheck disable=SC1091 # written by part_start
+        [ -s "$root/state" ] && . "$root/state"
+    fi
+    if [ "$kind" = c ]; then
+        case $state in failed | late) failed=1 ;; esac
+        [ $state = not_run ] && [ -z "$only" ] && { [ $shim = 0 ] || [ "$emulated" = y ]; } && [ "$name" != nccl ] && missing=1
+    elif [ $state = failed ]; then
+        failed=1
+    fi
+    printf '   %-10s %-8s %4d s%s\n' "$name" "${state/_/ }" $((SECONDS - t0)) "${why:+: $why}" | tee -a "$root/table"
+    printf '{"part": "%s", "state": "%s", "seconds": %d, "why": %s, "facts": {%s}}\n' "$name" "$state" $((SECONDS - t0)) \
+        "$(if [ -n "$why" ]; then quote "$why"; else echo null; fi)" "$(paste -sd, - <"$root/facts")" >>"$root/results"
+}
+
+set -m # parts are process groups, so that all of a part can be ended
+stopped=""
+: >"$root/table"
+rows >"$root/rows"
+while read -r name most kind emulated what; do
+    case ",$only," in ,, | *",$name,"*) ;; *) [ "$name" = start ] || continue ;; esac
+    run_part "$name" "$most" "$kind" "$emulated" </dev/null
+    if [ "$name" = start ]; then
+        card=$(grep -o '"card": "[^"]*"' "$root/results" | cut -d'"' -f4)
+        if [ $failed = 1 ]; then
+            stopped="the program does not start on a card"
+        fi
+    fi
+done <"$root/rows"
+after=$(smi clocks.sm,clocks.mem,temperature.gpu,power.draw)
+
+date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+short=$(printf '%s' "${card:-none}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
+file=$out/${date%%T*}-$short-$commit
+{
+    printf '{"schema": 1, "date": "%s", "bundle": %s, "commit": "%s", "card": %s, "emulated": %s, "clocks_after": %s,\n "parts": [\n' \
+        "$date" "$(quote "$about")" "$commit" "$(quote "${card:-}")" "$([ $shim = 1 ] && echo true || echo false)" "$(quote "$after")"
+    sed '$!s/$/,/; s/^/  /' "$root/results"
+    printf ' ]}\n'
+} >"$root/result.json"
+
+# a cell of a table: what was measured, or nothing
+cell() { value "$1" "$2" | awk '{ printf "%.4g", $1 }'; }
+lines_of() { # KEY: elements of a list of facts, one per line
+    grep -o "\"$1\": \[{.*" "$root/results" | sed "s/^\"$1\": \[//" | sed 's/},{"/}\n{"/g'
+}
+table() {
+    echo "# gpu-check, $date"
+    echo
+    echo "Card: ${card:-none}$([ $shim = 1 ] && echo ' (emulated: no figure of a card)'). $about."
+    echo
+    echo '| part | state | |'
+    echo '|---|---|---|'
+    sed -nE 's/^   ([a-z]+) +(passed|failed|late|not run) +([0-9]+) s(: )?(.*)/| \1 | \2, \3 s | \5 |/p' "$root/table"
+    [ $shim = 1 ] && return
+    echo
+    echo '| step, bf16 | batch | images/s | ms | TFLOP/s | MFU | peak MiB | saved widths | eager images/s | compile images/s |'
+    echo '|---|---|---|---|---|---|---|---|---|---|'
+    configurations | while read -r m s k b; do
+        lines_of steps | grep "\"model\":\"$m\"" | grep "\"image_size\":${s}[,}]" >"$root/row"
+        printf '| %s %s px keep %s | %s | %s | %s | %s | %s | %s | %s | %s | %s |\n' "$m" "$s" "$k" \
+            "$(cell "$root/row" batch)" "$(cell "$root/row" images_per_second)" "$(cell "$root/row" median)" \
+            "$(cell "$root/row" nominal_tflops)" "$(cell "$root/row" mfu)" \
+            "$(cell "$root/row" peak_bytes | awk 'NF { printf "%.0f", $1 / 1048576 }')" "$(cell "$root/row" saved_widths)" \
+            "$(torch_cell "$m" "$s" eager)" "$(torch_cell "$m" "$s" compile)"
+    done
+}
+torch_cell() {
+    [ -s "$root/torch.json" ] || return
+    tr '{' '\n' <"$root/torch.json" | grep "\"model\": \"$1\"" | grep "\"image_size\": $2," | grep "\"mode\": \"$3\"" >"$root/cell"
+    cell "$root/cell" images_per_second
+}
+table >"$root/table.md"
+cp "$root/result.json" "$file.json" && cp "$root/table.md" "$file.md" || failed=1
+
+echo
+cat "$root/table.md"
+echo
+echo "results: $file.json"
+if [ $failed = 1 ]; then
+    echo "gpu-check: failed"
+    [ -z "${card:-}" ] && [ $shim = 0 ] && exit 3
+    exit 1
+elif [ $missing = 1 ]; then
+    echo "gpu-check: a part about correctness did not run"
+    exit 1
+fi
+echo "gpu-check: passed$([ $shim = 1 ] && echo ' (emulated, on the CPU)')"
