@@ -3,7 +3,7 @@
 #include "eval/part.h"
 #include "core/mem.h"
 #include "eval/boot.h"
-#include "eval/calibrate.h"
+#include "eval/calibrate_boot.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include "eval/smooth.h"
@@ -18,11 +18,15 @@ typedef struct found {
     calibrate_line slope, intercept;
     calibrate_est oe, a, b; /* of them, with intervals */
     calibrate_error width, mass;
+    double ici;
+    calibrate_interval boot[CALIBRATE_MEASURES];
     bool robust; /* repeated exams or weights */
 } found;
 
-static found examine(const metric_in *in, uint64_t seed)
+static found examine(const report_build *b, const metric_in *in)
 {
+    const report_cfg *c = &b->opts->cfg;
+    uint64_t seed = (uint64_t)c->seed;
     found f = {.total = calibrate_sums(in),
                .slope = calibrate_slope(in),
                .intercept = calibrate_intercept(in),
@@ -32,12 +36,19 @@ static found examine(const metric_in *in, uint64_t seed)
     f.oe = calibrate_oe_est(&f.total, f.robust);
     f.a = calibrate_intercept_est(&f.intercept);
     f.b = calibrate_slope_est(&f.slope);
+    f.ici = smooth_ici(in);
+    calibrate_boot(in,
+                   &(calibrate_draws){b->risks.pop.enriched ? b->risks.pop.prevalence : NAN,
+                                      c->bootstrap, seed, c->boot_kind, b->pool},
+                   f.boot);
     return f;
 }
 
 static void add_metrics(report_build *b, const found *f, const char *subset)
 {
-    const char *line = f->robust ? "robust" : "wald";
+    const char *line = f->robust ? "robust" : "wald",
+               *boot = boot_name((boot_kind)b->opts->cfg.boot_kind);
+    const calibrate_interval *i2 = f->boot;
     const struct {
         const char *id, *ci, *reason;
         double value, lo, hi;
@@ -45,9 +56,12 @@ static void add_metrics(report_build *b, const found *f, const char *subset)
         {"oe", f->robust ? "robust" : "poisson", NULL, f->oe.value, f->oe.lo, f->oe.hi},
         {"calibration_intercept", line, f->intercept.reason, f->a.value, f->a.lo, f->a.hi},
         {"calibration_slope", line, f->slope.reason, f->b.value, f->b.lo, f->b.hi},
-        {"brier", "", NULL, f->total.brier, NAN, NAN},
-        {"brier_scaled", "", NULL, f->total.brier_scaled, NAN, NAN},
-        {"log_loss", "", NULL, f->total.log_loss, NAN, NAN},
+        {"brier", boot, NULL, f->total.brier, i2[CALIBRATE_BRIER].lo, i2[CALIBRATE_BRIER].hi},
+        {"brier_scaled", boot, NULL, f->total.brier_scaled, i2[CALIBRATE_BRIER_SCALED].lo,
+         i2[CALIBRATE_BRIER_SCALED].hi},
+        {"log_loss", boot, NULL, f->total.log_loss, i2[CALIBRATE_LOG_LOSS].lo,
+         i2[CALIBRATE_LOG_LOSS].hi},
+        {"ici", boot, NULL, f->ici, i2[CALIBRATE_ICI].lo, i2[CALIBRATE_ICI].hi},
         {"ece_width", "", NULL, f->width.ece, NAN, NAN},
         {"ece_width_expected", "", NULL, f->width.expected, NAN, NAN},
         {"ece_mass", "", NULL, f->mass.ece, NAN, NAN},
@@ -98,6 +112,18 @@ static void add_rows(json_t *lines, json_t *errors, const found *f, const char *
     cells_num(row, f->width.mce);
 }
 
+/* Every measure with the interval of the bootstrap, in the order of calibrate_measure. */
+static void add_boot_row(json_t *t, const found *f, const char *words)
+{
+    const double value[CALIBRATE_MEASURES] = {
+        f->oe.value,           f->a.value,        f->b.value, f->total.brier,
+        f->total.brier_scaled, f->total.log_loss, f->ici};
+    json_t *row = cells_row(t);
+    cells_text(row, words);
+    for (int k = 0; k < CALIBRATE_MEASURES; k++)
+        cells_est(row, value[k], f->boot[k].lo, f->boot[k].hi);
+}
+
 /* ---- groups and curve ------------------------------------------------------------------------ */
 
 static void curve_name(char out[64], const char *stem, risks_form f)
@@ -133,27 +159,13 @@ static bool add_groups(report_build *b, const metric_in *in, risks_form form, js
     return hidden;
 }
 
-static int cmp_f64(const void *x, const void *y)
-{
-    double a = *(const double *)x, b = *(const double *)y;
-    return (a > b) - (a < b);
-}
-
 /* At the percentiles of the risks, so that points lie where exams are. */
 static void add_smooth(report_build *b, const metric_in *in, risks_form form)
 {
-    double *sorted = MEM_ARRAY(double, in->n + 1), x[SMOOTH_GRID];
+    double x[SMOOTH_GRID];
     smooth_point p[SMOOTH_GRID];
     char id[64];
-    int n = 0;
-    memcpy(sorted, in->score, (size_t)in->n * sizeof *sorted);
-    qsort(sorted, (size_t)in->n, sizeof *sorted, cmp_f64);
-    for (int k = 0; k < SMOOTH_GRID; k++) {
-        double v = boot_quantile(sorted, in->n, (double)k / (SMOOTH_GRID - 1));
-        if (!n || v > x[n - 1])
-            x[n++] = v;
-    }
-    mem_free(sorted);
+    int n = smooth_grid(in, x);
     if (!smooth_curve(in, SMOOTH_SPAN, x, n, p))
         return;
     curve_name(id, "smooth", form);
@@ -241,6 +253,9 @@ static bool add(report_build *b, err *e)
         {"risks", "text"},     {"brier", "score"},           {"brier_scaled", "num"},
         {"log_loss", "score"}, {"ece_width", "num"},         {"ece_width_expected", "num"},
         {"ece_mass", "num"},   {"ece_mass_expected", "num"}, {"mce", "num"}};
+    static const char *const boot[][2] = {
+        {"risks", "text"}, {"oe", "est"},           {"intercept", "est"}, {"slope", "est"},
+        {"brier", "est"},  {"brier_scaled", "est"}, {"log_loss", "est"},  {"ici", "est"}};
     static const char *const groups[][2] = {
         {"risks", "text"},  {"group", "int"}, {"exams", "int"},  {"cancers", "int"},
         {"mean_p", "risk"}, {"rate", "risk"}, {"remark", "text"}};
@@ -253,20 +268,23 @@ static bool add(report_build *b, err *e)
     }
     json_t *t = table_of("calibration", lines, COUNT_OF(lines)),
            *u = table_of("calibration_error", errors, COUNT_OF(errors)),
-           *g = table_of("reliability", groups, COUNT_OF(groups));
+           *g = table_of("reliability", groups, COUNT_OF(groups)),
+           *v = table_of("calibration_bootstrap", boot, COUNT_OF(boot));
     report_build_table(b, t);
     report_build_table(b, u);
+    report_build_table(b, v);
     report_build_table(b, g);
     for (int f = 0; f < RISKS_FORMS; f++) {
         metric_in in;
         if (!risks_rows(&b->risks, (risks_form)f, &in))
             continue;
-        found got = examine(&in, (uint64_t)b->opts->cfg.seed);
+        found got = examine(b, &in);
         bool hidden = add_groups(b, &in, (risks_form)f, g);
         if (hidden) /* sums over groups: what is hidden of one would follow */
             got.mass.ece = got.width.ece = got.width.mce = NAN;
         add_metrics(b, &got, f == RISKS_GIVEN ? "all" : risks_name((risks_form)f));
         add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f), b->opts->cfg.min_count);
+        add_boot_row(v, &got, risks_words(&b->risks, (risks_form)f));
         add_smooth(b, &in, (risks_form)f);
         if (f == RISKS_GIVEN)
             add_histogram(b, &in);
@@ -319,6 +337,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_table(d, tree, "calibration", false);
     show_map(d, tree);
     report_doc_table(d, tree, "calibration_error", true);
+    report_doc_table(d, tree, "calibration_bootstrap", true);
     report_doc_table(d, tree, "reliability", true);
 }
 

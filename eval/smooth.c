@@ -1,11 +1,8 @@
 /* Local linear regression on one covariate. Source: Cleveland 1979. */
 #include "eval/smooth.h"
 #include "core/mem.h"
+#include "eval/boot.h"
 #include "eval/ksum.h"
-
-#define SINGULAR                                                                                   \
-    1e-12 /* of the determinant against its terms: all scores of a window are equal                \
-           */
 
 typedef struct row {
     double x, w;
@@ -65,6 +62,14 @@ static smooth_point fit(const row *r, int64_t n, int64_t q, double x)
 {
     int64_t from;
     double h = reach(r, n, q, x, &from);
+    if (h == 0) { /* more rows have this very score than a window holds: all of them */
+        int64_t end = from + q;
+        while (from > 0 && r[from - 1].x == x)
+            from--;
+        while (end < n && r[end].x == x)
+            end++;
+        q = end - from;
+    }
     ksum s0 = {0}, s1 = {0}, s2 = {0}, t0 = {0}, t1 = {0}, ss = {0};
     for (int64_t i = from; i < from + q; i++) {
         double k = kernel(&r[i], x, h), d = r[i].x - x;
@@ -75,7 +80,7 @@ static smooth_point fit(const row *r, int64_t n, int64_t q, double x)
         ksum_add(&t1, k * d * r[i].y);
     }
     double a = ksum_get(&s0), b = ksum_get(&s1), c = ksum_get(&s2), det = a * c - b * b;
-    bool level = !(det > SINGULAR * a * c); /* no slope: the mean */
+    bool level = !(det > SMOOTH_SINGULAR * a * c); /* no slope: the mean */
     double at0 = level ? 1 / a : c / det, at1 = level ? 0 : -b / det;
     for (int64_t i = from; i < from + q; i++) {
         double l = kernel(&r[i], x, h) * (at0 + at1 * (r[i].x - x));
@@ -98,4 +103,62 @@ bool smooth_curve(const metric_in *in, double span, const double *x, int n, smoo
         out[i] = fit(r, rows, q, x[i]);
     mem_free(r);
     return rows > 0;
+}
+
+/* ---- distance from the diagonal -------------------------------------------------------------- */
+
+static int cmp_f64(const void *x, const void *y)
+{
+    double a = *(const double *)x, b = *(const double *)y;
+    return (a > b) - (a < b);
+}
+
+int smooth_grid(const metric_in *in, double x[SMOOTH_GRID])
+{
+    double *sorted = MEM_ARRAY(double, in->n + 1);
+    int64_t rows = 0;
+    int n = 0;
+    for (int64_t i = 0; i < in->n; i++)
+        if (!in->weight || in->weight[i] > 0)
+            sorted[rows++] = in->score[i];
+    qsort(sorted, (size_t)rows, sizeof *sorted, cmp_f64);
+    for (int k = 0; k < SMOOTH_GRID && rows; k++) {
+        double v = boot_quantile(sorted, rows, (double)k / (SMOOTH_GRID - 1));
+        if (!n || v > x[n - 1])
+            x[n++] = v;
+    }
+    mem_free(sorted);
+    return n;
+}
+
+double smooth_between(const double *x, const double *y, int n, int k, double at)
+{
+    if (n == 1 || at <= x[k])
+        return y[k];
+    if (at >= x[k + 1])
+        return y[k + 1];
+    return y[k] + (y[k + 1] - y[k]) * (at - x[k]) / (x[k + 1] - x[k]);
+}
+
+double smooth_ici(const metric_in *in)
+{
+    double x[SMOOTH_GRID], y[SMOOTH_GRID];
+    smooth_point p[SMOOTH_GRID];
+    ksum gap = {0}, all = {0};
+    int n = smooth_grid(in, x);
+    if (!smooth_curve(in, SMOOTH_SPAN, x, n, p))
+        return NAN;
+    for (int k = 0; k < n; k++)
+        y[k] = p[k].y;
+    for (int64_t i = 0; i < in->n; i++) {
+        double w = in->weight ? in->weight[i] : 1;
+        int k = 0, end = n - 1;
+        while (end - k > 1) {
+            int mid = (k + end) / 2;
+            *(x[mid] <= in->score[i] ? &k : &end) = mid;
+        }
+        ksum_add(&gap, w * fabs(in->score[i] - smooth_between(x, y, n, k, in->score[i])));
+        ksum_add(&all, w);
+    }
+    return ksum_get(&gap) / ksum_get(&all);
 }

@@ -22,6 +22,11 @@ static const report_word rows[] = {
     {"table.concordance", "Does the earlier cancer have the higher score?"},
     {"table.risk", "Predicted and observed risk, and the Brier score"},
     {"table.calibration", "Agreement of risk and outcome"},
+    {"table.calibration_bootstrap", "Measures of calibration with intervals of the bootstrap"},
+    {"note.calibration_bootstrap",
+     "Women are drawn with replacement; recalibration stays as it was learnt. ICI (integrated "
+     "calibration index): mean distance between the risk and the smooth curve. It is never 0 by "
+     "chance, and its replicates lie higher than itself."},
     {"table.calibration_error", "Errors of the risks"},
     {"table.reliability", "Groups of equal count"},
     {"table.decision", "Net benefit at threshold risks"},
@@ -162,6 +167,7 @@ static const report_word rows[] = {
     {"col.ece_mass", "ECE, equal count"},
     {"col.ece_mass_expected", "expected by chance (equal count)"},
     {"col.mce", "Largest gap"},
+    {"col.ici", "ICI"},
     {"col.group", "Group"},
     {"col.least", "From score"},
     {"col.most", "To score"},
@@ -200,6 +206,7 @@ static const report_word rows[] = {
     {"metric.calibration_intercept", "Calibration intercept (in the large)"},
     {"metric.calibration_slope", "Calibration slope"},
     {"metric.brier", "Brier score"},
+    {"metric.ici", "Integrated calibration index"},
     {"metric.brier_scaled", "Brier score, scaled"},
     {"metric.log_loss", "Log loss"},
     {"metric.ece_width", "Calibration error, groups of equal width"},

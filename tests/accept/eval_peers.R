@@ -214,6 +214,8 @@ calibration_lines <- function(d, weighted) {
   line("oe.lo", ci[1])
   line("oe.hi", ci[2])
   u <- rowsum(d$w * (d$y / sum(d$w * d$y) - d$a / expected), d$cluster)
+  if (nrow(d) < 5000)
+    line("ici", ici_of(d$a, d$y, d$w, grid_of(d$a)), from = "loess", tolerance = 1e-6)
   line("oe.se", sqrt(nrow(u) / (nrow(u) - 1) * sum(u^2)))
   for (how in c("width", "mass")) {
     g <- groups_of(d, how)
@@ -511,10 +513,10 @@ boot_shares <- function(below, n, l) {
 
 # Every replicate again from what was drawn; influences by leaving out one patient, or, of more than
 # 200 in a stratum, one of 200 groups.
-bca_lines <- function(d, draws) {
+bca_lines <- function(d, draws, all) {
   if (is.null(draws)) return(invisible())
   id <- d$cluster + 1
-  ever <- as.numeric(tapply(c(d$y, rep(0, ncol(draws))), c(id, seq_len(ncol(draws))), max))
+  ever <- as.numeric(tapply(all$y, all$patient, max)) # exams without weight count for the stratum
   stats <- function(times) {
     w <- d$w * times[id]
     one <- d$y == 1
@@ -550,6 +552,55 @@ bca_lines <- function(d, draws) {
     ci <- quantile(t[, k], boot_shares(below, n, l[, k]), type = 7)
     line_at("bca.lo", k - 1, ci[1], from = "boot")
     line_at("bca.hi", k - 1, ci[2], from = "boot")
+  }
+}
+
+# R's loess gives no weight beyond 0.999 of the window and 1 below 0.001 of it: the tolerance.
+LOESS <- 1e-6
+ici_of <- function(a, y, w, grid) {
+  if (length(unique(a)) == 1) return(abs(a[1] - weighted.mean(y, w))) # loess knows no such window
+  fit <- suppressWarnings(try(predict(loess(y ~ a, weights = w, span = .75, degree = 1,
+                                            control = loess.control(surface = "direct")),
+                                      data.frame(a = grid)), silent = TRUE))
+  if (inherits(fit, "try-error") || anyNA(fit)) return(NA)
+  curve <- if (length(grid) > 1) approx(grid, clip01(fit), a, rule = 2)$y else clip01(fit)
+  weighted.mean(abs(a - curve), w)
+}
+grid_of <- function(a) unique(as.numeric(quantile(a, (0:100) / 100, type = 7)))
+
+# Measures of calibration again for the same draws, drawn rows written as often as they were drawn.
+calibration_draws <- function(d, draws) {
+  if (is.null(draws)) return(invisible())
+  grid <- grid_of(d$a)
+  for (mixed in c(FALSE, TRUE)) {
+    one <- function(times) {
+      x <- d[rep(seq_len(nrow(d)), times[d$cluster + 1]), ]
+      if (mixed) {
+        w1 <- sum(x$w[x$y == 1])
+        w0 <- sum(x$w[x$y == 0])
+        x$w <- x$w * ifelse(x$y == 1, .02 / w1, .98 / w0)
+      }
+      y <- x$y
+      p <- pmin(1 - 1e-7, pmax(1e-7, x$a))
+      lp <- qlogis(p)
+      total <- sum(x$w)
+      rate <- sum(x$w * y) / total
+      brier <- sum(x$w * (x$a - y)^2) / total
+      c(oe = sum(x$w * y) / sum(x$w * x$a),
+        intercept = unname(coef(converged(y ~ 1 + offset(lp), x$w * nrow(x) / total))),
+        slope = if (parted(x)) NA else unname(coef(converged(y ~ lp, x$w * nrow(x) / total))[2]),
+        brier = brier, brier_scaled = 1 - brier / (rate * (1 - rate)),
+        log_loss = -sum(x$w * (y * log(p) + (1 - y) * log(1 - p))) / total,
+        ici = ici_of(x$a, y, x$w * nrow(x) / total, grid))
+    }
+    t <- apply(draws[seq_len(60), ], 1, one)
+    for (k in rownames(t)) {
+      v <- t[k, is.finite(t[k, ])]
+      ci <- if (length(v) < 20) c(NA, NA) else quantile(v, c(.025, .975), type = 7)
+      more <- if (k == "ici") LOESS
+      name <- paste0("drawn", if (mixed) "_at_2", ".", k)
+      for (i in 1:2) line_at(name, i - 1, ci[i], tolerance = more, from = "glm, loess")
+    }
   }
 }
 
@@ -615,7 +666,8 @@ one_set <- function(file) {
     decision_lines(d)
     rate_lines(d, k == 0)
     time_lines(d, c, k == 0)
-    if (c) bca_lines(d, all_draws[[paste(dataset, prefix)]])
+    if (c) bca_lines(d, all_draws[[paste(dataset, prefix)]], all)
+    if (c) calibration_draws(d, all_draws[[paste(dataset, prefix)]])
     if (c) next
     decile_lines(d, w)
     map_lines(d, w)

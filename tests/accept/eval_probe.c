@@ -15,7 +15,7 @@
 #include "core/mem.h"
 #include "core/text.h"
 #include "eval/boot.h"
-#include "eval/calibrate.h"
+#include "eval/calibrate_boot.h"
 #include "eval/curve.h"
 #include "eval/decile.h"
 #include "eval/decision.h"
@@ -25,6 +25,7 @@
 #include "eval/rate.h"
 #include "eval/recalibrate.h"
 #include "eval/robust.h"
+#include "eval/smooth.h"
 #include "eval/survive.h"
 
 /* ---- a data set -------------------------------------------------------------------------------
@@ -199,6 +200,8 @@ static void calibration_lines(const metric_in *in)
     line("oe.lo", t.oe_lo);
     line("oe.hi", t.oe_hi);
     line("oe.se", t.oe_se);
+    if (in->n < 5000)
+        line("ici", smooth_ici(in));
     for (int how = 0; how < 2; how++) {
         calibrate_group g[CALIBRATE_BINS];
         calibrate_binning binning = how ? CALIBRATE_MASS : CALIBRATE_WIDTH;
@@ -434,7 +437,7 @@ static bool bca_point(void *ctx, const int32_t *times, double *out, int thread)
  * the replicates, which R counts. */
 static void bca_lines(const data *d, const metric_in *in)
 {
-    enum { REPLICATES = 200, MOST = 600 };
+    enum { REPLICATES = 200, CALIBRATED = 60, MOST = 600 };
     const char *draws = getenv("DRAWS");
     if (d->n > MOST || !in->cluster || !draws)
         return;
@@ -466,6 +469,19 @@ static void bca_lines(const data *d, const metric_in *in)
     }
     if (r.redrawn)
         BUG("a draw was repeated: R could not follow");
+    static const char *const names[CALIBRATE_MEASURES] = {
+        "oe", "intercept", "slope", "brier", "brier_scaled", "log_loss", "ici"};
+    for (int mixed = 0; mixed < 2; mixed++) { /* the same seed and strata: the same draws */
+        calibrate_interval got[CALIBRATE_MEASURES];
+        calibrate_boot(
+            in, &(calibrate_draws){mixed ? .02 : NAN, CALIBRATED, 11, BOOT_PERCENTILE, p}, got);
+        for (int k = 0; k < CALIBRATE_MEASURES; k++) {
+            char id[64];
+            snprintf(id, sizeof id, "drawn%s.%s", mixed ? "_at_2" : "", names[k]);
+            line_at(id, 0, got[k].lo);
+            line_at(id, 1, got[k].hi);
+        }
+    }
     boot_release(&r);
     fclose(c.draws);
     pool_free(p);
