@@ -1,6 +1,7 @@
 /* Adds up what parameters, optimiser, tape, device and loader will hold (footprint.h). */
 #include "train/footprint.h"
 
+#include "model/grads.h"
 #include "train/validate.h"
 
 #define BATCH_MOST 65536 /* of train.batch */
@@ -16,7 +17,7 @@ void footprint_of(const footprint_ask *k, int64_t batch, footprint *out)
     size_t work = step.workspace > check.workspace ? step.workspace : check.workspace;
     int64_t largest = k->validates && batch < VALIDATE_BATCH ? VALIDATE_BATCH : batch;
     *out = (footprint){.params = values,
-                       .grads = values,
+                       .grads = values * (1 + grads_copies(k->parts)),
                        .optimizer = k->optimizer == OPTIM_ADAMW ? 2 * values : values,
                        .activations = (int64_t)step.arena,
                        .validation = (int64_t)check.arena,

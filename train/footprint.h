@@ -7,7 +7,9 @@
 
 /* Bytes. */
 typedef struct footprint {
-    int64_t params, grads, optimizer;
+    int64_t params;
+    int64_t grads; /* and copies of them on the way of a sum over micro-batches */
+    int64_t optimizer;
     int64_t activations; /* of one micro-batch: values, and gradients on their way back */
     int64_t validation;  /* the same of a batch that is scored; both are held */
     int64_t workspace;   /* of the device: packed weights, scratch */
@@ -22,6 +24,7 @@ typedef struct footprint_ask {
     int kept;         /* patches that an image keeps at most, 0 = all */
     double evit_keep; /* the highest of the run; 0 = model.evit_keep */
     int64_t rows;     /* images that may be read */
+    int parts;        /* micro-batches of a step that this process takes */
     bool validates;
 } footprint_ask;
 

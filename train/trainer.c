@@ -303,6 +303,7 @@ static bool make_plan(trainer *t, train_plan *p, err *e)
                          .kept = kept < patches ? kept : 0,
                          .evit_keep = ramp ? 1 : 0,
                          .rows = images_read(t),
+                         .parts = grads_deal((int)t->c.accum, 0, ranks_size(t->o->ranks)).count,
                          .validates = t->n_val > 0};
     *p = (train_plan){.h = t->mc.image_h,
                       .w = t->mc.image_w,

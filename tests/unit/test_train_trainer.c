@@ -278,6 +278,9 @@ static void test_memory_plan(void **state)
     assert_true(m->workspace > values && m->workspace < 3 * values);
     PLAN_SAYS("", &adam, "train.optimizer=adamw", "train.cache_mib=1");
     assert_int_equal(adam.memory.optimizer, 2 * values);
+    PLAN_SAYS("", &more, "train.batch=8", "train.cache_mib=0", "train.accum=8");
+    assert_int_equal(more.memory.grads, 4 * values); /* a tree of 8 holds three branches */
+    assert_int_equal(more.memory.total, m->total + 3 * values);
     assert_int_equal(adam.memory.images,
                      5 * 16 * image + ((1 << 20) / image < 108 ? (1 << 20) / image : 108) * image);
     assert_true(p.largest_batch > 8 && p.machine > m->total);
