@@ -8,6 +8,7 @@
 /* training: a whole step; else a forward pass. */
 MUST_CHECK bool bench_step(cmd_args *a, bool training, err *e);
 MUST_CHECK bool bench_ops(cmd_args *a, err *e);
+MUST_CHECK bool bench_sum(cmd_args *a, err *e); /* all processes of a launcher */
 
 /* What both say of the device, as members of a JSON object. */
 typedef struct bench_device {

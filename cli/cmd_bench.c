@@ -275,6 +275,8 @@ static bool bench(cmd_args *a, err *e)
         return bench_step(a, false, e);
     if (!strcmp(a->word[0], "ops"))
         return bench_ops(a, e);
+    if (!strcmp(a->word[0], "sum"))
+        return bench_sum(a, e);
     if (!strcmp(a->word[0], "decode"))
         return bench_decode(a, e);
     if (!strcmp(a->word[0], "prepare"))
@@ -282,7 +284,7 @@ static bool bench(cmd_args *a, err *e)
     if (!strcmp(a->word[0], "scan"))
         return bench_scan(a, e);
     return err_set(e, ERR_USAGE,
-                   "unknown benchmark '%s'; wanted step, infer, ops, decode, prepare or scan",
+                   "unknown benchmark '%s'; wanted step, infer, ops, sum, decode, prepare or scan",
                    a->word[0]);
 }
 
@@ -301,14 +303,18 @@ const cmd cmd_bench = {
     .verb = "bench",
     .usage =
         "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] [--steps N] "
-        "[--warmup N] [--ceiling TFLOPS] | bench ops | bench decode|scan DIR | bench prepare DIR "
+        "[--warmup N] [--ceiling TFLOPS] | bench ops | bench sum | bench decode|scan DIR | bench "
+        "prepare DIR "
         "[--peer PROGRAM]",
     .summary = "speed, as a ratio to a limit measured in the same run",
     .help =
         "step: augmentation, forward, loss, backward and AdamW on random images that lie in the "
         "device's memory:\nimages/s, TFLOP/s beside the largest matrix product, memory, what is "
         "saved for backward, time by class\nof op. infer: forward only. ops: that product, a copy, "
-        "attention and the products of DeiT. decode:\nheader and pixels of real files, against a "
+        "attention and the products of DeiT. sum: gradients of --model summed over the processes "
+        "of "
+        "mpirun or srun\n(alone: a group of one), known values. decode:\nheader and pixels of real "
+        "files, against a "
         "copy and against DCMTK's decoders. prepare: scan and prepare "
         "per transfer syntax, against decode, resize and\ncompress alone, and against a peer "
         "(tests/accept/peer_prepare.py). scan: a catalogue of a folder whose\nheaders are in "
@@ -316,6 +322,7 @@ const cmd cmd_bench = {
     .fn = bench,
     .opts = opts,
     .foreign_bytes = true,
+    .together = true,
     .min_words = 1,
     .max_words = 2,
 };

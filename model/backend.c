@@ -1,6 +1,7 @@
 /* Selection of a device by name, and the calls that go straight to its table. */
 #include "model/backend.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "model/cpu/cpu.h"
@@ -38,6 +39,20 @@ backend *backend_new(const char *device, pool *p, err *e)
         return cuda_open(n, p, e);
     err_set(e, ERR_CONFIG, "device '%s' is not one of auto, cpu, cuda, cuda:N", device);
     return NULL;
+}
+
+backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e)
+{
+    char own[32];
+    int here = ranks_local_size(r);
+    if (here > 1 && !strncmp(device, "cuda:", 5)) {
+        err_set(e, ERR_CONFIG,
+                "device %s is one card, and %d processes on this machine want one each; say cuda",
+                device, here);
+        return NULL;
+    }
+    snprintf(own, sizeof own, "cuda:%d", ranks_local(r));
+    return backend_new(here > 1 && !strcmp(device, "cuda") ? own : device, p, e);
 }
 
 bool backend_compute(backend *b, tensor_type type, err *e)

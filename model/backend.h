@@ -16,6 +16,8 @@ struct param_set;
  * proven the CUDA backend (docs/gpu-results). Asking for cuda where it is not built, or where no
  * card is, is ERR_CONFIG with a plain sentence. The pool is borrowed. */
 backend *backend_new(const char *device, pool *p, err *e);
+/* The same for each process of a job: "cuda" is a card of its own for each on a machine. */
+backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e);
 void backend_free(backend *b);
 /* The type that matrix products read and write from now on (float32 at first); weights, sums and
  * the residual stream stay float32. ERR_CONFIG where the device cannot. */

@@ -260,22 +260,6 @@ static pool *open_threads(const trainer *t)
     return pool_new(n ? n : 1);
 }
 
-/* Processes of a machine take a card each. */
-static backend *open_device(const trainer *t, err *e)
-{
-    const char *device = t->o->device;
-    char own[32];
-    int here = ranks_local_size(t->o->ranks);
-    if (here > 1 && !strncmp(device, "cuda:", 5)) {
-        err_set(e, ERR_CONFIG,
-                "device %s is one card, and %d processes on this machine want one each; say cuda",
-                device, here);
-        return NULL;
-    }
-    snprintf(own, sizeof own, "cuda:%d", ranks_local(t->o->ranks));
-    return backend_new(here > 1 && !strcmp(device, "cuda") ? own : device, t->threads, e);
-}
-
 /* A process without a micro-batch in any step is a mistake. */
 static bool check_share(const trainer *t, err *e)
 {
@@ -302,7 +286,7 @@ bool trainer_open(trainer *t, err *e)
     if (!open_data(t, e) || !fit_model(t, e) || !check_share(t, e))
         return false;
     ranks_limit(t->o->ranks, t->c.patience_s);
-    t->be = open_device(t, e);
+    t->be = backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
     if (!t->be || !backend_compute(t->be, (tensor_type)t->c.precision, e))
         return false;
     t->net = model_new(&t->mc, t->be, t->o->seed, e);

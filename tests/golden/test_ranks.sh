@@ -69,6 +69,9 @@ if grep -qF "started as 2 processes, and run works as one" "$work/out"; then ok 
     bad ranks_run "the output is $(head -c 300 "$work/out")"
 fi
 
+said ranks_bench 0 "over 3 processes on" 3 bench sum --device cpu --model deit_tiny_patch16_224
+if grep -qF "largest error 0" "$work/out"; then ok ranks_bench_sums; else bad ranks_bench_sums "wrong sums"; fi
+
 # opened at run time only
 if ldd "$mammovit" | grep -q 'libmpi\.so'; then
     bad ranks_not_linked "the program is linked with Open MPI"
