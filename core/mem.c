@@ -3,9 +3,11 @@
 #include "core/mem.h"
 
 #include <inttypes.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #define MEM_ALIGN 64
+#define MEM_LARGE (1 << 20) /* of mem_large_apart */
 
 struct arena_block {
     struct arena_block *next;
@@ -37,6 +39,13 @@ bool mem_size_mul(size_t a, size_t b, size_t *out, err *e)
         return err_set(e, ERR_RANGE, "a size of %zu times %zu bytes is too large", a, b);
     *out = a * b;
     return true;
+}
+
+/* The C library's own limit rises to 32 MiB with the first such block that is freed. Refused where
+ * a sanitizer's allocator stands in, which needs no such thing. */
+void mem_large_apart(void)
+{
+    mallopt(M_MMAP_THRESHOLD, MEM_LARGE);
 }
 
 /* The limit in a file of the kernel's control groups; "max", or no file: none. */

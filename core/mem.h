@@ -18,6 +18,10 @@ void *mem_calloc(size_t n, size_t size); /* zeroed, 64-byte aligned, overflow-ch
 void *mem_realloc(void *p, size_t old, size_t n);
 char *mem_strdup(const char *s);
 void mem_free(void *p); /* accepts NULL */
+/* From now on, for the whole program: a block of a MiB or more goes back to the system as soon as
+ * it is freed. For work that makes many large arrays of changing sizes: their holes would be kept.
+ * It costs page faults where such a block is made again and again. */
+void mem_large_apart(void);
 /* Bytes that this program may use: of the machine, or of the container where that is less. */
 int64_t mem_machine(void);
 #define MEM_NEW(type)      ((type *)mem_calloc(1, sizeof(type)))

@@ -242,6 +242,7 @@ bool report_write(const report_opts *o, report_headline *out, err *e)
         return err_set(e, ERR_USAGE, "give at least one prediction folder or CSV file");
     job j;
     json_t *tree = NULL, *inputs = NULL;
+    mem_large_apart();
     job_init(&j, o);
     int again = -1;
     bool ok = report_text_use(o->cfg.strings[0] ? o->cfg.strings : NULL, e) && read_all(&j, e);

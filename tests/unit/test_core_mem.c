@@ -1,6 +1,7 @@
 /* Allocation: alignment, zeroing, overflow, exhaustion, the arena. */
 #include "core/mem.h"
 
+#include <malloc.h>
 #include <setjmp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -174,6 +175,23 @@ static void arena_block_larger_than_any(void **state)
     arena_free(a);
 }
 
+/* Once a large block was freed, the C library keeps the next ones of that size. */
+static void large_blocks_go_back(void **state)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+    puts("skip: a sanitizer's allocator has no such limit");
+    skip();
+#endif
+    mem_large_apart();
+    mem_free(mem_alloc((size_t)24 << 20));
+    size_t before = mallinfo2().hblkhd;
+    char *large = mem_alloc((size_t)2 << 20);
+    assert_true(mallinfo2().hblkhd >= before + ((size_t)2 << 20));
+    memset(large, 1, (size_t)2 << 20);
+    mem_free(large);
+    assert_int_equal(mallinfo2().hblkhd, before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +200,7 @@ int main(void)
         cmocka_unit_test(exhaustion_ends_with_5),
         cmocka_unit_test(arena_hands_out_disjoint_aligned_pieces),
         cmocka_unit_test(arena_block_larger_than_any),
+        cmocka_unit_test(large_blocks_go_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
