@@ -113,7 +113,7 @@ SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
             $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
             library.o nccl.o)
 # tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_op cuda_ends cuda_net cuda_sum cuda_curves \
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves \
              model_match model_map model_patch model_laps \
              model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \

@@ -162,6 +162,55 @@ void backend_sum_wait(backend *b)
         b->ops->sum_wait(b);
 }
 
+void backend_begin(backend *b)
+{
+    b->ops->begin(b);
+}
+
+int64_t backend_end(backend *b)
+{
+    return b->ops->end(b);
+}
+
+void backend_later(backend *b, void *dst, const void *src, size_t bytes)
+{
+    b->ops->later(b, dst, src, bytes);
+}
+
+void backend_wait(backend *b, int64_t piece)
+{
+    b->ops->wait(b, piece);
+}
+
+int backend_ahead(const backend *b)
+{
+    return b->ops->ahead;
+}
+
+void backend_graphs(backend *b, bool on)
+{
+    b->ops->graphs(b, on);
+}
+
+void *backend_lock_alloc(backend *b, size_t bytes)
+{
+    return b->ops->lock_alloc(b, bytes);
+}
+
+void backend_lock_free(backend *b, void *p)
+{
+    if (p)
+        b->ops->lock_free(b, p);
+}
+
+void backend_grad_scales(backend *b, param_set *s, const backend_clip *o, float *scale,
+                         double *norm)
+{
+    laps_class was = laps_enter(b, LAPS_OPTIMISER);
+    b->ops->grad_scales(b, s, o, scale, norm);
+    laps_enter(b, was);
+}
+
 void backend_step_sgd(backend *b, param_set *s, float *const *v, const backend_sgd *o)
 {
     laps_class was = laps_enter(b, LAPS_OPTIMISER);

@@ -52,13 +52,47 @@ void backend_sum_start(backend *b, float *x, int64_t n, int active);
 /* What follows on the device sees the sums. */
 void backend_sum_wait(backend *b);
 
+/* Work in pieces. What is asked between begin and end may wait on the device while the host goes on
+ * to the next piece; the CPU does it at once. Memory of the host that a call was given is free
+ * again when the call returns, but for raw images in locked memory: they are read until two
+ * more batches were given. A call that reads (backend_to_host) may stand in a piece and makes it
+ * slow. Pieces follow each other. */
+void backend_begin(backend *b);
+int64_t backend_end(backend *b); /* number of the piece, for backend_wait */
+/* In a piece: dst will hold the bytes that src (backend memory) has at its end; known after
+ * backend_wait. */
+void backend_later(backend *b, void *dst, const void *src, size_t bytes);
+void backend_wait(backend *b, int64_t piece); /* for it and all before */
+/* Pieces that may wait while the host prepares another one; 0: what was asked is done. */
+int backend_ahead(const backend *b);
+/* Are pieces that come again launched as one (CUDA graphs)? On at first; no result depends on it.
+ */
+void backend_graphs(backend *b, bool on);
+/* Memory of the host that the device can copy from while the host goes on. NULL: any memory is as
+ * good. */
+void *backend_lock_alloc(backend *b, size_t bytes);
+void backend_lock_free(backend *b, void *p);
+
+/* Factors for the gradients of a step: 1/parts, and clipping to a norm of `clip` (0 = off) of all
+ * tensors together or of each by itself. scale [s->n] and norm [1]: backend memory; norm = that of
+ * all gradients over parts, before clipping. A norm that is not finite stays, and makes every
+ * factor NaN from then on. */
+typedef struct backend_clip {
+    double clip;
+    bool each;
+    int parts;
+} backend_clip;
+void backend_grad_scales(backend *b, struct param_set *s, const backend_clip *o, float *scale,
+                         double *norm);
+
 /* Optimiser steps over all parameters, in one pass each; m, v: one state buffer per parameter, same
- * order (backend memory). Gradients are multiplied by grad_scale first (clipping, accumulation).
+ * order (backend memory). Gradients are multiplied by grad_scale and by their tensor's scale first;
+ * a tensor whose factor is NaN stays as it is.
  * SGD: g += wd*p; v = mom*v + g; p -= lr*v. AdamW: decoupled decay, bias correction by `step`
  * (1-based), eps outside the root's sum as in PyTorch. Decay only where param.decay. */
 typedef struct backend_sgd {
     float lr, momentum, weight_decay, grad_scale;
-    const float *per_tensor_scale; /* host, one per parameter, or NULL */
+    const float *per_tensor_scale; /* backend memory, one per parameter, or NULL */
 } backend_sgd;
 typedef struct backend_adamw {
     float lr, beta1, beta2, eps, weight_decay, grad_scale;

@@ -138,7 +138,11 @@ void grads_walk(grads *g, run *r, tensor *loss)
     }
     run_backward(r, loss);
     run_watch_uses(r, NULL, NULL);
-    if (!last)
+}
+
+void grads_keep(grads *g)
+{
+    if (g->part + 1 < g->share.count)
         hold(g, g->part);
     g->part++;
 }

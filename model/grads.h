@@ -24,6 +24,9 @@ void grads_free(grads *g);
 void grads_begin(grads *g, const grads_share *share);
 /* run_backward of the next of `count` micro-batches. */
 void grads_walk(grads *g, run *r, tensor *loss);
+/* Behind it, and behind the piece of work that it stood in, which so is the same for every
+ * micro-batch but the last: the gradients go where the tree wants them. */
+void grads_keep(grads *g);
 /* The gradients of the set are the sum over all micro-batches of all processes. To be called also
  * by a process that has none, or that failed on the way and will say so: the others wait for it. */
 void grads_end(grads *g);

@@ -117,6 +117,20 @@ typedef struct backend_ops {
     bool (*join)(backend *be, tensor_type travel, err *e);
     void (*sum_start)(backend *be, float *x, int64_t n, int active);
     void (*sum_wait)(backend *be);
+    void (*grad_scales)(backend *be, param_set *s, const backend_clip *o, float *scale,
+                        double *norm);
+    /* Pieces of work (model/backend.h). stage: backend bytes that hold x for the rest of the
+     * piece; NULL outside of one, and where memory of the host is as good. lock_alloc: memory of
+     * the host that the device reads by itself, or NULL where it reads all of it. */
+    int ahead;
+    void (*begin)(backend *be);
+    int64_t (*end)(backend *be);
+    void (*later)(backend *be, void *dst, const void *src, size_t bytes);
+    void (*wait)(backend *be, int64_t piece);
+    void (*graphs)(backend *be, bool on);
+    void *(*stage)(backend *be, const void *x, size_t bytes);
+    void *(*lock_alloc)(backend *be, size_t bytes);
+    void (*lock_free)(backend *be, void *p);
     /* Index of the first element that is not finite, or -1. */
     int64_t (*nonfinite)(backend *be, const tensor *t);
     /* Adds to the plan what one op of a shape-only run would want; and what is really held. */

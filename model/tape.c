@@ -340,9 +340,10 @@ tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
 
 const void *run_upload_bytes(run *r, const void *x, size_t bytes)
 {
-    if (!x)
-        return NULL;
-    void *p = run_memory(r, bytes);
+    void *p = x && !r->shape ? r->be->ops->stage(r->be, x, bytes) : NULL;
+    if (!x || p)
+        return p;
+    p = run_memory(r, bytes);
     if (p)
         r->be->ops->to_device(r->be, p, x, bytes);
     return p;

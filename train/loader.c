@@ -12,10 +12,11 @@
 #include <string.h>
 
 #define PREFETCH 3
-#define RING     (PREFETCH + 2)
+#define RING     (PREFETCH + 2) /* two more: the batch before is still read by a device */
 
 typedef struct slot { /* buffers of one batch */
-    uint16_t *pixels; /* for images that are not cached */
+    uint16_t *pixels; /* for images that are not cached; for all where these are locked */
+    bool locked;      /* memory that the device fetches from */
     const uint16_t **image;
     model_view *view;
     uint64_t *sample;
@@ -29,6 +30,7 @@ typedef struct slot { /* buffers of one batch */
 
 struct loader {
     const cohort *c;
+    backend *be; /* that batches are for, or NULL */
     int size, h, w;
     shard **shard;     /* open handles, by index in the cohort */
     uint16_t **cached; /* by cohort row; NULL = not kept */
@@ -65,7 +67,10 @@ static void free_slots(loader *l)
 {
     for (int i = 0; i < RING; i++) {
         slot *s = &l->ring[i];
-        mem_free(s->pixels);
+        if (s->locked)
+            backend_lock_free(l->be, s->pixels);
+        else
+            mem_free(s->pixels);
         mem_free(s->image);
         mem_free(s->view);
         mem_free(s->sample);
@@ -92,6 +97,13 @@ void loader_free(loader *l)
     mem_free(l->chunk);
     mem_free(l->mask);
     mem_free(l);
+}
+
+void loader_use(loader *l, backend *be)
+{
+    loader_stop(l);
+    free_slots(l);
+    l->be = be;
 }
 
 void loader_size(const loader *l, int *h, int *w)
@@ -213,25 +225,24 @@ bool loader_meta(loader *l, int64_t row, shard_meta *out, err *e)
     return open_shard(l, k, e) && shard_read_meta(l->shard[k], r->shard_row[l->size], out, e);
 }
 
-/* The pixels of a row: from the cache, into the cache, or into the slot. */
+/* The pixels of a row: from the cache, into the cache, or into the slot. Cached images are the
+ * host's: a device that fetches by itself gets them through the slot. */
 static const uint16_t *fetch(loader *l, int64_t row, slot *s, int at)
 {
-    uint16_t *to = s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t));
-    if (l->cached[row])
-        return l->cached[row];
-    if (l->cache_left >= l->image_bytes)
-        to = mem_alloc(l->image_bytes);
-    if (!inflate(l, row, to, &s->e)) {
+    uint16_t *own = s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t));
+    bool room = l->cache_left >= l->image_bytes;
+    uint16_t *to = l->cached[row] ? l->cached[row] : room ? mem_alloc(l->image_bytes) : own;
+    if (!l->cached[row] && !inflate(l, row, to, &s->e)) {
         s->failed = true;
-        if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t)))
+        if (to != own)
             mem_free(to);
         return NULL;
     }
-    if (to != s->pixels + (size_t)at * (l->image_bytes / sizeof(uint16_t))) {
+    if (!l->cached[row] && to != own) {
         l->cache_left -= l->image_bytes;
         l->cached[row] = to;
     }
-    return to;
+    return to != own && s->locked ? memcpy(own, to, l->image_bytes) : to;
 }
 
 /* Identity of a row for the draw of its patches. */
@@ -299,7 +310,10 @@ static void size_slots(loader *l, const loader_plan *p)
     l->ring_patches = patches;
     for (int i = 0; i < RING; i++) {
         slot *s = &l->ring[i];
-        s->pixels = mem_alloc((size_t)p->batch * l->image_bytes);
+        s->pixels = l->be ? backend_lock_alloc(l->be, (size_t)p->batch * l->image_bytes) : NULL;
+        s->locked = s->pixels != NULL;
+        if (!s->pixels)
+            s->pixels = mem_alloc((size_t)p->batch * l->image_bytes);
         s->image = MEM_ARRAY(const uint16_t *, p->batch);
         s->view = MEM_ARRAY(model_view, p->batch);
         s->label = MEM_ARRAY(int32_t, p->batch);

@@ -14,6 +14,9 @@ typedef struct loader loader;
 /* The cohort is borrowed. size: index into cohort.h[]; cache: bytes of inflated images kept. */
 loader *loader_new(const cohort *c, int size, size_t cache, err *e);
 void loader_free(loader *l);
+/* Batches are for this device, borrowed until loader_free: their pixels lie where it can fetch them
+ * by itself (model/backend.h). Before the first plan. */
+void loader_use(loader *l, backend *be);
 void loader_size(const loader *l, int *h, int *w);
 /* Bytes of pixels held with batches of this size, once `rows` rows were read. */
 size_t loader_bytes(const loader *l, int batch, int64_t rows);
@@ -45,7 +48,8 @@ MUST_CHECK bool loader_masks(loader *l, const char **lacking, err *e);
 /* ERR_CONFIG unless every shard of the cohort has masks (model_wants_breast). */
 MUST_CHECK bool loader_need_masks(loader *l, err *e);
 void loader_start(loader *l, const loader_plan *p);
-/* Next batch: 1, end of the plan: 0, error: -1. Valid until the next call. */
+/* Next batch: 1, end of the plan: 0, error: -1. Valid until the next call; its pixels until the
+ * next but one. */
 int loader_next(loader *l, loader_batch *out, err *e);
 void loader_stop(loader *l);
 /* One image, inflated into out [h,w]; its mask, 1 = breast, where its shard has masks. */

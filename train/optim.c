@@ -1,11 +1,10 @@
-/* Optimiser state in backend memory; the arithmetic is in the backend, one pass per step. Clipping
- * multiplies each gradient by min(1, clip / (norm + 1e-6)): of all tensors together, or of each by
- * itself as the published code does. */
+/* Optimiser state in backend memory; the arithmetic is in the backend, one pass per step and one
+ * for the norms. Clipping multiplies each gradient by min(1, clip / (norm + 1e-6)): of all tensors
+ * together, or of each by itself as the published code does. */
 #include "train/optim.h"
 
 #include "core/mem.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -13,8 +12,8 @@ struct optim {
     optim_cfg c;
     param_set *s;
     float **m, **v; /* m: AdamW only */
-    double *square;
-    float *scale;
+    float *scale;   /* backend memory: of each gradient, */
+    double *norm;   /* and the norm of all */
 };
 
 /* By timm's names: cls_token, dist_token, reg_token, pos_embed, *.relative_position_bias_table. */
@@ -37,8 +36,8 @@ optim *optim_new(const optim_cfg *c, param_set *s)
     o->c = *c;
     o->s = s;
     o->v = MEM_ARRAY(float *, s->n);
-    o->square = MEM_ARRAY(double, s->n);
-    o->scale = MEM_ARRAY(float, s->n);
+    o->scale = backend_alloc(s->be, (size_t)s->n * sizeof *o->scale);
+    o->norm = backend_alloc(s->be, sizeof *o->norm);
     if (c->kind == OPTIM_ADAMW)
         o->m = MEM_ARRAY(float *, s->n);
     for (int i = 0; i < s->n; i++) {
@@ -58,47 +57,37 @@ void optim_free(optim *o)
         if (o->m)
             backend_dealloc(o->s->be, o->m[i]);
     }
+    backend_dealloc(o->s->be, o->scale);
+    backend_dealloc(o->s->be, o->norm);
     mem_free(o->m);
     mem_free(o->v);
-    mem_free(o->square);
-    mem_free(o->scale);
     mem_free(o);
 }
 
-double optim_step(optim *o, double lr, int64_t step, int parts)
+void optim_step(optim *o, double lr, int64_t step, int parts, double *norm)
 {
-    double total = 0, scale = 1.0 / parts;
-    const float *per_tensor = NULL;
-    backend_grad_norms(o->s->be, o->s, o->square);
-    for (int i = 0; i < o->s->n; i++)
-        total += o->square[i];
-    double norm = sqrt(total) / parts;
-    if (o->c.clip > 0 && o->c.clip_mode == OPTIM_CLIP_GLOBAL) {
-        scale *= fmin(1, o->c.clip / (norm + 1e-6));
-    } else if (o->c.clip > 0) {
-        for (int i = 0; i < o->s->n; i++)
-            o->scale[i] = (float)fmin(1, o->c.clip / (sqrt(o->square[i]) / parts + 1e-6));
-        per_tensor = o->scale;
-    }
+    backend *be = o->s->be;
+    backend_clip clip = {o->c.clip, o->c.clip_mode == OPTIM_CLIP_TENSOR, parts};
+    backend_grad_scales(be, o->s, &clip, o->scale, o->norm);
     if (o->c.kind == OPTIM_SGD) {
         backend_sgd g = {.lr = (float)lr,
                          .momentum = (float)o->c.momentum,
                          .weight_decay = (float)o->c.weight_decay,
-                         .grad_scale = (float)scale,
-                         .per_tensor_scale = per_tensor};
-        backend_step_sgd(o->s->be, o->s, o->v, &g);
+                         .grad_scale = 1,
+                         .per_tensor_scale = o->scale};
+        backend_step_sgd(be, o->s, o->v, &g);
     } else {
         backend_adamw g = {.lr = (float)lr,
                            .beta1 = (float)o->c.beta1,
                            .beta2 = (float)o->c.beta2,
                            .eps = (float)o->c.eps,
                            .weight_decay = (float)o->c.weight_decay,
-                           .grad_scale = (float)scale,
+                           .grad_scale = 1,
                            .step = step,
-                           .per_tensor_scale = per_tensor};
-        backend_step_adamw(o->s->be, o->s, o->m, o->v, &g);
+                           .per_tensor_scale = o->scale};
+        backend_step_adamw(be, o->s, o->m, o->v, &g);
     }
-    return norm;
+    backend_later(be, norm, o->norm, sizeof *norm);
 }
 
 static float *const *state(const optim *o, int which)

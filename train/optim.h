@@ -20,9 +20,10 @@ typedef struct optim optim;
  * tables of relative positions is taken away. */
 optim *optim_new(const optim_cfg *c, param_set *s);
 void optim_free(optim *o);
-/* Gradients are first divided by `parts` (accumulated micro-batches). step counts from 1. Returns
- * the global gradient norm before clipping. */
-double optim_step(optim *o, double lr, int64_t step, int parts);
+/* In a piece of work (model/backend.h): gradients are first divided by `parts` (accumulated
+ * micro-batches). step counts from 1. *norm: the global gradient norm before clipping, known when
+ * the piece is. After one that is not finite no step changes anything. */
+void optim_step(optim *o, double lr, int64_t step, int parts, double *norm);
 /* State arrays "m.<name>" and "v.<name>" to and from a safetensors file. */
 MUST_CHECK bool optim_save(const optim *o, const char *path, err *e);
 MUST_CHECK bool optim_load(optim *o, const char *path, err *e);

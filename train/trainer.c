@@ -40,40 +40,114 @@ static double learning_rate(const trainer *t, int64_t step)
 }
 
 /* For model_batch: 0 leaves the configured rate, as validation has it. */
-static double evit_keep(const trainer *t)
+static double evit_keep(const trainer *t, int64_t step)
 {
     if (t->mc.reduction != MODEL_EVIT)
         return 0;
     schedule_evit_ramp s = {t->mc.evit_keep, t->c.evit_start, t->c.evit_warmup, t->steps_per_epoch};
-    return schedule_evit(&s, t->at.step);
+    return schedule_evit(&s, step);
 }
 
-static bool micro_step(trainer *t, const loader_batch *b, double *out, err *e)
+static tensor *forward(trainer *t, const loader_batch *b, int64_t step)
 {
     model_batch in = b->in;
-    float loss;
     in.mean = t->at.mean;
     in.sd = t->at.sd;
-    in.evit_keep = evit_keep(t);
+    in.evit_keep = evit_keep(t, step);
     run_reset(t->tape);
     tensor *logits = model_forward(t->net, t->tape, &in);
-    tensor *l = op_loss(t->tape, logits, b->label, NULL, (float)t->c.smoothing);
-    run_read(t->tape, l, &loss);
-    if (!isfinite(loss)) {
-        const char *op = run_first_nonfinite(t->tape);
+    return op_loss(t->tape, logits, b->label, NULL, (float)t->c.smoothing);
+}
+
+/* The op that made a loss what it is: the micro-batch once more, forward. The weights are those
+ * that it had: no step changes them after a norm that is not finite. */
+static const char *find_nonfinite(trainer *t, const trainer_owed *o, int part)
+{
+    const int64_t which = o->batch + o->own.first + part;
+    loader_plan p = t->plan;
+    loader_batch b;
+    err none = {0};
+    p.only = &which;
+    p.n_only = 1;
+    loader_start(t->load, &p);
+    const char *op = NULL;
+    if (loader_next(t->load, &b, &none) > 0) {
+        forward(t, &b, o->step);
+        op = run_first_nonfinite(t->tape);
+    }
+    loader_stop(t->load);
+    return op;
+}
+
+static bool check_losses(trainer *t, const trainer_owed *o, err *e)
+{
+    for (int i = 0; i < o->own.count; i++) {
+        if (isfinite(o->loss[i]))
+            continue;
+        const char *op = find_nonfinite(t, o, i);
         return err_set(e, ERR_RANGE,
                        "the loss is not finite at epoch %lld step %lld (first in %s); lower "
                        "train.lr",
-                       (long long)t->at.epoch + 1, (long long)t->at.step, op ? op : "the loss");
+                       (long long)t->at.epoch + 1, (long long)o->step, op ? op : "the loss");
     }
-    grads_walk(t->grads, t->tape, l);
-    *out = (double)loss;
     return true;
+}
+
+static void owed_release(trainer_owed *o)
+{
+    keep_log_release(&o->kept);
+    mem_free(o->loss);
+    o->loss = NULL;
+}
+
+/* Waits for a step, and hears of the other processes' part in it. */
+static bool settle_step(trainer *t, trainer_owed *o, bool *stop, err *e)
+{
+    double *loss = MEM_ARRAY(double, o->parts);
+    backend_wait(t->be, o->piece);
+    if (o->failed)
+        *e = o->e;
+    bool ok = !o->failed && check_losses(t, o, e);
+    for (int i = 0; i < o->own.count; i++)
+        loss[o->own.first + i] = (double)o->loss[i];
+    share_step s = {.parts = o->parts,
+                    .loss = loss,
+                    .stop = pool_stop_asked(),
+                    .kept = t->keep.log ? &o->kept : NULL,
+                    .whole = &t->kept};
+    ok = share_step_end(t->o->ranks, &s, ok, e);
+    *stop = *stop || s.stop;
+    for (int i = 0; i < o->parts && ok; i++)
+        t->at.loss_sum += loss[i];
+    t->known += o->parts;
+    mem_free(loss);
+    if (ok && !isfinite(o->norm))
+        ok = err_set(e, ERR_RANGE,
+                     "the gradient is not finite at epoch %lld step %lld; lower train.lr",
+                     (long long)t->at.epoch + 1, (long long)o->step);
+    return ok;
+}
+
+/* Oldest first, until no more than `most` steps are owed. */
+static bool settle(trainer *t, int most, bool *stop, err *e)
+{
+    bool ok = true;
+    while (t->n_owed > most && ok) {
+        trainer_owed *o = &t->owed[t->first_owed];
+        t->first_owed = (t->first_owed + 1) % TRAINER_OWED;
+        t->n_owed--;
+        ok = settle_step(t, o, stop, e);
+        owed_release(o);
+    }
+    return ok;
 }
 
 /* The log goes first: a checkpoint never knows of more micro-batches than it. */
 static bool save(trainer *t, err *e)
 {
+    bool stop = false; /* whoever saves rests anyway */
+    if (!settle(t, 0, &stop, e))
+        return false;
     bool ok = !trainer_leads(t) || ((!t->keep.log || keep_log_write(&t->kept, t->o->run, e)) &&
                                     checkpoint_save(t->o->run, &t->at, t->net, t->opt, e));
     return ranks_agree(t->o->ranks, ok, e);
@@ -101,59 +175,106 @@ static bool open_kept(trainer *t, err *e)
     return ranks_agree(t->o->ranks, ok, e);
 }
 
+/* Asked for, not waited for: settle looks at the loss. */
+static void micro_step(trainer *t, const loader_batch *b, float *out)
+{
+    backend_begin(t->be);
+    tensor *loss = forward(t, b, t->at.step);
+    grads_walk(t->grads, t->tape, loss);
+    backend_later(t->be, out, loss->x, sizeof *out);
+    backend_end(t->be);
+    grads_keep(t->grads);
+}
+
 /* This process's micro-batches of the step, and the sum with those of the others. */
-static bool walk_share(trainer *t, const grads_share *own, double *loss, err *e)
+static bool walk_share(trainer *t, trainer_owed *o)
 {
     bool ok = true;
-    grads_begin(t->grads, own);
-    for (int k = 0; k < own->count && ok; k++) {
+    grads_begin(t->grads, &o->own);
+    for (int k = 0; k < o->own.count && ok; k++) {
         loader_batch b;
-        int got = loader_next(t->load, &b, e);
+        int got = loader_next(t->load, &b, &o->e);
         if (got == 0)
             BUG("train: the loader ended before the epoch");
-        ok = got > 0 && micro_step(t, &b, &loss[own->first + k], e);
-        if (ok && t->keep.log)
-            keep_log_add(&t->own, b.in.b, b.row, b.in.keep, b.in.n_keep);
+        ok = got > 0;
+        if (!ok)
+            continue;
+        micro_step(t, &b, &o->loss[k]);
+        if (t->keep.log)
+            keep_log_add(&o->kept, b.in.b, b.row, b.in.keep, b.in.n_keep);
     }
     grads_end(t->grads);
     return ok;
 }
 
-/* One optimiser step from micro-batch t->at.batch on. *stop: a signal came, here or elsewhere. */
+static trainer_owed *owe(trainer *t)
+{
+    int64_t left = trainer_micro_batches(t) - t->at.batch;
+    ranks *r = t->o->ranks;
+    if (t->n_owed == TRAINER_OWED)
+        BUG("trainer: %d steps are owed", t->n_owed);
+    trainer_owed *o = &t->owed[(t->first_owed + t->n_owed++) % TRAINER_OWED];
+    *o = (trainer_owed){.step = t->at.step, .batch = t->at.batch};
+    o->parts = (int)(left < t->c.accum ? left : t->c.accum);
+    o->own = grads_deal(o->parts, ranks_rank(r), ranks_size(r));
+    o->loss = MEM_ARRAY(float, o->own.count ? o->own.count : 1);
+    keep_log_init(&o->kept, t->at.epoch + 1, model_patches(t->net));
+    return o;
+}
+
+/* One optimiser step from micro-batch t->at.batch on. A device that works behind the host's back
+ * has the next one before this is looked at; several processes agree on each. *stop: a signal came,
+ * here or elsewhere. */
 static bool train_step(trainer *t, bool *stop, err *e)
 {
-    ranks *r = t->o->ranks;
-    int64_t left = trainer_micro_batches(t) - t->at.batch;
-    int parts = (int)(left < t->c.accum ? left : t->c.accum);
-    grads_share own = grads_deal(parts, ranks_rank(r), ranks_size(r));
-    double *loss = MEM_ARRAY(double, parts);
-    keep_log_init(&t->own, t->at.epoch + 1, model_patches(t->net));
-    bool ok = walk_share(t, &own, loss, e);
-    share_step s = {.parts = parts,
-                    .loss = loss,
-                    .stop = pool_stop_asked(),
-                    .kept = t->keep.log ? &t->own : NULL,
-                    .whole = &t->kept};
-    ok = share_step_end(r, &s, ok, e);
-    *stop = s.stop;
-    for (int i = 0; i < parts && ok; i++)
-        t->at.loss_sum += loss[i];
-    keep_log_release(&t->own);
-    mem_free(loss);
-    if (!ok)
-        return false;
-    int64_t rows = t->n_epoch - t->at.batch * t->c.batch, most = parts * t->c.batch;
+    trainer_owed *o = owe(t);
+    o->failed = !walk_share(t, o);
+    int64_t rows = t->n_epoch - t->at.batch * t->c.batch, most = o->parts * t->c.batch;
     t->images_done += rows < most ? rows : most;
-    t->at.batch += parts;
-    double norm = optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1,
-                             t->c.accum_average ? parts : 1);
-    if (!isfinite(norm))
-        return err_set(e, ERR_RANGE,
-                       "the gradient is not finite at epoch %lld step %lld; lower train.lr",
-                       (long long)t->at.epoch + 1, (long long)t->at.step);
+    t->at.batch += o->parts;
+    backend_begin(t->be);
+    optim_step(t->opt, learning_rate(t, t->at.step), t->at.step + 1,
+               t->c.accum_average ? o->parts : 1, &o->norm);
+    o->piece = backend_end(t->be);
+    bool later = backend_ahead(t->be) > 0 && ranks_size(t->o->ranks) == 1 && !o->failed;
+    if (!settle(t, later, stop, e))
+        return false;
     t->at.step++;
     kill_point("train_step");
     return true;
+}
+
+static void show_progress(const trainer *t, log_progress *bar)
+{
+    char note[64];
+    int n = snprintf(note, sizeof note, "epoch %lld", (long long)t->at.epoch + 1);
+    if (t->known)
+        snprintf(note + n, sizeof note - (size_t)n, " loss %.4f",
+                 t->at.loss_sum / (double)t->known);
+    log_progress_step(bar, (uint64_t)(t->at.epoch * t->n_epoch + t->at.batch * t->c.batch), note);
+}
+
+/* Memory for the largest step, so that none allocates. */
+static void reserve(trainer *t, const keep_plan *keep)
+{
+    int kept = keep_most(keep);
+    bool ramp = t->mc.reduction == MODEL_EVIT && t->c.evit_start + t->c.evit_warmup > 0;
+    model_batch like = {.b = (int)(t->n_epoch < t->c.batch ? t->n_epoch : t->c.batch),
+                        .n_keep = kept < model_patches(t->net) ? kept : 0,
+                        .evit_keep = ramp ? 1 : 0};
+    run_reset(t->tape);
+    run_reserve(t->tape, model_plan(t->net, RUN_TRAIN, RUN_KEEP, &like).arena);
+}
+
+/* Between optimiser steps: stop if asked to, or save. */
+static bool rest(trainer *t, bool stop, err *e)
+{
+    if (stop)
+        return save(t, e) && err_set(e, ERR_STOPPED,
+                                     "stopped on request at epoch %lld step "
+                                     "%lld; the same command continues",
+                                     (long long)t->at.epoch + 1, (long long)t->at.step);
+    return !t->c.save_steps || t->at.step % t->c.save_steps || save(t, e);
 }
 
 /* The micro-batches of one epoch from t->at.batch on. */
@@ -162,7 +283,7 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
     ranks *r = t->o->ranks;
     int64_t micro = trainer_micro_batches(t), *own = MEM_ARRAY(int64_t, micro);
     keep_plan keep = plan_keep(t);
-    loader_plan p = {
+    t->plan = (loader_plan){
         .row = t->epoch_rows,
         .n = t->n_epoch,
         .batch = (int)t->c.batch,
@@ -173,27 +294,17 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
         .epoch = (uint64_t)t->at.epoch,
         .keep = &keep,
         .horizon = (int)t->c.horizon};
-    bool ok = true;
-    loader_start(t->load, &p);
+    bool ok = true, stop = false;
+    t->known = t->at.batch;
+    reserve(t, &keep);
+    loader_start(t->load, &t->plan);
     while (ok && t->at.batch < micro) {
-        bool stop;
         double t0 = now();
-        ok = train_step(t, &stop, e);
+        ok = train_step(t, &stop, e) && (t->at.batch < micro || settle(t, 0, &stop, e));
         t->seconds += now() - t0;
-        char note[64];
-        snprintf(note, sizeof note, "epoch %lld loss %.4f", (long long)t->at.epoch + 1,
-                 t->at.loss_sum / (double)t->at.batch);
-        log_progress_step(bar, (uint64_t)(t->at.epoch * t->n_epoch + t->at.batch * t->c.batch),
-                          note);
-        bool inside = t->at.batch < micro;
-        if (ok && inside && stop) {
-            ok = save(t, e) && err_set(e, ERR_STOPPED,
-                                       "stopped on request at epoch %lld step "
-                                       "%lld; the same command continues",
-                                       (long long)t->at.epoch + 1, (long long)t->at.step);
-        } else if (ok && inside && t->c.save_steps && t->at.step % t->c.save_steps == 0) {
-            ok = save(t, e);
-        }
+        show_progress(t, bar);
+        if (ok && t->at.batch < micro)
+            ok = rest(t, stop, e);
     }
     loader_stop(t->load);
     mem_free(own);
@@ -397,8 +508,10 @@ done:
     grads_free(t.grads);
     optim_free(t.opt);
     model_free(t.net);
-    backend_free(t.be);
     loader_free(t.load);
+    backend_free(t.be);
+    for (int i = 0; i < TRAINER_OWED; i++)
+        owed_release(&t.owed[i]);
     cohort_release(&t.data);
     pool_free(t.threads);
     mem_free(t.val);

@@ -62,6 +62,8 @@ static const cfg_option table[] = {
      "gradients that travel together between processes, while the backward pass goes on"},
     {"train.rank_patience", CFG_REAL, AT(patience_s), "600", 1, 86400, NULL, "seconds",
      "how long a process waits for the others before it ends them all"},
+    {"train.cuda_graphs", CFG_BOOL, AT(cuda_graphs), "true", 0, 0, NULL, "",
+     "launch a step that comes again as one CUDA graph; changes speed only"},
     {"train.sampling", CFG_ENUM, AT(sampling), "balanced", 0, 0, "balanced|all", "",
      "balanced: every epoch all positives and, vendor by vendor, as many fresh negatives"},
     {"train.normalize", CFG_ENUM, AT(normalize), "all", 0, 0, "all|breast", "",
@@ -289,6 +291,8 @@ bool trainer_open(trainer *t, err *e)
     t->be = backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
     if (!t->be || !backend_compute(t->be, (tensor_type)t->c.precision, e))
         return false;
+    backend_graphs(t->be, t->c.cuda_graphs);
+    loader_use(t->load, t->be);
     t->net = model_new(&t->mc, t->be, t->o->seed, e);
     if (!t->net)
         return false;

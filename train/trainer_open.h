@@ -18,10 +18,24 @@ typedef struct train_cfg {
     double lr, lr_final, warmup_epochs, drop_epoch, smoothing, patience_s;
     int schedule, lr_counts, sampling, normalize, init_resample;
     int precision, reduce; /* 0 float32, 1 bf16: a tensor_type */
-    bool accum_average;
+    bool accum_average, cuda_graphs;
     const char *init;
     optim_cfg optim;
 } train_cfg;
+
+/* A step that was asked for: what the device owes of it, and what the processes tell each other. */
+typedef struct trainer_owed {
+    int64_t piece;       /* the last one of the step */
+    int64_t step, batch; /* its number, and its first micro-batch */
+    int parts;           /* micro-batches of all processes */
+    grads_share own;
+    float *loss; /* [own.count] */
+    double norm;
+    keep_log kept; /* what the own ones kept */
+    bool failed;
+    err e; /* why */
+} trainer_owed;
+#define TRAINER_OWED 2
 
 typedef struct trainer {
     const train_opts *o;
@@ -29,17 +43,20 @@ typedef struct trainer {
     augment_cfg aug;
     keep_cfg keep;
     keep_log kept, replay; /* of the running epoch */
-    keep_log own;          /* what this process kept in the running step */
     model_cfg mc;
     cohort data;
     pool *threads;
     backend *be;
     model *net;
     loader *load;
+    loader_plan plan; /* of the running epoch */
     optim *opt;
     grads *grads;
     run *tape;
-    checkpoint_info at; /* where training stands */
+    checkpoint_info at; /* where training stands; loss_sum: of the losses that are known */
+    trainer_owed owed[TRAINER_OWED]; /* a ring, oldest first */
+    int first_owed, n_owed;
+    int64_t known; /* micro-batches of this epoch whose loss is */
     int64_t *val, n_val, *epoch_rows, n_epoch;
     int64_t steps_per_epoch; /* optimiser steps */
     int64_t images_done;

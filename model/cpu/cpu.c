@@ -97,6 +97,38 @@ static void cpu_unmark(backend *be, void *mark)
     mem_free(mark);
 }
 
+/* Everything is done when it is asked for, and the host's memory is the device's. */
+static void cpu_begin(backend *be)
+{
+}
+
+static int64_t cpu_end(backend *be)
+{
+    return 0;
+}
+
+static void cpu_wait(backend *be, int64_t piece)
+{
+}
+
+static void cpu_graphs(backend *be, bool on)
+{
+}
+
+static void *cpu_stage(backend *be, const void *x, size_t bytes)
+{
+    return NULL;
+}
+
+static void *cpu_lock_alloc(backend *be, size_t bytes)
+{
+    return NULL;
+}
+
+static void cpu_lock_free(backend *be, void *p)
+{
+}
+
 static int64_t cpu_nonfinite(backend *be, const tensor *t)
 {
     (void)be;
@@ -150,6 +182,15 @@ static const backend_ops cpu_ops = {
     .join = cpu_join,
     .sum_start = cpu_sum_start,
     .sum_wait = cpu_sum_wait,
+    .grad_scales = cpu_grad_scales,
+    .begin = cpu_begin,
+    .end = cpu_end,
+    .later = cpu_copy,
+    .wait = cpu_wait,
+    .graphs = cpu_graphs,
+    .stage = cpu_stage,
+    .lock_alloc = cpu_lock_alloc,
+    .lock_free = cpu_lock_free,
     .nonfinite = cpu_nonfinite,
     .plan = cpu_plan,
     .workspace = cpu_workspace,

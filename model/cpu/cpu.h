@@ -66,4 +66,5 @@ void cpu_step_sgd(backend *be, param_set *s, float *const *v, const backend_sgd 
 void cpu_step_adamw(backend *be, param_set *s, float *const *m, float *const *v,
                     const backend_adamw *o);
 void cpu_grad_norms(backend *be, param_set *s, double *out);
+void cpu_grad_scales(backend *be, param_set *s, const backend_clip *o, float *scale, double *norm);
 #endif

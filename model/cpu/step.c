@@ -46,6 +46,8 @@ static void sgd_task(void *ctx, int64_t i, int thread)
     const param *p = &j->s->p[k->param];
     const backend_sgd *o = j->sgd;
     float scale = o->grad_scale * (o->per_tensor_scale ? o->per_tensor_scale[k->param] : 1.0f);
+    if (isnan(scale))
+        return;
     j->c->k->sgd(p->x + k->at, p->g + k->at, j->v[k->param] + k->at, scale,
                  p->decay ? o->weight_decay : 0.0f, o->momentum, o->lr, k->n);
 }
@@ -66,6 +68,8 @@ static void adamw_task(void *ctx, int64_t i, int thread)
     const backend_adamw *o = j->adamw;
     kernels_adamw a = {.beta1 = o->beta1, .beta2 = o->beta2, .eps = o->eps};
     a.scale = o->grad_scale * (o->per_tensor_scale ? o->per_tensor_scale[k->param] : 1.0f);
+    if (isnan(a.scale))
+        return;
     a.decay = p->decay ? o->lr * o->weight_decay : 0.0f;
     a.rate = (float)((double)o->lr / (1 - pow((double)o->beta1, (double)o->step)));
     a.root = (float)(1 / sqrt(1 - pow((double)o->beta2, (double)o->step)));
@@ -98,4 +102,24 @@ void cpu_grad_norms(backend *be, param_set *s, double *out)
         out[p] = 0;
     for (int64_t i = 0; i < j.pieces; i++)
         out[j.piece[i].param] += j.norm[i];
+}
+
+void cpu_grad_scales(backend *be, param_set *s, const backend_clip *o, float *scale, double *norm)
+{
+    double total = 0, parts = o->parts;
+    double *square = (double *)(void *)cpu_scratch_get(cpu_of(be)->own, 2 * (size_t)s->n);
+    cpu_grad_norms(be, s, square);
+    for (int i = 0; i < s->n; i++)
+        total += square[i];
+    *norm = isfinite(*norm) ? sqrt(total) / parts : *norm;
+    double all = 1.0 / parts;
+    if (o->clip > 0 && !o->each)
+        all *= fmin(1, o->clip / (*norm + 1e-6));
+    for (int i = 0; i < s->n; i++) {
+        scale[i] = (float)all;
+        if (o->clip > 0 && o->each)
+            scale[i] *= (float)fmin(1, o->clip / (sqrt(square[i]) / parts + 1e-6));
+        if (!isfinite(*norm))
+            scale[i] = NAN;
+    }
 }

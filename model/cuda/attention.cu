@@ -71,6 +71,16 @@ static bool is_fused(cuda *c, const op_args *a, const flash_shape *s, flash_call
     return true;
 }
 
+struct flash_job {
+    flash_shape shape;
+    flash_call call;
+};
+
+static void run_flash(cuda *c, const flash_job &j)
+{
+    flash_run(c->fused, &j.shape, &j.call);
+}
+
 static void fused_forward(cuda *c, const attention_job<bf16> &j, const flash_shape *s,
                           flash_call *call, bf16 *y)
 {
@@ -79,7 +89,8 @@ static void fused_forward(cuda *c, const attention_job<bf16> &j, const flash_sha
     call->v = j.v;
     call->o = y;
     call->lse = j.lse;
-    flash_run(c->fused, s, call);
+    flash_job job = {*s, *call};
+    cuda_call<flash_job, run_flash>(c, job);
 }
 
 /* The score's part of the gradient, onto that of the fused kernels: one block per image, head and
@@ -137,7 +148,8 @@ static void fused_backward(cuda *c, attention_job<bf16> j, const flash_shape *s,
     call->dq = dq;
     call->dk = dk;
     call->dv = dk + j.d;
-    flash_run(c->fused, s, call);
+    flash_job job = {*s, *call};
+    cuda_call<flash_job, run_flash>(c, job);
     if (!j.readers)
         return;
     j.delta = (float *)cuda_scratch_get(c, &c->parts,

@@ -22,6 +22,7 @@ void cuda_check(cudaError_t status, const char *what)
 void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes)
 {
     if (bytes > s->size) {
+        cuda_spill(c); /* what is collected holds the old address */
         cuda_check(cudaStreamSynchronize(c->stream), "waiting for scratch memory");
         cuda_check(cudaFree(s->data), "scratch memory");
         s->data = NULL;
@@ -69,14 +70,30 @@ static void *cuda_alloc(backend *be, size_t bytes)
 
 static void cuda_dealloc(backend *be, void *p)
 {
-    (void)be;
+    cuda_spill(cuda_of(be));
     cuda_check(cudaFree(p), "freeing memory");
+}
+
+struct zero_job {
+    void *p;
+    size_t bytes;
+};
+
+static void run_zero(cuda *c, const zero_job &j)
+{
+    cuda_check(cudaMemsetAsync(j.p, 0, j.bytes, c->stream), "zeroing");
+}
+
+void cuda_fill_zero(cuda *c, void *p, size_t bytes)
+{
+    zero_job j = {p, bytes};
+    if (bytes)
+        cuda_call<zero_job, run_zero>(c, j);
 }
 
 static void cuda_zero(backend *be, void *p, size_t bytes)
 {
-    if (bytes)
-        cuda_check(cudaMemsetAsync(p, 0, bytes, cuda_of(be)->stream), "zeroing");
+    cuda_fill_zero(cuda_of(be), p, bytes);
 }
 
 static void cuda_to_host(backend *be, void *dst, const void *src, size_t bytes)
@@ -85,33 +102,76 @@ static void cuda_to_host(backend *be, void *dst, const void *src, size_t bytes)
     if (!bytes)
         return;
     laps_class was = laps_enter(be, LAPS_COPIES);
+    cuda_spill(c);
     cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToHost, c->stream), "reading");
     cuda_check(cudaStreamSynchronize(c->stream), "reading");
     laps_enter(be, was);
 }
 
-/* The source is free again on return: it is not page-locked, so the driver has taken its copy. */
+struct move_job {
+    void *dst;
+    const void *src;
+    size_t bytes;
+};
+
+static void run_move(cuda *c, const move_job &j)
+{
+    cuda_check(cudaMemcpyAsync(j.dst, j.src, j.bytes, cudaMemcpyDeviceToDevice, c->stream),
+               "moving");
+}
+
+/* The source is free again on return: the piece, or the driver, has taken its copy. */
 static void cuda_to_device(backend *be, void *dst, const void *src, size_t bytes)
 {
+    cuda *c = cuda_of(be);
+    if (!bytes)
+        return;
     laps_class was = laps_enter(be, LAPS_COPIES);
-    if (bytes)
-        cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, cuda_of(be)->stream),
-                   "writing");
+    move_job j = {dst, cuda_stage(c, src, bytes), bytes};
+    if (j.src)
+        cuda_call<move_job, run_move>(c, j);
+    else
+        cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, c->stream), "writing");
     laps_enter(be, was);
 }
 
 static void cuda_copy_inside(backend *be, void *dst, const void *src, size_t bytes)
 {
+    move_job j = {dst, src, bytes};
     if (bytes)
-        cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyDeviceToDevice, cuda_of(be)->stream),
-                   "copying");
+        cuda_call<move_job, run_move>(cuda_of(be), j);
+}
+
+static void *stage(backend *be, const void *x, size_t bytes)
+{
+    return cuda_stage(cuda_of(be), x, bytes);
+}
+
+/* Page-locked: the card reads it by itself. */
+static void *lock_alloc(backend *be, size_t bytes)
+{
+    void *p = NULL;
+    (void)be;
+    if (cudaHostAlloc(&p, bytes ? bytes : 1, cudaHostAllocDefault) != cudaSuccess) {
+        fprintf(stderr, "mammovit: out of page-locked memory (%zu bytes were asked for)\n", bytes);
+        exit(err_exit(ERR_MEMORY));
+    }
+    return p;
+}
+
+static void lock_free(backend *be, void *p)
+{
+    (void)be;
+    cuda_check(cudaFreeHost(p), "freeing page-locked memory");
 }
 
 /* ---- times ----------------------------------------------------------------------------------- */
 
+/* Behind what was asked for so far. */
 static void *cuda_mark(backend *be, void *mark)
 {
     cudaEvent_t event = (cudaEvent_t)mark;
+    cuda_spill(cuda_of(be));
     if (!event)
         cuda_check(cudaEventCreate(&event), "an event");
     cuda_check(cudaEventRecord(event, cuda_of(be)->stream), "an event");
@@ -137,7 +197,8 @@ static void cuda_unmark(backend *be, void *mark)
 static size_t cuda_workspace(const backend *be)
 {
     const cuda *c = (const cuda *)be;
-    return c->scratch.size + c->parts.size + c->lent.size + c->staging.size + c->copies;
+    return c->scratch.size + c->parts.size + c->lent.size + c->copies +
+           cuda_pieces_bytes(c->pieces);
 }
 
 /* ---- NaN guard ------------------------------------------------------------------------------- */
@@ -199,6 +260,7 @@ static void cuda_drop_pack(backend *be, param *p)
     cuda_copy *copy = (cuda_copy *)p->pack;
     if (copy) {
         cuda_of(be)->copies -= (size_t)p->n * sizeof *copy->x;
+        cuda_spill(cuda_of(be));
         cuda_check(cudaFree(copy->x), "bf16 weights");
         mem_free(copy);
         p->pack = NULL;
@@ -212,12 +274,13 @@ static void cuda_close(backend *be)
     cuda *c = cuda_of(be);
     cudaStreamSynchronize(c->stream);
     cuda_leave(c);
+    cuda_pieces_free(c);
     flash_close(c->fused);
     cuda_gemm_close(c->gemm);
     cudaFree(c->lent.data);
     cudaFree(c->scratch.data);
     cudaFree(c->parts.data);
-    cudaFree(c->staging.data);
+    cudaFree(c->numbers);
     cudaFree(c->bad);
     cudaStreamDestroy(c->stream);
     mem_free(c);
@@ -247,6 +310,16 @@ static backend_ops table_of(void)
     t.join = cuda_join;
     t.sum_start = cuda_sum_start;
     t.sum_wait = cuda_sum_wait;
+    t.grad_scales = cuda_grad_scales;
+    t.ahead = CUDA_AHEAD;
+    t.begin = cuda_begin;
+    t.end = cuda_end;
+    t.later = cuda_later;
+    t.wait = cuda_wait;
+    t.graphs = cuda_graphs;
+    t.stage = stage;
+    t.lock_alloc = lock_alloc;
+    t.lock_free = lock_free;
     t.nonfinite = cuda_nonfinite;
     t.plan = plan_op;
     t.workspace = cuda_workspace;
@@ -299,8 +372,10 @@ backend *cuda_open(int device, pool *p, err *e)
     snprintf(c->base.isa, sizeof c->base.isa, "sm_%d%d", prop.major, prop.minor);
     snprintf(c->base.title, sizeof c->base.title, "%.63s", prop.name);
     c->base.emulated = CUDA_EMULATED;
-    cuda_check(cudaStreamCreate(&c->stream), "a stream");
+    cuda_check(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream");
     cuda_check(cudaMalloc((void **)&c->bad, sizeof *c->bad), "a word");
+    cuda_check(cudaMalloc((void **)&c->numbers, CUDA_NUMBERS * sizeof *c->numbers), "numbers");
+    c->pieces = cuda_pieces_new();
     c->gemm = cuda_gemm_open(c->stream, e);
     if (!c->gemm) {
         cuda_close(&c->base);

@@ -1,4 +1,4 @@
-/* What the files of the CUDA backend share: its struct, scratch memory, launches, and the small
+/* What the files of the CUDA backend share: its struct, scratch memory, calls, and the small
  * device functions of all kernels. Rules for kernels: tests/cuda_on_cpu/README.md. Every sum runs
  * in an order that depends on the shape only; no float atomics. */
 #ifndef MODEL_CUDA_CUDA_CUH
@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <tuple>
 
 #include "model/cuda/kernel.cuh"
 
@@ -30,19 +31,26 @@ struct cuda_scratch {
     size_t size;
 };
 
+#define CUDA_AHEAD   3 /* pieces that wait while the host prepares one */
+#define CUDA_NUMBERS 9 /* of an optimiser step */
+
+struct cuda_pieces; /* piece.cu */
+
 struct cuda {
     backend base; /* first member */
     int device;
     cudaStream_t stream;
     cuda_scratch scratch, parts; /* of one op: values; partial sums */
     cuda_scratch lent;           /* to cuDNN: its workspace */
-    cuda_scratch staging;        /* images on their way */
     cuda_gemm_context *gemm;
     flash *fused; /* opened with the first bf16 attention; NULL: not here */
     bool fused_asked;
     struct cuda_group *group; /* of sums over processes; NULL: alone */
     size_t copies;            /* bytes of bf16 weights */
     long long *bad;           /* one word: answer of nonfinite */
+    float *numbers;           /* of an optimiser step (step.cu) */
+    bool collecting;          /* calls go on the list of a piece */
+    cuda_pieces *pieces;
 };
 
 static inline cuda *cuda_of(backend *be)
@@ -55,14 +63,127 @@ void cuda_check(cudaError_t status, const char *what);
 /* At least `bytes` of device memory, uninitialised, 256-byte aligned; kept between calls. The next
  * call may move it: ask once for all that an op needs. */
 void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes);
+
+/* ---- calls -------------------------------------------------------------------------------------
+ * Whatever runs on the stream goes through cuda_launch or cuda_call: at once, or in a piece
+ * (piece.cu) onto its list, with its arguments byte for byte. Two lists of equal bytes do the same
+ * work, so a graph that was made of one stands for the other. */
+
+typedef void cuda_call_fn(cuda *c, const char *args);
+/* Room on the list for the arguments of a call, zeroed, 16-byte aligned. */
+char *cuda_call_add(cuda *c, cuda_call_fn *run, size_t bytes);
+
+/* The bytes between the members of a struct hold anything. (Structs that hold arrays: have no gaps
+ * and say so, as in step.cu.) */
+template <class T> static inline void cuda_clear_gaps(T *v)
+{
+#if defined(__GNUC__) && !defined(__clang__)
+    __builtin_clear_padding(v);
+#endif
+    (void)v;
+}
+
+template <class T, void (*run)(cuda *, const T &)>
+static void cuda_call_stored(cuda *c, const char *args)
+{
+    run(c, *reinterpret_cast<const T *>(args));
+}
+
+/* cuda_call<job, run>(c, j): run(c, j), now or when the piece is issued. */
+template <class T, void (*run)(cuda *, const T &)> static inline void cuda_call(cuda *c, T job)
+{
+    if (!c->collecting) {
+        run(c, job);
+        return;
+    }
+    cuda_clear_gaps(&job);
+    memcpy(cuda_call_add(c, cuda_call_stored<T, run>, sizeof job), &job, sizeof job);
+}
+
+struct cuda_launch_head {
+    const char *name;
+    void (*kernel)(void);
+    size_t shared;
+    dim3 grid, block;
+};
+
+/* Arguments one after the other, each as aligned as its type wants. */
+template <class T> static inline size_t cuda_arg_at(size_t *end)
+{
+    size_t at = (*end + alignof(T) - 1) / alignof(T) * alignof(T);
+    *end = at + sizeof(T);
+    return at;
+}
+
+template <class T> static inline void cuda_arg_put(char *args, size_t *end, T v)
+{
+    cuda_clear_gaps(&v);
+    memcpy(args + cuda_arg_at<T>(end), &v, sizeof v);
+}
+
+template <class T> static inline const T &cuda_arg_get(const char *args, size_t *end)
+{
+    return *reinterpret_cast<const T *>(args + cuda_arg_at<T>(end));
+}
+
+template <class... P> static void cuda_launch_stored(cuda *c, const char *args)
+{
+    cuda_launch_head h = *reinterpret_cast<const cuda_launch_head *>(args);
+    size_t end = sizeof h;
+    void (*kernel)(P...) = reinterpret_cast<void (*)(P...)>(h.kernel);
+    std::tuple<P...> all{cuda_arg_get<P>(args, &end)...};
+    cuda_check(std::apply(
+                   [&](const P &...p) {
+                       return launch(kernel, h.grid, h.block, h.shared, c->stream, p...);
+                   },
+                   all),
+               h.name);
+}
+
 /* A launch on the backend's stream; a launch that fails ends the program. */
 template <class... P, class... A>
-static inline void cuda_launch(const cuda *c, const char *name, void (*kernel)(P...), dim3 grid,
+static inline void cuda_launch(cuda *c, const char *name, void (*kernel)(P...), dim3 grid,
                                dim3 block, size_t shared, const A &...args)
 {
     if (grid.x == 0 || grid.y == 0 || grid.z == 0)
         return;
-    cuda_check(launch(kernel, grid, block, shared, c->stream, args...), name);
+    if (!c->collecting) {
+        cuda_check(launch(kernel, grid, block, shared, c->stream, args...), name);
+        return;
+    }
+    cuda_launch_head h = {name, reinterpret_cast<void (*)(void)>(kernel), shared, grid, block};
+    size_t bytes = sizeof h, end = sizeof h;
+    (void)std::initializer_list<size_t>{cuda_arg_at<P>(&bytes)...};
+    char *to = cuda_call_add(c, cuda_launch_stored<P...>, bytes);
+    memcpy(to, &h, sizeof h);
+    (void)std::initializer_list<int>{(cuda_arg_put<P>(to, &end, static_cast<P>(args)), 0)...};
+}
+
+void cuda_fill_zero(cuda *c, void *p, size_t bytes);
+void cuda_multiply(cuda *c, const cuda_gemm *g, const void *a, const void *b, const void *bias,
+                   void *d);
+
+/* ---- pieces (piece.cu) ------------------------------------------------------------------------
+ */
+
+/* Device bytes that hold x for the rest of the piece; NULL outside of a piece. */
+void *cuda_stage(cuda *c, const void *x, size_t bytes);
+/* What was collected so far is issued now, one by one: memory will move, or the host wants to
+ * read. */
+void cuda_spill(cuda *c);
+/* Raw images on their way to the card, on a stream of their own: the device address of the word
+ * that says where they lie. One image has `bytes`. cuda_images_used goes behind what read them. */
+const uint16_t *const *cuda_images(cuda *c, const model_batch *b, size_t bytes);
+void cuda_images_used(cuda *c);
+size_t cuda_pieces_bytes(const cuda_pieces *p);
+cuda_pieces *cuda_pieces_new(void);
+void cuda_pieces_free(cuda *c);
+extern "C" {
+void cuda_begin(backend *be);
+int64_t cuda_end(backend *be);
+void cuda_later(backend *be, void *dst, const void *src, size_t bytes);
+void cuda_wait(backend *be, int64_t piece);
+void cuda_graphs(backend *be, bool on);
 }
 
 #define CUDA_WARP  32
@@ -93,6 +214,8 @@ extern "C" void cuda_step_sgd(backend *be, param_set *s, float *const *v, const 
 extern "C" void cuda_step_adamw(backend *be, param_set *s, float *const *m, float *const *v,
                                 const backend_adamw *o);
 extern "C" void cuda_grad_norms(backend *be, param_set *s, double *out);
+extern "C" void cuda_grad_scales(backend *be, param_set *s, const backend_clip *o, float *scale,
+                                 double *norm);
 
 /* g[n] += sum of the rows parts[count][stride] (their first n columns), in a fixed order. */
 void cuda_sum_columns(cuda *c, float *g, const float *parts, int count, int n, int stride);

@@ -12,6 +12,15 @@ extern "C" {
  * pool is borrowed. */
 backend *cuda_open(int device, pool *p, err *e);
 
+/* How the pieces of a backend (model/backend.h) were done: as a graph, or call by call. */
+typedef struct cuda_graph_counts {
+    int64_t launched, issued;
+    int64_t instantiated, updated, evicted;
+} cuda_graph_counts;
+cuda_graph_counts cuda_graph_count(backend *be);
+/* Keep so many graphs from now on, none at first; for tests. */
+void cuda_graph_limit(backend *be, int most);
+
 #ifdef __cplusplus
 }
 #endif

@@ -6,9 +6,9 @@
 #define FULL_SCALE 65535.0f
 
 struct patch_job {
-    const uint16_t *image;  /* [b, planes, h, w] */
-    const model_view *view; /* [b] or NULL */
-    const int32_t *keep;    /* [b, n] or NULL */
+    const uint16_t *const *image; /* where [b, planes, h, w] lie: not the same place each time */
+    const model_view *view;       /* [b] or NULL */
+    const int32_t *keep;          /* [b, n] or NULL */
     int n, h, w, p, stride, grid_w, channels, planes;
     float mean, sd;
 };
@@ -52,7 +52,7 @@ template <class T> __global__ void patch_kernel(patch_job j, T *out)
     const model_view *v = j.view ? &j.view[s] : NULL;
     for (int i = threadIdx.x; i < j.channels * area; i += blockDim.x) {
         int plane = j.planes == 1 ? 0 : i / area, y = top + i % area / j.p, x = left + i % j.p;
-        const uint16_t *image = j.image + (s * j.planes + plane) * j.h * j.w;
+        const uint16_t *image = *j.image + (s * j.planes + plane) * j.h * j.w;
         float value = !v || is_still(v->affine) ? (float)image[(int64_t)y * j.w + x]
                                                 : sampled(j, image, v->affine, y, x);
         value /= FULL_SCALE;
@@ -70,15 +70,8 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     const model_batch *b = &a->patch.batch;
     int planes = b->grey ? 1 : a->patch.channels;
     size_t bytes = (size_t)planes * (size_t)b->h * (size_t)b->w * sizeof(uint16_t);
-    const void *images = b->image[0];
-    if (!b->resident) {
-        char *staged = (char *)cuda_scratch_get(c, &c->staging, (size_t)b->b * bytes);
-        for (int s = 0; s < b->b; s++)
-            be->ops->to_device(be, staged + (size_t)s * bytes, b->image[s], bytes);
-        images = staged;
-    }
     patch_job j = {};
-    j.image = (const uint16_t *)images;
+    j.image = cuda_images(c, b, bytes);
     j.view = b->view;
     j.keep = b->keep;
     j.n = a->y->n;
@@ -94,6 +87,7 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     TYPED(a->y, T,
           cuda_launch(c, "patch", patch_kernel<T>, (unsigned)(b->b * j.n), CUDA_BLOCK, 0, j,
                       values<T>(a->y)));
+    cuda_images_used(c);
 }
 
 /* Pixels carry no gradient: the walk stops before. */

@@ -46,10 +46,9 @@ void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p
     (void)be;
     size_t scores = 0;
     switch (a->kind) {
-    case OP_PATCH:
-        at_least(&p->own, (size_t)a->y->b * (size_t)a->patch.batch.h * (size_t)a->patch.batch.w *
-                              sizeof(uint16_t) *
-                              (size_t)(a->patch.batch.grey ? 1 : a->patch.channels));
+    case OP_PATCH: /* images of this step and of the next */
+        p->kept += 2 * (size_t)a->y->b * (size_t)a->patch.batch.h * (size_t)a->patch.batch.w *
+                   sizeof(uint16_t) * (size_t)(a->patch.batch.grey ? 1 : a->patch.channels);
         break;
     case OP_LINEAR:
         if (a->x->type == TENSOR_BF16)

@@ -8,20 +8,26 @@
 struct step_entry {
     float *x, *g, *m, *v;
     bf16 *copy;
+    const float *scale; /* its own factor, or NULL */
     int64_t n;
-    float scale, decay;
     int first; /* block that begins with it */
+    int decays;
 };
 
 struct step_list {
     step_entry e[LIST_MAX];
-    int count;
+    int64_t count;
 };
+
+/* It has none, and GCC 12 clears other bytes where something follows an array of structs. */
+static inline void cuda_clear_gaps(step_list *)
+{
+}
 
 /* The entry that a block works on. */
 __device__ static inline const step_entry &entry_of(const step_list &l, int block)
 {
-    int i = l.count - 1;
+    int i = (int)l.count - 1;
     while (i > 0 && l.e[i].first > block)
         i--;
     return l.e[i];
@@ -38,36 +44,52 @@ __device__ static inline piece piece_of(const step_entry &e, int block)
     return p;
 }
 
+/* What changes from step to step is read from memory, so that a step is the same list of calls each
+ * time (piece.cu). */
+struct step_numbers {
+    float factor, lr, decay, momentum;
+    float beta1, beta2, eps, rate, root; /* rate = lr / (1 - beta1^t), root = 1/sqrt(1 - beta2^t) */
+};
+static_assert(sizeof(step_numbers) <= CUDA_NUMBERS * sizeof(float), "room for them");
+
+/* NaN: this tensor stays as it is. */
+__device__ static inline float factor_of(const step_entry &e, const step_numbers *o)
+{
+    return o->factor * (e.scale ? *e.scale : 1.0f);
+}
+
 /* g += wd*p; v = mom*v + g; p -= lr*v. */
-__global__ void sgd_kernel(step_list l, float momentum, float lr)
+__global__ void sgd_kernel(step_list l, const step_numbers *o)
 {
     const step_entry &e = entry_of(l, blockIdx.x);
     piece p = piece_of(e, blockIdx.x);
+    float scale = factor_of(e, o), decay = e.decays ? o->decay : 0;
+    if (isnan(scale))
+        return;
     for (int64_t i = p.from + threadIdx.x; i < p.to; i += CUDA_BLOCK) {
-        float x = e.x[i], v = momentum * e.v[i] + (e.scale * e.g[i] + e.decay * x);
+        float x = e.x[i], v = o->momentum * e.v[i] + (scale * e.g[i] + decay * x);
         e.v[i] = v;
-        x -= lr * v;
+        x -= o->lr * v;
         e.x[i] = x;
         if (e.copy)
             put(e.copy, i, x);
     }
 }
 
-struct step_adamw {
-    float beta1, beta2, eps, rate, root; /* rate = lr / (1 - beta1^t), root = 1/sqrt(1 - beta2^t) */
-};
-
-__global__ void adamw_kernel(step_list l, step_adamw o)
+__global__ void adamw_kernel(step_list l, const step_numbers *o)
 {
     const step_entry &e = entry_of(l, blockIdx.x);
     piece p = piece_of(e, blockIdx.x);
+    float scale = factor_of(e, o), decay = e.decays ? o->decay : 0;
+    if (isnan(scale))
+        return;
     for (int64_t i = p.from + threadIdx.x; i < p.to; i += CUDA_BLOCK) {
-        float g = e.scale * e.g[i], x = e.x[i] - e.decay * e.x[i];
-        float m = o.beta1 * e.m[i] + (1 - o.beta1) * g;
-        float v = o.beta2 * e.v[i] + (1 - o.beta2) * g * g;
+        float g = scale * e.g[i], x = e.x[i] - decay * e.x[i];
+        float m = o->beta1 * e.m[i] + (1 - o->beta1) * g;
+        float v = o->beta2 * e.v[i] + (1 - o->beta2) * g * g;
         e.m[i] = m;
         e.v[i] = v;
-        x -= o.rate * m / (sqrtf(v) * o.root + o.eps);
+        x -= o->rate * m / (sqrtf(v) * o->root + o->eps);
         e.x[i] = x;
         if (e.copy)
             put(e.copy, i, x);
@@ -86,6 +108,46 @@ __global__ void norm_kernel(step_list l, double *part)
     sum = block_sum(sum, slot);
     if (threadIdx.x == 0)
         part[blockIdx.x] = sum;
+}
+
+/* square[i] = the pieces of one tensor, in their order. */
+__global__ void square_kernel(step_list l, const double *part, double *square)
+{
+    int i = threadIdx.x;
+    if (i >= l.count)
+        return;
+    double sum = 0;
+    for (int64_t k = 0; k * PIECE < l.e[i].n; k++)
+        sum += part[l.e[i].first + k];
+    square[i] = sum;
+}
+
+struct scale_job {
+    double clip, parts;
+    int n, each;
+};
+
+/* One block. The tensors' squares are added in their order. */
+__global__ void scale_kernel(const double *square, scale_job j, float *scale, double *norm)
+{
+    SHARED(double, known, [1]);
+    if (threadIdx.x == 0) {
+        double total = 0;
+        for (int i = 0; i < j.n; i++)
+            total += square[i];
+        known[0] = isfinite(*norm) ? sqrt(total) / j.parts : *norm;
+        *norm = known[0];
+    }
+    __syncthreads();
+    double all = 1 / j.parts, whole = known[0];
+    if (j.clip > 0 && !j.each)
+        all *= fmin(1.0, j.clip / (whole + 1e-6));
+    for (int i = threadIdx.x; i < j.n; i += CUDA_BLOCK) {
+        float v = (float)all;
+        if (j.clip > 0 && j.each)
+            v *= (float)fmin(1.0, j.clip / (sqrt(square[i]) / j.parts + 1e-6));
+        scale[i] = isfinite(whole) ? v : NAN;
+    }
 }
 
 /* The next tensors of the set from *at on; returns the blocks that they need. */
@@ -117,23 +179,35 @@ static void copies_are_new(param_set *s)
     }
 }
 
-static float scale_of(float all, const float *each, int i)
+static const step_numbers *numbers_of(cuda *c, const step_numbers *o)
 {
-    return all * (each ? each[i] : 1.0f);
+    c->base.ops->to_device(&c->base, c->numbers, o, sizeof *o);
+    return (const step_numbers *)(const void *)c->numbers;
+}
+
+static void entry_state(step_entry *e, const param *p, const float *scales, int i)
+{
+    e->scale = scales ? scales + i : NULL;
+    e->decays = p->decay;
 }
 
 extern "C" void cuda_step_sgd(backend *be, param_set *s, float *const *v, const backend_sgd *o)
 {
     step_list l;
+    step_numbers w = {};
+    w.factor = o->grad_scale;
+    w.lr = o->lr;
+    w.decay = o->weight_decay;
+    w.momentum = o->momentum;
+    const step_numbers *at_card = numbers_of(cuda_of(be), &w);
     for (int at = 0; at < s->n;) {
         int from = at, blocks = next_list(s, &at, &l);
         for (int i = 0; i < l.count; i++) {
             l.e[i].v = v[from + i];
-            l.e[i].scale = scale_of(o->grad_scale, o->per_tensor_scale, from + i);
-            l.e[i].decay = s->p[from + i].decay ? o->weight_decay : 0;
+            entry_state(&l.e[i], &s->p[from + i], o->per_tensor_scale, from + i);
         }
         cuda_launch(cuda_of(be), "SGD step", sgd_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l,
-                    o->momentum, o->lr);
+                    at_card);
     }
     copies_are_new(s);
 }
@@ -142,42 +216,57 @@ extern "C" void cuda_step_adamw(backend *be, param_set *s, float *const *m, floa
                                 const backend_adamw *o)
 {
     step_list l;
-    step_adamw w = {o->beta1, o->beta2, o->eps, 0, 0};
+    step_numbers w = {};
+    w.factor = o->grad_scale;
+    w.decay = o->lr * o->weight_decay;
+    w.beta1 = o->beta1;
+    w.beta2 = o->beta2;
+    w.eps = o->eps;
     w.rate = (float)((double)o->lr / (1 - pow((double)o->beta1, (double)o->step)));
     w.root = (float)(1 / sqrt(1 - pow((double)o->beta2, (double)o->step)));
+    const step_numbers *at_card = numbers_of(cuda_of(be), &w);
     for (int at = 0; at < s->n;) {
         int from = at, blocks = next_list(s, &at, &l);
         for (int i = 0; i < l.count; i++) {
             l.e[i].m = m[from + i];
             l.e[i].v = v[from + i];
-            l.e[i].scale = scale_of(o->grad_scale, o->per_tensor_scale, from + i);
-            l.e[i].decay = s->p[from + i].decay ? o->lr * o->weight_decay : 0;
+            entry_state(&l.e[i], &s->p[from + i], o->per_tensor_scale, from + i);
         }
-        cuda_launch(cuda_of(be), "AdamW step", adamw_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l, w);
+        cuda_launch(cuda_of(be), "AdamW step", adamw_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l,
+                    at_card);
     }
     copies_are_new(s);
 }
 
-extern "C" void cuda_grad_norms(backend *be, param_set *s, double *out)
+/* Sums of squares of all tensors, on the card; scratch memory. */
+static double *squares_of(cuda *c, const param_set *s)
 {
-    cuda *c = cuda_of(be);
     step_list l;
-    int64_t pieces = 0, done = 0;
+    int64_t pieces = 0;
     for (int i = 0; i < s->n; i++)
         pieces += (s->p[i].n + PIECE - 1) / PIECE;
-    double *part = (double *)cuda_scratch_get(c, &c->scratch, (size_t)pieces * sizeof(double));
+    double *square =
+        (double *)cuda_scratch_get(c, &c->scratch, (size_t)(s->n + pieces) * sizeof(double));
+    double *part = square + s->n;
     for (int at = 0; at < s->n;) {
-        int blocks = next_list(s, &at, &l);
-        cuda_launch(c, "gradient norms", norm_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l,
-                    part + done);
-        done += blocks;
+        int from = at, blocks = next_list(s, &at, &l);
+        cuda_launch(c, "gradient norms", norm_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l, part);
+        cuda_launch(c, "gradient norms", square_kernel, 1, LIST_MAX, 0, l, part, square + from);
+        part += blocks;
     }
-    double *host = (double *)mem_alloc((size_t)pieces * sizeof(double));
-    be->ops->to_host(be, host, part, (size_t)pieces * sizeof(double));
-    for (int i = 0, k = 0; i < s->n; i++) {
-        out[i] = 0;
-        for (int64_t n = 0; n < s->p[i].n; n += PIECE)
-            out[i] += host[k++];
-    }
-    mem_free(host);
+    return square;
+}
+
+extern "C" void cuda_grad_norms(backend *be, param_set *s, double *out)
+{
+    be->ops->to_host(be, out, squares_of(cuda_of(be), s), (size_t)s->n * sizeof *out);
+}
+
+extern "C" void cuda_grad_scales(backend *be, param_set *s, const backend_clip *o, float *scale,
+                                 double *norm)
+{
+    cuda *c = cuda_of(be);
+    scale_job j = {o->clip, (double)o->parts, s->n, o->each};
+    cuda_launch(c, "gradient scales", scale_kernel, 1, CUDA_BLOCK, 0, squares_of(c, s), j, scale,
+                norm);
 }

@@ -93,6 +93,7 @@ extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
     cuda_group *g = cuda_of(be)->group;
     unsigned blocks = cuda_blocks(n, CUDA_BLOCK);
     (void)active;
+    cuda_spill(cuda_of(be)); /* NCCL is on no list */
     cuda_check(cudaEventRecord(g->written, cuda_of(be)->stream), "marking gradients");
     cuda_check(cudaStreamWaitEvent(g->stream, g->written, 0), "waiting for gradients");
     g->sent = true;
@@ -125,6 +126,7 @@ extern "C" void cuda_sum_wait(backend *be)
     if (!g->sent)
         return;
     g->sent = false;
+    cuda_spill(c);
     cuda_check(cudaEventRecord(g->back, g->stream), "marking sums");
     cuda_check(cudaStreamWaitEvent(c->stream, g->back, 0), "waiting for sums");
     double end = seconds() + ranks_patience(be->ranks);

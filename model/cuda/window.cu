@@ -76,7 +76,7 @@ template <class T> static void backward(cuda *c, op_args *a)
     float *sum = (float *)cuda_scratch_get(c, &c->scratch, plan_window_floats(a) * sizeof(float));
     j.delta = sum + sums;
     j.dlogit = j.delta + rows;
-    cuda_check(cudaMemsetAsync(sum, 0, (size_t)sums * sizeof(float), c->stream), "zeroing");
+    cuda_fill_zero(c, sum, (size_t)sums * sizeof(float));
     T *dx = gradient<T>(a->x);
     for (int64_t from = 0; from < all; from += chunk) {
         int64_t row = from * j.queries;

@@ -82,6 +82,7 @@ static void train(const task *t, backend *be, fault f, float *loss)
     quiet_features(model_params(m));
     run *r = run_new(be, RUN_TRAIN);
     optim *o = optim_new(&sgd, model_params(m));
+    double norm;
     for (int step = 0; step < t->steps; step++) {
         for (int i = 0; i < t->batch; i++) {
             label[i] = draw_image(t, step, i, pixels[i]);
@@ -100,7 +101,9 @@ static void train(const task *t, backend *be, fault f, float *loss)
         run_backward(r, l);
         if (f == NO_BIAS_GRADIENT)
             drop_bias_gradient(model_params(m));
-        optim_step(o, t->lr, step + 1, 1);
+        backend_begin(be);
+        optim_step(o, t->lr, step + 1, 1, &norm);
+        backend_wait(be, backend_end(be));
         run_read(r, l, &loss[step]);
     }
     optim_free(o);

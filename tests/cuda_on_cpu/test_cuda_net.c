@@ -281,15 +281,18 @@ static void steps_are_those_of_the_cpu(void **state)
         weights_new(&w[0], d.cpu);
         weights_new(&w[1], d.cuda);
         for (int s = 0; s < 2; s++) {
+            float *scale = backend_alloc(w[s].be, sizeof clip);
+            backend_to_device(w[s].be, scale, clip, sizeof clip);
             for (int step = 1; step <= 3; step++) {
-                backend_sgd sgd = {0.1F, 0.9F, 0.05F, 0.7F, clip};
-                backend_adamw adamw = {0.01F, 0.9F, 0.999F, 1e-8F, 0.05F, 0.7F, step, clip};
+                backend_sgd sgd = {0.1F, 0.9F, 0.05F, 0.7F, scale};
+                backend_adamw adamw = {0.01F, 0.9F, 0.999F, 1e-8F, 0.05F, 0.7F, step, scale};
                 if (adam)
                     backend_step_adamw(w[s].be, w[s].set, w[s].m, w[s].v, &adamw);
                 else
                     backend_step_sgd(w[s].be, w[s].set, w[s].v, &sgd);
             }
             backend_grad_norms(w[s].be, w[s].set, norm[s]);
+            backend_dealloc(w[s].be, scale);
         }
         for (int i = 0; i < TENSORS; i++) {
             param *p = &w[0].set->p[i];

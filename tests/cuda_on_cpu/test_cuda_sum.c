@@ -82,6 +82,7 @@ static float *step(place *p, grads *g, int first, int count, int active)
                           .n_keep = i % 2 ? 8 : 0};
         run_reset(p->r);
         grads_walk(g, p->r, op_loss(p->r, model_forward(p->net, p->r, &in), &label, NULL, 0));
+        grads_keep(g);
     }
     grads_end(g);
     float *out = MEM_ARRAY(float, count_of(p));

@@ -85,6 +85,7 @@ static void walk_leaf(world *w, grads *g, int i)
                       .n_keep = i % 2 ? 8 : 0};
     run_reset(w->r);
     grads_walk(g, w->r, op_loss(w->r, model_forward(w->net, w->r, &in), &label, NULL, 0));
+    grads_keep(g);
 }
 
 /* The gradients of leaves first .. first+count-1 as one process makes them. */

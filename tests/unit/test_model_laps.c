@@ -75,17 +75,20 @@ static void close_world(world *w)
 static float step(world *w, bool resident, bool train)
 {
     static const int32_t label[BATCH] = {0, 1};
+    double norm;
     float loss;
     for (int i = 0; i < BATCH; i++)
         w->image[i] = resident ? w->device + i * PIXELS : w->host[i];
     w->in.resident = resident;
+    backend_begin(w->be);
     run_reset(w->r);
     param_zero_grad(model_params(w->m));
     tensor *l = op_loss(w->r, model_forward(w->m, w->r, &w->in), label, NULL, 0.1F);
     run_backward(w->r, l);
     if (train)
-        optim_step(w->o, 1e-3, 1, 1);
+        optim_step(w->o, 1e-3, 1, 1, &norm);
     run_read(w->r, l, &loss);
+    backend_wait(w->be, backend_end(w->be));
     return loss;
 }
 

@@ -97,6 +97,16 @@ static void twin_step(const optim_cfg *c, twin *t, double lr, int64_t step, int 
     }
 }
 
+/* One step in a piece of its own; the norm. */
+static double stepped(optim *o, double lr, int64_t step, int parts)
+{
+    double norm;
+    backend_begin(be);
+    optim_step(o, lr, step, parts, &norm);
+    backend_wait(be, backend_end(be));
+    return norm;
+}
+
 static void compare(const optim_cfg *c, int parts)
 {
     twin t;
@@ -105,7 +115,7 @@ static void compare(const optim_cfg *c, int parts)
     for (int64_t step = 1; step <= 6; step++) {
         double lr = 0.01 * (double)step;
         give_gradient(s, &t, (int)step);
-        double norm = optim_step(o, lr, step, parts);
+        double norm = stepped(o, lr, step, parts);
         assert_true(fabs(norm - norm_of(&t, 0, N0 + N1) / parts) < 1e-5);
         twin_step(c, &t, lr, step, parts);
         expect(s, &t);
@@ -143,18 +153,25 @@ static void test_by_hand(void **state)
     param_write(s, &s->p[0], &x);
     optim *o = optim_new(&c, s);
     backend_to_device(be, s->p[0].g, &g, sizeof g);
-    assert_true(optim_step(o, 0.1, 1, 1) == 2);
+    assert_true(stepped(o, 0.1, 1, 1) == 2);
     param_read(s, &s->p[0], &x);
     assert_true(fabs((double)x - 0.79) < 1e-7); /* v = 2.1 */
-    optim_step(o, 0.1, 2, 1);
+    stepped(o, 0.1, 2, 1);
     param_read(s, &s->p[0], &x);
     assert_true(fabs((double)x - (0.79 - 0.1 * (1.05 + 2.079))) < 1e-6);
     g = 30;
     backend_to_device(be, s->p[0].g, &g, sizeof g);
-    assert_true(optim_step(o, 0, 3, 10) == 3); /* parts divide before the norm */
+    assert_true(stepped(o, 0, 3, 10) == 3); /* parts divide before the norm */
     g = NAN;
     backend_to_device(be, s->p[0].g, &g, sizeof g);
-    assert_true(isnan(optim_step(o, 0.1, 4, 1)));
+    param_read(s, &s->p[0], &x);
+    assert_true(isnan(stepped(o, 0.1, 4, 1)));
+    g = 1;
+    backend_to_device(be, s->p[0].g, &g, sizeof g);
+    assert_true(isnan(stepped(o, 0.1, 5, 1))); /* what a NaN ended stays ended */
+    float after;
+    param_read(s, &s->p[0], &after);
+    assert_true(after == x);
     optim_free(o);
     param_set_free(s);
 }
@@ -176,7 +193,7 @@ static void test_state(void **state)
                 OK(optim_load(o, path, e));
             }
             give_gradient(s, &t, (int)step);
-            optim_step(o, 0.02, step, 1);
+            stepped(o, 0.02, step, 1);
             twin_step(&c, &t, 0.02, step, 1);
             expect(s, &t);
         }
