@@ -1,6 +1,7 @@
 /* The plot area that the figures share. */
 #include "eval/axes.h"
 #include "core/mem.h"
+#include "eval/report_number.h"
 #include <math.h>
 
 const draw_font axes_label = {AXES_SMALL, DRAW_MIDDLE, DRAW_MUTED, false, false};
@@ -20,8 +21,9 @@ void axes_unit_grid(draw *d, const axes *a)
 {
     for (int i = 0; i <= 5; i++) {
         double v = i / 5.0, x = axes_x(a, v), y = axes_y(a, v);
-        char tick[8];
+        char tick[16];
         snprintf(tick, sizeof tick, "%.1f", v);
+        report_number_in(tick, sizeof tick);
         draw_line(d, (double[]){x, a->y, x, a->y + a->h}, DRAW_GRID, 1, 0);
         draw_line(d, (double[]){a->x, y, a->x + a->w, y}, DRAW_GRID, 1, 0);
         draw_text(d, x, a->y + a->h + 18, axes_label, tick);
@@ -41,6 +43,7 @@ void axes_round_grid(draw *d, const axes *a, const double factor[2])
             char tick[32];
             double x = axes_x(a, k * step), y = axes_y(a, k * step);
             snprintf(tick, sizeof tick, "%.4g", k * step * f + 0.0); /* no minus zero */
+            report_number_in(tick, sizeof tick);
             if (dir) {
                 draw_line(d, (double[]){a->x, y, a->x + a->w, y}, DRAW_GRID, 1, 0);
                 draw_text(d, a->x - 8, y + 4,

@@ -2,6 +2,7 @@
 #include "eval/cells.h"
 #include "core/csv.h"
 #include "core/mem.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include <math.h>
 
@@ -87,8 +88,10 @@ void cells_rate(json_t *row, const double value[3], bool told)
 
 /* ---- reading --------------------------------------------------------------------------------- */
 
-static void show_number(double v, const char *kind, text *out)
+static void show_number(double v, const char *kind, text *into)
 {
+    text plain, *out = &plain;
+    text_init(out);
     if (!strcmp(kind, "pct"))
         text_addf(out, "%.1f %%", 100 * v);
     else if (!strcmp(kind, "pct4"))
@@ -105,6 +108,15 @@ static void show_number(double v, const char *kind, text *out)
         text_addf(out, "%.3f", v);
     else
         text_addf(out, "%.2f", v);
+    report_number(into, out->s);
+    text_release(out);
+}
+
+static void show_integer(json_int_t v, text *out)
+{
+    char plain[32];
+    snprintf(plain, sizeof plain, "%lld", (long long)v);
+    report_number(out, plain);
 }
 
 void cells_show(const json_t *cell, const char *kind, text *out)
@@ -117,7 +129,7 @@ void cells_show(const json_t *cell, const char *kind, text *out)
     } else if (json_is_string(cell)) {
         text_add(out, json_string_value(cell));
     } else if (json_is_integer(cell)) {
-        text_addf(out, "%lld", (long long)json_integer_value(cell));
+        show_integer(json_integer_value(cell), out);
     } else if (json_is_real(cell)) {
         show_number(json_real_value(cell), kind, out);
     } else if (json_is_object(cell) && json_is_number(json_object_get(cell, "v"))) {
@@ -126,7 +138,8 @@ void cells_show(const json_t *cell, const char *kind, text *out)
         if (json_is_number(lo) && json_is_number(hi)) {
             text_add(out, " (");
             show_number(json_number_value(lo), kind, out);
-            text_add(out, "\xE2\x80\x93"); /* en dash */
+            bool minus = json_number_value(lo) < 0 || json_number_value(hi) < 0;
+            text_add(out, minus ? report_text("range.to") : "\xE2\x80\x93"); /* en dash */
             show_number(json_number_value(hi), kind, out);
             text_add(out, ")");
         }

@@ -2,6 +2,7 @@
 #include "eval/figure.h"
 #include "core/mem.h"
 #include "eval/cells.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -34,15 +35,21 @@ static void describe_metric(const json_t *tree, const char *id, text *out)
     json_decref(cell);
 }
 
+static void plain(char *s, size_t cap, double v)
+{
+    snprintf(s, cap, "%.3f", v);
+    report_number_in(s, cap);
+}
+
 void figure_describe(const figure *f, const json_t *tree, text *out)
 {
     const json_t *m = report_tree_metric(tree, "auc", "all");
     char key[32], auc[32] = "?", lo[32] = "?", hi[32] = "?", n[32], cases[32];
     if (json_is_number(json_object_get(m, "value")))
-        snprintf(auc, sizeof auc, "%.3f", report_tree_num(m, "value"));
+        plain(auc, sizeof auc, report_tree_num(m, "value"));
     if (json_is_number(json_object_get(m, "lo"))) {
-        snprintf(lo, sizeof lo, "%.3f", report_tree_num(m, "lo"));
-        snprintf(hi, sizeof hi, "%.3f", report_tree_num(m, "hi"));
+        plain(lo, sizeof lo, report_tree_num(m, "lo"));
+        plain(hi, sizeof hi, report_tree_num(m, "hi"));
     }
     snprintf(n, sizeof n, "%lld", (long long)json_integer_value(json_object_get(m, "n_exams")));
     snprintf(cases, sizeof cases, "%lld",

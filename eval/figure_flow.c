@@ -2,6 +2,7 @@
 #include "eval/figure.h"
 #include "eval/axes.h"
 #include "eval/cells.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -13,9 +14,17 @@
 
 static void with_unit(text *out, int64_t n, const char *unit)
 {
-    text_addf(out, "%lld", (long long)n);
+    char plain[32], key[48];
+    snprintf(plain, sizeof plain, "%lld", (long long)n);
+    report_number(out, plain);
+    snprintf(key, sizeof key, "unit.%.32s", unit);
     if (unit[0])
-        text_addf(out, " %s", unit);
+        text_addf(out, " %s", report_text_find(key) ? report_text_find(key) : unit);
+}
+
+static bool other_split(const json_t *row)
+{
+    return !strcmp(report_tree_str(row, "reason"), "OTHER_SPLIT");
 }
 
 /* A main box; returns the y of its lower edge. */
@@ -38,40 +47,48 @@ static void arrow_down(draw *d, double y0, double y1)
     draw_path(d, p, 3, DRAW_EDGE, DRAW_NONE, 0);
 }
 
-/* The excluded of the rows from..to-1, beside the arrow; returns the y below the box. */
-static double flow_side(draw *d, double y, const json_t *flow, size_t from, size_t to)
+/* The excluded of the rows from..to-1, beside the arrow, or those of other splits, who are not left
+ * out but elsewhere; returns the y below the box. */
+static double flow_side(draw *d, double y, const json_t *flow, size_t from, size_t to, bool others)
 {
     draw_font bold = {AXES_SMALL, DRAW_START, DRAW_TEXT, true, false};
     double x = FLOW_SIDE + 12, w = FLOW_SIDEW - 24, at = y + 20;
     int64_t total = 0;
     for (size_t i = from; i < to; i++)
-        total += json_integer_value(json_object_get(json_array_get(flow, i), "excluded"));
+        if (other_split(json_array_get(flow, i)) == others)
+            total += json_integer_value(json_object_get(json_array_get(flow, i), "excluded"));
     if (!total)
         return y;
     for (int pass = d ? 0 : 1; pass < 2; pass++) {
         draw *on = pass ? d : NULL;
-        char n[32];
+        const char *unit = report_tree_str(json_array_get(flow, from), "unit");
+        char n[32], key[48];
         text head;
         if (pass && d)
             draw_rect(d, (double[]){FLOW_SIDE, y, FLOW_SIDEW, at - y - 6}, DRAW_PAPER, DRAW_EDGE);
         at = y + 20;
         text_init(&head);
         snprintf(n, sizeof n, "%lld", (long long)total);
-        report_fill(&head, "flow.excluded", (const char *const[]){"n", n, NULL});
+        report_number_in(n, sizeof n);
+        snprintf(key, sizeof key, "unit.%.32s", unit);
+        report_fill(&head, others ? "flow.others" : "flow.excluded",
+                    (const char *const[]){"n", n, "unit",
+                                          report_text_find(key) ? report_text_find(key) : unit,
+                                          NULL});
         at = draw_text_wrap(on, x, at, w, bold, head.s);
         text_release(&head);
         for (size_t i = from; i < to; i++) {
             const json_t *row = json_array_get(flow, i);
             int64_t k = json_integer_value(json_object_get(row, "excluded"));
             text why;
-            if (!k)
+            if (!k || other_split(row) != others)
                 continue;
             snprintf(n, sizeof n, "%lld", (long long)k);
             draw_text(on, x + 44, at, (draw_font){AXES_SMALL, DRAW_END, DRAW_TEXT, false, false},
                       n);
             text_init(&why);
             text_add(&why, report_tree_str(row, "step"));
-            if (report_tree_str(row, "reason")[0])
+            if (report_tree_str(row, "reason")[0] && !json_is_true(json_object_get(row, "joined")))
                 text_addf(&why, " (%s)", report_tree_str(row, "reason"));
             at = draw_text_wrap(on, x + 54, at, w - 54, axes_text, why.s);
             text_release(&why);
@@ -135,6 +152,17 @@ static double flow_result(draw *d, double y, const json_t *tree)
     return top + h;
 }
 
+/* A stage that leaves nothing out, before another one of the same unit. */
+static bool said_again(const json_t *flow, size_t from, size_t to)
+{
+    for (size_t i = from; i < to; i++)
+        if (json_integer_value(json_object_get(json_array_get(flow, i), "excluded")))
+            return false;
+    return from > 0 && to < json_array_size(flow) &&
+           !strcmp(report_tree_str(json_array_get(flow, from), "unit"),
+                   report_tree_str(json_array_get(flow, to), "unit"));
+}
+
 static double paint_flow(draw *d, const json_t *tree)
 {
     const json_t *flow = json_object_get(tree, "flow"),
@@ -155,13 +183,18 @@ static double paint_flow(draw *d, const json_t *tree)
         if (!strcmp(report_tree_str(first, "unit"),
                     "rows")) /* of tables: no images pass through them */
             continue;
+        if (said_again(flow, i, end))
+            continue;
         text_clear(&title);
         text_clear(&body);
         with_unit(&title, json_integer_value(json_object_get(first, "n_in")),
                   report_tree_str(first, "unit"));
         stage_title(report_tree_str(first, "stage"), &body);
         double bottom = flow_box(d, y, title.s, body.s),
-               side = flow_side(d, bottom + 10, flow, i, end);
+               side = flow_side(d, bottom + 10, flow, i, end, false);
+        if (side > bottom + 10)
+            side += 14;
+        side = flow_side(d, side, flow, i, end, true);
         double next = fmax(bottom + 30, side + 14);
         arrow_down(d, bottom, next);
         y = next;

@@ -1,6 +1,7 @@
 /* Forest plot: AUC of every subgroup beside that of all exams. */
 #include "eval/figure.h"
 #include "eval/axes.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include "eval/cells.h"
@@ -89,6 +90,7 @@ static double paint_forest(draw *d, const json_t *tree)
     for (double v = ceil(a.x0 * 10 - 1e-9) / 10; v <= 1.0001; v += 0.1) {
         char tick[8];
         snprintf(tick, sizeof tick, "%.1f", v);
+        report_number_in(tick, sizeof tick);
         draw_line(d, (double[]){axes_x(&a, v), a.y, axes_x(&a, v), a.y + a.h}, DRAW_GRID, 1, 0);
         draw_text(d, axes_x(&a, v), a.y + a.h + 16, axes_label, tick);
     }

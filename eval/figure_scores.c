@@ -1,6 +1,7 @@
 /* Distribution of the exam scores, with and without cancer back to back. */
 #include "eval/figure.h"
 #include "eval/axes.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -57,6 +58,7 @@ static double paint_scores(draw *d, const json_t *tree)
          k++) {
         char tick[32];
         snprintf(tick, sizeof tick, "%.4g", (double)k * xstep);
+        report_number_in(tick, sizeof tick);
         draw_text(d, axes_x(&a, (double)k * xstep), a.y + a.h + 18, axes_label, tick);
     }
     bars(d, &a, c1, true);

@@ -1,6 +1,7 @@
 /* AUC by year of follow-up: two rules of counting, all cancers and those that came later. */
 #include "eval/figure.h"
 #include "eval/axes.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -61,6 +62,7 @@ static void grid(draw *d, const axes *a)
     for (double v = a->y0; v <= 1.0001; v += 0.1) {
         char tick[8];
         snprintf(tick, sizeof tick, "%.1f", v);
+        report_number_in(tick, sizeof tick);
         draw_line(d, (double[]){a->x, axes_y(a, v), a->x + a->w, axes_y(a, v)}, DRAW_GRID, 1, 0);
         draw_text(d, a->x - 8, axes_y(a, v) + 4,
                   (draw_font){AXES_SMALL, DRAW_END, DRAW_MUTED, false, false}, tick);

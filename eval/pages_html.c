@@ -3,6 +3,7 @@
 
 #include "eval/draw.h"
 #include "eval/hanging.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 
 #include <math.h>
@@ -214,6 +215,7 @@ static void tile(const hanging *h, const json_t *view, const report_image *image
     if (json_is_number(score)) {
         char s[32];
         snprintf(s, sizeof s, "%.3f", json_number_value(score));
+        report_number_in(s, sizeof s);
         text_clear(&t);
         report_fill(&t, "images.score", (const char *const[]){"score", s, NULL});
         tag(out, "<br>", t.s, "");

@@ -3,6 +3,7 @@
 
 #include "core/mem.h"
 #include "eval/draw.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 
 #include <cairo.h>
@@ -254,6 +255,7 @@ static void label(cairo_t *cr, const json_t *view, const char *name, bool right,
     draw_text(d, x, tile[1] + 9, f, name);
     if (score && json_is_number(v)) {
         snprintf(s, sizeof s, "%.3f", json_number_value(v));
+        report_number_in(s, sizeof s);
         f.bold = false;
         draw_text(d, x, tile[1] + 18, f, s);
     }

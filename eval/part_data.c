@@ -1,6 +1,7 @@
 /* Data and flow: what was evaluated, and the books of every stage down to the analysed exams. */
 #include "eval/part.h"
 #include "eval/cells.h"
+#include "eval/report_flow.h"
 #include "eval/report_text.h"
 
 typedef struct flow_step {
@@ -20,6 +21,20 @@ static void flow_add(json_t *flow, const flow_step *s)
     json_array_append_new(flow, r);
 }
 
+/* Exams that the stages before have counted last, or -1. */
+static int64_t exams_before(const json_t *flow)
+{
+    int64_t n = -1;
+    size_t i;
+    json_t *row;
+    json_array_foreach(flow, i, row)
+    {
+        if (!strcmp(report_tree_str(row, "unit"), "exams"))
+            n = json_integer_value(json_object_get(row, "n_out"));
+    }
+    return n;
+}
+
 static bool add_flow(report_build *b, err *e)
 {
     const report_in *in = &b->src->in[0];
@@ -33,19 +48,25 @@ static bool add_flow(report_build *b, err *e)
                        "predictions.json: the flow ends with %lld images, but predictions.csv has "
                        "%lld rows",
                        (long long)left, (long long)b->rows_read);
-    int64_t exams = b->set.exams.n + b->set.n_unlabelled;
+    int64_t exams = b->set.exams.n + b->set.n_unlabelled, before = exams_before(flow);
     const flow_step steps[] = {
         {"flow.repeated", "images", "REPEATED_ROW", b->rows_read,
          b->rows_read - in->scores.n_merged},
         {"flow.other_split", "images", "OTHER_SPLIT", b->rows_read - in->scores.n_merged,
          b->rows_split},
         {"flow.incomplete", "images", "INCOMPLETE_EXAM", b->rows_split, b->rows_whole},
+        {"flow.other_exams", "exams", "OTHER_SPLIT", before > exams ? before : exams, exams},
         {"flow.unlabelled", "exams", "LABEL_UNKNOWN", exams, b->set.exams.n},
+        {"flow.women", "women", "", b->all.n_patients, b->all.n_patients},
     };
     for (size_t i = 0; i < COUNT_OF(steps); i++)
-        if ((i != 1 && i != 2) || steps[i].n_in != steps[i].n_out)
+        if (i == 0 || i > 3 || steps[i].n_in != steps[i].n_out)
             flow_add(flow, &steps[i]);
-    return report_in_check_flow(flow, e);
+    if (!report_in_check_flow(flow, e))
+        return false;
+    report_flow_order(flow);
+    report_flow_join(flow, b->opts->cfg.min_count);
+    return true;
 }
 
 static void flow_table(report_build *b)

@@ -3,6 +3,7 @@
 #include "eval/part.h"
 #include "eval/cells.h"
 #include "eval/hanging.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include <math.h>
 #include <stdlib.h>
@@ -76,6 +77,37 @@ static void add_missing(json_t *page)
     json_object_set_new(page, "missing", missing);
 }
 
+/* The model card may name the manufacturers of the training images (training_vendors). */
+static bool unseen_in_training(const report_build *b, const char *vendor)
+{
+    const json_t *seen = json_object_get(b->model, "training_vendors");
+    json_t *v;
+    size_t i;
+    json_array_foreach(seen, i, v)
+    {
+        if (json_is_string(v) && text_ieq(json_string_value(v), vendor))
+            return false;
+    }
+    return json_array_size(seen) && vendor[0];
+}
+
+static bool not_in_val(const report_build *b, const char *vendor)
+{
+    for (int64_t i = 0; i < b->val_set.exams.n; i++)
+        if (!strcmp(b->val_set.exams.row[i].vendor, vendor))
+            return false;
+    return b->src->val && vendor[0];
+}
+
+/* Risks by year, where the table has them (score_h1, score_h2, ...). */
+static void add_years(const report_build *b, const exam_row *x, json_t *page)
+{
+    json_t *years = json_array();
+    for (int k = 0; k < b->set.exams.n_years; k++)
+        json_array_append_new(years, json_num(x->year[k]));
+    json_object_set_new(page, "year_risks", years);
+}
+
 static json_t *make_page(const report_build *b, const json_t *from)
 {
     json_t *page = json_copy((json_t *)from);
@@ -89,6 +121,10 @@ static json_t *make_page(const report_build *b, const json_t *from)
     json_object_set_new(page, "y", json_integer(x->y));
     json_object_set_new(page, "event", x->event < 0 ? json_null() : json_integer(x->event));
     json_object_set_new(page, "years", json_num(x->t_years));
+    json_object_set_new(page, "vendor", cells_string(x->vendor));
+    json_object_set_new(page, "vendor_unseen", json_boolean(unseen_in_training(b, x->vendor)));
+    json_object_set_new(page, "vendor_not_val", json_boolean(not_in_val(b, x->vendor)));
+    add_years(b, x, page);
     add_risk(b, x, page);
     add_prior(b, x, page);
     return page;
@@ -148,21 +184,54 @@ static const char *of_hundred(double share, char out[16])
     return out;
 }
 
+static void per_thousand(double risk, char out[16])
+{
+    snprintf(out, 16, risk < 0.0095 ? "%.1f" : "%.0f", 1000 * risk);
+    report_number_in(out, 16);
+}
+
+static void say_years(const json_t *page, json_t *says)
+{
+    const json_t *years = json_object_get(page, "year_risks");
+    json_t *v;
+    size_t i;
+    text list;
+    text_init(&list);
+    json_array_foreach(years, i, v)
+    {
+        char risk[16], year[24];
+        per_thousand(json_number_value(v), risk);
+        snprintf(year, sizeof year, "%zu", i + 1);
+        text_add(&list, i ? ", " : "");
+        report_fill(&list, "images.year", (const char *const[]){"year", year, "risk", risk, NULL});
+    }
+    if (json_array_size(years))
+        say(says, "images.years", (const char *const[]){"years", list.s, NULL});
+    text_release(&list);
+}
+
+/* A score outside of what was seen says less. */
+static void say_vendor(const json_t *page, json_t *says)
+{
+    const char *const pairs[] = {"vendor", report_tree_str(page, "vendor"), NULL};
+    if (json_is_true(json_object_get(page, "vendor_unseen")))
+        say(says, "images.vendor_unseen", pairs);
+    if (json_is_true(json_object_get(page, "vendor_not_val")))
+        say(says, "images.vendor_val", pairs);
+}
+
 static void say_why(const json_t *page, json_t *says)
 {
     char key[48];
     const char *why = json_string_value(json_object_get(page, "why")),
                *words = json_string_value(json_object_get(page, "note"));
+    if (!strcmp(why, "false_alarm") && value(page, "event") == 1)
+        why = "early_alarm";
     snprintf(key, sizeof key, "images.why.%.24s", why);
     if (report_text_find(key))
         json_array_append_new(says, cells_string(report_text(key)));
     else if (words[0])
         json_array_append_new(says, cells_string(words));
-}
-
-static void per_thousand(double risk, char out[16])
-{
-    snprintf(out, 16, risk < 0.0095 ? "%.1f" : "%.0f", 1000 * risk);
 }
 
 static void say_score(const json_t *page, json_t *says)
@@ -171,10 +240,12 @@ static void say_score(const json_t *page, json_t *says)
     char score[16], rank[16], risk[16], prevalence[16];
     double v = value(page, "score"), p = value(page, "percentile");
     snprintf(score, sizeof score, "%.3f", v);
+    report_number_in(score, sizeof score);
     say(says, "images.rank",
         (const char *const[]){"score", score, "rank", of_hundred(p / 100, rank), NULL});
     per_thousand(json_is_object(known) ? value(known, "value") : v, risk);
-    snprintf(prevalence, sizeof prevalence, "%.2g", 100 * value(known, "prevalence"));
+    snprintf(prevalence, sizeof prevalence, "%.4g", 100 * value(known, "prevalence"));
+    report_number_in(prevalence, sizeof prevalence);
     if (json_is_object(known))
         say(says,
             !strcmp(json_string_value(json_object_get(known, "form")),
@@ -198,6 +269,8 @@ static void say_flag(const json_t *page, const json_t *facts, json_t *says)
     double with = value(t, flagged ? "tp" : "fn"), without = value(t, flagged ? "fp" : "tn");
     snprintf(threshold, sizeof threshold, "%.4g", at);
     snprintf(spec, sizeof spec, "%.4g", 100 * value(t, "specificity"));
+    report_number_in(threshold, sizeof threshold);
+    report_number_in(spec, sizeof spec);
     say(says, flagged ? "images.above" : "images.below",
         (const char *const[]){"threshold", threshold, "spec", spec, "where",
                               report_text(val ? "where.val" : "where.same"), NULL});
@@ -215,6 +288,9 @@ static void say_prior(const json_t *page, json_t *says)
     snprintf(years, sizeof years, "%.1f", value(prior, "days") / 365.25);
     snprintf(score, sizeof score, "%.3f", value(prior, "score"));
     snprintf(change, sizeof change, "%+.3f", value(page, "score") - value(prior, "score"));
+    report_number_in(years, sizeof years);
+    report_number_in(score, sizeof score);
+    report_number_in(change, sizeof change);
     say(says, "images.prior",
         (const char *const[]){"years", years, "score", score, "change", change, NULL});
 }
@@ -243,6 +319,7 @@ static void say_outcome(const json_t *page, json_t *says)
     else if (!isnan(t) && event == 0 && !cancer)
         key = "images.none_after";
     snprintf(years, sizeof years, "%.1f", t);
+    report_number_in(years, sizeof years);
     say(says, key, (const char *const[]){"years", years, NULL});
 }
 
@@ -265,6 +342,8 @@ static void show_exam(report_doc *d, const json_t *facts, json_t *page, const pl
     say_why(page, says);
     if (json_is_true(json_object_get(page, "evaluated"))) {
         say_score(page, says);
+        say_years(page, says);
+        say_vendor(page, says);
         say_flag(page, facts, says);
         say_prior(page, says);
         say_missing(page, says);
@@ -280,6 +359,18 @@ static void show_exam(report_doc *d, const json_t *facts, json_t *page, const pl
     text_release(&head);
 }
 
+static bool any_miss(const json_t *pages)
+{
+    json_t *page;
+    size_t i;
+    json_array_foreach(pages, i, page)
+    {
+        if (!strcmp(report_tree_str(page, "why"), "missed"))
+            return true;
+    }
+    return false;
+}
+
 static void show(report_doc *d, const json_t *tree)
 {
     const json_t *pages = json_object_get(tree, "pages"),
@@ -291,6 +382,8 @@ static void show(report_doc *d, const json_t *tree)
         return;
     report_doc_section(d, "images");
     report_doc_text(d, DOC_NOTE, report_text("images.note"));
+    if (!any_miss(pages))
+        report_doc_text(d, DOC_NOTE, report_text("images.no_miss"));
     snprintf(left, sizeof left, "%.0f", value(facts, "left_out"));
     if (value(facts, "left_out") > 0)
         report_doc_fill(d, DOC_NOTE, "images.left_out", (const char *const[]){"n", left, NULL});

@@ -2,6 +2,7 @@
 #include "eval/part.h"
 #include "eval/report_match.h"
 #include "eval/report_text.h"
+#include <strings.h>
 
 #define FEW_CASES 100 /* below this the limits say that cases are few */
 
@@ -14,6 +15,23 @@ static bool one_vendor(const report_build *b)
     return t->n > 0 && t->row[0].vendor[0];
 }
 
+static bool says_synthetic(const char *s)
+{
+    static const char word[] = "synthetic";
+    for (; s && *s; s++)
+        if (!strncasecmp(s, word, sizeof word - 1))
+            return true;
+    return false;
+}
+
+/* The model card has a member of that name, or title, label or follow-up say so. */
+static bool synthetic(const report_build *b)
+{
+    const report_cfg *c = &b->opts->cfg;
+    return json_is_true(json_object_get(b->model, "synthetic")) || says_synthetic(c->title) ||
+           says_synthetic(c->label) || says_synthetic(c->follow_up);
+}
+
 static bool add(report_build *b, err *e)
 {
     static const char *const none[] = {NULL};
@@ -21,10 +39,14 @@ static bool add(report_build *b, err *e)
     const cohort_view *v = &b->all;
     const report_cfg *c = &b->opts->cfg;
     unsigned columns = b->src->in[0].scores.columns;
-    char share[32], cases[32], n[32], models[32];
+    char share[32], cases[32], n[32], models[32], prevalence[32];
     snprintf(share, sizeof share, "%.1f", 100 * b->risks.pop.share);
     snprintf(cases, sizeof cases, "%lld", (long long)v->events);
+    snprintf(prevalence, sizeof prevalence, "%.4g", 100 * c->population);
     report_build_sentence(l, "limit.research", none);
+    if (synthetic(b))
+        report_build_sentence(l, "limit.synthetic", none);
+    json_object_set_new(b->tree, "synthetic", json_boolean(synthetic(b)));
     if (b->opts->final) {
         snprintf(n, sizeof n, "%lld", (long long)b->src->look.n + 1);
         snprintf(models, sizeof models, "%lld", (long long)b->src->look.models);
@@ -41,7 +63,9 @@ static bool add(report_build *b, err *e)
     if (v->events < FEW_CASES)
         report_build_sentence(l, "limit.few", (const char *const[]){"cases", cases, NULL});
     if (b->risks.pop.enriched)
-        report_build_sentence(l, "limit.enriched", (const char *const[]){"share", share, NULL});
+        report_build_sentence(
+            l, "limit.enriched",
+            (const char *const[]){"share", share, "prevalence", prevalence, NULL});
     if (one_vendor(b))
         report_build_sentence(l, "limit.one_vendor", none);
     if (!(columns & SCORES_HAS_VENDOR))

@@ -10,6 +10,8 @@ static void show(report_doc *d, const json_t *tree)
     text t;
     text_init(&t);
     report_doc_section(d, "model");
+    if (json_is_true(json_object_get(tree, "synthetic")))
+        report_doc_pair(list, report_text("model.data"), report_text("model.data_synthetic"));
     for (int i = 0; i < report_text_count(); i++) {
         const char *key = report_text_key(i);
         if (strncmp(key, "card.", 5))

@@ -59,8 +59,38 @@ static void operating_table(report_build *b)
     report_build_table(b, t);
 }
 
+/* What a threshold does in a population of eval.population. */
+typedef struct at_population {
+    double flagged, capture, lo, hi; /* NaN: no such threshold may be told */
+} at_population;
+
+/* The lowest threshold that flags at most the share q of the population, of those whose counts may
+ * be told. */
+static at_population population_at(const report_build *b, const curve *c, double q)
+{
+    const double pi = b->opts->cfg.population;
+    at_population a = {NAN, NAN, NAN, NAN};
+    for (int64_t i = c->n - 1; i > 0; i--) {
+        double share = pi * c->p[i].tpr + (1 - pi) * c->p[i].fpr;
+        int64_t n[2] = {0};
+        if (share > q)
+            continue;
+        for (int64_t k = 0; k < b->all.n; k++)
+            n[b->all.y[k] != 0] += b->all.score[k] >= c->p[i].threshold;
+        if (!report_tell_both(b, n[1], n[0]))
+            continue;
+        a = (at_population){share, c->p[i].tpr, NAN, NAN};
+        if (!b->set.repeated && !b->set.weighted)
+            metric_wilson((double)n[1], (double)b->all.events, &a.lo, &a.hi);
+        break;
+    }
+    return a;
+}
+
 static void capture_table(report_build *b)
 {
+    curve c = {0};
+    bool known = curve_build(&b->all.in, &c);
     json_t *t = cells_table("capture");
     cells_column(t, "point", "text");
     cells_column(t, "threshold", "score");
@@ -68,6 +98,8 @@ static void capture_table(report_build *b)
     cells_column(t, "capture_min", "num");
     cells_column(t, "capture_max", "num");
     cells_column(t, "ci_method", "text");
+    cells_column(t, "flagged_pop", "pct");
+    cells_column(t, "capture_pop", "est");
     for (int i = 0; i < b->operate.n_points; i++) {
         const operate_point *o = &b->operate.point[i];
         if (o->kind != OPERATE_TOP)
@@ -84,8 +116,14 @@ static void capture_table(report_build *b)
         cells_num(row, o->cases_told ? o->capture_max : NAN);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
+        at_population a = {NAN, NAN, NAN, NAN};
+        if (known)
+            a = population_at(b, &c, o->target);
+        cells_num(row, a.flagged);
+        cells_est(row, a.capture, a.lo, a.hi);
         text_release(&name);
     }
+    curve_release(&c);
     report_build_table(b, t);
 }
 

@@ -4,10 +4,9 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-#define SUMMARY_SPEC       0.90 /* the operating point that the summary speaks of */
-#define SUMMARY_TOP        0.05
-#define SUMMARY_PREVALENCE 0.006
-#define SUMMARY_REASONS    3 /* for leaving images out */
+#define SUMMARY_SPEC    0.90 /* the operating point that the summary speaks of */
+#define SUMMARY_TOP     0.05
+#define SUMMARY_REASONS 3 /* for leaving images out */
 
 static void headline(report_doc *d, const json_t *m)
 {
@@ -83,163 +82,277 @@ static const json_t *row_named(const json_t *table, const char *key, double targ
     return found;
 }
 
+/* Of an enriched set the top share is full of cancers: what it holds is bounded by the number of
+ * places. Then the share is one of a population, computed from the same thresholds. */
 static void sentence_flag(report_doc *d, const json_t *tree)
 {
-    doc_number top, share, threshold;
-    const json_t *row =
-        row_named(report_tree_by_id(tree, "tables", "capture"), "point.top", SUMMARY_TOP);
-    double v = row ? report_tree_num(json_array_get(row, 2), "v") : NAN;
+    const json_t *t = report_tree_by_id(tree, "tables", "capture"),
+                 *row = row_named(t, "point.top", SUMMARY_TOP),
+                 *pop = json_object_get(tree, "population"),
+                 *m = report_tree_metric(tree, "auc", "all");
+    bool enriched = json_is_true(json_object_get(pop, "enriched"));
+    int capture = report_tree_column(t, enriched ? "capture_pop" : "capture"),
+        flagged = report_tree_column(t, "flagged_pop"), at = report_tree_column(t, "threshold");
+    doc_number top, share, threshold, prevalence, ceiling;
+    double v = row ? report_tree_num(json_array_get(row, (size_t)capture), "v") : NAN,
+           cases = report_tree_num(m, "n_events") / report_tree_num(m, "n_exams");
     if (isnan(v))
         return;
-    doc_number_show(&threshold, "4g", json_number_value(json_array_get(row, 1)));
-    report_doc_fill(d, DOC_ITEM, "sum.flag",
-                    (const char *const[]){"top", doc_number_show(&top, "4g", 100 * SUMMARY_TOP),
-                                          "threshold", threshold.s, "capture",
-                                          doc_number_show(&share, "0", 100 * v), NULL});
+    doc_number_show(&share, "0", 100 * v);
+    if (!enriched) {
+        doc_number_show(&threshold, "4g", json_number_value(json_array_get(row, (size_t)at)));
+        report_doc_fill(d, DOC_ITEM, "sum.flag",
+                        (const char *const[]){"top", doc_number_show(&top, "4g", 100 * SUMMARY_TOP),
+                                              "threshold", threshold.s, "capture", share.s, NULL});
+        return;
+    }
+    doc_number_show(&top, "1", 100 * json_number_value(json_array_get(row, (size_t)flagged)));
+    doc_number_show(&ceiling, "0", fmin(100, 100 * SUMMARY_TOP / cases));
+    report_doc_fill(
+        d, DOC_ITEM, "sum.flag_population",
+        (const char *const[]){
+            "top", top.s, "capture", share.s, "ceiling", ceiling.s, "prevalence",
+            doc_number_show(&prevalence, "4g", 100 * report_tree_num(pop, "prevalence")), "share",
+            doc_number_show(&threshold, "0", 100 * SUMMARY_TOP), NULL});
+}
+
+/* Women of a thousand: a number, or less than the smallest one that can be said. */
+static const char *women_words(text *out, double women, double step)
+{
+    doc_number n;
+    bool whole = step >= 1, few = women < (whole ? 0.5 : 0.05);
+    text_init(out);
+    if (few)
+        report_fill(out, "fewer_than",
+                    (const char *const[]){"n", doc_number_show(&n, "0", whole ? step : 1), NULL});
+    else
+        text_add(out, doc_number_show(&n, whole || women == round(women) ? "0" : "1", women));
+    return out->s;
 }
 
 /* The lead: what a flag at one threshold would mean for 1,000 women. */
 static void sentence_thousand(report_doc *d, const json_t *tree)
 {
     const json_t *t = report_tree_by_id(tree, "tables", "thousand"),
-                 *rows = json_object_get(t, "rows");
+                 *rows = json_object_get(t, "rows"), *steps = json_object_get(t, "steps");
     bool val = !strcmp(report_tree_str(json_object_get(tree, "options"), "thresholds"), "val");
     double women[4];
-    bool whole = true;
-    doc_number spec, prevalence, flagged, hit, no, missed;
+    doc_number spec, prevalence, flagged;
+    text hit, no, missed;
     if (json_array_size(rows) != COUNT_OF(women))
         return;
-    for (size_t i = 0; i < COUNT_OF(women); i++) {
+    for (size_t i = 0; i < COUNT_OF(women); i++)
         women[i] = json_number_value(json_array_get(json_array_get(rows, i), 1));
-        whole = whole && women[i] == round(women[i]);
-    }
-    report_doc_fill(
-        d, DOC_TEXT, "sum.thousand",
-        (const char *const[]){"where", report_text(val ? "where.val" : "where.same"), "spec",
-                              doc_number_show(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
-                              doc_number_show(&prevalence, "4g", 100 * SUMMARY_PREVALENCE),
-                              "flagged", doc_number_show(&flagged, "0", women[0] + women[1]),
-                              "found", doc_number_show(&hit, whole ? "0" : "1", women[0]), "false",
-                              doc_number_show(&no, whole ? "0" : "1", women[1]), "missed",
-                              doc_number_show(&missed, whole ? "0" : "1", women[2]), NULL});
+    double step1 = json_number_value(json_array_get(steps, 0)),
+           step0 = json_number_value(json_array_get(steps, 1));
+    report_doc_fill(d, DOC_TEXT, "sum.thousand",
+                    (const char *const[]){
+                        "where", report_text(val ? "where.val" : "where.same"), "spec",
+                        doc_number_show(&spec, "4g", 100 * SUMMARY_SPEC), "prevalence",
+                        doc_number_show(&prevalence, "4g", 100 * report_tree_num(t, "prevalence")),
+                        "flagged", doc_number_show(&flagged, "0", women[0] + women[1]), "found",
+                        women_words(&hit, women[0], step1), "false",
+                        women_words(&no, women[1], step0), "missed",
+                        women_words(&missed, women[2], step1), NULL});
+    text_release(&hit);
+    text_release(&no);
+    text_release(&missed);
 }
 
-/* The most frequent reasons among all rows of the books. */
-static void add_reasons(const json_t *flow, text *out)
+/* Was the row left out, or is it of another split of the same cohort? */
+static bool other_split(const json_t *row)
+{
+    return !strcmp(report_tree_str(row, "reason"), "OTHER_SPLIT");
+}
+
+/* The most frequent reasons of this unit. */
+static void add_reasons(const json_t *flow, const char *unit, text *out)
 {
     json_t *left = json_array(), *row;
     size_t i;
     json_array_foreach(flow, i, row)
     {
-        if (json_integer_value(json_object_get(row, "excluded")) > 0)
+        if (json_integer_value(json_object_get(row, "excluded")) > 0 && !other_split(row) &&
+            !strcmp(report_tree_str(row, "unit"), unit))
             json_array_append(left, row);
     }
     for (int k = 0; k < SUMMARY_REASONS && json_array_size(left); k++) {
         size_t best = 0;
         json_int_t most = -1;
+        doc_number n;
         json_array_foreach(left, i, row)
         {
-            json_int_t n = json_integer_value(json_object_get(row, "excluded"));
-            if (n > most) {
-                most = n;
+            json_int_t count = json_integer_value(json_object_get(row, "excluded"));
+            if (count > most) {
+                most = count;
                 best = i;
             }
         }
-        text_addf(out, "%s%s (%lld)", k ? ", " : "",
-                  report_tree_str(json_array_get(left, best), "step"), (long long)most);
+        row = json_array_get(left, best);
+        text_addf(out, "%s%s (%s)", k ? ", " : "",
+                  json_is_true(json_object_get(row, "joined")) ? report_text("flow.joined_short")
+                                                               : report_tree_str(row, "step"),
+                  doc_number_count(&n, json_object_get(row, "excluded")));
         json_array_remove(left, best);
     }
     json_decref(left);
 }
 
+/* One sentence for every unit that something was left out of. */
 static void sentence_excluded(report_doc *d, const json_t *tree)
 {
-    const json_t *flow = json_object_get(tree, "flow"), *first = json_array_get(flow, 0);
-    const char *unit = report_tree_str(first, "unit");
-    int64_t left = 0;
-    size_t i;
-    json_t *row;
-    text reasons;
-    json_array_foreach(flow, i, row)
-    {
-        if (!strcmp(report_tree_str(row, "unit"), unit))
-            left += json_integer_value(json_object_get(row, "excluded"));
+    static const char *const units[] = {"files", "images", "exams", "women"};
+    const json_t *flow = json_object_get(tree, "flow");
+    bool any = false;
+    for (size_t u = 0; u < COUNT_OF(units); u++) {
+        int64_t left = 0, others = 0;
+        const json_t *first = NULL;
+        size_t i;
+        json_t *row;
+        json_array_foreach(flow, i, row)
+        {
+            if (strcmp(report_tree_str(row, "unit"), units[u]))
+                continue;
+            first = first ? first : row;
+            *(other_split(row) ? &others : &left) +=
+                json_integer_value(json_object_get(row, "excluded"));
+        }
+        if (!left && !others)
+            continue;
+        doc_number n, all, o;
+        text reasons, name;
+        text_init(&reasons);
+        text_init(&name);
+        text_addf(&name, "unit.%s", units[u]);
+        add_reasons(flow, units[u], &reasons);
+        report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.excluded" : "sum.excluded_split",
+                        (const char *const[]){
+                            "excluded", doc_number_show(&n, "0", (double)left), "files",
+                            doc_number_count(&all, json_object_get(first, "n_in")), "unit",
+                            report_text(name.s), "others", doc_number_show(&o, "0", (double)others),
+                            "reasons", reasons.s, NULL});
+        text_release(&reasons);
+        text_release(&name);
+        any = true;
     }
-    text_init(&reasons);
-    add_reasons(flow, &reasons);
-    doc_number n, all;
-    doc_number_show(&n, "0", (double)left);
-    report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.excluded" : "sum.excluded_none",
-                    (const char *const[]){"excluded", n.s, "files",
-                                          doc_number_count(&all, json_object_get(first, "n_in")),
-                                          "unit", unit, "reasons", reasons.s, NULL});
-    text_release(&reasons);
+    if (!any && json_array_size(flow))
+        report_doc_text(d, DOC_ITEM, report_text("sum.excluded_none"));
 }
 
-/* The group that the model separates least well, among those with enough exams to tell. */
+/* Columns of the table of subgroups, and the row at hand. */
+typedef struct group_at {
+    const json_t *row;
+    int variable, level, exams, cancers, auc;
+} group_at;
+
+/* A part of the exams, not all of them under another name, whose AUC has an interval. */
+static bool can_be_weak(const group_at *g, const json_t *all)
+{
+    const json_t *auc = json_array_get(g->row, (size_t)g->auc),
+                 *exams = json_array_get(g->row, (size_t)g->exams);
+    return json_is_integer(exams) &&
+           json_integer_value(exams) < json_integer_value(json_object_get(all, "n_exams")) &&
+           !isnan(report_tree_num(auc, "v")) && !isnan(report_tree_num(auc, "lo"));
+}
+
+/* The group that the model separates least well, among those with enough exams to tell, and how
+ * sure that is. */
 static void sentence_weakest(report_doc *d, const json_t *tree)
 {
-    const json_t *t = report_tree_by_id(tree, "tables", "subgroups"), *worst = NULL;
-    int variable = report_tree_column(t, "variable"), level = report_tree_column(t, "level"),
-        auc = report_tree_column(t, "auc"), remark = report_tree_column(t, "remark");
-    double least = INFINITY;
-    int64_t groups = 0, small = 0;
+    const json_t *t = report_tree_by_id(tree, "tables", "subgroups"), *worst = NULL,
+                 *all = report_tree_metric(tree, "auc", "all");
+    group_at g = {NULL,
+                  report_tree_column(t, "variable"),
+                  report_tree_column(t, "level"),
+                  report_tree_column(t, "exams"),
+                  report_tree_column(t, "cancers"),
+                  report_tree_column(t, "auc")};
+    double least = INFINITY, whole = report_tree_num(all, "value");
+    int64_t groups = 0, judged = 0;
     size_t i;
     json_t *row;
-    if (variable < 0 || level < 0 || auc < 0 || remark < 0)
+    if (!t)
         return;
     json_array_foreach(json_object_get(t, "rows"), i, row)
     {
-        const char *why = json_string_value(json_array_get(row, (size_t)remark));
-        const json_t *cell = json_array_get(row, (size_t)auc);
-        double v = report_tree_num(cell, "v");
+        g.row = row;
+        double v = report_tree_num(json_array_get(row, (size_t)g.auc), "v");
         groups++;
-        if ((why && why[0]) || isnan(v) || isnan(report_tree_num(cell, "lo"))) {
-            small++;
-        } else if (v < least) {
+        if (!can_be_weak(&g, all))
+            continue;
+        judged++;
+        if (v < least) {
             least = v;
             worst = row;
         }
     }
     if (!worst)
         return;
-    const json_t *cell = json_array_get(worst, (size_t)auc);
-    doc_number v, lo, hi, n, k;
+    const json_t *cell = json_array_get(worst, (size_t)g.auc),
+                 *cancers = json_array_get(worst, (size_t)g.cancers);
+    doc_number v, lo, hi, n, k, c, w;
     doc_number_show(&n, "0", (double)groups);
-    doc_number_show(&k, "0", (double)small);
-    report_doc_fill(d, DOC_ITEM, "sum.weakest",
-                    (const char *const[]){
-                        "variable", json_string_value(json_array_get(worst, (size_t)variable)),
-                        "level", json_string_value(json_array_get(worst, (size_t)level)), "auc",
-                        doc_number_show(&v, "auc", least), "lo",
-                        doc_number_show(&lo, "auc", report_tree_num(cell, "lo")), "hi",
-                        doc_number_show(&hi, "auc", report_tree_num(cell, "hi")), "groups", n.s,
-                        "small", k.s, NULL});
+    doc_number_show(&k, "0", (double)judged);
+    if (json_is_integer(cancers))
+        doc_number_count(&c, cancers);
+    else
+        snprintf(c.s, sizeof c.s, "%s", report_text("hidden"));
+    report_doc_fill(
+        d, DOC_ITEM, report_tree_num(cell, "hi") < whole ? "sum.weakest" : "sum.weakest_unsure",
+        (const char *const[]){
+            "variable", json_string_value(json_array_get(worst, (size_t)g.variable)), "level",
+            json_string_value(json_array_get(worst, (size_t)g.level)), "auc",
+            doc_number_show(&v, "auc", least), "lo",
+            doc_number_show(&lo, "auc", report_tree_num(cell, "lo")), "hi",
+            doc_number_show(&hi, "auc", report_tree_num(cell, "hi")), "groups", n.s, "judged", k.s,
+            "cancers", c.s, "all", doc_number_show(&w, "auc", whole), NULL});
 }
 
 /* ---- the tree -------------------------------------------------------------------------------- */
 
-static void women_row(json_t *t, const char *key, double women)
+/* Numbers of women that do not tell of single exams: the smallest round step that at least the
+ * hidden number of exams share. 0: the number may be told as it is. */
+static double step_of(const report_build *b, double women, int64_t exams, bool told)
 {
-    json_t *row = cells_row(t);
-    cells_text(row, report_text(key));
-    cells_num(row, women);
+    static const double steps[] = {1, 2, 5, 10, 20, 50, 100, 200, 500};
+    double least = women * (double)disclose_minimum(b->tell.all) / (double)exams;
+    for (size_t i = 0; !told && i < COUNT_OF(steps); i++)
+        if (steps[i] >= least)
+            return steps[i];
+    return told ? 0 : 1000;
+}
+
+static double in_steps(double women, double step)
+{
+    return step > 0 ? step * round(women / step) : women;
 }
 
 static void thousand_table(report_build *b, const operate_point *o)
 {
-    double pi = SUMMARY_PREVALENCE, se = o->sens.value, sp = o->spec.value;
-    json_t *t = cells_table("thousand");
-    cells_column(t, "result", "text");
-    cells_column(t, "women", "num1");
-    const double women[] = {1000 * se * pi, 1000 * (1 - sp) * (1 - pi), 1000 * (1 - se) * pi,
-                            1000 * sp * (1 - pi)};
-    /* whole women do not tell of single exams */
-    const bool whole = !o->cases_told || !o->controls_told;
     static const char *const keys[] = {"thousand.found", "thousand.false", "thousand.missed",
                                        "thousand.rest"};
-    for (size_t i = 0; i < COUNT_OF(keys); i++)
-        women_row(t, keys[i], whole ? round(women[i]) : women[i]);
+    double pi = b->opts->cfg.population, with = 1000 * pi, without = 1000 - with;
+    double step1 = step_of(b, with, b->all.events, o->cases_told),
+           step0 = step_of(b, without, b->all.n - b->all.events, o->controls_told);
+    const bool whole = step1 > 0 || step0 > 0;
+    double found = in_steps(o->sens.value * with, step1),
+           no = in_steps((1 - o->spec.value) * without, step0);
+    double women[] = {found, no, fmax(0, with - found), fmax(0, without - no)};
+    json_t *t = cells_table("thousand");
+    cells_column(t, "result", "text");
+    cells_column(t, "women", whole ? "int" : "num1");
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        json_t *row = cells_row(t);
+        cells_text(row, report_text(keys[i]));
+        if (whole)
+            cells_int(row, llround(women[i]));
+        else
+            cells_num(row, women[i]);
+    }
+    json_object_set_new(t, "prevalence", json_num(pi));
+    json_object_set_new(
+        t, "steps",
+        json_pack("[f, f]", whole ? fmax(1, step1) : 0.0, whole ? fmax(1, step0) : 0.0));
     report_build_table(b, t);
 }
 

@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "eval/cells.h"
 #include "eval/part.h"
+#include "eval/report_number.h"
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 #include <math.h>
@@ -112,12 +113,14 @@ const char *doc_number_show(doc_number *n, const char *kind, double v)
         snprintf(n->s, sizeof n->s, "%.1f", v);
     else
         snprintf(n->s, sizeof n->s, "%.4g", v);
+    report_number_in(n->s, sizeof n->s);
     return n->s;
 }
 
 const char *doc_number_count(doc_number *n, const json_t *v)
 {
     snprintf(n->s, sizeof n->s, "%lld", (long long)json_integer_value(v));
+    report_number_in(n->s, sizeof n->s);
     return n->s;
 }
 

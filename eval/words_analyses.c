@@ -210,11 +210,12 @@ static const report_word rows[] = {
     {"col.knee", "Knee"},
     /* images */
     {"images.note",
-     "Chosen by rule, not by eye: highest and lowest scores, the clearest misses and false alarms, "
-     "and exams drawn at random. The pictures are what the model was given, at one scale: right "
-     "breast on the left side, chest walls in the middle. Look at them first; the maps, where "
-     "there "
-     "are some, are off until they are switched on, and none is a map of suspicion."},
+     "Chosen by rule, not by eye: highest and lowest scores, exams with cancer that score low "
+     "(misses), exams without that score high (false alarms), as far as there are any, and exams "
+     "drawn at random. The pictures are what the model was given, at one scale: right breast on "
+     "the left side, chest walls in the middle. Look at them first. Maps, where there are some, "
+     "are off on the screen until they are switched on, and stand beside the pictures in print; "
+     "none is a map of suspicion."},
     {"images.left_out", "{n} more chosen exams are not shown, to keep this file below 25 MB or "
                         "because eval.pages asks for fewer."},
     {"images.head", "Exam {n} of {of}: {exam}"},
@@ -224,6 +225,17 @@ static const report_word rows[] = {
     {"images.why.false_alarm", "Shown because no cancer was found in the time that the label "
                                "looks at and the score is in the upper half: a false alarm of the "
                                "model."},
+    {"images.why.early_alarm",
+     "Shown because the score is in the upper half and no cancer was found in the time that the "
+     "label looks at: counted as a false alarm of the model, but cancer was found later."},
+    {"images.no_miss", "No exam with cancer among those that were chosen has a score in the lower "
+                       "half: there is no clear miss to show."},
+    {"images.years", "Risk by year after the exam, in 1,000 exams like this one: {years}."},
+    {"images.year", "year {year}: {risk}"},
+    {"images.vendor_unseen", "No training image came from this manufacturer ({vendor}): the score "
+                             "is outside of what the network has seen."},
+    {"images.vendor_val", "No exam that the thresholds come from was of this manufacturer "
+                          "({vendor}): the threshold may not hold for it."},
     {"images.why.lowest", "Shown because its score is among the lowest."},
     {"images.why.random", "Shown because it was drawn at random."},
     {"images.rank", "The score is {score}: higher than that of {rank} of 100 exams in this set."},

@@ -18,6 +18,9 @@ static const report_word rows[] = {
     {"tools.dark", "Dark"},
     {"tools.open", "Open all details"},
     {"tools.close", "Close all details"},
+    {"number.decimal", "."},
+    {"number.thousands", ""},
+    {"range.to", " to "},
     {"not_recorded", "not recorded"},
     {"yes", "yes"},
     {"no", "no"},
@@ -60,10 +63,22 @@ static const report_word rows[] = {
      "to women with cancer as defined below."},
     {"sum.flag", "To flag the {top} % of exams with the highest scores, the threshold here is "
                  "{threshold}; {capture} of 100 cancers would be among them."},
+    {"sum.flag_population",
+     "In a population where {prevalence} % have cancer, flagging the {top} % of exams with the "
+     "highest scores would find about {capture} of 100 cancers. (Computed from the thresholds of "
+     "this set. Cancers are many in it: its own top {share} % has room for {ceiling} of 100 of "
+     "them at most, whatever the model.)"},
     {"sum.weakest",
-     "Among subgroups the model separates least well for {variable}: {level}, with an "
-     "AUC of {auc} ({lo} to {hi}). {small} of {groups} groups are too small to "
-     "judge."},
+     "Among subgroups the model separates least well for {variable}: {level}, with an AUC of "
+     "{auc} ({lo} to {hi}; exams with cancer: {cancers}) against {all} of all exams. {judged} of "
+     "{groups} groups could be judged; the lowest of several is partly so by chance."},
+    {"sum.weakest_unsure",
+     "Among subgroups the model separates least well for {variable}: {level}, with an AUC of "
+     "{auc}. That is uncertain: the interval, {lo} to {hi} (exams with cancer: {cancers}), "
+     "reaches the {all} of all exams, so the difference may be chance. {judged} of {groups} "
+     "groups could be judged; the others are too few, hidden, without an interval, or all exams "
+     "under another name."},
+    {"fewer_than", "fewer than {n}"},
     {"sum.thousand",
      "Of 1,000 women in a population where {prevalence} % have cancer, the model would flag about "
      "{flagged}, at the threshold that keeps {spec} % specificity {where}. Of these women {found} "
@@ -71,9 +86,16 @@ static const report_word rows[] = {
     {"where.same", "on these exams"},
     {"where.val", "on the validation exams"},
     {"sum.excluded",
-     "{excluded} of {files} {unit} at the start of the books were left out; the most frequent "
-     "reasons of all stages: {reasons}. The flow diagram counts every one."},
-    {"sum.excluded_none", "Nothing was left out of {files} {unit} at the start of the books."},
+     "Of {files} {unit}, {excluded} were left out (most frequent: {reasons}) and {others} belong "
+     "to other splits. The flow diagram counts every one."},
+    {"sum.excluded_split", "Of {files} {unit}, none was left out; {others} belong to other "
+                           "splits."},
+    {"sum.excluded_none", "Nothing was left out."},
+    {"unit.files", "files"},
+    {"unit.images", "images"},
+    {"unit.exams", "exams"},
+    {"unit.women", "women"},
+    {"unit.rows", "rows of tables"},
     {"sum.use",
      "This is a research result. It may not be used for decisions about patients, and it does not "
      "tell whether using the model helps women."},
@@ -81,6 +103,7 @@ static const report_word rows[] = {
     {"col.result", "Result"},
     {"col.women", "Women"},
     {"col.controls", "Without cancer"},
+    {"note.thousand", "Whole numbers are rounded: 0 means fewer than one woman."},
     {"thousand.found", "flagged, with cancer"},
     {"thousand.false", "flagged, without cancer"},
     {"thousand.missed", "not flagged, with cancer"},
@@ -131,6 +154,9 @@ static const report_word rows[] = {
     {"data.shared", "Women shared with the set that thresholds came from"},
     {"data.share", "Share of exams with cancer (in this set, not in a population)"},
     /* model card */
+    {"model.data", "Data"},
+    {"model.data_synthetic",
+     "synthetic: images and outcomes made by a program, no women (see limits of use)"},
     {"card.name", "Name"},
     {"card.image_h", "Image height in pixels"},
     {"card.image_w", "Image width in pixels"},
@@ -187,10 +213,16 @@ static const report_word rows[] = {
     {"limit.split_unknown",
      "The table does not say which split the exams belong to. If the model or "
      "its settings were chosen on them, the numbers are too good."},
-    {"limit.few", "Only {cases} exams with cancer: intervals are wide and subgroups are weak."},
+    {"limit.few",
+     "Only {cases} exams with cancer: subgroups hold few of them. The intervals say how far other "
+     "women of the same kind could differ, not other clinics or machines."},
+    {"limit.synthetic",
+     "These data are synthetic: images and outcomes were made by a program, and no woman was "
+     "examined. The cancers are drawn so that a small network can learn them. The numbers show "
+     "that the program works; they say nothing about women or about the worth of a model."},
     {"limit.enriched",
      "{share} % of the exams belong to women with cancer, more than in screening "
-     "(about 0.5 %). AUC, sensitivity and specificity carry over if controls were "
+     "(taken as {prevalence} %). AUC, sensitivity and specificity carry over if controls were "
      "sampled at random; predictive values, calibration and net benefit do not and are "
      "computed for stated prevalences."},
     {"limit.no_time",

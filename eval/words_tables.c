@@ -42,7 +42,15 @@ static const report_word rows[] = {
      "chosen on these exams is exploratory: the rate it was chosen for has no interval, the other "
      "one is chosen again in every bootstrap replicate."},
     {"note.capture",
-     "When exams tie at the border, the lowest and highest possible share are given."},
+     "When exams tie at the border, the lowest and highest possible share are given. Of a set with "
+     "many cancers the top share has no room for all of them: 5 % of the exams cannot hold 100 "
+     "cancers when 20 % have one. The last two columns therefore take the thresholds to a "
+     "population with the prevalence eval.population: the largest flagged share up to the one "
+     "asked for (of thresholds whose counts are not hidden), and the share of cancers in it."},
+    {"note.metrics",
+     "One AUC is to be cited: the headline, with its interval. The lines below it are the same AUC "
+     "with other intervals, for comparison with studies that use them; they agree when exams are "
+     "many."},
     {"note.found",
      "Exams, counted from the day of the exam. Limits: eval.screen_days and eval.interval_days."},
     {"note.years",
@@ -129,6 +137,8 @@ static const report_word rows[] = {
     {"col.ci_method", "Interval"},
     {"col.chosen", "Threshold chosen on"},
     {"col.capture", "Share of cancers"},
+    {"col.flagged_pop", "Flagged in a population"},
+    {"col.capture_pop", "Share of cancers there"},
     {"col.capture_min", "Lowest (ties)"},
     {"col.capture_max", "Highest (ties)"},
     {"col.prevalence", "Prevalence"},

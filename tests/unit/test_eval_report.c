@@ -374,7 +374,8 @@ static void make_pred(const char *dir, uint64_t order_seed)
     put(name,
         "{\"flow\":[{\"stage\":\"scan\",\"step\":\"<b>unreadable</b>\",\"reason\":\"F_BAD\","
         "\"n_in\":130,\"n_out\":120,\"unit\":\"files\"}],"
-        "\"model\":{\"name\":\"<script>alert(1)</script>\",\"image_h\":256},"
+        "\"model\":{\"name\":\"<script>alert(1)</script>\",\"image_h\":256,"
+        "\"training_vendors\":[\"Other\"],\"synthetic\":true},"
         "\"hashes\":{\"model\":\"abc\"},\"config_yaml\":\"a: </pre><script>\\n\",\"more\":1}");
     snprintf(name, sizeof name, "%s/pages/x.png", dir);
     assert_true(fs_write(at(name), png, sizeof png, NULL));
@@ -429,6 +430,13 @@ static void nothing_foreign_reaches_the_page_unescaped(void **state)
     assert_non_null(strstr(html, "default-src 'none'"));
     assert_non_null(strstr(html, "src=\"data:image/png;base64,iVBORw0KGgo"));
     assert_non_null(strstr(html, "not acquired"));
+    /* what single exams, and made-up ones, do not tell */
+    assert_non_null(strstr(html, "No training image came from this manufacturer (&lt;i&gt;ACME"));
+    assert_null(strstr(html, "No exam that the thresholds come from")); /* there is no --val */
+    assert_non_null(strstr(html, "there is no clear miss to show"));
+    assert_non_null(strstr(html, "These data are synthetic"));
+    assert_non_null(strstr(html, "made by a program, no women"));
+    assert_non_null(strstr(html, "outcome and the score of 2 single exams"));
     for (const char *p = html; (p = strstr(p, "http")) != NULL; p++) /* only names, no addresses */
         if (strncmp(p, "http://www.w3.org/2000/svg", 26) && strncmp(p, "http-equiv", 10))
             fail_msg("the page holds '%.40s'", p);
@@ -454,9 +462,12 @@ static void flow_ends_with_the_table(void **state)
     assert_true(json_read(at("books/eval.json"), &j, NULL));
     const json_t *flow = json_object_get(j, "flow");
     assert_int_equal(json_integer_value(json_object_get(json_array_get(flow, 0), "excluded")), 10);
-    row = json_array_get(flow, json_array_size(flow) - 1);
+    row = json_array_get(flow, json_array_size(flow) - 2);
     assert_int_equal(json_integer_value(json_object_get(row, "n_out")), 30);
     assert_string_equal(json_string_value(json_object_get(row, "unit")), "exams");
+    row = json_array_get(flow, json_array_size(flow) - 1);
+    assert_int_equal(json_integer_value(json_object_get(row, "n_out")), 15);
+    assert_string_equal(json_string_value(json_object_get(row, "unit")), "women");
     json_decref(j);
     put("p5/predictions.json", "{\"flow\":[{\"n_in\":130,\"n_out\":121,\"unit\":\"images\"}]}");
     run_one("p5", "books2", "the flow ends with 121 images, but predictions.csv has 120 rows");

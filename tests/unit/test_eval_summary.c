@@ -190,9 +190,34 @@ static void weakest_group_and_reasons(void **state)
 {
     assert_non_null(strstr(html, "separates least well for Age: 70 or older"));
     assert_non_null(strstr(html,
-                           "60 of 460 files at the start of the books were left out; the most "
-                           "frequent reasons of all stages: first (35), second (20), third "
-                           "(4)."));
+                           "Of 460 files, 60 were left out (most frequent: first (35), several "
+                           "small reasons together (25)) and 0 belong to other splits."));
+    /* all exams under another name are no weak group */
+    assert_null(strstr(html, "separates least well for Breast density"));
+}
+
+/* One exam in eight has cancer: the top 5 % cannot hold half of them. In a population it can. */
+static void capture_is_of_a_population(void **state)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "capture");
+    for (size_t row = 0; row < 5; row++) {
+        double flagged = number("capture", (int)row, "flagged_pop"),
+               capture = report_tree_num(cell("capture", (int)row, "capture_pop"), "v");
+        const double top[] = {.01, .02, .05, .1, .2};
+        bool found = false;
+        if (json_is_null(cell("capture", (int)row, "flagged_pop")))
+            continue;
+        assert_true(flagged > 0 && flagged <= top[row]);
+        for (int i = 0; i < N && !found; i++) {
+            int n[2][2];
+            counts(score(i), n);
+            double se = n[1][1] / 50.0, fpr = n[1][0] / 350.0;
+            found = fabs(.006 * se + .994 * fpr - flagged) < 1e-9 && fabs(se - capture) < 1e-9;
+        }
+        assert_true(found);
+    }
+    assert_int_equal(json_array_size(json_object_get(t, "rows")), 5);
+    assert_non_null(strstr(html, "its own top 5 % has room for 40 of 100"));
 }
 
 static void participants_by_outcome(void **state)
@@ -334,6 +359,7 @@ int main(void)
         cmocka_unit_test(a_thousand_women),
         cmocka_unit_test(cross_table_adds_up),
         cmocka_unit_test(weakest_group_and_reasons),
+        cmocka_unit_test(capture_is_of_a_population),
         cmocka_unit_test(participants_by_outcome),
         cmocka_unit_test(checklists_claim_what_is_there),
         cmocka_unit_test(words_of_another_language),

@@ -1,0 +1,16 @@
+/* The books as one flow for readers: files, images, exams, women, each row with its unit, small
+ * numbers of reasons joined. Rows are those of report.h after report_in_check_flow. */
+#ifndef EVAL_REPORT_FLOW_H
+#define EVAL_REPORT_FLOW_H
+
+#include "core/json.h"
+
+/* In order of units: files, images, exams, women; rows of tables last. Rows of one unit keep their
+ * order. */
+void report_flow_order(json_t *flow);
+/* Reasons of 1 to minimum - 1 become one row ("joined": true) at the end of their stage, with the
+ * next smallest where their sum would tell of them; a stage that has no other reason is counted
+ * with its neighbour of the same unit, and a few that are alone in a unit are not counted. Rows add
+ * up as before. */
+void report_flow_join(json_t *flow, int64_t minimum);
+#endif
