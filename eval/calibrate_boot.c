@@ -11,6 +11,8 @@
 #define ORDER    4 /* of the Taylor series inside a bin */
 #define STEPS    60
 #define STEP_TOL 1e-11
+#define BORDER   1e-6  /* nearer to the border of a window a weight is below rounding */
+#define NEAR     1e-12 /* risks that are one: the mean of a bin of equal ones is rounded */
 
 /* Sums of the drawn rows of one class in one bin. */
 typedef struct part {
@@ -149,9 +151,7 @@ static void sum_rows(const calibrate_rows *r, const int32_t *times, part *bin, t
     *t = (totals){.w = {0}};
     for (int64_t i = 0; i < r->n; i++) {
         double rows = times[r->cluster[i]], w = rows * r->w[i], d = r->offset[i];
-        if (rows == 0)
-            continue;
-        int y = r->y[i];
+        int y = r->y[i]; /* rows that are not drawn add 0: cheaper than asking */
         part *b = &bin[2 * r->bin[i] + y];
         t->w[y] += w;
         t->p[y] += w * r->risk[i];
@@ -208,16 +208,22 @@ static void walk(const calibrate_rows *r, const part *bin, const double f[2], do
     }
 }
 
+/* A step, with the other one at most 1 long: far from the solution Newton's would leap. */
+static double bounded(double step, double other)
+{
+    return step / fmax(1, fmax(fabs(step), fabs(other)));
+}
+
 static double fit_intercept(const calibrate_rows *r, const part *bin, const double f[2])
 {
     double a = r->only;
     gradient g;
     for (int k = 0; k < STEPS; k++) {
         walk(r, bin, f, a + r->mean, 1, &g); /* a + x = (a + mean) + (x - mean) */
-        double step = g.g[0] / g.h[0];
+        double step = bounded(g.g[0] / g.h[0], 0);
         a += step;
-        if (!isfinite(step) || fabs(step) < STEP_TOL)
-            return isfinite(step) ? a : NAN;
+        if (!(fabs(step) >= STEP_TOL))
+            return a;
     }
     return NAN;
 }
@@ -248,8 +254,8 @@ static double fit_slope(const calibrate_rows *r, const part *bin, const double f
                db = (g.h[0] * g.g[1] - g.h[1] * g.g[0]) / det;
         if (!isfinite(da) || !isfinite(db))
             return NAN;
-        a += da;
-        b += db;
+        a += bounded(da, db);
+        b += bounded(db, da);
         if (fmax(fabs(da), fabs(db)) < STEP_TOL)
             return b;
     }
@@ -265,8 +271,9 @@ static int make_points(const calibrate_rows *r, const part *bin, const double f[
         const part *zero = &bin[2 * k], *one = zero + 1;
         double w = f[0] * zero->w[0] + f[1] * one->w[0];
         if (w > 0)
-            at[n++] = (point){(f[0] * zero->p + f[1] * one->p) / w, w, f[1] * one->w[0],
-                              zero->rows + one->rows};
+            at[n++] = (point){r->n <= CALIBRATE_POINTS ? r->risk[k] /* bin k is row k */
+                                                       : (f[0] * zero->p + f[1] * one->p) / w,
+                              w, f[1] * one->w[0], zero->rows + one->rows};
     }
     return n;
 }
@@ -283,14 +290,16 @@ static double fit_at(const point *p, int n, int from, double want, double x)
         h = fabs(q->x - x);
         rows += q->rows;
     }
-    for (; h == 0 && lo > 0 && p[lo - 1].x == x; lo--)
+    h = h > NEAR ? h : 0;
+    for (; h == 0 && lo > 0 && x - p[lo - 1].x <= NEAR; lo--)
         ;
-    for (; h == 0 && hi < n && p[hi].x == x; hi++)
+    for (; h == 0 && hi < n && p[hi].x - x <= NEAR; hi++)
         ;
     for (int i = lo; i < hi; i++) {
         double d = p[i].x - x, u = h > 0 ? fabs(d) / h : 0, k = 1 - u * u * u;
-        if (h > 0 ? u >= 1 : d != 0)
+        if (k < BORDER)
             continue;
+        d = fabs(d) > NEAR ? d : 0;
         k = k * k * k;
         s[0] += k * p[i].w;
         s[1] += k * p[i].w * d;

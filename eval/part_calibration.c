@@ -19,6 +19,8 @@ typedef struct found {
     calibrate_est oe, a, b; /* of them, with intervals */
     calibrate_error width, mass;
     double ici;
+    smooth_point curve[SMOOTH_GRID]; /* [n_curve] */
+    int n_curve;
     calibrate_interval boot[CALIBRATE_MEASURES];
     bool robust; /* repeated exams or weights */
 } found;
@@ -36,7 +38,11 @@ static found examine(const report_build *b, const metric_in *in)
     f.oe = calibrate_oe_est(&f.total, f.robust);
     f.a = calibrate_intercept_est(&f.intercept);
     f.b = calibrate_slope_est(&f.slope);
-    f.ici = smooth_ici(in);
+    double at[SMOOTH_GRID];
+    f.n_curve = smooth_grid(in, at);
+    if (!smooth_curve(in, SMOOTH_SPAN, at, f.n_curve, f.curve))
+        f.n_curve = 0;
+    f.ici = smooth_ici(in, f.curve, f.n_curve);
     calibrate_boot(in,
                    &(calibrate_draws){b->risks.pop.enriched ? b->risks.pop.prevalence : NAN,
                                       c->bootstrap, seed, c->boot_kind, b->pool},
@@ -160,21 +166,16 @@ static bool add_groups(report_build *b, const metric_in *in, risks_form form, js
 }
 
 /* At the percentiles of the risks, so that points lie where exams are. */
-static void add_smooth(report_build *b, const metric_in *in, risks_form form)
+static void add_smooth(report_build *b, const found *f, risks_form form)
 {
-    double x[SMOOTH_GRID];
-    smooth_point p[SMOOTH_GRID];
     char id[64];
-    int n = smooth_grid(in, x);
-    if (!smooth_curve(in, SMOOTH_SPAN, x, n, p))
-        return;
     curve_name(id, "smooth", form);
-    json_t *c = report_build_curve(b, id);
-    for (int k = 0; k < n; k++) {
-        report_build_point(c, "x", p[k].x);
-        report_build_point(c, "y", p[k].y);
-        report_build_point(c, "lo", p[k].lo);
-        report_build_point(c, "hi", p[k].hi);
+    json_t *c = f->n_curve ? report_build_curve(b, id) : NULL;
+    for (int k = 0; k < f->n_curve; k++) {
+        report_build_point(c, "x", f->curve[k].x);
+        report_build_point(c, "y", f->curve[k].y);
+        report_build_point(c, "lo", f->curve[k].lo);
+        report_build_point(c, "hi", f->curve[k].hi);
     }
 }
 
@@ -285,7 +286,7 @@ static bool add(report_build *b, err *e)
         add_metrics(b, &got, f == RISKS_GIVEN ? "all" : risks_name((risks_form)f));
         add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f), b->opts->cfg.min_count);
         add_boot_row(v, &got, risks_words(&b->risks, (risks_form)f));
-        add_smooth(b, &in, (risks_form)f);
+        add_smooth(b, &got, (risks_form)f);
         if (f == RISKS_GIVEN)
             add_histogram(b, &in);
     }

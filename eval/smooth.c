@@ -140,17 +140,15 @@ double smooth_between(const double *x, const double *y, int n, int k, double at)
     return y[k] + (y[k + 1] - y[k]) * (at - x[k]) / (x[k + 1] - x[k]);
 }
 
-double smooth_ici(const metric_in *in)
+double smooth_ici(const metric_in *in, const smooth_point *p, int n)
 {
     double x[SMOOTH_GRID], y[SMOOTH_GRID];
-    smooth_point p[SMOOTH_GRID];
     ksum gap = {0}, all = {0};
-    int n = smooth_grid(in, x);
-    if (!smooth_curve(in, SMOOTH_SPAN, x, n, p))
-        return NAN;
-    for (int k = 0; k < n; k++)
+    for (int k = 0; k < n; k++) {
+        x[k] = p[k].x;
         y[k] = p[k].y;
-    for (int64_t i = 0; i < in->n; i++) {
+    }
+    for (int64_t i = 0; i < in->n && n; i++) {
         double w = in->weight ? in->weight[i] : 1;
         int k = 0, end = n - 1;
         while (end - k > 1) {

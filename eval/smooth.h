@@ -30,6 +30,7 @@ int smooth_grid(const metric_in *in, double x[SMOOTH_GRID]);
 /* The line between points k and k + 1 of n at `at`, or the value of the nearer one outside. */
 double smooth_between(const double *x, const double *y, int n, int k, double at);
 /* Integrated calibration index (Austin and Steyerberg 2019): the weighted mean over the rows of the
- * distance between the risk and the curve of smooth_grid, straight between its points. */
-double smooth_ici(const metric_in *in);
+ * distance between the risk and the curve p[n] at smooth_grid, straight between its points. NaN
+ * without points. */
+double smooth_ici(const metric_in *in, const smooth_point *p, int n);
 #endif

@@ -215,7 +215,7 @@ calibration_lines <- function(d, weighted) {
   line("oe.hi", ci[2])
   u <- rowsum(d$w * (d$y / sum(d$w * d$y) - d$a / expected), d$cluster)
   if (nrow(d) < 5000)
-    line("ici", ici_of(d$a, d$y, d$w, grid_of(d$a)), from = "loess", tolerance = 1e-6)
+    line("ici", ici_of(d$a, d$y, d$w, grid_of(d$a)), from = "loess")
   line("oe.se", sqrt(nrow(u) / (nrow(u) - 1) * sum(u^2)))
   for (how in c("width", "mass")) {
     g <- groups_of(d, how)
@@ -555,8 +555,6 @@ bca_lines <- function(d, draws, all) {
   }
 }
 
-# R's loess gives no weight beyond 0.999 of the window and 1 below 0.001 of it: the tolerance.
-LOESS <- 1e-6
 ici_of <- function(a, y, w, grid) {
   if (length(unique(a)) == 1) return(abs(a[1] - weighted.mean(y, w))) # loess knows no such window
   fit <- suppressWarnings(try(predict(loess(y ~ a, weights = w, span = .75, degree = 1,
@@ -597,9 +595,8 @@ calibration_draws <- function(d, draws) {
     for (k in rownames(t)) {
       v <- t[k, is.finite(t[k, ])]
       ci <- if (length(v) < 20) c(NA, NA) else quantile(v, c(.025, .975), type = 7)
-      more <- if (k == "ici") LOESS
       name <- paste0("drawn", if (mixed) "_at_2", ".", k)
-      for (i in 1:2) line_at(name, i - 1, ci[i], tolerance = more, from = "glm, loess")
+      for (i in 1:2) line_at(name, i - 1, ci[i], from = "glm, loess")
     }
   }
 }

@@ -200,8 +200,12 @@ static void calibration_lines(const metric_in *in)
     line("oe.lo", t.oe_lo);
     line("oe.hi", t.oe_hi);
     line("oe.se", t.oe_se);
-    if (in->n < 5000)
-        line("ici", smooth_ici(in));
+    if (in->n < 5000) {
+        double at[SMOOTH_GRID];
+        smooth_point p[SMOOTH_GRID];
+        int n = smooth_grid(in, at);
+        line("ici", smooth_curve(in, SMOOTH_SPAN, at, n, p) ? smooth_ici(in, p, n) : NAN);
+    }
     for (int how = 0; how < 2; how++) {
         calibrate_group g[CALIBRATE_BINS];
         calibrate_binning binning = how ? CALIBRATE_MASS : CALIBRATE_WIDTH;

@@ -46,15 +46,17 @@ static void data_release(data *d)
     mem_free(d->cluster);
 }
 
-/* Risks that are too extreme, women with one to three exams, weights. */
-static void draw_data(data *d, int64_t n, uint64_t seed)
+/* Risks that are too extreme, or some levels of risk, women with one to three exams, weights. */
+static void draw_data(data *d, int64_t n, int levels, uint64_t seed)
 {
     rng r;
     rng_init(&r, seed, RNG_TEST, 60, 0);
     data_new(d, n);
     for (int64_t i = 0; i < n; i++) {
         double z = 1.4 * rng_normal(&r) - 1.2;
-        d->p[i] = calibrate_risk(1.5 * z);
+        d->p[i] = i % 50 ? calibrate_risk(1.5 * z) : i % 100 ? 1e-6 : 1 - 1e-6; /* wide bins */
+        if (levels)
+            d->p[i] = (floor(d->p[i] * levels) + .5) / levels;
         d->y[i] = rng_f64(&r) < calibrate_risk(z);
         d->w[i] = i % 7 ? 1 : 0.25 + i % 3;
         d->women += i == 0 || rng_below(&r, 2);
@@ -105,8 +107,9 @@ static double ici_by_hand(const metric_in *all, const data *drawn)
         int k = 0;
         while (k + 2 < n && drawn->p[i] > x[k + 1])
             k++;
-        double share = (drawn->p[i] - x[k]) / (x[k + 1] - x[k]);
-        gap += drawn->w[i] * fabs(drawn->p[i] - p[k].y - share * (p[k + 1].y - p[k].y));
+        double share = n > 1 ? (drawn->p[i] - x[k]) / (x[k + 1] - x[k]) : 0,
+               next = n > 1 ? p[k + 1].y : 0;
+        gap += drawn->w[i] * fabs(drawn->p[i] - p[k].y - share * (next - p[k].y));
         w += drawn->w[i];
     }
     return gap / w;
@@ -139,19 +142,35 @@ static void compare(const data *d, double prevalence, double line_tol, double ic
 static void drawn_rows_by_themselves(void **state)
 {
     data d;
-    draw_data(&d, 700, 1);
-    compare(&d, NAN, 1e-9, 1e-11);
-    compare(&d, 0.01, 1e-9, 1e-11);
+    draw_data(&d, 700, 0, 1);
+    compare(&d, NAN, 1e-11, 1e-11);
+    compare(&d, 0.01, 1e-11, 1e-11);
     data_release(&d);
+}
+
+/* Windows in which all risks are equal, and borders on which many lie. */
+static void equal_risks(void **state)
+{
+    static const int levels[] = {1, 2, 5, 9};
+    for (size_t i = 0; i < COUNT_OF(levels); i++) {
+        data d;
+        draw_data(&d, 400, levels[i], 4);
+        compare(&d, NAN, 1e-11, 1e-11);
+        compare(&d, 0.02, 1e-11, 1e-11);
+        data_release(&d);
+        draw_data(&d, 2 * CALIBRATE_POINTS, levels[i], 5);
+        compare(&d, NAN, 1e-11, 1e-11);
+        data_release(&d);
+    }
 }
 
 /* The same through bins: the series inside a bin is exact, the curve's points are means. */
 static void drawn_rows_in_bins(void **state)
 {
     data d;
-    draw_data(&d, 3 * CALIBRATE_POINTS, 2);
-    compare(&d, NAN, 1e-9, 2e-4);
-    compare(&d, 0.01, 1e-9, 2e-4);
+    draw_data(&d, 3 * CALIBRATE_POINTS, 0, 2);
+    compare(&d, NAN, 1e-11, 5e-4);
+    compare(&d, 0.01, 1e-11, 5e-4);
     data_release(&d);
 }
 
@@ -160,13 +179,17 @@ static void the_value_itself(void **state)
 {
     data d;
     double got[CALIBRATE_MEASURES];
-    draw_data(&d, 500, 3);
+    draw_data(&d, 500, 0, 3);
     int32_t *once = MEM_ARRAY(int32_t, d.women);
     for (int c = 0; c < d.women; c++)
         once[c] = 1;
     calibrate_rows *r = calibrate_rows_new(&d.in, NAN, 1);
     assert_true(calibrate_rows_measure(r, once, 0, got));
-    near(got[CALIBRATE_ICI], smooth_ici(&d.in), 1e-12, "ici");
+    double at[SMOOTH_GRID];
+    smooth_point p[SMOOTH_GRID];
+    int n = smooth_grid(&d.in, at);
+    assert_true(smooth_curve(&d.in, SMOOTH_SPAN, at, n, p));
+    near(got[CALIBRATE_ICI], smooth_ici(&d.in, p, n), 1e-12, "ici");
     near(got[CALIBRATE_SLOPE], calibrate_slope(&d.in).b, 1e-11, "slope");
     memset(once, 0, (size_t)d.women * sizeof *once);
     assert_false(calibrate_rows_measure(r, once, 0, got)); /* nobody: drawn again */
@@ -238,8 +261,11 @@ static void what_is_undefined(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(drawn_rows_by_themselves), cmocka_unit_test(drawn_rows_in_bins),
-        cmocka_unit_test(the_value_itself),         cmocka_unit_test(intervals),
+        cmocka_unit_test(drawn_rows_by_themselves),
+        cmocka_unit_test(drawn_rows_in_bins),
+        cmocka_unit_test(equal_risks),
+        cmocka_unit_test(the_value_itself),
+        cmocka_unit_test(intervals),
         cmocka_unit_test(what_is_undefined),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
