@@ -13,6 +13,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define AT(f) offsetof(train_cfg, f)
@@ -309,7 +310,9 @@ bool trainer_open(trainer *t, err *e)
 bool trainer_join(trainer *t, err *e)
 {
     ranks *r = t->o->ranks;
-    return !r || ranks_agree(r, backend_join(t->be, r, (tensor_type)t->c.reduce, e), e);
+    if (!r && !getenv("MAMMOVIT_TEST_GROUP"))
+        return true;
+    return ranks_agree(r, backend_join(t->be, r, (tensor_type)t->c.reduce, e), e);
 }
 
 bool trainer_same(trainer *t, err *e)

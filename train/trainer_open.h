@@ -81,7 +81,8 @@ MUST_CHECK bool trainer_open(trainer *t, err *e);
 MUST_CHECK bool trainer_prove_inputs(trainer *t, err *e);
 /* A new run writes its config; a resumed one must have the same. */
 MUST_CHECK bool trainer_claim_folder(trainer *t, err *e);
-/* Gradients are summed over all processes from now on. */
+/* Gradients are summed over all processes from now on. One alone sums nothing, unless
+ * MAMMOVIT_TEST_GROUP makes it a group of one (docs/formats.md). */
 MUST_CHECK bool trainer_join(trainer *t, err *e);
 /* All processes stand at the same place of the same run. */
 MUST_CHECK bool trainer_same(trainer *t, err *e);

@@ -11,7 +11,11 @@
 
 extern "C" {
 
-nccl_stand_in nccl_stand_in_state;
+nccl_stand_in nccl_stand_in_state = [] {
+    nccl_stand_in s = {};
+    s.version = 22809;
+    return s;
+}();
 
 struct unique_id {
     char bytes[128];
@@ -91,10 +95,9 @@ static cudaError_t run(int number, const nccl_call *c)
 
 int ncclAllReduce(const void *from, void *to, size_t n, int type, int op, void *group, void *stream)
 {
-    if (from != to || op != 0 || (type != 7 && type != 9) || group != state || !stream ||
-        state->calls == NCCL_CALLS)
+    if (from != to || op != 0 || (type != 7 && type != 9) || group != state || !stream)
         return 5;
-    int number = state->calls++;
+    int number = state->calls++ % NCCL_CALLS; // of a long training only the last ones are kept
     nccl_call c = {from, n, type, stream, shim_counted().submitted};
     state->call[number] = c;
     shim_node work = {SHIM_LIBRARY, [number, c] { return run(number, &c); }, {}};

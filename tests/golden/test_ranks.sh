@@ -72,6 +72,25 @@ fi
 said ranks_bench 0 "over 3 processes on" 3 bench sum --device cpu --model deit_tiny_patch16_224
 if grep -qF "largest error 0" "$work/out"; then ok ranks_bench_sums; else bad ranks_bench_sums "wrong sums"; fi
 
+# the card's way, on the emulator and with the stand-in for NCCL: a group of one
+if [ -x "$BUILD/shim/mammovit" ] && [ -e "$BUILD/shim/nccl/libnccl.so.2" ]; then
+    for p in f32 bf16; do
+        MAMMOVIT_CUDA_LIBS=$BUILD/shim/nccl "$BUILD/shim/mammovit" bench sum --device cuda --model deit_tiny_patch16_224 \
+            --set train.reduce=$p >"$work/out" 2>&1 </dev/null
+        if grep -q " as $p over 1 process on .* (emulated: no figure of a card)" "$work/out"; then ok "ranks_nccl_$p"; else
+            bad "ranks_nccl_$p" "$(tail -n 1 "$work/out")"
+        fi
+    done
+    small=("${recipe[@]}" --set train.epochs=1 --set model.depth=1 --set train.size=1 --set train.batch=2 --set train.accum=3)
+    MAMMOVIT_CUDA_LIBS=$BUILD/shim/nccl MAMMOVIT_TEST_GROUP=1 \
+        "$BUILD/shim/mammovit" train "${small[@]}" --device cuda -o "$work/group" -q >"$work/out" 2>&1 </dev/null ||
+        tail -n 5 "$work/out" | sed 's/^/    /'
+    "$BUILD/shim/mammovit" train "${small[@]}" --device cuda -o "$work/single" -q >"$work/out" 2>&1 </dev/null
+    same ranks_nccl_trains "$work/group" "$work/single"
+else
+    skip ranks_nccl "the program on the emulator is not built"
+fi
+
 # opened at run time only
 if ldd "$mammovit" | grep -q 'libmpi\.so'; then
     bad ranks_not_linked "the program is linked with Open MPI"

@@ -307,11 +307,16 @@ sanitize() { # TOOL
 part_memcheck() { sanitize memcheck; }
 part_racecheck() { sanitize racecheck; }
 part_nccl() {
-    if ! mammovit train --help | grep -q -- '--ranks\|NCCL\|train.ranks'; then
-        not_run "this version does not offer it"
-        return
-    fi
-    MAMMOVIT_RANKS=1 MAMMOVIT_RANK=0 train_on "$device" f32 one_rank || return 1
+    local p
+    for p in f32 bf16; do
+        mammovit bench sum --device "$device" --set train.reduce=$p --json >"$root/sum_$p.json" 2>"$root/sum.log" || {
+            grep -q 'libnccl.so.2 was not found' "$root/sum.log" && not_run "the machine has no NCCL" && return
+            tail -n 3 "$root/sum.log"
+            return 1
+        }
+        fact "sum_$p" "$(cat "$root/sum_$p.json")"
+    done
+    MAMMOVIT_TEST_GROUP=1 train_on "$device" f32 one_rank || return 1
     train_on "$device" f32 no_rank && same_bytes one_rank no_rank
 }
 
