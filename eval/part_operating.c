@@ -129,8 +129,7 @@ static void capture_table(report_build *b)
 
 static void predictive_row(json_t *t, const operate_point *o, double pi)
 {
-    double se = o->cases_told && o->controls_told ? o->sens.value : NAN, sp = o->spec.value,
-           ppv = metric_ppv(se, sp, pi);
+    double se = o->sens.value, sp = o->spec.value, ppv = metric_ppv(se, sp, pi);
     text name;
     text_init(&name);
     point_name(o, &name);
@@ -156,6 +155,8 @@ static void predictive_table(report_build *b)
         cells_column(t, columns[i][0], columns[i][1]);
     for (int i = 0; i < b->operate.n_points; i++) {
         const operate_point *o = &b->operate.point[i];
+        if (!o->cases_told || !o->controls_told)
+            continue;
         for (int k = 0; o->kind == OPERATE_SPEC && k < b->opts->cfg.prevalence.n; k++)
             predictive_row(t, o, b->opts->cfg.prevalence.v[k]);
         if (o->kind == OPERATE_SPEC && !b->risks.pop.enriched) /* the set is a population */

@@ -114,13 +114,20 @@ void report_build_limit(report_build *b, const char *key, const char *const *pai
     report_build_sentence(json_object_get(b->tree, "limits"), key, pairs);
 }
 
+/* Two decimals; 0 and 1 only where it is. */
+static double coarse(double v)
+{
+    double r = round(100 * v) / 100;
+    return v < 1 && r >= 1 ? 0.99 : v > 0 && r <= 0 ? 0.01 : r;
+}
+
 void report_build_coarse(metric_value *a, bool told)
 {
     if (told)
         return;
-    a->value = round(100 * a->value) / 100;
-    a->lo = round(100 * a->lo) / 100;
-    a->hi = round(100 * a->hi) / 100;
+    a->value = coarse(a->value);
+    a->lo = coarse(a->lo);
+    a->hi = coarse(a->hi);
 }
 
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,

@@ -119,8 +119,8 @@ static const report_word rows[] = {
      "Small counts: where numbers of fewer than {minimum} women (exams of so few women) would be "
      "told, this report says hidden in their place, and hides beside them what they could be "
      "worked out from: other groups of the same total, rates, intervals, points of curves. Steps "
-     "of curves are therefore as wide as that, and bars of distributions are joined. The totals "
-     "are always told (eval.min_count)."},
+     "of curves are therefore as wide as that, and bars of distributions are joined. An AUC "
+     "beside hidden numbers has two decimals. The totals are always told (eval.min_count)."},
     {"small.none", "Small counts are not hidden in this report (eval.min_count=0): it must not be "
                    "passed on unless its data are public."},
     {"small.bars", "Groups without a bar or point are hidden: they would tell of fewer than "

@@ -70,10 +70,9 @@ static const report_word rows[] = {
      "sight; lower is better. Read these only of a set that is a sample of the population or "
      "weighted to one. Bootstrap intervals, women drawn with replacement."},
     {"note.predictive",
-     "Computed from sensitivity and specificity above for stated prevalences; the "
-     "share of cancers in this data set counts only where it is taken as a population (last row of "
-     "a "
-     "point). Per 1,000 women."},
+     "Computed from sensitivity and specificity above for stated prevalences; the share of cancers "
+     "in this data set counts only where it is taken as a population (last row of a point). Per "
+     "1,000 women. Points with hidden counts are left out."},
     {"note.calibration",
      "Observed over expected: cancers found for each cancer predicted. Intercept: 0 when risks are "
      "right on average, above 0 when they are too low. Slope: 1 when risks are as spread as they "

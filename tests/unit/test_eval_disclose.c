@@ -10,6 +10,8 @@
 #include <cmocka.h>
 #include "core/mem.h"
 #include "eval/disclose.h"
+#include "eval/report_build.h"
+#include <math.h>
 
 #define MANY 5000
 
@@ -221,6 +223,19 @@ static void without_a_minimum_all_is_told(void **state)
     }
 }
 
+/* An AUC of few pairs tells their number by its decimals. */
+static void an_auc_beside_hidden_numbers_is_coarse(void **state)
+{
+    metric_value a = {.value = .98387, .lo = .8849, .hi = .9966};
+    report_build_coarse(&a, true);
+    assert_true(a.value == .98387);
+    report_build_coarse(&a, false);
+    assert_true(a.value == .98 && a.lo == .88 && a.hi == .99);
+    a = (metric_value){.value = 1, .lo = NAN, .hi = NAN};
+    report_build_coarse(&a, false);
+    assert_true(a.value == 1 && isnan(a.lo));
+}
+
 int main(void)
 {
     for (int64_t i = 0; i < MANY; i++)
@@ -235,6 +250,7 @@ int main(void)
         cmocka_unit_test(groupings_know_each_other),
         cmocka_unit_test(cuts_keep_apart),
         cmocka_unit_test(without_a_minimum_all_is_told),
+        cmocka_unit_test(an_auc_beside_hidden_numbers_is_coarse),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
