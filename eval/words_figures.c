@@ -36,10 +36,13 @@ static const report_word rows[] = {
      "intervals; "
      "diamonds mark the mean predicted risk. The table below holds the numbers."},
     {"figdesc.roc",
-     "Curve of sensitivity against false-positive rate over all thresholds. The area "
-     "under it is {auc} (95 % confidence interval {lo} to {hi}) on {exams} exams, {cases} "
-     "with cancer. The dashed diagonal is chance. Diamonds mark the operating points of "
-     "the table."},
+     "Curve of sensitivity against false-positive rate. The area under the whole curve is {auc} "
+     "(95 "
+     "% confidence interval {lo} to {hi}) on {exams} exams, {cases} with cancer. Where small "
+     "counts "
+     "are hidden the line is straight from one told point to the next, and the true curve, which "
+     "the band is of, lies above it. The dashed diagonal is chance. Diamonds mark the operating "
+     "points of the table."},
     {"figdesc.scores",
      "Two histograms of the exam score, back to back: exams with cancer upwards, "
      "exams without downwards, each as a share of its group. {exams} exams, {cases} "
