@@ -167,7 +167,7 @@ DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 # ---- the bundle for a machine with a card (tests/gpu) ------------------------------------------------
 # One shared library under the program and its tests; in its place the one with the kernels on the CPU.
 GPU := $(BUILD)/gpu
-GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_cuda_sum test_flash_plan,$(notdir $(SHIM_TEST))) test_model_fixture)
+GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan,$(notdir $(SHIM_TEST))) test_model_fixture)
 GPU_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< -L$(GPU)/shim -lmammovit -Wl,--as-needed $(LIBS) -lcmocka
 $(GPU)/lib/libmammovit.so: $(LIB)
 	$(call say,LD    $@)
@@ -187,7 +187,7 @@ DEP += $(GPU_TEST:=.d)
 gpu-bundle: all $(GPU)/bin/mammovit $(GPU_TEST) ## one folder of at most 45 MiB: what gpu-check needs on a machine with a card
 	@BUILD=$(BUILD) tests/gpu/bundle.sh $(BUILD)/gpu-bundle $(HAVE_CUDA)
 gpu-check: gpu-bundle ## build the bundle and run it here; ARGS="--list", ARGS="--shim" (on the CPU)
-	@$(BUILD)/gpu-bundle/gpu-check.sh --out docs/gpu-results $(ARGS)
+	@$(BUILD)/gpu-bundle/gpu-check.sh --out $(if $(findstring --shim,$(ARGS)),$(BUILD),docs)/gpu-results $(ARGS)
 .PHONY: gpu-bundle gpu-check
 
 deps: ## install the Debian packages of docker/packages.txt that are missing
