@@ -48,10 +48,10 @@ if [ "$(id -u)" = 0 ] && command -v chroot >/dev/null; then
         ldd "$f" 2>/dev/null | grep -oE '/[^ ]+\.so[^ ]*' | while read -r l; do cp --parents -L -n "$l" "$root/"; done
     done
     cp -r "$bundle/." "$root/bundle/"
-    for how in host own; do
-        # without the C library's libm the machine's own is no use, and the bundle's must take its place
-        find "$root" -path "$root/bundle" -prune -o -name 'libm.so.6' -print | while read -r l; do [ $how = own ] && rm "$l"; done
-        [ $how = host ] && cp --parents -L -n "$(ldd "$build/mammovit" | awk '$1 == "libm.so.6" { print $3 }')" "$root/"
+    for how in own host; do
+        # a part of the C library that no tool here needs and ours do: without it the bundle's must serve
+        [ $how = host ] && ldd "$build/mammovit" | awk '$1 ~ /^lib(m|resolv|pthread|dl|rt)\.so/ { print $3 }' |
+            while read -r l; do cp --parents -L -n "$l" "$root/"; done
         if chroot "$root" /bin/bash -c 'PATH=/bin /bundle/gpu-check.sh --shim --only curves --out /tmp/r' >"$tmp/log" 2>&1 &&
             grep -q "\"own_c_library\": $([ $how = own ] && echo true || echo false)" "$root"/tmp/r/*.json; then
             ok "gpu_chroot_${how}_libc"
