@@ -27,6 +27,12 @@ static counts counted(void)
     return (counts){n[0], n[1], n[2], n[3], n[4], n[5]};
 }
 
+/* bf16 on the emulated card; on a real one cuDNN's backward pass has no fixed order of sums. */
+static tensor_type half(void)
+{
+    return cuda_on_cpu_counts ? TENSOR_BF16 : TENSOR_F32;
+}
+
 /* What a training does. */
 typedef struct plan {
     tensor_type type;
@@ -226,7 +232,7 @@ static void ways_agree(const plan *p, int first_delay, int last_delay)
 static void every_way_gives_the_same_bytes(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16,
+    plan p = {.type = half(),
               .accum = 1,
               .kept = {16, 8, 4},
               .kinds = 3,
@@ -248,12 +254,8 @@ static void a_step_that_comes_again_is_two_launches(void **state)
 {
     (void)state;
     for (int kinds = 1; kinds <= 2; kinds++) {
-        plan p = {.type = TENSOR_BF16,
-                  .delay = 1,
-                  .accum = 1,
-                  .kept = {8, 4},
-                  .kinds = kinds,
-                  .steps = 8};
+        plan p = {
+            .type = half(), .delay = 1, .accum = 1, .kept = {8, 4}, .kinds = kinds, .steps = 8};
         outcome o = train(&p);
         counts *a = &o.before_last, *b = &o.after;
         print_message("last step of %d shapes: %d graphs, %d copies, %d allocations, %d waits\n",
@@ -275,7 +277,7 @@ static void a_step_that_comes_again_is_two_launches(void **state)
 static void steps_allocate_nothing(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16, .accum = 2, .kept = {16, 4}, .kinds = 2};
+    plan p = {.type = half(), .accum = 2, .kept = {16, 4}, .kinds = 2};
     for (int steps = 3; steps <= 6; steps++) {
         p.steps = steps;
         outcome o = train(&p);
@@ -363,7 +365,7 @@ static void a_piece_may_be_interrupted(void **state)
 static void loss_scaling_would_change_no_bit(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16, .accum = 1, .kept = {8}, .kinds = 1};
+    plan p = {.type = half(), .accum = 1, .kept = {8}, .kinds = 1};
     float *g[2];
     int64_t n = 0;
     for (int i = 0; i < 2; i++) {
