@@ -111,11 +111,11 @@ $(BUILD)/tests/%: tests/%.c $(LIB) Makefile
 SHIM := tests/cuda_on_cpu
 SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
             $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
-            library.o nccl.o)
-# tests of its own; test_flash_plan needs the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves \
+            library.o cache.o nccl.o)
+# tests of its own; flash_plan and gemm_choice need the toolkit; tests of ops that also run as DEVICE=cuda
+SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
              model_match model_map model_patch model_laps \
-             model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan))
+             model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan gemm_choice))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
 $(BUILD)/shim/%.o: %.cu Makefile
@@ -127,7 +127,7 @@ $(BUILD)/shim/streams.o: $(SHIM)/streams.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
 $(addprefix $(BUILD)/shim/,shim.o memory.o launched.o): $(BUILD)/shim/%.o: $(SHIM)/%.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
-$(addprefix $(BUILD)/shim/,plan.o library.o nccl.o): $(BUILD)/shim/%.o: model/cuda/%.c Makefile
+$(addprefix $(BUILD)/shim/,plan.o library.o cache.o nccl.o): $(BUILD)/shim/%.o: model/cuda/%.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(BUILD)/shim/backend.o: model/backend.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
@@ -145,10 +145,25 @@ $(BUILD)/shim/driver/libcuda.so.1: $(SHIM)/driver_stand_in.c Makefile
 	  awk '$$2 == "T" && $$3 ~ /^cu[A-Z]/ { print $$3 }' | sort -u | while read -r f; do \
 	  grep -q "^result $$f(" $< || echo "result $$f(void) { return REFUSED; }"; done; } >$@.c && \
 	  $(lastword $(CC)) -shared -fPIC -O1 -w -Wl,-soname,libcuda.so.1 -o $@ $@.c
-$(BUILD)/tests/shim/test_flash_plan: $(SHIM)/test_flash_plan.c $(BUILD)/shim/driver/libcuda.so.1 $(LIB) Makefile
+# in front of the compiler of cuDNN's kernels, to count; in place of cuBLASLt and of an old cuDNN
+$(BUILD)/shim/driver/libnvrtc.so.13: $(SHIM)/nvrtc_stand_in.c Makefile
+	$(Q)mkdir -p $(@D) && $(CC) -shared -fPIC -O1 -DNVRTC='"$(CUDA_HOME)/lib64/libnvrtc.so.13"' \
+	  -Wl,-soname,libnvrtc.so.13 -o $@ $< -ldl
+STAND_IN = $(abspath $(BUILD)/shim/stand_in)
+$(BUILD)/shim/stand_in/libcudnn.so.9: $(SHIM)/cudnn_stand_in.c Makefile
+	$(Q)mkdir -p $(@D) && $(CC) -shared -fPIC -O1 -o $@ $<
+$(BUILD)/shim/stand_in/libcublasLt.so.13: $(SHIM)/cublaslt_stand_in.c $(SHIM)/cublaslt_stand_in.h Makefile
+	$(Q)mkdir -p $(@D) && $(CC) -shared -fPIC -O1 -I. -isystem $(CUDA_HOME)/include -o $@ $<
+DRIVER := $(BUILD)/shim/driver/libcuda.so.1 $(BUILD)/shim/driver/libnvrtc.so.13
+$(BUILD)/tests/shim/test_flash_plan: $(SHIM)/test_flash_plan.c $(DRIVER) $(BUILD)/shim/stand_in/libcudnn.so.9 $(LIB) Makefile
 	$(call say,TEST  $<)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< $(LIB) $(LIBS) -lcmocka \
-	  -Wl,--no-as-needed $(BUILD)/shim/driver/libcuda.so.1 -Wl,-rpath,$(abspath $(BUILD)/shim/driver)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DSTAND_IN_FOLDER='"$(STAND_IN)"' -MF $@.d -o $@ $< $(LIB) $(LIBS) \
+	  -lcmocka -Wl,--no-as-needed $(DRIVER) -Wl,-rpath,$(abspath $(BUILD)/shim/driver)
+# its own functions of the runtime come before those of the archive
+$(BUILD)/tests/shim/test_gemm_choice: $(SHIM)/test_gemm_choice.c $(BUILD)/shim/stand_in/libcublasLt.so.13 $(LIB) Makefile
+	$(call say,TEST  $<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -isystem $(CUDA_HOME)/include -DSTAND_IN_FOLDER='"$(STAND_IN)"' -MF $@.d \
+	  -o $@ $< $(LIB) $(LIBS) -lcmocka
 SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -rdynamic -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
 $(BUILD)/tests/shim/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $<)

@@ -81,8 +81,10 @@ bool bench_device_open(const cmd_args *a, bench_device *d, err *e)
     d->precision = cfg_text(a->config, "train.precision");
     d->threads = pool_new(a->threads);
     d->be = backend_new(a->device, d->threads, e);
-    return d->be &&
-           backend_compute(d->be, strcmp(d->precision, "f32") ? TENSOR_BF16 : TENSOR_F32, e);
+    backend_how how = {0};
+    cfg_bind(a->config, &backend_options, &how);
+    how.precision = strcmp(d->precision, "f32") ? BACKEND_BF16 : BACKEND_F32;
+    return d->be && backend_compute(d->be, &how, e);
 }
 
 void bench_device_close(bench_device *d)

@@ -245,7 +245,10 @@ static bool score(exam_job *j, const char *dir, const checkpoint_info *info, pic
 {
     pool *threads = pool_new(j->a->threads);
     backend *be = backend_new(j->a->device, threads, e);
-    model *m = be ? checkpoint_load(dir, info, be, e) : NULL;
+    backend_how how = {0};
+    cfg_bind(j->a->config, &backend_options, &how);
+    bool opened = be && backend_compute(be, &how, e);
+    model *m = opened ? checkpoint_load(dir, info, be, e) : NULL;
     const uint16_t **image = MEM_ARRAY(const uint16_t *, n);
     double *s = MEM_ARRAY(double, 2 * n);
     for (int i = 0; i < n; i++)

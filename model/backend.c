@@ -19,6 +19,17 @@ static backend *cuda_open(int device, pool *p, err *e)
 }
 #endif
 
+#define AT(f) offsetof(backend_how, f)
+static const cfg_option table[] = {
+    {"cuda.timed", CFG_BOOL, AT(timed), "true", 0, 0, NULL, "",
+     "matrix products on a card: the fastest of 16 algorithms, timed when a shape is first seen; "
+     "false: the library's first guess, as with train.deterministic"},
+    {"cuda.cache", CFG_TEXT, AT(cache), "", 0, 0, NULL, "",
+     "folder that keeps timed choices and compiled plans of cards; empty: $XDG_CACHE_HOME/mammovit "
+     "or ~/.cache/mammovit; none: every run makes them anew"},
+};
+const cfg_group backend_options = {"CUDA", table, COUNT_OF(table)};
+
 /* The number behind "cuda:", 0 without one; -1 = no device of that name. */
 static int cuda_number(const char *device)
 {
@@ -55,12 +66,13 @@ backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e)
     return backend_new(here > 1 && !strcmp(device, "cuda") ? own : device, p, e);
 }
 
-bool backend_compute(backend *b, tensor_type type, err *e)
+bool backend_compute(backend *b, const backend_how *how, err *e)
 {
-    if (type != TENSOR_F32 && b->ops->f32_only)
-        return err_set(e, ERR_CONFIG, "precision bf16: the %s backend computes in f32",
-                       b->ops->name);
-    b->type = type;
+    if (!b->ops->compute(b, how, e))
+        return false;
+    b->how = *how;
+    b->how.cache = NULL; /* it was borrowed */
+    b->type = how->precision == BACKEND_F32 ? TENSOR_F32 : TENSOR_BF16;
     return true;
 }
 

@@ -4,7 +4,7 @@
 #ifndef MODEL_BACKEND_H
 #define MODEL_BACKEND_H
 
-#include "core/err.h"
+#include "core/cfg.h"
 #include "core/pool.h"
 #include "core/ranks.h"
 #include "model/tensor.h"
@@ -19,9 +19,22 @@ backend *backend_new(const char *device, pool *p, err *e);
 /* The same for each process of a job: "cuda" is a card of its own for each on a machine. */
 backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e);
 void backend_free(backend *b);
-/* The type that matrix products read and write from now on (float32 at first); weights, sums and
- * the residual stream stay float32. ERR_CONFIG where the device cannot. */
-MUST_CHECK bool backend_compute(backend *b, tensor_type type, err *e);
+/* f32: everything. bf16: what matrix products read and write; weights, sums and the residual stream
+ * stay float32. */
+typedef enum backend_precision { BACKEND_F32, BACKEND_BF16 } backend_precision;
+#define BACKEND_PRECISIONS "f32|bf16"
+
+/* How a device computes; zeros are how it does so at first. */
+typedef struct backend_how {
+    int precision;      /* backend_precision */
+    bool deterministic; /* the same bytes each time; the CPU knows nothing else */
+    bool timed;        /* matrix products of a card: by the fastest algorithm (not deterministic) */
+    const char *cache; /* folder of what was found out about a card: "" the user's, "none" or NULL
+                          nowhere; borrowed for the call */
+} backend_how;
+extern const cfg_group backend_options; /* "cuda.*": timed and cache */
+/* From now on. ERR_CONFIG where the device cannot. */
+MUST_CHECK bool backend_compute(backend *b, const backend_how *how, err *e);
 const char *backend_name(const backend *b);  /* "cpu" */
 size_t backend_workspace(const backend *b);  /* bytes held beside what was asked for */
 const char *backend_isa(const backend *b);   /* "avx512_core_amx", what identity holds for */

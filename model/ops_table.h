@@ -100,9 +100,9 @@ typedef struct backend_plan {
 
 typedef struct backend_ops {
     const char *name;
-    bool f32_only;
     void (*close)(backend *be);
-    void *(*alloc)(backend *be, size_t bytes); /* uninitialised */
+    bool (*compute)(backend *be, const backend_how *how, err *e); /* can it, and takes note */
+    void *(*alloc)(backend *be, size_t bytes);                    /* uninitialised */
     void (*dealloc)(backend *be, void *p);
     void (*zero)(backend *be, void *p, size_t bytes);
     void (*to_host)(backend *be, void *dst, const void *src, size_t bytes);
@@ -149,7 +149,8 @@ typedef struct backend_ops {
 struct backend {
     const backend_ops *ops;
     struct pool *pool;
-    tensor_type type;    /* of what matrix products read and write */
+    tensor_type type; /* of what matrix products read and write */
+    backend_how how;
     struct ranks *ranks; /* the other processes; NULL: none */
     bool joined;
     char isa[48], title[64];

@@ -6,6 +6,7 @@
 
 #include "core/log.h"
 #include "core/rng.h"
+#include "model/select.h"
 
 #define STEPS 20 /* of the grid of rates */
 
@@ -17,6 +18,14 @@ static const cfg_option table[] = {
      "model.keep_rate"},
     {"train.keep_grid", CFG_BOOL, AT(grid), "false", 0, 0, NULL, "",
      "schedule paper draws from 0.5, 0.55, ..., 1 instead of all values between"},
+    {"train.keep_rate_grid", CFG_REAL, AT(rate_grid), "0.05", 0, 0.5, NULL, "",
+     "on a card, where the rate varies (train.keep_schedule, train.evit_warmup): it goes by such "
+     "steps, because every number of tokens wants plans of its own; 0: exact, as on the CPU "
+     "always"},
+    {"train.token_quantum", CFG_INT, AT(token_quantum), "16", 1, 4096, NULL, "patches",
+     "on a card, where train.keep_schedule varies and patches are drawn one by one: the kept ones "
+     "are "
+     "a multiple of this; 1: exact, as on the CPU always"},
     {"train.keep_log", CFG_BOOL, AT(log), "false", 0, 0, NULL, "",
      "write which patches every image kept: RUN/kept-epoch-NNNNNN.safetensors"},
     {"train.keep_replay", CFG_TEXT, AT(replay), "", 0, 0, NULL, "",
@@ -67,15 +76,40 @@ static double on_grid(rng *r)
     return 1 - rng_below(r, STEPS / 2 + 1) / (double)STEPS;
 }
 
-double keep_rate(const keep_plan *p, int64_t batch)
+double keep_rate_step(double rate, double grid, double least)
+{
+    if (grid > 0)
+        rate = 1 - round((1 - rate) / grid) * grid;
+    return rate < least ? least : rate;
+}
+
+/* A rate whose count is a multiple of the quantum; the half keeps it clear of rounding. */
+static double whole_quanta(const keep_plan *p, double rate)
+{
+    int n = model_patches(p->net), k = model_kept(p->net, rate), q = p->quantum;
+    int mode = model_config(p->net)->keep_mode;
+    if (q < 2 || k == n || (mode != SELECT_RANDOM && mode != SELECT_BREAST))
+        return rate;
+    k = (k + q / 2) / q * q;
+    k = k < q ? q : k;
+    return k < n ? (k + 0.5) / n : 1;
+}
+
+static double drawn_rate(const keep_plan *p, int64_t batch)
 {
     rng r;
-    if (p->schedule == KEEP_FIXED)
-        return p->rate;
     rng_init(&r, p->seed, RNG_KEEPRATE, (uint64_t)batch, p->epoch);
     if (p->schedule == KEEP_CODE)
         return rng_u32(&r) & 1 ? 1 : on_grid(&r);
     return p->grid ? on_grid(&r) : 1 - (1 - KEEP_LOWEST) * rng_f64(&r);
+}
+
+double keep_rate(const keep_plan *p, int64_t batch)
+{
+    if (p->schedule == KEEP_FIXED)
+        return p->rate;
+    double rate = keep_rate_step(drawn_rate(p, batch), p->rate_grid, KEEP_LOWEST);
+    return p->quantum > 1 ? whole_quanta(p, rate) : rate;
 }
 
 int keep_count(const keep_plan *p, int64_t batch)

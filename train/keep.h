@@ -16,7 +16,9 @@ typedef enum keep_schedule { KEEP_FIXED, KEEP_PAPER, KEEP_CODE } keep_schedule;
 /* Options "train.keep_*". */
 typedef struct keep_cfg {
     int schedule;
-    bool grid; /* paper: in steps of 1/20 */
+    bool grid;             /* paper: in steps of 1/20 */
+    double rate_grid;      /* on a card, where the rate varies: steps of the rate; 0 = none */
+    int64_t token_quantum; /* likewise: kept patches are a multiple of it; 1 = any */
     bool log;
     const char *replay; /* "" = none */
 } keep_cfg;
@@ -27,6 +29,8 @@ typedef struct keep_plan {
     keep_schedule schedule;
     double rate; /* of KEEP_FIXED */
     bool grid;
+    double rate_grid; /* of a device that wants few shapes; 0 = exact */
+    int quantum;      /* likewise; below 2 = exact */
     uint64_t seed, epoch;
     const keep_log *replay; /* instead of all of that; NULL = none */
 } keep_plan;
@@ -40,6 +44,8 @@ MUST_CHECK bool keep_check(keep_schedule schedule, const char *key, double rate,
 void keep_warn_share(const char *key, double rate, const model *net);
 /* Can the network keep what the log says? ERR_INPUT names the first micro-batch that it cannot. */
 MUST_CHECK bool keep_replay_check(const keep_log *l, const model *net, err *e);
+/* The nearest rate below 1 by whole steps of the grid (0 = none), and no lower than `least`. */
+double keep_rate_step(double rate, double grid, double least);
 /* The share that batch number `batch` of the epoch keeps. */
 double keep_rate(const keep_plan *p, int64_t batch);
 /* Patches that each image of that batch keeps. */

@@ -561,7 +561,9 @@ static bool open_backend(job *j, err *e)
 {
     j->threads = pool_new(j->o->threads);
     j->be = backend_new(j->o->device, j->threads, e);
-    return j->be != NULL;
+    backend_how how = {0};
+    cfg_bind(j->o->config, &backend_options, &how);
+    return j->be && backend_compute(j->be, &how, e);
 }
 
 static bool score_all(job *j, err *e)

@@ -45,7 +45,8 @@ static double evit_keep(const trainer *t, int64_t step)
     if (t->mc.reduction != MODEL_EVIT)
         return 0;
     schedule_evit_ramp s = {t->mc.evit_keep, t->c.evit_start, t->c.evit_warmup, t->steps_per_epoch};
-    return schedule_evit(&s, step);
+    return keep_rate_step(schedule_evit(&s, step), trainer_few_shapes(t) ? t->keep.rate_grid : 0,
+                          t->mc.evit_keep);
 }
 
 static tensor *forward(trainer *t, const loader_batch *b, int64_t step)
@@ -159,6 +160,8 @@ static keep_plan plan_keep(const trainer *t)
                        .schedule = (keep_schedule)t->keep.schedule,
                        .rate = t->mc.keep_rate,
                        .grid = t->keep.grid,
+                       .rate_grid = trainer_few_shapes(t) ? t->keep.rate_grid : 0,
+                       .quantum = trainer_few_shapes(t) ? (int)t->keep.token_quantum : 1,
                        .seed = t->o->seed,
                        .epoch = (uint64_t)t->at.epoch,
                        .replay = t->replay.n ? &t->replay : NULL};

@@ -54,9 +54,12 @@ static const cfg_option table[] = {
      "one norm over all parameters, or each tensor by itself as the published code does"},
     {"train.label_smoothing", CFG_REAL, AT(smoothing), "0.1", 0, 1, NULL, "",
      "share of the target spread over all classes"},
-    {"train.precision", CFG_ENUM, AT(precision), "f32", 0, 0, "f32|bf16", "",
+    {"train.precision", CFG_ENUM, AT(how.precision), "f32", 0, 0, BACKEND_PRECISIONS, "",
      "what matrix products read and write; weights, sums and the residual stream are f32 always. "
      "bf16 needs --device cuda"},
+    {"train.deterministic", CFG_BOOL, AT(how.deterministic), "false", 0, 0, NULL, "",
+     "the same bytes each time on a card too: attention's deterministic backward pass, which takes "
+     "memory by the square of the tokens, and no timed choice. On the CPU it is so in any case"},
     {"train.reduce", CFG_ENUM, AT(reduce), "f32", 0, 0, "f32|bf16", "",
      "what gradients travel as between processes; bf16 needs --device cuda"},
     {"train.bucket_mib", CFG_INT, AT(bucket_mib), "16", 1, 1024, NULL, "MiB",
@@ -100,6 +103,11 @@ void trainer_draw(trainer *t, int64_t epoch)
 int64_t trainer_micro_batches(const trainer *t)
 {
     return (t->n_epoch + t->c.batch - 1) / t->c.batch;
+}
+
+bool trainer_few_shapes(const trainer *t)
+{
+    return strcmp(backend_name(t->be), "cpu") != 0;
 }
 
 /* ---- data and network ------------------------------------------------------------------------ */
@@ -290,10 +298,13 @@ bool trainer_open(trainer *t, err *e)
         return false;
     ranks_limit(t->o->ranks, t->c.patience_s);
     t->be = backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
-    if (!t->be || !backend_compute(t->be, (tensor_type)t->c.precision, e))
+    cfg_bind(t->o->config, &backend_options, &t->c.how);
+    if (!t->be || !backend_compute(t->be, &t->c.how, e))
         return false;
     backend_graphs(t->be, t->c.cuda_graphs);
     loader_use(t->load, t->be);
+    if (t->c.how.deterministic && !trainer_few_shapes(t))
+        log_info("deterministic", "device=cpu why=it_is_so_in_any_case");
     t->net = model_new(&t->mc, t->be, t->o->seed, e);
     if (!t->net)
         return false;

@@ -17,7 +17,8 @@ typedef struct train_cfg {
     int64_t evit_start, evit_warmup, bucket_mib;
     double lr, lr_final, warmup_epochs, drop_epoch, smoothing, patience_s;
     int schedule, lr_counts, sampling, normalize, init_resample;
-    int precision, reduce; /* 0 float32, 1 bf16: a tensor_type */
+    backend_how how;
+    int reduce; /* 0 float32, 1 bf16: a tensor_type */
     bool accum_average, cuda_graphs;
     const char *init;
     optim_cfg optim;
@@ -73,6 +74,9 @@ static inline bool trainer_leads(const trainer *t)
 /* Rows of an epoch into epoch_rows, and how many micro-batches they make. */
 void trainer_draw(trainer *t, int64_t epoch);
 int64_t trainer_micro_batches(const trainer *t);
+/* Does the device want few numbers of tokens? A card does: each has plans and choices of its own.
+ */
+bool trainer_few_shapes(const trainer *t);
 /* Cohort, network, optimiser, tape, and what a checkpoint says of them. The caller releases t in
  * any case. */
 MUST_CHECK bool trainer_open(trainer *t, err *e);

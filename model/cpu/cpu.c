@@ -156,6 +156,14 @@ static void cpu_close(backend *be)
     mem_free(c);
 }
 
+/* Every sum has an order of its own here, for any number of threads: deterministic is a fact. */
+static bool cpu_compute(backend *be, const backend_how *how, err *e)
+{
+    (void)be;
+    return how->precision == BACKEND_F32 ||
+           err_set(e, ERR_CONFIG, "precision bf16: the cpu backend computes in f32");
+}
+
 static size_t cpu_workspace(const backend *be)
 {
     const cpu *c = (const cpu *)be;
@@ -167,8 +175,8 @@ static size_t cpu_workspace(const backend *be)
 
 static const backend_ops cpu_ops = {
     .name = "cpu",
-    .f32_only = true,
     .close = cpu_close,
+    .compute = cpu_compute,
     .alloc = cpu_alloc,
     .dealloc = cpu_dealloc,
     .zero = cpu_zero,

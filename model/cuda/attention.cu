@@ -1,6 +1,5 @@
 /* Softmax attention over the tokens of an image, with the score of its first rows. In bf16 cuDNN's
- * fused kernels do it, where the keys have no bias; the gradient of a score is added behind them.
- */
+ * fused kernels do it; the gradient of a score is added behind them. */
 #include "model/cuda/attention.cuh"
 
 template <class T> static attention_job<T> job_of(op_args *a)
@@ -27,7 +26,7 @@ template <class T> static attention_job<T> job_of(op_args *a)
 /* ---- cuDNN ------------------------------------------------------------------------------------
  */
 
-static flash_shape shape_of(const op_args *a, bool backward)
+static flash_shape shape_of(const op_args *a, bool backward, bool deterministic)
 {
     const tensor *kv = a->x2 ? a->x2 : a->x;
     flash_shape s = {};
@@ -39,6 +38,8 @@ static flash_shape shape_of(const op_args *a, bool backward)
     s.ldq = a->x->c;
     s.ldk = kv->c;
     s.backward = backward;
+    s.deterministic = backward && deterministic;
+    s.bias = a->attention.bias != NULL;
     return s;
 }
 
@@ -49,10 +50,30 @@ static flash *fused_of(cuda *c)
         err e = {};
         c->fused_asked = true;
         c->fused = flash_open(c->stream, NULL, &e);
-        if (!c->fused)
+        if (c->fused)
+            flash_keep(c->fused, c->store, c->card);
+        else
             log_warn("attention_slow", "why=\"%s\"", e.msg);
     }
     return c->fused;
+}
+
+/* The deterministic backward pass keeps all products between tokens; where they do not fit, the
+ * program ends with the figure. */
+static void want_workspace(cuda *c, const flash_shape *s, size_t workspace)
+{
+    size_t room = 0, all = 0;
+    if (workspace <= c->lent.size)
+        return;
+    cuda_check(cudaMemGetInfo(&room, &all), "free memory");
+    if (workspace - c->lent.size <= room)
+        return;
+    fprintf(stderr,
+            "mammovit: train.deterministic: the backward pass of attention over %d tokens, %d "
+            "heads and %d images wants a workspace of %.1f GiB, the card has %.1f GiB free. A "
+            "smaller train.batch or model.keep_rate fits; so does train.deterministic=false\n",
+            s->keys, s->heads, s->b, (double)workspace / (1 << 30), (double)room / (1 << 30));
+    exit(err_exit(ERR_MEMORY));
 }
 
 /* Can cuDNN run this op? Then its memory is there. */
@@ -60,12 +81,14 @@ static bool is_fused(cuda *c, const op_args *a, const flash_shape *s, flash_call
 {
     size_t scratch, workspace;
     err e = {};
-    if (a->x->type != TENSOR_BF16 || a->attention.bias || !flash_takes(s) || !fused_of(c))
+    if (a->x->type != TENSOR_BF16 || !flash_takes(s) || !fused_of(c))
         return false;
     if (!flash_plan(c->fused, s, &scratch, &workspace, &e)) {
         log_warn("attention_slow", "why=\"%s\"", e.msg);
         return false;
     }
+    if (s->deterministic)
+        want_workspace(c, s, workspace);
     call->workspace = cuda_scratch_get(c, &c->lent, workspace + 1);
     call->scratch = scratch ? cuda_scratch_get(c, &c->scratch, scratch) : NULL;
     return true;
@@ -87,6 +110,7 @@ static void fused_forward(cuda *c, const attention_job<bf16> &j, const flash_sha
     call->q = j.q;
     call->k = j.k;
     call->v = j.v;
+    call->bias = j.extra.bias;
     call->o = y;
     call->lse = j.lse;
     flash_job job = {*s, *call};
@@ -142,6 +166,7 @@ static void fused_backward(cuda *c, attention_job<bf16> j, const flash_shape *s,
     call->q = j.q;
     call->k = j.k;
     call->v = j.v;
+    call->bias = j.extra.bias;
     call->o = (void *)(uintptr_t)j.y;
     call->lse = j.lse;
     call->dy = j.dy;
@@ -170,7 +195,7 @@ static bool run_fused(cuda *, op_args *, const attention_job<float> &)
 
 static bool run_fused(cuda *c, op_args *a, const attention_job<bf16> &j)
 {
-    flash_shape s = shape_of(a, false);
+    flash_shape s = shape_of(a, false, false);
     flash_call call = {};
     bool ok = is_fused(c, a, &s, &call);
     if (ok)
@@ -186,7 +211,7 @@ static bool run_fused_back(cuda *, op_args *, const attention_job<float> &, floa
 /* The fused kernels write: where something is to be added to, the others run. */
 static bool run_fused_back(cuda *c, op_args *a, const attention_job<bf16> &j, bf16 *dq, bf16 *dk)
 {
-    flash_shape s = shape_of(a, true);
+    flash_shape s = shape_of(a, true, c->base.how.deterministic);
     flash_call call = {};
     bool ok = dq && dk && !a->add_x && !a->add_x2 && is_fused(c, a, &s, &call);
     if (ok)

@@ -267,6 +267,23 @@ static void cuda_drop_pack(backend *be, param *p)
     }
 }
 
+/* ---- how to compute -------------------------------------------------------------------------- */
+
+static bool cuda_compute(backend *be, const backend_how *how, err *)
+{
+    cuda *c = cuda_of(be);
+    bool kept = how->cache && strcmp(how->cache, "none");
+    cache_close(c->store);
+    c->store = kept ? cache_open(how->cache, CACHE_LIMIT) : NULL;
+    /* a choice that was timed once may be another one after the next timing */
+    cuda_gemm_choice choice = {how->timed && !how->deterministic, c->store, c->card,
+                               2 * c->cache_l2};
+    cuda_gemm_choose(c->gemm, &choice);
+    if (c->fused)
+        flash_keep(c->fused, c->store, c->card);
+    return true;
+}
+
 /* ---- opening --------------------------------------------------------------------------------- */
 
 static void cuda_close(backend *be)
@@ -277,6 +294,7 @@ static void cuda_close(backend *be)
     cuda_pieces_free(c);
     flash_close(c->fused);
     cuda_gemm_close(c->gemm);
+    cache_close(c->store);
     cudaFree(c->lent.data);
     cudaFree(c->scratch.data);
     cudaFree(c->parts.data);
@@ -297,6 +315,7 @@ static backend_ops table_of(void)
     backend_ops t = {};
     t.name = "cuda";
     t.close = cuda_close;
+    t.compute = cuda_compute;
     t.alloc = cuda_alloc;
     t.dealloc = cuda_dealloc;
     t.zero = cuda_zero;
@@ -335,6 +354,16 @@ static backend_ops table_of(void)
     return t;
 }
 
+static void describe(cuda *c, const cudaDeviceProp *prop)
+{
+    int driver = 0;
+    cuda_check(cudaDriverGetVersion(&driver), "the driver's version");
+    snprintf(c->base.isa, sizeof c->base.isa, "sm_%d%d", prop->major, prop->minor);
+    snprintf(c->card, sizeof c->card, "%.64s, %s, %d processors, driver %d", prop->name,
+             c->base.isa, prop->multiProcessorCount, driver);
+    c->cache_l2 = (size_t)prop->l2CacheSize;
+}
+
 backend *cuda_open(int device, pool *p, err *e)
 {
     static const backend_ops ops = table_of();
@@ -369,7 +398,7 @@ backend *cuda_open(int device, pool *p, err *e)
     c->base.ops = &ops;
     c->base.pool = p;
     c->device = device;
-    snprintf(c->base.isa, sizeof c->base.isa, "sm_%d%d", prop.major, prop.minor);
+    describe(c, &prop);
     snprintf(c->base.title, sizeof c->base.title, "%.63s", prop.name);
     c->base.emulated = CUDA_EMULATED;
     cuda_check(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream");

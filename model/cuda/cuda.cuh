@@ -46,6 +46,9 @@ struct cuda {
     flash *fused; /* opened with the first bf16 attention; NULL: not here */
     bool fused_asked;
     struct cuda_group *group; /* of sums over processes; NULL: alone */
+    char card[160];           /* what times and plans depend on, in words */
+    size_t cache_l2;          /* bytes */
+    cache *store;             /* of choices and plans on disk, or NULL */
     size_t copies;            /* bytes of bf16 weights */
     long long *bad;           /* one word: answer of nonfinite */
     float *numbers;           /* of an optimiser step (step.cu) */

@@ -5,6 +5,7 @@
 #define MODEL_CUDA_FLASH_H
 
 #include "core/err.h"
+#include "model/cuda/cache.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -19,6 +20,7 @@ typedef struct flash_shape {
     int ldq, ldk;
     bool backward;
     bool deterministic; /* of the backward pass: more memory, the same bytes each time */
+    bool bias;          /* on the keys */
 } flash_shape;
 
 typedef struct flash flash;
@@ -26,6 +28,9 @@ typedef struct flash flash;
  * ERR_CONFIG: the library is missing or older than FLASH_VERSION. */
 flash *flash_open(void *stream, const char *device_json, err *e);
 void flash_close(flash *f);
+/* From now on plans are looked for in the store (borrowed, NULL = nowhere) before they are built,
+ * and kept there; card: whatever decides what a plan is built for, in words. */
+void flash_keep(flash *f, cache *store, const char *card);
 bool flash_takes(const flash_shape *s);
 /* Bytes that the caller lends to the backward pass besides *workspace, which either pass wants.
  * ERR_CONFIG: the library has no plan for this shape, with the step that failed. */
@@ -35,6 +40,7 @@ MUST_CHECK bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size
 /* Device pointers. lse: float32 [b, heads, queries], natural logarithm. */
 typedef struct flash_call {
     const void *q, *k, *v;
+    const float *bias; /* [b, keys], added to all scaled logits of a key */
     void *o;
     float *lse;
     const void *dy; /* backward */

@@ -4,6 +4,7 @@
 #define MODEL_CUDA_GEMM_H
 
 #include "core/err.h"
+#include "model/cuda/cache.h"
 #include "model/tensor.h"
 
 #ifdef __cplusplus
@@ -12,21 +13,52 @@ extern "C" {
 
 typedef struct cuda_gemm_context cuda_gemm_context;
 
-/* Row-major d[m,n] (+)= op(a)[m,k] op(b)[k,n] + bias[n]; op(a) is stored [k,m] when ta, op(b) [n,k]
- * when tb; row lengths lda, ldb, ldd. a and b are of type in, d and bias of type out (a bias goes
- * with a d that is not added to); products are summed in float32. */
+/* What a product ends in. */
+typedef enum cuda_gemm_end {
+    CUDA_GEMM_PLAIN,
+    CUDA_GEMM_BIAS,  /* + bias[n] */
+    CUDA_GEMM_GELU,  /* the tanh GELU of that; its argument goes to aux, unless that is NULL */
+    CUDA_GEMM_DGELU, /* times the slope of the tanh GELU at aux */
+    CUDA_GEMM_BGRAD, /* bias[m] = sums of the rows of op(a), float32 */
+} cuda_gemm_end;
+
+/* Row-major d[m,n] (+)= op(a)[m,k] op(b)[k,n]; op(a) is stored [k,m] when ta, op(b) [n,k] when tb;
+ * row lengths lda, ldb, ldd. a and b are of type in; d, aux and a bias that is added of type out;
+ * sums are float32. Only PLAIN and BGRAD add to d. aux is shaped like d. */
 typedef struct cuda_gemm {
     int m, n, k, lda, ldb, ldd;
     bool ta, tb, add;
     tensor_type in, out;
+    cuda_gemm_end end;
 } cuda_gemm;
+
+typedef struct cuda_gemm_call {
+    const void *a, *b;
+    void *d;
+    const void *bias; /* of BIAS and GELU */
+    void *aux;        /* of GELU and DGELU */
+    float *sums;      /* of BGRAD */
+} cuda_gemm_call;
+
+/* Where the choice of an algorithm comes from. */
+typedef struct cuda_gemm_choice {
+    bool timed;   /* the fastest of the library's guesses on this card; false: the first one, which
+                     is always the same */
+    cache *store; /* of timed choices: borrowed, or NULL */
+    const char *card; /* whatever a time depends on, in words; borrowed for the call */
+    size_t beyond;    /* bytes that a timing reads before it reads any again: above the L2 cache */
+} cuda_gemm_choice;
 
 /* stream: a cudaStream_t. ERR_CONFIG: the library is missing or too old, with where it was looked
  * for. */
 cuda_gemm_context *cuda_gemm_open(void *stream, err *e);
 void cuda_gemm_close(cuda_gemm_context *c);
-void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const void *a, const void *b,
-                   const void *bias, void *d);
+/* From now on; before the first call it is the library's first guess. */
+void cuda_gemm_choose(cuda_gemm_context *c, const cuda_gemm_choice *how);
+/* Has the library a way to do this? Chooses it, as the first run of a shape does: timing reads the
+ * pointers' values, writes memory of its own, and never happens while the stream is captured. */
+MUST_CHECK bool cuda_gemm_has(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call);
+void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call);
 
 #ifdef __cplusplus
 }

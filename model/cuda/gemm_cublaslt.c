@@ -1,22 +1,29 @@
 /* Matrix products by cuBLASLt. A row-major product d = op(a) op(b) is the column-major one of the
- * transposes in reverse order: d' = op(b)' op(a)'. Descriptors and the algorithm are made once for
- * each shape (gpu.md 6). */
+ * transposes in reverse order: d' = op(b)' op(a)'. Descriptors are made once for each shape, when
+ * the algorithm is chosen: by the clock or by the library's guess (gpu.md 6). */
 #include "model/cuda/gemm.h"
 
 #include <cublasLt.h>
 #include <cuda_runtime_api.h>
+#include <stdio.h>
 #include <string.h>
 
+#include "core/log.h"
 #include "core/mem.h"
 #include "model/cuda/library.h"
 
 #define WORKSPACE ((size_t)32 << 20)
 #define LIBRARY   "libcublasLt.so.13"
+#define GUESSES   16 /* algorithms that are timed */
+#define TIMES     5  /* runs of each; the median counts */
+#define AUX_ROW   8  /* the library wants rows of aux to be a multiple of this */
+#define SETS      16 /* most copies of the operands that a timing turns through */
 
 /* The functions of the library that are used. */
 #define FUNCTIONS(X)                                                                               \
     X(cublasLtCreate)                                                                              \
     X(cublasLtDestroy)                                                                             \
+    X(cublasLtGetVersion)                                                                          \
     X(cublasLtMatmul)                                                                              \
     X(cublasLtMatmulDescCreate)                                                                    \
     X(cublasLtMatmulDescDestroy)                                                                   \
@@ -26,15 +33,17 @@
     X(cublasLtMatmulPreferenceCreate)                                                              \
     X(cublasLtMatmulPreferenceDestroy)                                                             \
     X(cublasLtMatmulPreferenceSetAttribute)                                                        \
+    X(cublasLtMatmulAlgoCheck)                                                                     \
     X(cublasLtMatmulAlgoGetHeuristic)
 
 /* One shape: what the library needs to run it. */
 typedef struct product {
     cuda_gemm key;
-    bool bias;
+    bool aux;       /* of GELU: its argument is wanted */
     uint32_t align; /* bytes that all its pointers are multiples of, 256 at most */
     cublasLtMatmulDesc_t desc;
     cublasLtMatrixLayout_t a, b, d; /* of the library's first and second factor, and the result */
+    bool possible;
     cublasLtMatmulAlgo_t algo;
 } product;
 
@@ -46,6 +55,10 @@ struct cuda_gemm_context {
     cublasLtMatmulPreference_t prefer;
     cudaStream_t stream;
     void *workspace;
+    bool timed, told_memory;
+    cache *store;
+    char card[256];
+    size_t beyond;
     product *made;
     int n, cap;
 };
@@ -55,6 +68,12 @@ static void check(cublasStatus_t status, const char *what)
 {
     if (status != CUBLAS_STATUS_SUCCESS)
         BUG("cuBLASLt: %s: status %d", what, (int)status);
+}
+
+static void must(cudaError_t status, const char *what)
+{
+    if (status != cudaSuccess)
+        BUG("cuda: %s: %s", what, cudaGetErrorString(status));
 }
 
 cuda_gemm_context *cuda_gemm_open(void *stream, err *e)
@@ -89,6 +108,8 @@ void cuda_gemm_close(cuda_gemm_context *c)
     if (!c)
         return;
     for (int i = 0; i < c->n; i++) {
+        if (!c->made[i].desc)
+            continue;
         c->cublasLtMatrixLayoutDestroy(c->made[i].a);
         c->cublasLtMatrixLayoutDestroy(c->made[i].b);
         c->cublasLtMatrixLayoutDestroy(c->made[i].d);
@@ -103,6 +124,14 @@ void cuda_gemm_close(cuda_gemm_context *c)
     mem_free(c);
 }
 
+void cuda_gemm_choose(cuda_gemm_context *c, const cuda_gemm_choice *how)
+{
+    c->timed = how->timed;
+    c->store = how->store;
+    c->beyond = how->beyond;
+    snprintf(c->card, sizeof c->card, "%s", how->card);
+}
+
 static cudaDataType_t type_of(tensor_type t)
 {
     return t == TENSOR_BF16 ? CUDA_R_16BF : CUDA_R_32F;
@@ -113,6 +142,9 @@ static void set(cuda_gemm_context *c, product *p, cublasLtMatmulDescAttributes_t
 {
     check(c->cublasLtMatmulDescSetAttribute(p->desc, which, value, size), "description");
 }
+
+/* ---- what a shape is to the library -----------------------------------------------------------
+ */
 
 static void prefer(cuda_gemm_context *c, const product *p)
 {
@@ -125,21 +157,54 @@ static void prefer(cuda_gemm_context *c, const product *p)
               "alignment");
 }
 
-static void make(cuda_gemm_context *c, product *p, const void *bias)
+/* The pointers of the epilogue: the library also infers from them what they are multiples of. */
+static void point(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+{
+    cuda_gemm_end end = p->key.end;
+    const void *bias = end == CUDA_GEMM_BGRAD ? call->sums : call->bias;
+    if (end == CUDA_GEMM_BIAS || end == CUDA_GEMM_GELU || end == CUDA_GEMM_BGRAD)
+        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    if (p->aux)
+        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &call->aux, sizeof call->aux);
+}
+
+static cublasLtEpilogue_t epilogue_of(const product *p)
+{
+    switch (p->key.end) {
+    case CUDA_GEMM_BIAS:
+        return CUBLASLT_EPILOGUE_BIAS;
+    case CUDA_GEMM_GELU:
+        return p->aux ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_BIAS;
+    case CUDA_GEMM_DGELU:
+        return CUBLASLT_EPILOGUE_DGELU;
+    case CUDA_GEMM_BGRAD: /* our a is the library's second factor */
+        return CUBLASLT_EPILOGUE_BGRADB;
+    default:
+        return CUBLASLT_EPILOGUE_DEFAULT;
+    }
+}
+
+static void describe(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
 {
     const cuda_gemm *g = &p->key;
     cublasOperation_t first = g->tb ? CUBLAS_OP_T : CUBLAS_OP_N,
                       second = g->ta ? CUBLAS_OP_T : CUBLAS_OP_N;
-    cudaDataType_t out = type_of(g->out), in = type_of(g->in);
+    cudaDataType_t out = type_of(g->out), in = type_of(g->in), sums = CUDA_R_32F;
+    cublasLtEpilogue_t epilogue = epilogue_of(p);
+    int64_t ld = g->ldd;
     check(c->cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "description");
     set(c, p, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);
     set(c, p, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
-    if (p->bias) {
-        cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
-        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    if (g->end == CUDA_GEMM_BIAS || g->end == CUDA_GEMM_GELU)
         set(c, p, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &out, sizeof out);
-        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    if (g->end == CUDA_GEMM_BGRAD)
+        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &sums, sizeof sums);
+    if (p->aux) {
+        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &ld, sizeof ld);
+        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, &out, sizeof out);
     }
+    point(c, p, call);
     check(c->cublasLtMatrixLayoutCreate(&p->a, in, (uint64_t)(g->tb ? g->k : g->n),
                                         (uint64_t)(g->tb ? g->n : g->k), g->ldb),
           "layout of b");
@@ -148,25 +213,221 @@ static void make(cuda_gemm_context *c, product *p, const void *bias)
           "layout of a");
     check(c->cublasLtMatrixLayoutCreate(&p->d, out, (uint64_t)g->n, (uint64_t)g->m, g->ldd),
           "layout of d");
-    cublasLtMatmulHeuristicResult_t best;
-    int found = 0;
-    prefer(c, p);
-    cublasStatus_t status = c->cublasLtMatmulAlgoGetHeuristic(c->handle, p->desc, p->a, p->b, p->d,
-                                                              p->d, c->prefer, 1, &best, &found);
-    if (status != CUBLAS_STATUS_SUCCESS || !found)
-        BUG("cuBLASLt: no way to multiply %dx%d by %dx%d: status %d", g->m, g->k, g->k, g->n,
-            (int)status);
-    p->algo = best.algo;
 }
 
-static product *find(cuda_gemm_context *c, const cuda_gemm *g, const void *bias, uint32_t align)
+static cublasStatus_t issue(cuda_gemm_context *c, const product *p,
+                            const cublasLtMatmulAlgo_t *algo, const void *a, const void *b, void *d)
 {
+    const float one = 1, beta = p->key.add ? 1 : 0;
+    return c->cublasLtMatmul(c->handle, p->desc, &one, b, p->a, a, p->b, &beta, d, p->d, d, p->d,
+                             algo, c->workspace, WORKSPACE, c->stream);
+}
+
+/* ---- the choice -------------------------------------------------------------------------------
+ */
+
+static size_t bytes_of(int rows, int ld, tensor_type t)
+{
+    return (size_t)rows * (size_t)ld * tensor_size(t);
+}
+
+/* Copies of the operands, so that no run finds its own in the L2 cache: each set is a, b, d and
+ * what the epilogue writes. */
+typedef struct sets {
+    char *memory;
+    size_t a, b, d, aux, sums; /* bytes, multiples of 256 */
+    int n;
+} sets;
+
+static size_t rounded(size_t n)
+{
+    return (n + 255) / 256 * 256;
+}
+
+static bool sets_new(cuda_gemm_context *c, const product *p, const cuda_gemm_call *call, sets *s)
+{
+    const cuda_gemm *g = &p->key;
+    size_t a = bytes_of(g->ta ? g->k : g->m, g->lda, g->in);
+    size_t b = bytes_of(g->tb ? g->n : g->k, g->ldb, g->in), d = bytes_of(g->m, g->ldd, g->out);
+    *s = (sets){NULL,
+                rounded(a),
+                rounded(b),
+                rounded(d),
+                p->aux ? rounded(d) : 0,
+                rounded((size_t)g->m * sizeof(float)),
+                1};
+    size_t each = s->a + s->b + s->d + s->aux + s->sums;
+    while (s->n < SETS && (size_t)s->n * each <= c->beyond)
+        s->n++;
+    if (cudaMalloc((void **)&s->memory, (size_t)s->n * each) != cudaSuccess) {
+        cudaGetLastError();
+        return false;
+    }
+    for (int i = 0; i < s->n; i++) {
+        char *at = s->memory + (size_t)i * each;
+        must(cudaMemcpyAsync(at, call->a, a, cudaMemcpyDeviceToDevice, c->stream), "copying a");
+        must(cudaMemcpyAsync(at + s->a, call->b, b, cudaMemcpyDeviceToDevice, c->stream),
+             "copying b");
+        must(cudaMemsetAsync(at + s->a + s->b, 0, s->d, c->stream), "clearing d");
+        if (g->end == CUDA_GEMM_DGELU)
+            must(cudaMemcpyAsync(at + s->a + s->b + s->d, call->aux, d, cudaMemcpyDeviceToDevice,
+                                 c->stream),
+                 "copying what GELU was applied to");
+    }
+    return true;
+}
+
+/* One run on set number i. */
+static cublasStatus_t run_set(cuda_gemm_context *c, product *p, const cublasLtMatmulAlgo_t *algo,
+                              const sets *s, int i, const cuda_gemm_call *call)
+{
+    char *at = s->memory + (size_t)(i % s->n) * (s->a + s->b + s->d + s->aux + s->sums);
+    char *d = at + s->a + s->b;
+    cuda_gemm_call own = *call;
+    own.aux = d + s->d;
+    own.sums = (float *)(void *)(d + s->d + s->aux);
+    point(c, p, &own);
+    return issue(c, p, algo, at, at + s->a, d);
+}
+
+/* Median of a few runs in ms, or -1 where the algorithm does not run. */
+static float time_of(cuda_gemm_context *c, product *p, const cublasLtMatmulAlgo_t *algo,
+                     const sets *s, const cuda_gemm_call *call, cudaEvent_t at[2])
+{
+    float ms[TIMES];
+    if (run_set(c, p, algo, s, 0, call) != CUBLAS_STATUS_SUCCESS)
+        return -1;
+    for (int i = 0; i < TIMES; i++) {
+        float t;
+        must(cudaEventRecord(at[0], c->stream), "timing");
+        check(run_set(c, p, algo, s, i + 1, call), "timed product");
+        must(cudaEventRecord(at[1], c->stream), "timing");
+        must(cudaEventSynchronize(at[1]), "timing");
+        must(cudaEventElapsedTime(&t, at[0], at[1]), "timing");
+        int k = i;
+        for (; k > 0 && ms[k - 1] > t; k--)
+            ms[k] = ms[k - 1];
+        ms[k] = t;
+    }
+    return ms[TIMES / 2];
+}
+
+/* The fastest of the guesses; the earlier one where two are equal. */
+static void race(cuda_gemm_context *c, product *p, const cublasLtMatmulHeuristicResult_t *guess,
+                 int n, const cuda_gemm_call *call)
+{
+    sets s;
+    cudaEvent_t at[2];
+    float best = -1;
+    if (!sets_new(c, p, call, &s)) {
+        if (!c->told_memory)
+            log_warn("products_not_timed", "why=\"no memory for copies on the card\"");
+        c->told_memory = true;
+        return;
+    }
+    for (int i = 0; i < 2; i++)
+        must(cudaEventCreate(&at[i]), "an event");
+    for (int i = 0; i < n; i++) {
+        float ms = guess[i].state == CUBLAS_STATUS_SUCCESS
+                       ? time_of(c, p, &guess[i].algo, &s, call, at)
+                       : -1;
+        if (ms >= 0 && (best < 0 || ms < best)) {
+            best = ms;
+            p->algo = guess[i].algo;
+        }
+    }
+    must(cudaStreamSynchronize(c->stream), "timing");
+    for (int i = 0; i < 2; i++)
+        cudaEventDestroy(at[i]);
+    must(cudaFree(s.memory), "memory of a timing");
+    point(c, p, call);
+}
+
+static void key_of(const cuda_gemm_context *c, const product *p, char key[CACHE_KEY_MAX])
+{
+    const cuda_gemm *g = &p->key;
+    snprintf(key, CACHE_KEY_MAX,
+             "cuBLASLt %zu, %s, product m %d, n %d, k %d, rows %d %d %d, turned %d %d, add %d, in "
+             "%d, out %d, end %d %d, alignment %u",
+             c->cublasLtGetVersion(), c->card, g->m, g->n, g->k, g->lda, g->ldb, g->ldd, g->ta,
+             g->tb, g->add, (int)g->in, (int)g->out, (int)g->end, p->aux, (unsigned)p->align);
+}
+
+/* The choice of an earlier run, if the library still takes it. */
+static bool remembered(cuda_gemm_context *c, product *p, const char *key)
+{
+    size_t len = 0;
+    cublasLtMatmulHeuristicResult_t r;
+    cublasLtMatmulAlgo_t algo;
+    char *kept = cache_get(c->store, key, &len);
+    bool ok = kept && len == sizeof algo;
+    if (ok)
+        memcpy(&algo, kept, sizeof algo);
+    ok = ok &&
+         c->cublasLtMatmulAlgoCheck(c->handle, p->desc, p->a, p->b, p->d, p->d, &algo, &r) ==
+             CUBLAS_STATUS_SUCCESS &&
+         r.state == CUBLAS_STATUS_SUCCESS && r.workspaceSize <= WORKSPACE;
+    if (ok)
+        p->algo = algo;
+    else if (kept)
+        log_warn("product_ignored",
+                 "why=\"a kept algorithm is none for %dx%dx%d\" "
+                 "action=chosen_again",
+                 p->key.m, p->key.n, p->key.k);
+    mem_free(kept);
+    return ok;
+}
+
+/* Timing waits for the card: never while a stream is captured. */
+static bool captured(const cuda_gemm_context *c)
+{
+    enum cudaStreamCaptureStatus status = cudaStreamCaptureStatusNone;
+    must(cudaStreamIsCapturing(c->stream, &status), "is the stream captured");
+    return status != cudaStreamCaptureStatusNone;
+}
+
+static void choose(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+{
+    cublasLtMatmulHeuristicResult_t guess[GUESSES];
+    char key[CACHE_KEY_MAX];
+    int found = 0;
+    prefer(c, p);
+    cublasStatus_t status =
+        c->cublasLtMatmulAlgoGetHeuristic(c->handle, p->desc, p->a, p->b, p->d, p->d, c->prefer,
+                                          c->timed ? GUESSES : 1, guess, &found);
+    p->possible = status == CUBLAS_STATUS_SUCCESS && found > 0;
+    if (!p->possible)
+        return;
+    p->algo = guess[0].algo;
+    if (!c->timed || found == 1 || captured(c))
+        return;
+    key_of(c, p, key);
+    if (remembered(c, p, key))
+        return;
+    race(c, p, guess, found, call);
+    cache_put(c->store, key, &p->algo, sizeof p->algo);
+}
+
+/* ---- runs -------------------------------------------------------------------------------------
+ */
+
+static bool same_shape(const cuda_gemm *k, const cuda_gemm *g)
+{
+    return k->m == g->m && k->n == g->n && k->k == g->k && k->lda == g->lda && k->ldb == g->ldb &&
+           k->ldd == g->ldd && k->ta == g->ta && k->tb == g->tb && k->add == g->add &&
+           k->in == g->in && k->out == g->out && k->end == g->end;
+}
+
+static product *find(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
+{
+    uintptr_t bits = (uintptr_t)call->a | (uintptr_t)call->b | (uintptr_t)call->d | 256;
+    bool aux = g->end == CUDA_GEMM_DGELU || (g->end == CUDA_GEMM_GELU && call->aux);
+    if (aux)
+        bits |= (uintptr_t)call->aux;
+    uint32_t align = (uint32_t)(bits & -bits);
     for (int i = 0; i < c->n; i++) {
-        const cuda_gemm *k = &c->made[i].key;
-        if (k->m == g->m && k->n == g->n && k->k == g->k && k->lda == g->lda && k->ldb == g->ldb &&
-            k->ldd == g->ldd && k->ta == g->ta && k->tb == g->tb && k->add == g->add &&
-            k->in == g->in && k->out == g->out && c->made[i].bias == (bias != NULL) &&
-            c->made[i].align == align)
+        const product *p = &c->made[i];
+        if (same_shape(&p->key, g) && p->aux == aux && p->align == align)
             return &c->made[i];
     }
     if (c->n == c->cap) {
@@ -178,21 +439,26 @@ static product *find(cuda_gemm_context *c, const cuda_gemm *g, const void *bias,
     product *p = &c->made[c->n++];
     memset(p, 0, sizeof *p);
     p->key = *g;
-    p->bias = bias != NULL;
+    p->aux = aux;
     p->align = align;
-    make(c, p, bias);
+    if (!aux || g->ldd % AUX_ROW == 0) {
+        describe(c, p, call);
+        choose(c, p, call);
+    }
     return p;
 }
 
-void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const void *a, const void *b,
-                   const void *bias, void *d)
+bool cuda_gemm_has(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
 {
-    const float one = 1, beta = g->add ? 1 : 0;
-    uintptr_t bits = (uintptr_t)a | (uintptr_t)b | (uintptr_t)d | 256;
-    product *p = find(c, g, bias, (uint32_t)(bits & -bits));
-    if (bias)
-        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
-    check(c->cublasLtMatmul(c->handle, p->desc, &one, b, p->a, a, p->b, &beta, d, p->d, d, p->d,
-                            &p->algo, c->workspace, WORKSPACE, c->stream),
-          "product");
+    return find(c, g, call)->possible;
+}
+
+void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
+{
+    product *p = find(c, g, call);
+    if (!p->possible)
+        BUG("cuBLASLt: no way to multiply %dx%d by %dx%d with end %d", g->m, g->k, g->k, g->n,
+            (int)g->end);
+    point(c, p, call);
+    check(issue(c, p, &p->algo, call->a, call->b, call->d), "product");
 }

@@ -41,19 +41,18 @@ static void bias_backward(cuda *c, const op_args *a, const void *dy)
 
 struct gemm_job {
     cuda_gemm how;
-    const void *a, *b, *bias;
-    void *d;
+    cuda_gemm_call call;
 };
 
 static void run_gemm(cuda *c, const gemm_job &j)
 {
-    cuda_gemm_run(c->gemm, &j.how, j.a, j.b, j.bias, j.d);
+    cuda_gemm_run(c->gemm, &j.how, &j.call);
 }
 
 void cuda_multiply(cuda *c, const cuda_gemm *g, const void *a, const void *b, const void *bias,
                    void *d)
 {
-    gemm_job j = {*g, a, b, bias, d};
+    gemm_job j = {*g, {a, b, d, bias, NULL, NULL}};
     cuda_call<gemm_job, run_gemm>(c, j);
 }
 
@@ -73,7 +72,9 @@ extern "C" void cuda_linear_forward(backend *be, op_args *a)
     const void *w = cuda_param(c, a->w, a->x->type);
     const void *b = a->b ? cuda_param(c, a->b, a->y->type) : NULL;
     void *to = a->linear.gelu && a->save ? (void *)a->save : (void *)a->y->x;
-    cuda_gemm g = {(int)rows, out, in, in, in, out, false, true, false, a->x->type, a->y->type};
+    cuda_gemm g = {(int)rows, out,        in,         in,
+                   in,        out,        false,      true,
+                   false,     a->x->type, a->y->type, b ? CUDA_GEMM_BIAS : CUDA_GEMM_PLAIN};
     cuda_multiply(c, &g, a->x->x, element(w, a->x->type, (int64_t)a->linear.row0 * in),
                   b ? element(b, a->y->type, a->linear.row0) : NULL, to);
     if (a->linear.gelu) {
@@ -99,14 +100,15 @@ extern "C" void cuda_linear_backward(backend *be, op_args *a)
         dy = du;
     }
     bias_backward(c, a, dy);
-    cuda_gemm dw = {out, in, (int)rows, out, in, in, true, false, true, a->y->type, TENSOR_F32};
+    cuda_gemm dw = {out,  in,    (int)rows, out,        in,         in,
+                    true, false, true,      a->y->type, TENSOR_F32, CUDA_GEMM_PLAIN};
     if (a->x->type != a->y->type)
         BUG("linear: gradients of two types");
     cuda_multiply(c, &dw, dy, a->x->x, NULL, a->w->g + (int64_t)a->linear.row0 * in);
     if (a->x->fixed)
         return;
     const void *w = cuda_param(c, a->w, a->y->type);
-    cuda_gemm dx = {(int)rows, in,    out,      out,        in,        in,
-                    false,     false, a->add_x, a->y->type, a->x->type};
+    cuda_gemm dx = {(int)rows, in,    out,      out,        in,         in,
+                    false,     false, a->add_x, a->y->type, a->x->type, CUDA_GEMM_PLAIN};
     cuda_multiply(c, &dx, dy, element(w, a->y->type, (int64_t)a->linear.row0 * in), NULL, a->x->g);
 }

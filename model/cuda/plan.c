@@ -41,9 +41,15 @@ static size_t sum_bytes(const op_args *a, int least, int64_t columns)
     return (size_t)plan_parts(rows, least) * (size_t)columns * sizeof(float);
 }
 
+size_t plan_products(const op_args *a)
+{
+    const tensor *kv = a->x2 ? a->x2 : a->x;
+    size_t rows = ((size_t)a->y->n + 127) / 128 * 128, keys = ((size_t)kv->n + 63) / 64 * 64;
+    return (size_t)a->y->b * (size_t)a->attention.heads * rows * keys * 2;
+}
+
 void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p)
 {
-    (void)be;
     size_t scores = 0;
     switch (a->kind) {
     case OP_PATCH: /* images of this step and of the next */
@@ -65,6 +71,8 @@ void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p
     case OP_ATTENTION:
         scores = (size_t)a->y->b * (size_t)a->attention.heads * (size_t)a->y->n;
         at_least(&p->shared, scores * sizeof(float));
+        if (backward && be->how.deterministic && a->x->type == TENSOR_BF16)
+            at_least(&p->shared, plan_products(a));
         break;
     case OP_WINDOW:
         if (backward)

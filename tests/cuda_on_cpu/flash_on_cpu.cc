@@ -19,6 +19,10 @@ extern "C" void flash_close(flash *f)
     delete f;
 }
 
+extern "C" void flash_keep(flash *, cache *, const char *)
+{
+}
+
 extern "C" bool flash_takes(const flash_shape *s)
 {
     return s->head % 8 == 0 && s->keys >= 2 && s->ldq % 8 == 0 && s->ldk % 8 == 0;
@@ -27,7 +31,7 @@ extern "C" bool flash_takes(const flash_shape *s)
 extern "C" bool flash_plan(flash *, const flash_shape *s, size_t *scratch, size_t *workspace, err *)
 {
     *scratch = s->backward ? 1 : 0;
-    *workspace = 0;
+    *workspace = s->deterministic ? (size_t)s->b * s->heads * s->queries * s->keys * 2 : 0;
     return true;
 }
 
@@ -45,7 +49,7 @@ static void put(void *p, int64_t i, double v)
 struct slice {
     const flash_shape *s;
     const flash_call *c;
-    int64_t q, k, o, lse;
+    int64_t q, k, o, lse, bias;
     std::vector<double> p;
 };
 
@@ -62,7 +66,7 @@ static void probabilities(slice &t)
             for (int c = 0; c < s->head; c++)
                 dot += get(t.c->q, t.q + (int64_t)i * s->ldq + c) *
                        get(t.c->k, t.k + (int64_t)j * s->ldk + c);
-            row[j] = scale * dot;
+            row[j] = scale * dot + (s->bias ? (double)t.c->bias[t.bias + j] : 0);
             top = fmax(top, row[j]);
         }
         for (int j = 0; j < s->keys; j++)
@@ -137,6 +141,7 @@ static cudaError_t attend(const flash_shape *s, const flash_call *call)
                        (int64_t)b * s->keys * s->ldk + h * s->head,
                        (int64_t)b * s->queries * s->heads * s->head + h * s->head,
                        ((int64_t)b * s->heads + h) * s->queries,
+                       (int64_t)b * s->keys,
                        {}};
             probabilities(t);
             if (s->backward)

@@ -1,6 +1,7 @@
 /* The matrix products of the CUDA backend without cuBLASLt: the definition, in the order of k. */
 #include "model/cuda/gemm.h"
 
+#include <cmath>
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
@@ -24,36 +25,83 @@ extern "C" void cuda_gemm_close(cuda_gemm_context *c)
     delete c;
 }
 
-static cudaError_t multiply(const cuda_gemm *g, const void *a, const void *b, const void *bias,
-                            void *d)
+extern "C" void cuda_gemm_choose(cuda_gemm_context *, const cuda_gemm_choice *)
+{
+}
+
+extern "C" bool cuda_gemm_has(cuda_gemm_context *, const cuda_gemm *, const cuda_gemm_call *)
+{
+    return true;
+}
+
+static void put(tensor_type type, void *p, size_t i, float v)
+{
+    if (type == TENSOR_F32)
+        static_cast<float *>(p)[i] = v;
+    else
+        static_cast<__nv_bfloat16 *>(p)[i] = __float2bfloat16_rn(v);
+}
+
+/* The tanh form: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))). */
+static double gelu(double x)
+{
+    return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+}
+
+static double gelu_slope(double x)
+{
+    double t = tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x));
+    return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * sqrt(2 / M_PI) * (1 + 3 * 0.044715 * x * x);
+}
+
+static float a_at(const cuda_gemm *g, const void *a, int i, int k)
+{
+    return get(g->in, a, g->ta ? (size_t)k * g->lda + i : (size_t)i * g->lda + k);
+}
+
+/* Element (i, j) from its product, by the definition of what it ends in. */
+static void finish(const cuda_gemm *g, const cuda_gemm_call *call, int i, int j, float sum)
+{
+    size_t at = (size_t)i * g->ldd + j;
+    if (g->end == CUDA_GEMM_BIAS || g->end == CUDA_GEMM_GELU)
+        sum += get(g->out, call->bias, j);
+    if (g->end == CUDA_GEMM_GELU) {
+        if (call->aux)
+            put(g->out, call->aux, at, sum);
+        sum = (float)gelu(sum);
+    }
+    if (g->end == CUDA_GEMM_DGELU)
+        sum *= (float)gelu_slope(get(g->out, call->aux, at));
+    if (g->add)
+        sum += get(g->out, call->d, at);
+    put(g->out, call->d, at, sum);
+}
+
+static cudaError_t multiply(const cuda_gemm *g, const cuda_gemm_call *call)
 {
     for (int i = 0; i < g->m; i++) {
         for (int j = 0; j < g->n; j++) {
-            size_t at = (size_t)i * g->ldd + j;
             float sum = 0;
             for (int k = 0; k < g->k; k++)
-                sum += get(g->in, a, g->ta ? (size_t)k * g->lda + i : (size_t)i * g->lda + k) *
-                       get(g->in, b, g->tb ? (size_t)j * g->ldb + k : (size_t)k * g->ldb + j);
-            if (bias)
-                sum += get(g->out, bias, j);
-            if (g->add)
-                sum += get(g->out, d, at);
-            if (g->out == TENSOR_F32)
-                static_cast<float *>(d)[at] = sum;
-            else
-                static_cast<__nv_bfloat16 *>(d)[at] = __float2bfloat16_rn(sum);
+                sum += a_at(g, call->a, i, k) *
+                       get(g->in, call->b, g->tb ? (size_t)j * g->ldb + k : (size_t)k * g->ldb + j);
+            finish(g, call, i, j, sum);
+        }
+        if (g->end == CUDA_GEMM_BGRAD) {
+            call->sums[i] = 0;
+            for (int k = 0; k < g->k; k++)
+                call->sums[i] += a_at(g, call->a, i, k);
         }
     }
     return cudaSuccess;
 }
 
-extern "C" void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const void *a,
-                              const void *b, const void *bias, void *d)
+extern "C" void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
 {
     cuda_gemm how = *g;
-    shim_node n = {SHIM_LIBRARY, [=] { return multiply(&how, a, b, bias, d); }, {}};
-    for (const void *p : {a, b, bias, static_cast<const void *>(d)})
-        shim_words(n.words, p);
+    cuda_gemm_call at = *call;
+    shim_node n = {SHIM_LIBRARY, [=] { return multiply(&how, &at); }, {}};
+    shim_words(n.words, at);
     if (shim_submit(c->stream, n) != cudaSuccess)
         abort();
 }

@@ -105,6 +105,8 @@ shim_thread *shim_self;
 uint3 shim_block_idx;
 dim3 shim_block_dim, shim_grid_dim;
 
+size_t shim_memory_free = (size_t)64 << 30;
+
 static std::vector<fiber> fibers(MAX_THREADS);
 static unsigned n_threads, n_returned, n_in_barrier, barrier_tag, next_tag;
 static unsigned warp_waiting[MAX_THREADS / 32];

@@ -126,7 +126,7 @@ static void curves_are_those_of_the_cpu(void **state)
     err e = {0};
     (void)state;
     train(t, d.cpu, SOUND, want);
-    assert_true(backend_compute(d.cuda, TENSOR_BF16, &e));
+    assert_true(backend_compute(d.cuda, &(backend_how){.precision = BACKEND_BF16}, &e));
     train(t, d.cuda, SOUND, got);
     train(t, d.cuda, NO_BIAS_GRADIENT, faulty);
     for (int i = CURVES_WINDOW - 1; i < t->steps; i += CURVES_WINDOW)

@@ -58,7 +58,7 @@ static pair pair_new(tensor_type type)
 {
     err e = {0};
     pair p = {.d = device_new()};
-    assert_true(backend_compute(p.d.cuda, type, &e));
+    assert_true(backend_compute(p.d.cuda, &(backend_how){.precision = type}, &e));
     guard_on(p.d.cuda);
     p.r[0] = run_new(p.d.cpu, RUN_TRAIN);
     p.r[1] = run_new(p.d.cuda, RUN_TRAIN);

@@ -5,7 +5,11 @@
 #include "tests/cuda_on_cpu/guard.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "core/fs.h"
 #include "model/model.h"
 #include "tests/fixtures/deit/formula.h"
 
@@ -195,7 +199,7 @@ static void networks_in_bf16(void **state)
     err e = {0};
     side a, b;
     side_new(&a, t, d.cpu, 1);
-    assert_true(backend_compute(d.cuda, TENSOR_BF16, &e));
+    assert_true(backend_compute(d.cuda, &(backend_how){.precision = BACKEND_BF16}, &e));
     side_new(&b, t, d.cuda, 1);
     outcome want = side_step(&a), got = side_step(&b);
     double least;
@@ -219,6 +223,63 @@ static void networks_in_bf16(void **state)
     side_free(&b);
     side_free(&a);
     device_free(&d);
+}
+
+/* ---- deterministic ----------------------------------------------------------------------------
+ */
+
+extern size_t shim_memory_free WEAK;
+
+/* One step in bf16 on a device that has `room` bytes free; the workspace that was planned. */
+static size_t deterministic_step(bool deterministic, size_t room)
+{
+    device d = device_new();
+    err e = {0};
+    side s;
+    backend_how how = {.precision = BACKEND_BF16, .deterministic = deterministic};
+    assert_true(backend_compute(d.cuda, &how, &e));
+    side_new(&s, &subjects[0], d.cuda, 1);
+    model_bytes plan = model_plan(s.m, RUN_TRAIN, RUN_KEEP, &s.batch);
+    shim_memory_free = room;
+    side_step(&s);
+    side_free(&s);
+    device_free(&d);
+    return plan.workspace;
+}
+
+/* Where the workspace does not fit, the program ends with its figure; without the flag, or with the
+ * memory, it runs. */
+static void deterministic_wants_its_workspace(void **state)
+{
+    char log[300], *said;
+    size_t len;
+    err e = {0};
+    const char *top = getenv("TMPDIR");
+    (void)state;
+    if (!cuda_on_cpu_order) {
+        print_message("skip: memory is not the test's on a card\n");
+        skip();
+    }
+    size_t fast = deterministic_step(false, 10), same = deterministic_step(true, (size_t)64 << 20);
+    /* 13 tokens, 3 heads, 2 images take more than anything else here */
+    assert_true(same > fast && same - fast < (size_t)BATCH * 3 * 128 * 64 * 2);
+    snprintf(log, sizeof log, "%s/deterministic.%d", top && *top ? top : "/tmp", (int)getpid());
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        if (!freopen(log, "w", stderr))
+            _exit(99);
+        _exit(deterministic_step(true, 10) ? 98 : 97);
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), err_exit(ERR_MEMORY));
+    assert_true(fs_read(log, 1 << 16, &said, &len, &e));
+    assert_non_null(strstr(said, "train.deterministic: the backward pass of attention over 13 "
+                                 "tokens, 3 heads and 2 images wants a workspace of 0.0 GiB"));
+    unlink(log);
+    mem_free(said);
 }
 
 /* ---- the optimiser ----------------------------------------------------------------------------
@@ -312,7 +373,7 @@ static void steps_are_those_of_the_cpu(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[2 * COUNT_OF(subjects) + 1] = {0};
+    struct CMUnitTest tests[2 * COUNT_OF(subjects) + 2] = {0};
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(subjects); i++) {
         void *t = (void *)(uintptr_t)&subjects[i];
@@ -323,6 +384,8 @@ int main(void)
         void *t = (void *)(uintptr_t)&subjects[i];
         tests[n++] = (struct CMUnitTest){subjects[i].what, networks_in_bf16, NULL, NULL, t};
     }
+    tests[n++] =
+        (struct CMUnitTest){"deterministic", deterministic_wants_its_workspace, NULL, NULL, NULL};
     tests[n++] =
         (struct CMUnitTest){"optimiser steps", steps_are_those_of_the_cpu, NULL, NULL, NULL};
     return _cmocka_run_group_tests("cuda_net", tests, n, NULL, NULL);

@@ -151,7 +151,7 @@ static result graph_run(const graph *g, backend *be, const variant *v)
     result out = {0};
     tensor *in[MAX_IN], *y = NULL;
     bench_open(&t, g, be, SEED);
-    t.type = be->ops->f32_only ? TENSOR_F32 : TENSOR_BF16;
+    t.type = strcmp(backend_name(be), "cpu") ? TENSOR_BF16 : TENSOR_F32;
     t.float_inputs = v->float_inputs;
     bench_fill(&t, g, v);
     param_zero_grad(t.set);
@@ -240,7 +240,7 @@ static void variant_check(const graph *g, const variant *v)
     device d = device_new();
     err e = {0};
     result want = graph_run(g, d.cpu, v);
-    assert_true(backend_compute(d.cuda, v->type, &e));
+    assert_true(backend_compute(d.cuda, &(backend_how){.precision = v->type}, &e));
     guard_on(d.cuda);
     result got = graph_run(g, d.cuda, v);
     compare(g, &want, &got, v);

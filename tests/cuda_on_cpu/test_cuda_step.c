@@ -89,7 +89,7 @@ static void lab_open(lab *l, const plan *p)
     memset(l, 0, sizeof *l);
     delay_streams(p->delay, p->seed);
     l->d = device_new();
-    assert_true(backend_compute(l->d.cuda, p->type, &e));
+    assert_true(backend_compute(l->d.cuda, &(backend_how){.precision = p->type}, &e));
     backend_graphs(l->d.cuda, !p->calls);
     if (p->limit)
         cuda_graph_limit(l->d.cuda, p->limit);

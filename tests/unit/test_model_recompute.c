@@ -63,7 +63,7 @@ static void world_open(world *w, const subject *t, tensor_type type)
     err e = {0};
     *w = (world){.pool = pool_new(2)};
     w->be = backend_new(test_device(), w->pool, &e);
-    if (!w->be || !backend_compute(w->be, type, &e))
+    if (!w->be || !backend_compute(w->be, &(backend_how){.precision = type}, &e))
         fail_msg("%s", e.msg);
     w->m = model_new(&t->cfg, w->be, 1, &e);
     if (!w->m)

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/log.h"
@@ -126,6 +127,50 @@ static void paper_schedule_is_uniform(void **state)
         assert_true(fabs(bin[i] - DRAWS / 10.0) < 4.5 * sqrt(DRAWS * 0.09));
     for (int i = 0; i <= 10; i++)
         assert_true(fabs(step[i] - DRAWS / 11.0) < 4.5 * sqrt(DRAWS * 10 / 121.0));
+}
+
+/* A device that wants few shapes: rates by steps, counts by quanta, the nearest ones; draws have as
+ * many patches. A fixed rate and modes that keep rows or blocks are left as they are. */
+static void few_shapes(void **state)
+{
+    enum { N = 49, B = 2, Q = 4 };
+    static const uint64_t sample[B] = {1, 2};
+    int32_t keep[B * N];
+    model *m = net_of(SELECT_RANDOM), *rows = net_of(SELECT_STRUCTURED);
+    int seen[N + 1] = {0}, shapes = 0, any = 0;
+    for (int i = 0; i < 500; i++) {
+        keep_plan exact = {.net = m, .schedule = KEEP_PAPER, .seed = 9}, p = exact;
+        p.rate_grid = 0.05;
+        double rate = keep_rate(&p, i), was = keep_rate(&exact, i);
+        assert_true(fabs(rate - was) <= 0.025 + 1e-12 && rate >= 0.5 && rate <= 1);
+        assert_true(fabs((1 - rate) * 20 - lround((1 - rate) * 20)) < 1e-9);
+        p.quantum = Q;
+        int n = keep_count(&p, i), near = model_kept(m, rate);
+        assert_true(n == N || (n > 0 && n % Q == 0));
+        assert_true(abs(n - near) <= Q / 2);
+        assert_int_equal(keep_draw(&p, i, B, sample, NULL, keep), n);
+        for (int k = 1; n < N && k < n; k++)
+            assert_true(keep[k] > keep[k - 1] && keep[n + k] > keep[n + k - 1] && keep[n + k] < N);
+        shapes += !seen[n]++;
+        any += model_kept(m, was) % Q != 0;
+        p.net = rows;
+        assert_true(keep_rate(&p, i) == rate);
+    }
+    assert_true(any > 300); /* exact counts are mostly no multiples */
+    assert_true(shapes >= 6 && shapes <= 8);
+    keep_plan fixed = {.net = m, .rate = 0.3, .rate_grid = 0.05, .quantum = 16};
+    assert_true(keep_rate(&fixed, 0) == 0.3);
+    assert_true(keep_rate_step(0.72, 0.05, 0.5) == 1 - 6 * 0.05);
+    assert_true(keep_rate_step(0.72, 0, 0.5) == 0.72);
+    assert_true(keep_rate_step(0.51, 0.05, 0.7) == 0.7);
+    keep_plan few = {.net = m, .schedule = KEEP_PAPER, .seed = 9, .quantum = 48};
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(keep_count(&few, i), 48);
+    few.quantum = 60;
+    for (int i = 0; i < 50; i++)
+        assert_int_equal(keep_count(&few, i), N); /* never none */
+    model_free(rows);
+    model_free(m);
 }
 
 /* The rate is one of the run: it follows the seed, the epoch and the batch. */
@@ -378,6 +423,7 @@ int main(void)
         cmocka_unit_test(keep_one_draws_nothing),
         cmocka_unit_test(code_schedule_is_the_published_mixture),
         cmocka_unit_test(paper_schedule_is_uniform),
+        cmocka_unit_test(few_shapes),
         cmocka_unit_test(rates_are_keyed),
         cmocka_unit_test(background_goes_first),
         cmocka_unit_test(flags_are_per_image),

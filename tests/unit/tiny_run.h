@@ -19,7 +19,8 @@
 static inline cfg *tiny_config(void)
 {
     static const cfg_group *const groups[] = {&model_options, &train_options,   &augment_options,
-                                              &keep_options,  &predict_options, &robust_options};
+                                              &keep_options,  &backend_options, &predict_options,
+                                              &robust_options};
     static const char *const set[] = {"model.name=deit_tiny_patch16_224",
                                       "model.patch=8",
                                       "model.depth=1",

@@ -383,8 +383,20 @@ enum cudaMemcpyKind {
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 struct cudaDeviceProp {
     char name[256];
-    int major, minor, multiProcessorCount;
+    int major, minor, multiProcessorCount, l2CacheSize;
 };
+static inline cudaError_t cudaDriverGetVersion(int *version)
+{
+    *version = 13000;
+    return cudaSuccess;
+}
+/* What the test says is free, for what is refused where memory lacks. */
+extern size_t shim_memory_free;
+static inline cudaError_t cudaMemGetInfo(size_t *free, size_t *all)
+{
+    *free = *all = shim_memory_free;
+    return cudaSuccess;
+}
 static inline cudaError_t cudaGetDeviceCount(int *n)
 {
     *n = 1;
@@ -396,7 +408,7 @@ static inline cudaError_t cudaSetDevice(int)
 }
 static inline cudaError_t cudaGetDeviceProperties(cudaDeviceProp *p, int)
 {
-    *p = {"CUDA on a CPU", 9, 0, 1};
+    *p = {"CUDA on a CPU", 9, 0, 1, 1 << 20};
     return cudaSuccess;
 }
 cudaError_t cudaGetLastError();
