@@ -108,31 +108,36 @@ $(BUILD)/tests/%: tests/%.c $(LIB) Makefile
 
 # ---- CUDA on the CPU (tests/cuda_on_cpu) ----------------------------------------------------------
 # The kernels' own files through the host compiler; the scheduler itself is never instrumented.
+# SHIM_SAN: kernels and tests under a sanitizer, the library behind them as it is.
 SHIM := tests/cuda_on_cpu
-SHIM_OBJ := $(patsubst %.cu,$(BUILD)/shim/%.o,$(wildcard model/cuda/*.cu)) \
-            $(addprefix $(BUILD)/shim/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
+SHIM_SAN ?=
+SHIM_OUT := $(BUILD)/shim$(addprefix -,$(subst $(comma),-,$(SHIM_SAN)))
+SHIM_BIN := $(BUILD)/tests/$(notdir $(SHIM_OUT))
+SHIM_SAN_FLAGS := $(if $(SHIM_SAN),-O1 -fsanitize=$(SHIM_SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+SHIM_OBJ := $(patsubst %.cu,$(SHIM_OUT)/%.o,$(wildcard model/cuda/*.cu)) \
+            $(addprefix $(SHIM_OUT)/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
             library.o cache.o nccl.o)
 # tests of its own; flash_plan and gemm_choice need the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(BUILD)/tests/shim/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
-             model_match model_map model_patch model_laps \
+SHIM_TEST := $(addprefix $(SHIM_BIN)/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
+             model_match model_map model_patch model_laps model_fixture \
              model_step model_pit model_recompute model_rollout $(if $(filter 1,$(HAVE_CUDA)),flash_plan gemm_choice))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
-$(BUILD)/shim/%.o: %.cu Makefile
+$(SHIM_OUT)/%.o: %.cu Makefile
 	$(call say,SHIM  $<)
-	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -x c++ -c -o $@ $<
-$(BUILD)/shim/%_on_cpu.o: $(SHIM)/%_on_cpu.cc Makefile
-	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
-$(BUILD)/shim/streams.o: $(SHIM)/streams.cc Makefile
-	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -c -o $@ $<
-$(addprefix $(BUILD)/shim/,shim.o memory.o launched.o): $(BUILD)/shim/%.o: $(SHIM)/%.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -x c++ -c -o $@ $<
+$(SHIM_OUT)/%_on_cpu.o: $(SHIM)/%_on_cpu.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -c -o $@ $<
+$(SHIM_OUT)/streams.o: $(SHIM)/streams.cc Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -c -o $@ $<
+$(addprefix $(SHIM_OUT)/,shim.o memory.o launched.o): $(SHIM_OUT)/%.o: $(SHIM)/%.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
-$(addprefix $(BUILD)/shim/,plan.o library.o cache.o nccl.o): $(BUILD)/shim/%.o: model/cuda/%.c Makefile
+$(addprefix $(SHIM_OUT)/,plan.o library.o cache.o nccl.o): $(SHIM_OUT)/%.o: model/cuda/%.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
-$(BUILD)/shim/backend.o: model/backend.c Makefile
+$(SHIM_OUT)/backend.o: model/backend.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
 # the whole program with the kernels on the CPU; its own backend.o and plan.o come before the library's
-$(BUILD)/shim/mammovit: $(BUILD)/obj/cli/main.o $(SHIM_OBJ) $(LIB)
+$(SHIM_OUT)/mammovit: $(BUILD)/obj/cli/main.o $(SHIM_OBJ) $(LIB)
 	$(call say,LD    $@)
 	$(Q)$(CXX) $(SAN_FLAGS) -rdynamic -o $@ $^ $(LIBS)
 # NCCL's place is taken by a library of its own, which gives its work to the emulator's streams
@@ -164,17 +169,17 @@ $(BUILD)/tests/shim/test_gemm_choice: $(SHIM)/test_gemm_choice.c $(BUILD)/shim/s
 	$(call say,TEST  $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -isystem $(CUDA_HOME)/include -DSTAND_IN_FOLDER='"$(STAND_IN)"' -MF $@.d \
 	  -o $@ $< $(LIB) $(LIBS) -lcmocka
-SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -rdynamic -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
-$(BUILD)/tests/shim/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
+SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(SHIM_SAN_FLAGS) -rdynamic -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
+$(SHIM_BIN)/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $<)
 	$(SHIM_LINK)
-$(BUILD)/tests/shim/%: $(SHIM)/%.cc $(SHIM_OBJ) $(LIB) Makefile
+$(SHIM_BIN)/%: $(SHIM)/%.cc $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $<)
-	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
-$(BUILD)/tests/shim/%: tests/unit/%.c $(SHIM_OBJ) $(LIB) Makefile
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
+$(SHIM_BIN)/%: tests/unit/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $< on cuda)
 	$(SHIM_LINK)
-$(BUILD)/tests/shim/%: tests/prop/%.c $(SHIM_OBJ) $(LIB) Makefile
+$(SHIM_BIN)/%: tests/prop/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $< on cuda)
 	$(SHIM_LINK)
 DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
@@ -182,7 +187,7 @@ DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 # ---- the bundle for a machine with a card (tests/gpu) ------------------------------------------------
 # One shared library under the program and its tests; in its place the one with the kernels on the CPU.
 GPU := $(BUILD)/gpu
-GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan,$(notdir $(SHIM_TEST))) test_model_fixture)
+GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan,$(notdir $(SHIM_TEST))))
 GPU_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< -L$(GPU)/shim -lmammovit -Wl,--as-needed $(LIBS) -lcmocka
 $(GPU)/lib/libmammovit.so: $(LIB)
 	$(call say,LD    $@)
@@ -213,7 +218,7 @@ test-unit: $(if $(filter cli,$(ROOMS)),$(BUILD)/mammovit) $(TEST_BIN) ## unit an
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN)
 test: deps ## everything CI runs; DATA=DIR adds the tests on real images
 	@$(MAKE) --no-print-directory all test-bins
-	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(SHIM_TEST) $(SHIM)/test_cuda_kernels.sh $(wildcard tests/golden/test_*.sh)
+	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(SHIM_TEST) $(SHIM)/test_cuda_kernels.sh $(SHIM)/test_cuda_faults.sh $(wildcard tests/golden/test_*.sh)
 test-golden: all ## the whole-program tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(wildcard tests/golden/test_*.sh)
 accept: deps ## long campaigns; each part skips with a reason where its tool is missing
@@ -232,11 +237,17 @@ bench: all ## the benchmarks, as ratios to a limit measured in the same run; DAT
 
 asan ubsan tsan: ## the tests under a sanitizer (own build folder)
 	@$(MAKE) --no-print-directory BUILD=$(BUILD)-$@ SAN=$(if $(filter asan,$@),address,$(if $(filter ubsan,$@),undefined,thread)) OPT=-O1 CUDA=0 san-test
-shim-asan shim-ubsan shim-tsan: ## the CUDA kernels on the CPU under a sanitizer, their own tests only
-	@$(MAKE) --no-print-directory BUILD=$(BUILD)-$@ SAN=$(if $(filter %asan,$@),address,$(if $(filter %ubsan,$@),undefined,thread)) OPT=-O1 CUDA=0 shim-test
-shim-test: $(BUILD)/tests/shim/test_cuda_op
-	@BUILD=$(BUILD) SAN=$(SAN) tests/run.sh $^
-.PHONY: san-test test-bins shim-test shim-asan shim-ubsan shim-tsan
+shim-asan shim-tsan: ## the CUDA kernels on the CPU under ASan + UBSan, or with races looked for
+	@$(MAKE) --no-print-directory SHIM_SAN=$(if $(filter %tsan,$@),thread,address$(comma)undefined) shim-test
+shim-test: $(addprefix $(SHIM_BIN)/test_,streams cuda_op cuda_ends)
+	@BUILD=$(BUILD) SAN=$(SHIM_SAN) tests/run.sh $^
+# for tests/cuda_on_cpu/test_cuda_faults.sh: a kernel's file and a test compiled, a test linked; @ = a folder put first
+shim-commands:
+	@echo '$(CXX) -I@ $(filter-out -g -MMD -MP,$(SHIM_FLAGS)) -g1 -O1 -w -x c++ -c'
+	@echo '$(CC) $(subst ','"'"',$(filter-out -MMD -MP,$(CFLAGS_ALL))) -c'
+	@echo '$(CC) -rdynamic'
+	@echo '$(LIB) $(LIBS) -lcmocka'
+.PHONY: shim-commands san-test test-bins shim-test shim-asan shim-tsan
 san-test: all $(TEST_BIN)
 	@BUILD=$(BUILD) SAN=$(SAN) DATA=$(DATA) tests/run.sh $(TEST_BIN) $(wildcard tests/golden/test_*.sh)
 

@@ -75,7 +75,7 @@ run_one() {
     rm -rf "$TMPDIR" && mkdir -p "$TMPDIR"
     rm -f "$reports"/*
     start=$(now_ms)
-    case $name in shim/*) device=cuda ;; *) device=${DEVICE:-} ;; esac
+    case $name in shim*/*) device=cuda ;; *) device=${DEVICE:-} ;; esac
     DEVICE=$device timeout -k 10 "$max" "$path" </dev/null >"$out" 2>&1
     rc=$?
     ms=$(($(now_ms) - start))

@@ -371,22 +371,28 @@ static void steps_are_those_of_the_cpu(void **state)
     device_free(&d);
 }
 
-int main(void)
+/* Each case once in float32 and once in bf16, under its name; arguments: names, none = all. */
+int main(int argc, char **argv)
 {
     struct CMUnitTest tests[2 * COUNT_OF(subjects) + 2] = {0};
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
-        void *t = (void *)(uintptr_t)&subjects[i];
+    size_t n = 0, wanted = 0;
+    for (size_t i = 0; i < 2 * COUNT_OF(subjects); i++) {
+        const subject *s = &subjects[i % COUNT_OF(subjects)];
+        bool bf16 = i >= COUNT_OF(subjects);
         tests[n++] =
-            (struct CMUnitTest){subjects[i].what, networks_are_those_of_the_cpu, NULL, NULL, t};
-    }
-    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
-        void *t = (void *)(uintptr_t)&subjects[i];
-        tests[n++] = (struct CMUnitTest){subjects[i].what, networks_in_bf16, NULL, NULL, t};
+            (struct CMUnitTest){s->what, bf16 ? networks_in_bf16 : networks_are_those_of_the_cpu,
+                                NULL, NULL, (void *)(uintptr_t)s};
     }
     tests[n++] =
         (struct CMUnitTest){"deterministic", deterministic_wants_its_workspace, NULL, NULL, NULL};
     tests[n++] =
         (struct CMUnitTest){"optimiser steps", steps_are_those_of_the_cpu, NULL, NULL, NULL};
-    return _cmocka_run_group_tests("cuda_net", tests, n, NULL, NULL);
+    for (size_t i = 0; i < n; i++) {
+        bool named = argc == 1;
+        for (int k = 1; k < argc; k++)
+            named = named || !strcmp(argv[k], tests[i].name);
+        if (named)
+            tests[wanted++] = tests[i];
+    }
+    return _cmocka_run_group_tests("cuda_net", tests, wanted, NULL, NULL);
 }

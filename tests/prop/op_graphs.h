@@ -35,6 +35,7 @@ typedef struct bench {
     uint64_t seed;
     tensor_type type;      /* of the inputs, but for weights of rows, the stream, and */
     unsigned float_inputs; /* bit i: input i is float32 in every precision */
+    bool twice; /* the sum of the graph and the graph once more: gradients are added to */
 } bench;
 
 static tensor *linear(const graph *g, run *r, tensor **in, param *p)
@@ -199,6 +200,7 @@ static const graph graphs[] = {
     {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}},
      .mixed = true},
     {"layernorm", "192 wide", layernorm, .in = {{3, 27, 192}}, .par = {{1, 192}, {1, 192}}},
+    {"layernorm", "many rows", layernorm, .in = {{1, 1030, 3}}, .par = {{1, 3}, {1, 3}}},
     {"layernorm", "large eps", layernorm_eps, .in = {{2, 5, 24}}, .par = {{1, 24}, {1, 24}}},
     {"add_layernorm", "plain", add_layernorm, .in = {{2, 5, 33}, {2, 5, 33}},
      .par = {{1, 33}, {1, 33}}, .mixed = true},
@@ -278,7 +280,8 @@ static tensor *bench_forward(bench *t, run *r, tensor **in)
         in[i] = run_input_type(r, f32 ? TENSOR_F32 : t->type, shape[0], shape[1], shape[2],
                                t->in[i], false);
     }
-    return t->g->build(t->g, r, in, t->set->p);
+    tensor *y = t->g->build(t->g, r, in, t->set->p);
+    return t->twice ? op_add(r, y, t->g->build(t->g, r, in, t->set->p), NULL) : y;
 }
 
 static void bench_open(bench *t, const graph *g, backend *be, uint64_t seed)
