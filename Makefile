@@ -61,9 +61,11 @@ endif
 $(BUILD)/obj/core/%.o $(BUILD)/obj/dicom/%.o: WARN_C += -Wconversion -Wno-sign-conversion
 
 # ---- sources by folder -------------------------------------------------------------------------
-SRC_C := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c) $(wildcard $(r)/cpu/*.c))
+# what tells the memory of a card is in every build
+CARD_C := $(if $(filter model,$(ROOMS)),$(wildcard model/cuda/plan.c model/cuda/described.c))
+SRC_C := $(foreach r,$(ROOMS),$(wildcard $(r)/*.c) $(wildcard $(r)/cpu/*.c)) $(CARD_C)
 SRC_CXX := $(foreach r,$(ROOMS),$(wildcard $(r)/*.cpp))
-CUDA_C := $(wildcard model/cuda/*.c)
+CUDA_C := $(filter-out $(CARD_C),$(wildcard model/cuda/*.c))
 CUDA_OBJ := $(if $(filter 1,$(HAVE_CUDA)),$(CUDA_C:%.c=$(BUILD)/obj/%.o) $(CU_SRC:%.cu=$(BUILD)/obj/%.o))
 OBJ := $(SRC_C:%.c=$(BUILD)/obj/%.o) $(SRC_CXX:%.cpp=$(BUILD)/obj/%.o) $(CUDA_OBJ)
 LIB_OBJ := $(filter-out $(BUILD)/obj/cli/main.o,$(OBJ))
@@ -115,7 +117,7 @@ SHIM_OUT := $(BUILD)/shim$(addprefix -,$(subst $(comma),-,$(SHIM_SAN)))
 SHIM_BIN := $(BUILD)/tests/$(notdir $(SHIM_OUT))
 SHIM_SAN_FLAGS := $(if $(SHIM_SAN),-O1 -fsanitize=$(SHIM_SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 SHIM_OBJ := $(patsubst %.cu,$(SHIM_OUT)/%.o,$(wildcard model/cuda/*.cu)) \
-            $(addprefix $(SHIM_OUT)/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o plan.o \
+            $(addprefix $(SHIM_OUT)/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o \
             library.o cache.o nccl.o)
 # tests of its own; flash_plan and gemm_choice need the toolkit; tests of ops that also run as DEVICE=cuda
 SHIM_TEST := $(addprefix $(SHIM_BIN)/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
@@ -132,11 +134,11 @@ $(SHIM_OUT)/streams.o: $(SHIM)/streams.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -c -o $@ $<
 $(addprefix $(SHIM_OUT)/,shim.o memory.o launched.o): $(SHIM_OUT)/%.o: $(SHIM)/%.cc Makefile
 	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) -O2 -c -o $@ $<
-$(addprefix $(SHIM_OUT)/,plan.o library.o cache.o nccl.o): $(SHIM_OUT)/%.o: model/cuda/%.c Makefile
+$(addprefix $(SHIM_OUT)/,library.o cache.o nccl.o): $(SHIM_OUT)/%.o: model/cuda/%.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
 $(SHIM_OUT)/backend.o: model/backend.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -DMAMMOVIT_CUDA -c -o $@ $<
-# the whole program with the kernels on the CPU; its own backend.o and plan.o come before the library's
+# the whole program with the kernels on the CPU; its own backend.o comes before the library's
 $(SHIM_OUT)/mammovit: $(BUILD)/obj/cli/main.o $(SHIM_OBJ) $(LIB)
 	$(call say,LD    $@)
 	$(Q)$(CXX) $(SAN_FLAGS) -rdynamic -o $@ $^ $(LIBS)

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "model/cpu/cpu.h"
+#include "model/cuda/described.h"
 #include "model/laps.h"
 #include "model/param.h"
 
@@ -66,6 +67,11 @@ backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e)
     return backend_new(here > 1 && !strcmp(device, "cuda") ? own : device, p, e);
 }
 
+backend *backend_described(pool *p)
+{
+    return described_open(p);
+}
+
 bool backend_compute(backend *b, const backend_how *how, err *e)
 {
     if (!b->ops->compute(b, how, e))
@@ -90,6 +96,11 @@ const char *backend_name(const backend *b)
 size_t backend_workspace(const backend *b)
 {
     return b->ops->workspace(b);
+}
+
+int64_t backend_room(backend *b)
+{
+    return b->ops->room(b);
 }
 
 const char *backend_isa(const backend *b)

@@ -18,6 +18,9 @@ struct param_set;
 backend *backend_new(const char *device, pool *p, err *e);
 /* The same for each process of a job: "cuda" is a card of its own for each on a machine. */
 backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e);
+/* A card that is not here: networks are built and steps planned for it (run_new_shape), nothing
+ * runs. The pool is borrowed. */
+backend *backend_described(pool *p);
 void backend_free(backend *b);
 /* f32: everything. bf16: what matrix products read and write; weights, sums and the residual stream
  * stay float32. */
@@ -37,6 +40,7 @@ extern const cfg_group backend_options; /* "cuda.*": timed and cache */
 MUST_CHECK bool backend_compute(backend *b, const backend_how *how, err *e);
 const char *backend_name(const backend *b);  /* "cpu" */
 size_t backend_workspace(const backend *b);  /* bytes held beside what was asked for */
+int64_t backend_room(backend *b);            /* bytes free on a card; all that a machine has */
 const char *backend_isa(const backend *b);   /* "avx512_core_amx", what identity holds for */
 const char *backend_title(const backend *b); /* a card's own name; the instruction set of a CPU */
 bool backend_emulated(const backend *b);     /* CUDA on a CPU: its times say nothing about a card */

@@ -155,7 +155,7 @@ static stream forward_first(run *r, const block *k, stream in, int rows)
     int d = x->c;
     tensor *kv = op_linear_rows(r, h, k->qkv_w, k->qkv_b, d, 2 * d);
     tensor *q = op_linear_rows(r, select_rows(r, h, 0, rows), k->qkv_w, k->qkv_b, 0, d);
-    op_attention_spec how = {.heads = k->heads, .kv = kv, .bias = in.bias};
+    op_attention_spec how = {.heads = k->heads, .kv = kv, .bias = in.bias, .readers = rows};
     rollout_note(r, in.watch, q, &how);
     tensor *o = op_attention(r, q, &how, NULL);
     o = op_linear(r, o, k->proj_w, k->proj_b);
@@ -179,7 +179,7 @@ stream trunk_forward(run *r, const trunk *t, stream x, const net_call *call, int
     for (int i = 0; i < t->depth; i++) {
         if (call->trace)
             call->trace->tokens[call->trace->n_tokens++] = x.x->n;
-        bool cut = reads && i + 1 == t->depth && !call->published;
+        bool cut = reads && i + 1 == t->depth && !call->published && !call->cfg->m.full_last;
         x.watch = call->batch->watch;
         x = cut ? forward_first(r, &t->block[i], x, reads)
                 : forward_reduced(r, &t->block[i], x, call, i, reads);
@@ -248,13 +248,18 @@ tensor *head_features(run *r, const head *k, stream in, const net_call *call)
     tensor *x;
     if (!call->published) /* norm works on rows: pick first */
         in = stream_first(r, in, k->reads);
-    return select_rows(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x), 0, k->reads);
+    tensor *y = norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x);
+    y = select_rows(r, y, 0, k->reads);
+    run_boundary(r, NULL, y);
+    return y;
 }
 
 tensor *head_mean(run *r, const head *k, stream in)
 {
     tensor *x;
-    return op_mean(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x));
+    tensor *y = op_mean(r, norm_stream(r, in, k->norm_w, k->norm_b, k->eps, &x));
+    run_boundary(r, NULL, y);
+    return y;
 }
 
 /* (a + b) / 2, rows [b, 1, c]. */

@@ -54,6 +54,9 @@ static const cfg_option options[] = {
      "fraction of patches kept in training (PatchDropout), of Swin that of a window's rows and of "
      "its "
      "columns; validation keeps all"},
+    {"model.full_last", CFG_BOOL, AT(full_last), "false", 0, 0, NULL, "",
+     "true: the last block makes every token; false: only the class token where heads read nothing "
+     "else, the same result for less work"},
     {"model.keep_mode", CFG_ENUM, AT(keep_mode), "random", 0, 0,
      "random|structured|cropping|grid|breast", "",
      "which patches are kept: any (PatchDropout), random rows x random columns, one block, a grid; "

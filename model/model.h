@@ -23,6 +23,7 @@ typedef struct model_cfg {
     double keep_rate; /* 0 < k <= 1: fraction of patches kept in training */
     int keep_mode;    /* select_mode: how kept patches are drawn */
     double head_init; /* sd of the head's normal initialisation */
+    bool full_last;   /* the last block makes all tokens, not only those that heads read */
     /* Token reduction on plain vision transformers (token_reduction.md 2, 3, 8.2) */
     int reduction;                /* model_reduction */
     const char *reduction_layers; /* "3/6/9": blocks from 0, after whose attention tokens leave */

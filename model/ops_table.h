@@ -92,10 +92,12 @@ enum { OP_READS_X = 1, OP_READS_X2 = 2, OP_READS_Y = 4, OP_READS_Y2 = 8 };
 typedef void op_fn(backend *be, op_args *a);
 
 /* What a device will hold beside tensors and parameters, in bytes. */
+#define BACKEND_SCRATCHES 3
 typedef struct backend_plan {
-    size_t kept;   /* of all ops: packed weights */
-    size_t shared; /* of the op that needs most */
-    size_t own;    /* the same, of each thread */
+    size_t kept; /* of all ops: packed weights */
+    size_t
+        most[BACKEND_SCRATCHES]; /* of the op that needs most, for each of its scratch memories */
+    size_t own;                  /* the same, of each thread */
 } backend_plan;
 
 typedef struct backend_ops {
@@ -136,6 +138,7 @@ typedef struct backend_ops {
     /* Adds to the plan what one op of a shape-only run would want; and what is really held. */
     void (*plan)(const backend *be, const op_args *a, bool backward, backend_plan *p);
     size_t (*workspace)(const backend *be);
+    int64_t (*room)(backend *be); /* bytes that it has free; of a machine: all */
     void (*copy)(backend *be, void *dst, const void *src, size_t bytes);
     void *(*mark)(backend *be, void *mark);
     double (*between)(backend *be, void *from, void *to);

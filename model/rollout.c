@@ -34,6 +34,7 @@ void rollout_note(run *r, model_watch *w, const tensor *x, const op_attention_sp
     w->block = mem_realloc(w->block, old, old + sizeof *w->block);
     watch_block *b = &w->block[w->blocks++];
     *b = (watch_block){.queries = x->n, .keys = kv->n, .d = d, .heads = how->heads};
+    b->read = how->readers;
     float *all = fetch(r, kv), *q = how->kv ? fetch(r, x) : NULL;
     b->q = q ? q : columns(all, (int64_t)x->b * x->n, x->c, 0, d);
     b->k = columns(all, (int64_t)kv->b * kv->n, kv->c, q ? 0 : d, d);
@@ -117,9 +118,9 @@ void rollout_follow(const model_watch *w, backend *be, int sample, double *start
     int block = w->blocks - 1;
     if (block < 0 || sample < 0 || sample >= w->b)
         BUG("rollout: sample %d of %d, %d blocks", sample, w->b, w->blocks);
-    int readers = w->block[block].queries;
-    if (readers > w->prefix)
-        BUG("rollout: the last block has %d queries, %d tokens come before patches", readers,
+    int readers = w->block[block].read;
+    if (readers < 1 || readers > w->prefix)
+        BUG("rollout: %d queries of the last block count, %d tokens come before patches", readers,
             w->prefix);
     double *v = MEM_ARRAY(double, w->block[block].keys);
     for (int i = 0; i < readers; i++)

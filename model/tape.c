@@ -93,7 +93,10 @@ bool run_is_shape(const run *r)
 
 size_t run_workspace(const run *r)
 {
-    return r->plan.kept + r->plan.shared + r->plan.own * (size_t)pool_threads(r->be->pool);
+    size_t n = r->plan.kept + r->plan.own * (size_t)pool_threads(r->be->pool);
+    for (int i = 0; i < BACKEND_SCRATCHES; i++)
+        n += r->plan.most[i];
+    return n;
 }
 
 void run_recompute(run *r, run_level level)
@@ -484,14 +487,14 @@ static bool is_cheap(const op_args *a, const tensor *t)
 
 /* A tensor that no op ahead reads: may its values go until the backward pass wants them? Patches
  * stay: they would be read from the images again. */
-static bool may_go(const run *r, const slot *s)
+static bool may_go(const run *r, const slot *s, run_level level)
 {
     if (s->made == RUN_NO_OP || s->state)
         return false;
     const op_args *a = &r->node[s->made]->a;
-    if (!s->read || (r->level == RUN_BLOCK && a->kind != OP_PATCH))
+    if (!s->read || (level == RUN_BLOCK && a->kind != OP_PATCH))
         return true;
-    return r->level == RUN_LN_GELU && is_cheap(a, &s->t);
+    return level == RUN_LN_GELU && is_cheap(a, &s->t);
 }
 
 void run_boundary(run *r, tensor *state, tensor *passed)
@@ -499,17 +502,19 @@ void run_boundary(run *r, tensor *state, tensor *passed)
     if (r->mode != RUN_TRAIN)
         return;
     slot *late = r->passed;
-    slot_of(state)->state = true;
+    run_level level = !state && r->level == RUN_BLOCK ? RUN_LN_GELU : r->level;
+    if (state)
+        slot_of(state)->state = true;
     r->passed = slot_of(passed);
-    if (late && may_go(r, late))
+    if (late && may_go(r, late, level))
         let_go(r, &late->t);
     for (; r->closed < r->nodes; r->closed++) {
         node *n = r->node[r->closed];
         tensor *out[2] = {n->a.y, n->a.y2};
         for (int i = 0; i < 2; i++)
-            if (out[i] && out[i] != passed && may_go(r, slot_of(out[i])))
+            if (out[i] && out[i] != passed && may_go(r, slot_of(out[i]), level))
                 let_go(r, out[i]);
-        if (r->level == RUN_BLOCK)
+        if (level == RUN_BLOCK)
             let_go_save(r, n);
     }
 }

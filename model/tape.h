@@ -75,7 +75,8 @@ typedef struct run_point {
 run_point run_mark(const run *r);
 void run_rewind(run *r, run_point at);
 /* Of all that was made so far, the ops ahead read `state` and `passed` only. In a training run the
- * level says what of the rest goes; `state` stays until the walk is behind it. No-op otherwise. */
+ * level says what of the rest goes; `state` stays until the walk is behind it. NULL: the walk comes
+ * back here first, so that RUN_BLOCK lets go no more than RUN_LN_GELU. No-op in inference. */
 void run_boundary(run *r, tensor *state, tensor *passed);
 /* What the forward ops since the last reset cost, by kind of work, so that every convention of the
  * literature is a sum of these (model_counts). */

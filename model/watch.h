@@ -27,6 +27,7 @@ typedef struct watch_layer {
  * last block may have asked for its first rows only. */
 typedef struct watch_block {
     int queries, keys, d, heads;
+    int read;     /* first queries that count */
     float *q, *k; /* [b, queries, d], [b, keys, d], each head-major */
     float *bias;  /* [b, keys] added to all logits of that key, or NULL */
 } watch_block;

@@ -173,6 +173,12 @@ static size_t cpu_workspace(const backend *be)
     return c->packed + floats * sizeof(float);
 }
 
+static int64_t cpu_room(backend *be)
+{
+    (void)be;
+    return mem_machine();
+}
+
 static const backend_ops cpu_ops = {
     .name = "cpu",
     .close = cpu_close,
@@ -202,6 +208,7 @@ static const backend_ops cpu_ops = {
     .nonfinite = cpu_nonfinite,
     .plan = cpu_plan,
     .workspace = cpu_workspace,
+    .room = cpu_room,
     .copy = cpu_copy,
     .mark = cpu_mark,
     .between = cpu_between,

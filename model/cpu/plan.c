@@ -24,23 +24,23 @@ void cpu_plan(const backend *be, const op_args *a, bool backward, backend_plan *
         if (backward && !a->x->fixed)
             p->kept += pack;
         if (backward && a->b)
-            at_least(&p->shared, parts(a->y, a->y->c));
+            at_least(&p->most[0], parts(a->y, a->y->c));
         break;
     }
     case OP_LAYERNORM:
         if (backward)
-            at_least(&p->shared, parts(a->y, 2 * a->y->c));
+            at_least(&p->most[0], parts(a->y, 2 * a->y->c));
         break;
     case OP_ATTENTION: {
         const tensor *kv = a->x2 ? a->x2 : a->x;
         int64_t tile = (int64_t)cpu_attention_tile(a->y->n) * kv->n;
         at_least(&p->own, backward ? 2 * tile : tile);
         if (a->y2)
-            at_least(&p->shared, (int64_t)a->y->b * a->attention.heads * kv->n);
+            at_least(&p->most[0], (int64_t)a->y->b * a->attention.heads * kv->n);
         break;
     }
     case OP_MATCH:
-        at_least(&p->shared, tensor_count(a->x2) / (3 * a->match.heads));
+        at_least(&p->most[0], tensor_count(a->x2) / (3 * a->match.heads));
         break;
     default:
         break;

@@ -201,6 +201,14 @@ static size_t cuda_workspace(const backend *be)
            cuda_pieces_bytes(c->pieces);
 }
 
+static int64_t cuda_room(backend *be)
+{
+    size_t room, all;
+    (void)be;
+    cuda_check(cudaMemGetInfo(&room, &all), "asking for free memory");
+    return (int64_t)room;
+}
+
 /* ---- NaN guard ------------------------------------------------------------------------------- */
 
 template <class T> __global__ void nonfinite_kernel(const T *x, int64_t n, long long *bad)
@@ -342,6 +350,7 @@ static backend_ops table_of(void)
     t.nonfinite = cuda_nonfinite;
     t.plan = plan_op;
     t.workspace = cuda_workspace;
+    t.room = cuda_room;
     t.copy = cuda_copy_inside;
     t.mark = cuda_mark;
     t.between = cuda_between;

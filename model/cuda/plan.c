@@ -48,42 +48,68 @@ size_t plan_products(const op_args *a)
     return (size_t)a->y->b * (size_t)a->attention.heads * rows * keys * 2;
 }
 
+static void plan_linear(const op_args *a, bool backward, backend_plan *p)
+{
+    if (a->x->type == TENSOR_BF16)
+        p->kept +=
+            (size_t)a->linear.rows * (size_t)(a->x->c + (a->b ? 1 : 0)) * tensor_size(TENSOR_BF16);
+    if (backward && a->linear.gelu)
+        at_least(&p->most[PLAN_SCRATCH], (size_t)tensor_count(a->y) * tensor_size(a->y->type));
+    if (backward && a->b)
+        at_least(&p->most[PLAN_SUMS], sum_bytes(a, PLAN_ROWS, a->y->c));
+}
+
+/* In bf16 cuDNN's backward pass has a sum of dq in float32; the delta of each row and head is
+ * wanted by every kind. */
+static void plan_attention(const backend *be, const op_args *a, bool backward, backend_plan *p)
+{
+    size_t rows = (size_t)a->y->b * (size_t)a->y->n * sizeof(float);
+    size_t delta = rows * (size_t)a->attention.heads;
+    bool fused = a->x->type == TENSOR_BF16 && !a->attention.bias;
+    if (!backward || (fused && a->attention.readers))
+        at_least(&p->most[PLAN_SUMS], delta);
+    if (backward)
+        at_least(&p->most[PLAN_SCRATCH], delta + (fused ? rows * (size_t)a->y->c : 0));
+    if (fused)
+        at_least(&p->most[PLAN_LENT],
+                 backward && be->how.deterministic ? plan_products(a) : PLAN_FUSED);
+}
+
+static void plan_match(const op_args *a, backend_plan *p)
+{
+    size_t rows = (size_t)a->x->b * (size_t)a->x->n, head = (size_t)(a->x2->c / 3 / a->match.heads);
+    at_least(&p->most[PLAN_SCRATCH], rows * (head + 4) * sizeof(float));
+}
+
 void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p)
 {
-    size_t scores = 0;
     switch (a->kind) {
     case OP_PATCH: /* images of this step and of the next */
         p->kept += 2 * (size_t)a->y->b * (size_t)a->patch.batch.h * (size_t)a->patch.batch.w *
                    sizeof(uint16_t) * (size_t)(a->patch.batch.grey ? 1 : a->patch.channels);
         break;
     case OP_LINEAR:
-        if (a->x->type == TENSOR_BF16)
-            p->kept += (size_t)a->linear.rows * (size_t)a->x->c * tensor_size(TENSOR_BF16);
-        if (backward && a->linear.gelu)
-            at_least(&p->shared, (size_t)tensor_count(a->y) * tensor_size(a->y->type));
-        if (backward && a->b)
-            at_least(&p->shared, sum_bytes(a, PLAN_ROWS, a->y->c));
+        plan_linear(a, backward, p);
         break;
     case OP_LAYERNORM:
         if (backward)
-            at_least(&p->shared, sum_bytes(a, 1, 2 * (int64_t)a->y->c));
+            at_least(&p->most[PLAN_SCRATCH], sum_bytes(a, 1, 2 * (int64_t)a->y->c));
         break;
     case OP_ATTENTION:
-        scores = (size_t)a->y->b * (size_t)a->attention.heads * (size_t)a->y->n;
-        at_least(&p->shared, scores * sizeof(float));
-        if (backward && be->how.deterministic && a->x->type == TENSOR_BF16)
-            at_least(&p->shared, plan_products(a));
+        plan_attention(be, a, backward, p);
         break;
     case OP_WINDOW:
         if (backward)
-            at_least(&p->shared, plan_window_floats(a) * sizeof(float));
+            at_least(&p->most[PLAN_SCRATCH], plan_window_floats(a) * sizeof(float));
+        else
+            at_least(&p->most[PLAN_SCRATCH],
+                     (size_t)a->y->b * (size_t)a->y->n * (size_t)a->window.heads * sizeof(float));
         break;
     case OP_MAP:
-        at_least(&p->shared, (size_t)a->x->b * (size_t)a->map.n_out * sizeof(int32_t));
+        at_least(&p->most[PLAN_SCRATCH], (size_t)a->x->b * (size_t)a->map.n_out * sizeof(int32_t));
         break;
     case OP_MATCH:
-        at_least(&p->shared,
-                 (size_t)tensor_count(a->x2) / (size_t)(3 * a->match.heads) * sizeof(float));
+        plan_match(a, p);
         break;
     default:
         break;

@@ -12,6 +12,10 @@ extern "C" {
 #define PLAN_PARTS  256                 /* most parts of a sum over rows */
 #define PLAN_ROWS   128                 /* rows in a part of a bias gradient, at least */
 #define PLAN_LOGITS ((int64_t)64 << 20) /* gradients of logits that are kept at once */
+#define PLAN_FUSED  256                 /* bytes of workspace of cuDNN's attention */
+
+/* Scratch memories of the device: values of one op, its sums, cuDNN's workspace. */
+enum { PLAN_SCRATCH, PLAN_SUMS, PLAN_LENT };
 
 /* A sum over rows in parts of at least `least` rows: how many parts, and rows in each. */
 int plan_parts(int64_t rows, int least);

@@ -18,6 +18,26 @@ enum { ZONE = 256, POISON = 0xff };
 enum { ZONE_EVEN = 0xdf, ZONE_ODD = 0x7f };
 
 static std::map<char *, size_t> live;
+static size_t held, card = (size_t)64 << 30;
+
+extern "C" void cuda_on_cpu_card(size_t bytes)
+{
+    card = bytes ? bytes : (size_t)64 << 30;
+}
+
+// SHIM_MEMORY_MIB in the environment: memory of the card.
+static size_t card_bytes()
+{
+    const char *set = getenv("SHIM_MEMORY_MIB");
+    return set ? (size_t)atoll(set) << 20 : card;
+}
+
+cudaError_t cudaMemGetInfo(size_t *room, size_t *all)
+{
+    *all = card_bytes();
+    *room = *all - held;
+    return cudaSuccess;
+}
 
 static unsigned char zone_byte(size_t offset)
 {
@@ -43,6 +63,9 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     cudaError_t refused = shim_unsafe();
     if (refused != cudaSuccess)
         return shim_failed(refused, nullptr);
+    *p = nullptr;
+    if (bytes > card_bytes() - held)
+        return shim_failed(cudaErrorMemoryAllocation, nullptr);
     size_t all = (2 * ZONE + bytes + 255) / 256 * 256;
     char *base = (char *)aligned_alloc(256, all);
     *p = base ? base + ZONE : nullptr;
@@ -52,6 +75,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     fill_zone(base);
     fill_zone(base + ZONE + bytes);
     live[base + ZONE] = bytes;
+    held += bytes;
     shim_memory_made(*p, bytes, false);
     if (__asan_poison_memory_region) {
         __asan_poison_memory_region(base, ZONE);
@@ -68,6 +92,7 @@ cudaError_t cudaFree(void *p)
     auto it = live.find((char *)p);
     if (__asan_unpoison_memory_region)
         __asan_unpoison_memory_region(it->first - ZONE, it->second + 2 * ZONE);
+    held -= it->second;
     free(it->first - ZONE);
     live.erase(it);
     return cudaSuccess;

@@ -101,8 +101,74 @@ static void plan_is_what_is_held(void **state)
         check(&cases[i]);
 }
 
+/* ---- what a token costs ------------------------------------------------------------------------
+ */
+
+/* Saved bytes of DeiT-S with so many blocks at 224 px for a batch of 64, whose rows fill panels. */
+static size_t saved_by(tensor_type type, run_level level, int depth, bool full_last)
+{
+    err e = {0};
+    pool *threads = pool_new(1);
+    backend *be = backend_described(threads);
+    model_cfg c = {.name = "deit_small_patch16_224",
+                   .channels = 1,
+                   .classes = 2,
+                   .keep_rate = 1,
+                   .depth = depth,
+                   .full_last = full_last};
+    assert_true(backend_compute(be, &(backend_how){.precision = (int)type}, &e));
+    model *m = model_new(&c, be, 1, &e);
+    assert_non_null(m);
+    model_batch batch = {.b = 64};
+    size_t saved = model_plan(m, RUN_TRAIN, level, &batch).saved;
+    model_free(m);
+    backend_free(be);
+    pool_free(threads);
+    return saved;
+}
+
+/* Of a block and a token, d = 384, 6 heads. Every level keeps x, the residual sum that the block
+ * begins with, in float32. none: also x2, the sum in the middle; the outputs of norm1, qkv (3 d),
+ * attention, norm2, fc1 before and behind GELU (4 d each); 8 bytes for each norm, 4 for each head.
+ * ln_gelu: without the outputs of norms and GELU. gpu.md 1. */
+static void a_token_costs_what_its_parts_cost(void **state)
+{
+    (void)state;
+    enum { D = 384, HEADS = 6, T = 197, IMAGES = 64 };
+    for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
+        size_t e = tensor_size((tensor_type)type), stat = 2 * 8 + 4 * HEADS, f32 = 4;
+        const size_t want[] = {2 * f32 * D + (1 + 3 + 1 + 1 + 4 + 4) * e * D + stat,
+                               2 * f32 * D + (3 + 1 + 4) * e * D + stat, f32 * D};
+        for (int level = RUN_KEEP; level <= RUN_BLOCK; level++) {
+            for (int full = 0; full < 2; full++) {
+                size_t three = saved_by((tensor_type)type, (run_level)level, 3, full);
+                size_t four = saved_by((tensor_type)type, (run_level)level, 4, full);
+                assert_int_equal(four - three, want[level] * T * IMAGES);
+            }
+        }
+    }
+}
+
+/* The goal of gpu.md 2 for the whole network, patches and last block included. */
+static void ln_gelu_saves_at_most_25_d(void **state)
+{
+    (void)state;
+    enum { D = 384, T = 197, IMAGES = 64, L = 12 };
+    for (int full = 0; full < 2; full++) {
+        size_t saved = saved_by(TENSOR_BF16, RUN_LN_GELU, L, full);
+        double per = (double)saved / ((double)L * T * IMAGES * D);
+        print_message("%s last block: %.2f d bytes per token and layer\n", full ? "full" : "small",
+                      per);
+        assert_true(per <= 25);
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(plan_is_what_is_held)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plan_is_what_is_held),
+        cmocka_unit_test(a_token_costs_what_its_parts_cost),
+        cmocka_unit_test(ln_gelu_saves_at_most_25_d),
+    };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

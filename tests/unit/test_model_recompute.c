@@ -153,6 +153,39 @@ static void levels_give_the_same_bytes(void **state)
     world_close(&w);
 }
 
+/* The last block with all tokens, or with those that heads read: one result, to rounding. */
+static void a_small_last_block_is_exact(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(subjects); i++) {
+        float *got[2];
+        int64_t n = 0;
+        double diff = 0, norm = 0;
+        if (!on_cpu() && subjects[i].cpu_only)
+            continue;
+        for (int full = 0; full < 2; full++) {
+            subject t = subjects[i];
+            world w;
+            size_t saved;
+            t.cfg.full_last = full;
+            world_open(&w, &t, TENSOR_F32);
+            got[full] = step(&w, RUN_KEEP, &saved);
+            n = 1 + model_params(w.m)->total;
+            world_close(&w);
+        }
+        for (int64_t k = 0; k < n; k++) {
+            diff += pow((double)got[0][k] - (double)got[1][k], 2);
+            norm += pow((double)got[0][k], 2);
+        }
+        print_message("%-14s last block small or full: %.1e\n", subjects[i].what,
+                      sqrt(diff / norm));
+        assert_true(fabsf(got[0][0] - got[1][0]) <= 1e-6F * got[0][0]);
+        assert_true(diff <= 1e-10 * norm);
+        mem_free(got[0]);
+        mem_free(got[1]);
+    }
+}
+
 /* Every op alone: all of its values go but those that its backward pass is said to read, and at the
  * highest level these too. */
 static void ops_read_back_what_they_say(void **state)
@@ -332,12 +365,13 @@ static void the_guard_looks_behind_boundaries(void **state)
 
 int main(void)
 {
-    struct CMUnitTest tests[COUNT_OF(subjects) + 4] = {0};
+    struct CMUnitTest tests[COUNT_OF(subjects) + 5] = {0};
     size_t n = 0;
     for (size_t i = 0; i < COUNT_OF(subjects); i++)
         if (on_cpu() || !subjects[i].cpu_only)
             tests[n++] = (struct CMUnitTest){subjects[i].what, levels_give_the_same_bytes, NULL,
                                              NULL, (void *)(uintptr_t)&subjects[i]};
+    tests[n++] = (struct CMUnitTest)cmocka_unit_test(a_small_last_block_is_exact);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(ops_read_back_what_they_say);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(dropped_branches_stay_dropped);
     tests[n++] = (struct CMUnitTest)cmocka_unit_test(values_that_went_are_gone);

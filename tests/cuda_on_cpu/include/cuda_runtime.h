@@ -415,6 +415,7 @@ cudaError_t cudaGetLastError();
 const char *cudaGetErrorString(cudaError_t e);
 cudaError_t cudaMalloc(void **p, size_t bytes); // filled with 0xff: NaN in f32 and bf16, -1 in int
 cudaError_t cudaFree(void *p);
+cudaError_t cudaMemGetInfo(size_t *room, size_t *all);
 template <class T> static inline cudaError_t cudaMalloc(T **p, size_t bytes)
 {
     return cudaMalloc((void **)p, bytes);
