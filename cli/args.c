@@ -36,9 +36,9 @@ const cfg_group run_options = {"The corridor as a whole", run_table, COUNT_OF(ru
 cfg *args_schema(void)
 {
     static const cfg_group *const groups[] = {
-        &run_options,   &scan_options,    &prepare_options, &exclude_options, &labels_options,
-        &split_options, &model_options,   &backend_options, &augment_options, &train_options,
-        &keep_options,  &predict_options, &robust_options,  &eval_options,
+        &run_options,   &scan_options,  &prepare_options, &exclude_options, &labels_options,
+        &split_options, &model_options, &backend_options, &augment_options, &train_options,
+        &keep_options,  &room_options,  &predict_options, &robust_options,  &eval_options,
     };
     return cfg_new(groups, COUNT_OF(groups));
 }

@@ -18,45 +18,66 @@ static double mib(int64_t bytes)
     return (double)bytes / 1048576;
 }
 
-static json_t *memory_json(const train_plan *p)
+static json_t *footprint_json(const footprint *m)
 {
-    const footprint *m = &p->memory;
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "params",
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "params",
                      (json_int_t)m->params, "grads", (json_int_t)m->grads, "optimizer",
-                     (json_int_t)m->optimizer, "activations", (json_int_t)m->activations,
-                     "validation", (json_int_t)m->validation, "workspace", (json_int_t)m->workspace,
-                     "images", (json_int_t)m->images, "total", (json_int_t)m->total, "machine",
-                     (json_int_t)p->machine, "largest_batch", (json_int_t)p->largest_batch);
+                     (json_int_t)m->optimizer, "saved", (json_int_t)m->saved, "activations",
+                     (json_int_t)m->activations, "validation", (json_int_t)m->validation,
+                     "workspace", (json_int_t)m->workspace, "images", (json_int_t)m->images,
+                     "total", (json_int_t)m->total);
 }
 
-static void memory_words(const train_plan *p, text *t)
+/* The parts at the level that is taken, and each level's under its name. */
+static json_t *memory_json(const room_plan *p)
 {
-    const footprint *m = &p->memory;
-    text_addf(t, "memory of training %.1f MiB (the machine has %.0f MiB):\n", mib(m->total),
-              mib(p->machine));
+    json_t *o = footprint_json(&p->at[p->level]), *levels = json_object();
+    for (int i = 0; i < ROOM_LEVELS; i++) {
+        json_t *l = footprint_json(&p->at[i]);
+        json_object_set_new(l, "largest_batch", json_integer((json_int_t)p->largest[i]));
+        json_object_set_new(l, "fits", json_boolean(p->at[i].total <= p->room));
+        json_object_set_new(levels, room_level_name((run_level)i), l);
+    }
+    json_object_set_new(o, "levels", levels);
+    json_object_set_new(o, "recompute", json_string(room_level_name(p->level)));
+    json_object_set_new(o, "device", json_string(p->ask.card ? "card" : "machine"));
+    json_object_set_new(o, "room", json_integer((json_int_t)p->room));
+    json_object_set_new(o, "largest_batch", json_integer((json_int_t)p->largest[p->level]));
+    return o;
+}
+
+static void memory_words(const room_plan *p, text *t)
+{
+    const footprint *m = &p->at[p->level];
+    const char *where = p->ask.card ? "card" : "machine";
+    text_addf(t, "memory of training %.1f MiB with train.recompute=%s (the %s has %.0f MiB):\n",
+              mib(m->total), room_level_name(p->level), where, mib(p->room));
     text_addf(t, "  parameters %.1f, gradients %.1f, optimiser %.1f MiB\n", mib(m->params),
               mib(m->grads), mib(m->optimizer));
-    text_addf(t, "  activations %.1f, of validation %.1f, workspace %.1f, images %.1f MiB\n",
-              mib(m->activations), mib(m->validation), mib(m->workspace), mib(m->images));
-    if (p->largest_batch)
-        text_addf(t, "  the largest train.batch that fits the machine is %" PRId64 "\n",
-                  p->largest_batch);
-    else
-        text_add(t, "  not even train.batch=1 fits the machine\n");
+    text_addf(t, "  activations of validation %.1f, workspace %.1f, images%s %.1f MiB\n",
+              mib(m->validation), mib(m->workspace), p->ask.card ? " (of the machine)" : "",
+              mib(m->images));
+    text_add(t, "  recompute   saved MiB   activations MiB   total MiB   largest train.batch\n");
+    for (int i = 0; i < ROOM_LEVELS; i++)
+        text_addf(t, "  %-9s %11.1f %17.1f %11.1f %21" PRId64 "%s\n", room_level_name((run_level)i),
+                  mib(p->at[i].saved), mib(p->at[i].activations), mib(p->at[i].total),
+                  p->largest[i], i == (int)p->level ? "  <" : "");
+    if (!p->largest[RUN_BLOCK])
+        text_addf(t, "  not even train.batch=1 fits the %s\n", where);
 }
 
 static void print_plan(const cmd_args *a, const train_plan *p)
 {
     text memory;
     text_init(&memory);
-    memory_words(p, &memory);
+    memory_words(&p->memory, &memory);
     cmd_result(
         a,
         json_pack("{s:s, s:I, s:I, s:i, s:i, s:I, s:o, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model",
                   p->model, "image_h", (json_int_t)p->h, "image_w", (json_int_t)p->w, "kept",
                   p->kept, "patches", p->patches, "params", (json_int_t)p->params, "memory",
-                  memory_json(p), "macs", (json_int_t)p->macs, "rows", (json_int_t)p->rows, "batch",
-                  (json_int_t)p->batch, "accum", (json_int_t)p->accum, "steps",
+                  memory_json(&p->memory), "macs", (json_int_t)p->macs, "rows", (json_int_t)p->rows,
+                  "batch", (json_int_t)p->batch, "accum", (json_int_t)p->accum, "steps",
                   (json_int_t)p->steps, "epochs", (json_int_t)p->epochs, "val_images",
                   (json_int_t)p->val_images),
         "network %s, %" PRId64 " x %" PRId64 " px, at most %d of %d patches kept in training\n"

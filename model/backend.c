@@ -98,6 +98,12 @@ size_t backend_workspace(const backend *b)
     return b->ops->workspace(b);
 }
 
+void backend_on_shortage(backend *b, backend_advice *advise, void *ctx)
+{
+    b->advise = advise;
+    b->advise_ctx = ctx;
+}
+
 int64_t backend_room(backend *b)
 {
     return b->ops->room(b);

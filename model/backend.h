@@ -18,6 +18,10 @@ struct param_set;
 backend *backend_new(const char *device, pool *p, err *e);
 /* The same for each process of a job: "cuda" is a card of its own for each on a machine. */
 backend *backend_new_shared(const char *device, const ranks *r, pool *p, err *e);
+/* Who can say what would fit into `all` bytes of a card, in words, when its memory runs out and the
+ * program ends. */
+typedef void backend_advice(void *ctx, int64_t all, char *out, size_t size);
+void backend_on_shortage(backend *b, backend_advice *advise, void *ctx);
 /* A card that is not here: networks are built and steps planned for it (run_new_shape), nothing
  * runs. The pool is borrowed. */
 backend *backend_described(pool *p);

@@ -158,6 +158,8 @@ struct backend {
     bool joined;
     char isa[48], title[64];
     bool emulated;
+    backend_advice *advise; /* NULL: nobody knows what would fit */
+    void *advise_ctx;
     struct laps *laps; /* NULL: nobody asks where the time goes */
 };
 

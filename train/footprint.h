@@ -10,11 +10,13 @@ typedef struct footprint {
     int64_t params;
     int64_t grads; /* and copies of them on the way of a sum over micro-batches */
     int64_t optimizer;
+    int64_t saved;       /* of the activations: between forward and backward */
     int64_t activations; /* of one micro-batch: values, and gradients on their way back */
     int64_t validation;  /* the same of a batch that is scored; both are held */
     int64_t workspace;   /* of the device: packed weights, scratch */
-    int64_t images;      /* batches ahead, and the cache */
-    int64_t total;       /* of all these; the program itself, 0.1 GiB, is not counted */
+    int64_t images;      /* of the machine: batches ahead, and the cache */
+    int64_t total;       /* on the device, of all these; the program itself, 0.1 GiB, is not
+                            counted */
 } footprint;
 
 typedef struct footprint_ask {
@@ -26,9 +28,10 @@ typedef struct footprint_ask {
     int64_t rows;     /* images that may be read */
     int parts;        /* micro-batches of a step that this process takes */
     bool validates;
+    bool card; /* images lie elsewhere than the rest */
 } footprint_ask;
 
-void footprint_of(const footprint_ask *k, int64_t batch, footprint *out);
+void footprint_of(const footprint_ask *k, run_level level, int64_t batch, footprint *out);
 /* The largest micro-batch whose training takes no more than `room` bytes; 0 = none does. */
-int64_t footprint_largest(const footprint_ask *k, int64_t room);
+int64_t footprint_largest(const footprint_ask *k, run_level level, int64_t room);
 #endif

@@ -154,19 +154,6 @@ static bool save(trainer *t, err *e)
     return ranks_agree(t->o->ranks, ok, e);
 }
 
-static keep_plan plan_keep(const trainer *t)
-{
-    return (keep_plan){.net = t->net,
-                       .schedule = (keep_schedule)t->keep.schedule,
-                       .rate = t->mc.keep_rate,
-                       .grid = t->keep.grid,
-                       .rate_grid = trainer_few_shapes(t) ? t->keep.rate_grid : 0,
-                       .quantum = trainer_few_shapes(t) ? (int)t->keep.token_quantum : 1,
-                       .seed = t->o->seed,
-                       .epoch = (uint64_t)t->at.epoch,
-                       .replay = t->replay.n ? &t->replay : NULL};
-}
-
 /* The logs of kept patches that this epoch writes and follows. */
 static bool open_kept(trainer *t, err *e)
 {
@@ -258,15 +245,15 @@ static void show_progress(const trainer *t, log_progress *bar)
 }
 
 /* Memory for the largest step, so that none allocates. */
-static void reserve(trainer *t, const keep_plan *keep)
+static void reserve(trainer *t)
 {
-    int kept = keep_most(keep);
-    bool ramp = t->mc.reduction == MODEL_EVIT && t->c.evit_start + t->c.evit_warmup > 0;
+    footprint_ask ask = trainer_footprint(t);
     model_batch like = {.b = (int)(t->n_epoch < t->c.batch ? t->n_epoch : t->c.batch),
-                        .n_keep = kept < model_patches(t->net) ? kept : 0,
-                        .evit_keep = ramp ? 1 : 0};
+                        .n_keep = ask.kept,
+                        .evit_keep = ask.evit_keep,
+                        .view = &model_view_identity};
     run_reset(t->tape);
-    run_reserve(t->tape, model_plan(t->net, RUN_TRAIN, RUN_KEEP, &like).arena);
+    run_reserve(t->tape, model_plan(t->net, RUN_TRAIN, t->level, &like).arena);
 }
 
 /* Between optimiser steps: stop if asked to, or save. */
@@ -285,7 +272,7 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
 {
     ranks *r = t->o->ranks;
     int64_t micro = trainer_micro_batches(t), *own = MEM_ARRAY(int64_t, micro);
-    keep_plan keep = plan_keep(t);
+    keep_plan keep = trainer_keep_plan(t);
     t->plan = (loader_plan){
         .row = t->epoch_rows,
         .n = t->n_epoch,
@@ -299,7 +286,7 @@ static bool train_epoch(trainer *t, log_progress *bar, err *e)
         .horizon = (int)t->c.horizon};
     bool ok = true, stop = false;
     t->known = t->at.batch;
-    reserve(t, &keep);
+    reserve(t);
     loader_start(t->load, &t->plan);
     while (ok && t->at.batch < micro) {
         double t0 = now();
@@ -394,31 +381,12 @@ static bool close_epoch(trainer *t, int64_t *bad, err *e)
            write_metrics(t, e);
 }
 
-/* All images that epochs draw from, and those of validation. */
-static int64_t images_read(const trainer *t)
-{
-    int64_t n = t->n_val;
-    for (int64_t i = 0; i < t->data.n; i++)
-        n += t->data.row[i].fold == COHORT_TRAIN && t->data.row[i].y[t->c.horizon] >= 0;
-    return n;
-}
-
 static bool make_plan(trainer *t, train_plan *p, err *e)
 {
     model_counts n;
     if (!open_kept(t, e) || !model_count(model_config(t->net), &n, e))
         return false;
-    keep_plan keep = plan_keep(t);
-    int kept = keep_most(&keep), patches = model_patches(t->net);
-    bool ramp = t->mc.reduction == MODEL_EVIT && t->c.evit_start + t->c.evit_warmup > 0;
-    footprint_ask ask = {.net = t->net,
-                         .load = t->load,
-                         .optimizer = (optim_kind)t->c.optim.kind,
-                         .kept = kept < patches ? kept : 0,
-                         .evit_keep = ramp ? 1 : 0,
-                         .rows = images_read(t),
-                         .parts = grads_deal((int)t->c.accum, 0, ranks_size(t->o->ranks)).count,
-                         .validates = t->n_val > 0};
+    footprint_ask ask = trainer_footprint(t);
     *p = (train_plan){.h = t->mc.image_h,
                       .w = t->mc.image_w,
                       .batch = t->c.batch,
@@ -428,13 +396,30 @@ static bool make_plan(trainer *t, train_plan *p, err *e)
                       .epochs = t->c.epochs,
                       .val_images = t->n_val,
                       .params = n.params,
-                      .machine = mem_machine(),
                       .macs = model_macs(&n.executed, MODEL_FVCORE),
-                      .kept = kept,
-                      .patches = patches};
-    footprint_of(&ask, t->c.batch, &p->memory);
-    p->largest_batch = footprint_largest(&ask, p->machine);
+                      .kept = ask.kept ? ask.kept : model_patches(t->net),
+                      .patches = model_patches(t->net)};
+    room_fill(&t->room, &ask, t->c.batch, t->free, &p->memory);
     text_copy(p->model, sizeof p->model, t->mc.name);
+    return true;
+}
+
+/* The level of recompute, and what can be said where memory is not enough. */
+static bool take_room(trainer *t, room_plan *p, err *e)
+{
+    trainer_draw(t, t->at.epoch);
+    if (!trainer_open_replay(t, e))
+        return false;
+    footprint_ask ask = trainer_footprint(t);
+    room_fill(&t->room, &ask, t->c.batch, t->free, p);
+    if (!room_enough(p, e))
+        return false;
+    backend_on_shortage(t->be, room_advice, p);
+    t->level = p->level;
+    run_recompute(t->tape, p->level);
+    log_debug("memory", "recompute=%s activations=%lld total=%lld room=%lld",
+              room_level_name(p->level), (long long)p->at[p->level].activations,
+              (long long)p->at[p->level].total, (long long)p->room);
     return true;
 }
 
@@ -487,6 +472,7 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     cfg_bind(o->config, &train_options, &t.c);
     cfg_bind(o->config, &augment_options, &t.aug);
     cfg_bind(o->config, &keep_options, &t.keep);
+    cfg_bind(o->config, &room_options, &t.room);
     if (!ranks_agree(o->ranks, trainer_open(&t, e) && trainer_prove_inputs(&t, e), e))
         goto done;
     if (o->dry_run) {
@@ -495,7 +481,8 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     }
     if (!trainer_join(&t, e) || !begin(&t, &lock, e))
         goto done;
-    ok = train_all(&t, e);
+    ok = t.at.finished ||
+         (ranks_agree(o->ranks, take_room(&t, &out->plan.memory, e), e) && train_all(&t, e));
     out->epochs = (int)t.at.epoch;
     out->best_epoch = (int)t.at.best_epoch;
     out->best_auc = best_auc(&t);

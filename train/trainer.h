@@ -6,7 +6,7 @@
 
 #include "core/cfg.h"
 #include "core/ranks.h"
-#include "train/footprint.h"
+#include "train/room.h"
 
 extern const cfg_group train_options; /* "train.*" */
 typedef struct train_opts {
@@ -25,10 +25,8 @@ typedef struct train_plan {
     char model[64];
     int64_t h, w, batch, accum, rows, steps, epochs, val_images;
     int64_t params;
-    footprint memory;
-    int64_t machine;       /* bytes that there are */
-    int64_t largest_batch; /* that fits these; 0 = none */
-    int64_t macs;          /* per image, forward */
+    room_plan memory;
+    int64_t macs; /* per image, forward */
     int kept, patches;
 } train_plan;
 typedef struct train_result {

@@ -271,6 +271,27 @@ static pool *open_threads(const trainer *t)
     return pool_new(n ? n : 1);
 }
 
+/* The device; of a dry run also a card that is not here. */
+static backend *open_device(const trainer *t, err *e)
+{
+    if (t->o->dry_run && !strncmp(t->o->device, "cuda", 4) && t->room.memory_gib > 0)
+        return backend_described(t->threads);
+    return backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
+}
+
+#define ROOM_LIBRARIES 32 /* part of a card for code that its libraries load when first used */
+
+/* Processes of a machine share its memory, unless each has a card. */
+static int64_t free_memory(const trainer *t)
+{
+    if (t->room.memory_gib > 0)
+        return (int64_t)(t->room.memory_gib * (double)(1 << 30));
+    int64_t room = backend_room(t->be);
+    if (!strcmp(backend_name(t->be), "cpu"))
+        return room / ranks_local_size(t->o->ranks);
+    return room - room / ROOM_LIBRARIES;
+}
+
 /* A process without a micro-batch in any step is a mistake. */
 static bool check_share(const trainer *t, err *e)
 {
@@ -297,7 +318,7 @@ bool trainer_open(trainer *t, err *e)
     if (!open_data(t, e) || !fit_model(t, e) || !check_share(t, e))
         return false;
     ranks_limit(t->o->ranks, t->c.patience_s);
-    t->be = backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
+    t->be = open_device(t, e);
     cfg_bind(t->o->config, &backend_options, &t->c.how);
     if (!t->be || !backend_compute(t->be, &t->c.how, e))
         return false;
@@ -305,6 +326,7 @@ bool trainer_open(trainer *t, err *e)
     loader_use(t->load, t->be);
     if (t->c.how.deterministic && !trainer_few_shapes(t))
         log_info("deterministic", "device=cpu why=it_is_so_in_any_case");
+    t->free = free_memory(t);
     t->net = model_new(&t->mc, t->be, t->o->seed, e);
     if (!t->net)
         return false;
@@ -387,6 +409,44 @@ keep_log_want trainer_kept_want(const trainer *t)
                            .n_rows = t->n_epoch,
                            .batch = (int)t->c.batch,
                            .patches = model_patches(t->net)};
+}
+
+keep_plan trainer_keep_plan(const trainer *t)
+{
+    return (keep_plan){.net = t->net,
+                       .schedule = (keep_schedule)t->keep.schedule,
+                       .rate = t->mc.keep_rate,
+                       .grid = t->keep.grid,
+                       .rate_grid = trainer_few_shapes(t) ? t->keep.rate_grid : 0,
+                       .quantum = trainer_few_shapes(t) ? (int)t->keep.token_quantum : 1,
+                       .seed = t->o->seed,
+                       .epoch = (uint64_t)t->at.epoch,
+                       .replay = t->replay.n ? &t->replay : NULL};
+}
+
+/* All images that epochs draw from, and those of validation. */
+static int64_t images_read(const trainer *t)
+{
+    int64_t n = t->n_val;
+    for (int64_t i = 0; i < t->data.n; i++)
+        n += t->data.row[i].fold == COHORT_TRAIN && t->data.row[i].y[t->c.horizon] >= 0;
+    return n;
+}
+
+footprint_ask trainer_footprint(const trainer *t)
+{
+    keep_plan keep = trainer_keep_plan(t);
+    int kept = keep_most(&keep);
+    bool ramp = t->mc.reduction == MODEL_EVIT && t->c.evit_start + t->c.evit_warmup > 0;
+    return (footprint_ask){.net = t->net,
+                           .load = t->load,
+                           .optimizer = (optim_kind)t->c.optim.kind,
+                           .parts = grads_deal((int)t->c.accum, 0, ranks_size(t->o->ranks)).count,
+                           .kept = kept < model_patches(t->net) ? kept : 0,
+                           .evit_keep = ramp ? 1 : 0,
+                           .rows = images_read(t),
+                           .validates = t->n_val > 0,
+                           .card = !strcmp(backend_name(t->be), "cuda")};
 }
 
 bool trainer_open_replay(trainer *t, err *e)

@@ -10,13 +10,30 @@ void cuda_check(cudaError_t status, const char *what)
     if (status == cudaSuccess)
         return;
     if (status == cudaErrorMemoryAllocation) {
-        fprintf(stderr,
-                "mammovit: out of device memory (%s). A smaller train.batch fits; so does a "
-                "smaller model.keep_rate\n",
-                what);
+        fprintf(stderr, "mammovit: out of device memory (%s)\n", what);
         exit(err_exit(ERR_MEMORY));
     }
     BUG("cuda: %s: %s", what, cudaGetErrorString(status));
+}
+
+void *cuda_memory(cuda *c, size_t bytes, const char *what)
+{
+    void *p = NULL;
+    char advice[256] = "a smaller train.batch or model.keep_rate fits";
+    size_t room = 0, all = 0;
+    cudaError_t status = cudaMalloc(&p, bytes ? bytes : 1);
+    if (status != cudaErrorMemoryAllocation) {
+        cuda_check(status, what);
+        return p;
+    }
+    cudaMemGetInfo(&room, &all);
+    if (c->base.advise)
+        c->base.advise(c->base.advise_ctx, (int64_t)all, advice, sizeof advice);
+    fprintf(stderr,
+            "mammovit: out of device memory: %zu bytes for %s were asked for, %zu of %zu are free; "
+            "%s\n",
+            bytes, what, room, all, advice);
+    exit(err_exit(ERR_MEMORY));
 }
 
 void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes)
@@ -26,7 +43,7 @@ void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes)
         cuda_check(cudaStreamSynchronize(c->stream), "waiting for scratch memory");
         cuda_check(cudaFree(s->data), "scratch memory");
         s->data = NULL;
-        cuda_check(cudaMalloc((void **)&s->data, bytes), "scratch memory");
+        s->data = (char *)cuda_memory(c, bytes, "scratch");
         s->size = bytes;
     }
     return s->data;
@@ -60,12 +77,7 @@ void cuda_sum_columns(cuda *c, float *g, const float *parts, int count, int n, i
 
 static void *cuda_alloc(backend *be, size_t bytes)
 {
-    void *p = NULL;
-    char what[64];
-    snprintf(what, sizeof what, "%zu bytes were asked for", bytes);
-    (void)be;
-    cuda_check(cudaMalloc(&p, bytes ? bytes : 1), what);
-    return p;
+    return cuda_memory(cuda_of(be), bytes, "values");
 }
 
 static void cuda_dealloc(backend *be, void *p)
@@ -250,7 +262,7 @@ const void *cuda_param(cuda *c, param *p, tensor_type type)
     cuda_copy *copy = (cuda_copy *)p->pack;
     if (!copy) {
         copy = MEM_NEW(cuda_copy);
-        cuda_check(cudaMalloc((void **)&copy->x, (size_t)p->n * sizeof *copy->x), "bf16 weights");
+        copy->x = (bf16 *)cuda_memory(c, (size_t)p->n * sizeof *copy->x, "bf16 weights");
         c->copies += (size_t)p->n * sizeof *copy->x;
         copy->version = p->set->version - 1;
         p->pack = copy;

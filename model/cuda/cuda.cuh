@@ -63,6 +63,8 @@ static inline cuda *cuda_of(backend *be)
 
 /* Ends the program: memory with exit 5 and what was asked for, anything else as a bug. */
 void cuda_check(cudaError_t status, const char *what);
+/* Device memory, uninitialised; where there is too little the program ends with what would fit. */
+void *cuda_memory(cuda *c, size_t bytes, const char *what);
 /* At least `bytes` of device memory, uninitialised, 256-byte aligned; kept between calls. The next
  * call may move it: ask once for all that an op needs. */
 void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes);

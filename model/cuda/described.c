@@ -64,6 +64,18 @@ static int64_t described_room(backend *be)
     return 0;
 }
 
+static void described_graphs(backend *be, bool on)
+{
+    (void)be;
+    (void)on;
+}
+
+static void described_unlock(backend *be, void *p)
+{
+    (void)be;
+    (void)p;
+}
+
 static void refuse(backend *be, op_args *a)
 {
     (void)be;
@@ -81,6 +93,8 @@ static const backend_ops described_ops = {
     .to_device = described_copy,
     .copy = described_copy,
     .drop_pack = described_drop_pack,
+    .graphs = described_graphs,
+    .lock_free = described_unlock,
     .plan = plan_op,
     .workspace = described_workspace,
     .room = described_room,

@@ -25,11 +25,11 @@ extern "C" void cuda_on_cpu_card(size_t bytes)
     card = bytes ? bytes : (size_t)64 << 30;
 }
 
-// SHIM_MEMORY_MIB in the environment: memory of the card.
+// SHIM_MEMORY_KIB in the environment: memory of the card.
 static size_t card_bytes()
 {
-    const char *set = getenv("SHIM_MEMORY_MIB");
-    return set ? (size_t)atoll(set) << 20 : card;
+    const char *set = getenv("SHIM_MEMORY_KIB");
+    return set ? (size_t)atoll(set) << 10 : card;
 }
 
 cudaError_t cudaMemGetInfo(size_t *room, size_t *all)

@@ -268,7 +268,7 @@ static void test_memory_plan(void **state)
     char set[40];
     PLAN_SAYS("", &p, "train.batch=8", "train.cache_mib=0");
     int64_t image = TINY_SIDE * TINY_SIDE * 2, values = p.params * 4;
-    const footprint *m = &p.memory;
+    const footprint *m = &p.memory.at[RUN_KEEP];
     assert_int_equal(m->params, values);
     assert_int_equal(m->grads, values);
     assert_int_equal(m->optimizer, values);
@@ -277,24 +277,25 @@ static void test_memory_plan(void **state)
                      3 * values + m->activations + m->validation + m->workspace + m->images);
     assert_true(m->workspace > values && m->workspace < 3 * values);
     PLAN_SAYS("", &adam, "train.optimizer=adamw", "train.cache_mib=1");
-    assert_int_equal(adam.memory.optimizer, 2 * values);
+    assert_int_equal(adam.memory.at[RUN_KEEP].optimizer, 2 * values);
     PLAN_SAYS("", &more, "train.batch=8", "train.cache_mib=0", "train.accum=8");
-    assert_int_equal(more.memory.grads, 4 * values); /* a tree of 8 holds three branches */
-    assert_int_equal(more.memory.total, m->total + 3 * values);
-    assert_int_equal(adam.memory.images,
+    assert_int_equal(more.memory.at[RUN_KEEP].grads,
+                     4 * values); /* a tree of 8 holds three branches */
+    assert_int_equal(more.memory.at[RUN_KEEP].total, m->total + 3 * values);
+    assert_int_equal(adam.memory.at[RUN_KEEP].images,
                      5 * 16 * image + ((1 << 20) / image < 108 ? (1 << 20) / image : 108) * image);
-    assert_true(p.largest_batch > 8 && p.machine > m->total);
-    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.largest_batch);
+    assert_true(p.memory.largest[RUN_KEEP] > 8 && p.memory.room > m->total);
+    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.memory.largest[RUN_KEEP]);
     PLAN_SAYS("", &large, set, "train.cache_mib=0");
-    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.largest_batch + 1);
-    assert_true(large.memory.total <= p.machine);
-    if (p.largest_batch < 65536) {
+    snprintf(set, sizeof set, "train.batch=%lld", (long long)p.memory.largest[RUN_KEEP] + 1);
+    assert_true(large.memory.at[RUN_KEEP].total <= p.memory.room);
+    if (p.memory.largest[RUN_KEEP] < 65536) {
         PLAN_SAYS("", &more, set, "train.cache_mib=0");
-        assert_true(more.memory.total > p.machine);
+        assert_true(more.memory.at[RUN_KEEP].total > p.memory.room);
     }
     PLAN_SAYS("", &p, "train.batch=512", "model.keep_rate=0.25");
     PLAN_SAYS("", &full, "train.batch=512", "model.keep_rate=1");
-    assert_true(2 * full.memory.activations > 5 * p.memory.activations);
+    assert_true(2 * full.memory.at[RUN_KEEP].activations > 5 * p.memory.at[RUN_KEEP].activations);
 }
 
 /* What was kept once is kept again: a run that follows the log of another, from its own schedule

@@ -15,12 +15,13 @@
 #include "train/predict.h"
 #include "train/robustness.h"
 #include "train/trainer.h"
+#include "tests/device.h"
 
 static inline cfg *tiny_config(void)
 {
-    static const cfg_group *const groups[] = {&model_options, &train_options,   &augment_options,
-                                              &keep_options,  &backend_options, &predict_options,
-                                              &robust_options};
+    static const cfg_group *const groups[] = {&model_options,   &train_options, &augment_options,
+                                              &keep_options,    &room_options,  &backend_options,
+                                              &predict_options, &robust_options};
     static const char *const set[] = {"model.name=deit_tiny_patch16_224",
                                       "model.patch=8",
                                       "model.depth=1",
@@ -40,7 +41,8 @@ static inline cfg *tiny_config(void)
 /* The child: exit status err_exit; the message goes to RUN.err. */
 static inline int tiny_main(int argc, char **argv)
 {
-    train_opts o = {.run = argv[1], .cohort = argv[2], .device = "cpu", .threads = 1, .seed = 7};
+    train_opts o = {
+        .run = argv[1], .cohort = argv[2], .device = test_device(), .threads = 1, .seed = 7};
     train_result r;
     err e = {0};
     cfg *c = tiny_config();
