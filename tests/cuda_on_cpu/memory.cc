@@ -35,7 +35,7 @@ static size_t card_bytes()
 cudaError_t cudaMemGetInfo(size_t *room, size_t *all)
 {
     *all = card_bytes();
-    *room = *all - held;
+    *room = *all - held < shim_memory_free ? *all - held : shim_memory_free;
     return cudaSuccess;
 }
 

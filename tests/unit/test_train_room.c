@@ -147,7 +147,7 @@ static void a_card_gives_what_was_planned(void **state)
                        .keep_rate = 1};
         pool *threads = pool_new(2);
         backend *be = backend_new(test_device(), threads, &e);
-        assert_true(be && backend_compute(be, TENSOR_BF16, &e));
+        assert_true(be && backend_compute(be, &(backend_how){.precision = BACKEND_BF16}, &e));
         int64_t room = backend_room(be);
         model *m = model_new(&c, be, 1, &e);
         optim_cfg how = {.kind = OPTIM_ADAMW, .beta1 = 0.9, .beta2 = 0.999, .eps = 1e-8};

@@ -392,11 +392,6 @@ static inline cudaError_t cudaDriverGetVersion(int *version)
 }
 /* What the test says is free, for what is refused where memory lacks. */
 extern size_t shim_memory_free;
-static inline cudaError_t cudaMemGetInfo(size_t *free, size_t *all)
-{
-    *free = *all = shim_memory_free;
-    return cudaSuccess;
-}
 static inline cudaError_t cudaGetDeviceCount(int *n)
 {
     *n = 1;
