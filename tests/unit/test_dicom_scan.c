@@ -183,7 +183,8 @@ static void same_bytes_for_any_threads(void **state)
     assert_string_equal(a, b);
     assert_null(strstr(a, "CANARY"));
     assert_null(strstr(a, "1.9.1"));
-    assert_null(strstr(a, "2020"));
+    assert_null(strstr(a, "20200131")); /* four digits may stand in a pseudonym */
+    assert_null(strstr(a, "2020-01"));
     assert_null(strstr(a, "lmlo"));
     assert_non_null(strstr(a, "MLO"));
     mem_free(a);
