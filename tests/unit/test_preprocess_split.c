@@ -150,7 +150,7 @@ static void test_order(void **state)
     run_it(&t);
     char *third = slurp(t.split_csv);
     assert_string_not_equal(first, third);
-    assert_null(strstr(first, "W0"));   /* no identifier */
+    assert_null(strstr(first, "W0"));      /* no identifier */
     assert_null(strstr(first, "2015-06")); /* no calendar; four digits may stand in a pseudonym */
     assert_null(strstr(first, "-06-01"));
     char *raw = slurp(t.excluded);
