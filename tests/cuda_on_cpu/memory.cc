@@ -13,9 +13,9 @@ void __asan_unpoison_memory_region(const volatile void *, size_t) WEAK;
 }
 
 enum { ZONE = 256, POISON = 0xff };
-// Two bytes in turn: NaN for a float and for a bf16, a wild index for an int, and no value that a
-// kernel writes of its own accord.
-enum { ZONE_EVEN = 0xdf, ZONE_ODD = 0x7f };
+// Two bytes in turn: a signalling NaN for a float and for a bf16, so that even adding 0 to it changes
+// its bits; a wild index for an int; and no value that a kernel writes of its own accord.
+enum { ZONE_EVEN = 0xbf, ZONE_ODD = 0x7f };
 
 static std::map<char *, size_t> live;
 static size_t held, card = (size_t)64 << 30;

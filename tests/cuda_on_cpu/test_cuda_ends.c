@@ -166,7 +166,8 @@ static float *tokens(const match_case *c, uint64_t id, fill how)
     for (int64_t row = 0; how != DRAWN && row < (int64_t)c->b * c->n; row++) {
         float *key = x + row * 3 * d + d, *value = key + d;
         memset(key, 0, (size_t)(2 * d) * sizeof *key);
-        key[row * 7 / 3 % c->head] = how == ZEROS || (how == TIES && row % 5 == 4) ? 0 : 1;
+        float hot = how == TIES && row % 2 ? -1 : 1; /* no pair of tokens is alike then */
+        key[row * 7 / 3 % c->head] = how == ZEROS || (how == TIES && row % 5 == 4) ? 0 : hot;
         value[row % d] = how == ZEROS ? 0 : (float)(1 + (how == TIES ? row % 3 : 0));
     }
     round_to_bf16(x, (int64_t)c->b * c->n * 3 * d);
@@ -472,6 +473,52 @@ static void steps_renew_the_bf16_weights(void **state)
     }
 }
 
+/* More tensors than a block has threads; the norm of the step before is known, or is not a number.
+ */
+static void gradient_scales_are_those_of_the_cpu(void **state)
+{
+    enum { SETS = 300 };
+    static const backend_clip clips[] = {{0, false, 2}, {0.5, false, 1}, {0.25, true, 3}};
+    static float want[SETS], got[SETS];
+    (void)state;
+    for (size_t k = 0; k < 2 * COUNT_OF(clips); k++) {
+        pair p = pair_new(TENSOR_F32);
+        double known = k % 2 ? NAN : 3, norm[2];
+        run *r;
+        for (int turn = 0; (r = pair_turn(&p, turn)); turn++) {
+            backend *be = turn ? p.d.cuda : p.d.cpu;
+            param_set *set = param_set_new(be, SETS);
+            for (int i = 0; i < SETS; i++) {
+                char name[16];
+                int shape[1] = {1 + i % 37};
+                snprintf(name, sizeof name, "part%d", i);
+                param_add(set, name, 1, shape);
+            }
+            param_set_alloc(set);
+            for (int i = 0; i < SETS; i++) {
+                float *g = filled(100 + (uint64_t)i, set->p[i].n, DRAWN);
+                backend_to_device(be, set->p[i].g, g, (size_t)set->p[i].n * sizeof *g);
+                mem_free(g);
+            }
+            float *scale = backend_alloc(be, sizeof want);
+            double *at = backend_alloc(be, sizeof *at);
+            backend_to_device(be, at, &known, sizeof known);
+            backend_grad_scales(be, set, &clips[k / 2], scale, at);
+            backend_to_host(be, turn ? got : want, scale, sizeof want);
+            backend_to_host(be, &norm[turn > 0], at, sizeof *at);
+            if (turn) {
+                same_or_close("gradient scales", want, got, SETS, 1e-6);
+                assert_true(fabs(norm[0] - norm[1]) <= 1e-9 * norm[0] ||
+                            (isnan(norm[0]) && isnan(norm[1])));
+            }
+            backend_dealloc(be, at);
+            backend_dealloc(be, scale);
+            param_set_free(set);
+        }
+        pair_free(&p);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static const struct CMUnitTest all[] = {
@@ -480,6 +527,7 @@ int main(int argc, char **argv)
         {"loss", loss_is_that_of_the_cpu, NULL, NULL, NULL},
         {"patch", patch_is_that_of_the_cpu, NULL, NULL, NULL},
         {"nan_guard", nan_guard_finds_the_first, NULL, NULL, NULL},
+        {"gradient_scales", gradient_scales_are_those_of_the_cpu, NULL, NULL, NULL},
         {"bf16_weights", steps_renew_the_bf16_weights, NULL, NULL, NULL},
     };
     struct CMUnitTest tests[COUNT_OF(all)];

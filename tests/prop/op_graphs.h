@@ -176,6 +176,7 @@ static tensor *mean(const graph *g, run *r, tensor **in, param *p)
 /* 2 samples, 6 rows in: reorder and drop; drop all of a sample; fuse. */
 static const int32_t reorder[] = {2, -1, 0, 3, -1, 1, 3, 2, 1, 0, -1, -1};
 static const int32_t fuse[] = {0, 2, 0, 1, 2, 0, -1, -1, -1, -1, -1, 1};
+static const int32_t fuse_both[] = {0, 0, 1, 1, 2, 0, 2, 1, 1, 0, 0, 2};
 static const float blend[] = {.25F, 1.5F, -2, 1, .5F, .25F, 3, 3, 3, 3, 3, -.5F};
 static const float drop_path[] = {0, 1.25F, 1.25F};
 static const int32_t to_one[] = {0, -1, 0, 0, 0, -1, 0, 0, 0, 0};
@@ -244,6 +245,7 @@ static const graph graphs[] = {
      .index = to_one, .factor = bias, .number = 2, .spread = 1.5},
     {"map", "drop, reorder", map, .in = {{2, 6, 5}}, .index = reorder, .number = 4},
     {"map", "fuse, weights", map, .in = {{2, 6, 5}}, .index = fuse, .factor = blend, .number = 3},
+    {"map", "fused in both samples", map, .in = {{2, 6, 5}}, .index = fuse_both, .number = 3},
     {"map", "weight gradient", map, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse, .number = 3},
     {"map", "weights of the last row", map_fused, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse,
      .number = 3},
