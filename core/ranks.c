@@ -89,11 +89,6 @@ int ranks_per_cores(const ranks *r)
     return r ? r->per_cores : 1;
 }
 
-const char *ranks_host(const ranks *r, int rank)
-{
-    return r ? r->seat[rank].host : "";
-}
-
 void ranks_limit(ranks *r, double seconds)
 {
     if (r)

@@ -22,10 +22,9 @@ void ranks_close(ranks *r); /* all */
 
 int ranks_rank(const ranks *r); /* 0..size-1 */
 int ranks_size(const ranks *r);
-int ranks_local(const ranks *r);      /* number of this process on its machine */
-int ranks_local_size(const ranks *r); /* processes on this machine */
-int ranks_per_cores(const ranks *r);  /* of these, those that may use the very same cores */
-const char *ranks_host(const ranks *r, int rank);
+int ranks_local(const ranks *r);            /* number of this process on its machine */
+int ranks_local_size(const ranks *r);       /* processes on this machine */
+int ranks_per_cores(const ranks *r);        /* of these, those that may use the very same cores */
 void ranks_limit(ranks *r, double seconds); /* 600 at first */
 double ranks_patience(const ranks *r);      /* that limit */
 /* Ends the whole job at once with this sentence and exit 4: nobody else can be asked any more. */

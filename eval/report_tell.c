@@ -10,8 +10,9 @@ const char *const report_tell_always[REPORT_TELL_ALWAYS] = {"age", "density", "v
 
 /* ---- groups ---------------------------------------------------------------------------------- */
 
-void tell_groups_of(const strata_groups *g, const strata_var *v, const exam_table *t,
-                    tell_groups *out)
+/* The groups of a variable, exams of one set. */
+static void groups_of(const strata_groups *g, const strata_var *v, const exam_table *t,
+                      tell_groups *out)
 {
     int64_t at = 0;
     *out = (tell_groups){.l = MEM_ARRAY(disclose_level, g->n + 1), .n = g->n};
@@ -39,7 +40,7 @@ void report_tell_groups(const report_build *b, bool val, const strata_groups *g,
 {
     disclose *d = val ? b->tell.val : b->tell.all;
     const bool *positive = val ? NULL : b->tell.positive;
-    tell_groups_of(g, v, val ? &b->val_set.exams : &b->set.exams, out);
+    groups_of(g, v, val ? &b->val_set.exams : &b->set.exams, out);
     disclose_guard_levels(d, out->l, out->n, positive);
     disclose_tell_levels(d, out->l, out->n, positive);
 }
@@ -61,7 +62,7 @@ static void tell_variables(const report_build *b, bool val, bool guard)
         if (!strata_find(name, &source, &v, NULL))
             continue; /* the part that shows it refuses it */
         strata_split(&v, t, &g);
-        tell_groups_of(&g, &v, t, &mine);
+        groups_of(&g, &v, t, &mine);
         if (guard)
             disclose_guard_levels(d, mine.l, mine.n, positive);
         else

@@ -23,10 +23,6 @@ typedef struct tell_groups {
     int64_t *row; /* private */
     int64_t rows;
 } tell_groups;
-/* The groups of a variable, exams of one set. cases_only: of every group its own exams with cancer.
- */
-void tell_groups_of(const strata_groups *g, const strata_var *v, const exam_table *t,
-                    tell_groups *out);
 void tell_groups_release(tell_groups *t);
 
 /* Variables that are shown whatever eval.subgroups says. */

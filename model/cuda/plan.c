@@ -41,7 +41,9 @@ static size_t sum_bytes(const op_args *a, int least, int64_t columns)
     return (size_t)plan_parts(rows, least) * (size_t)columns * sizeof(float);
 }
 
-size_t plan_products(const op_args *a)
+/* The deterministic backward pass of attention: products between tokens that cuDNN keeps, at most.
+ */
+static size_t products_bytes(const op_args *a)
 {
     const tensor *kv = a->x2 ? a->x2 : a->x;
     size_t rows = ((size_t)a->y->n + 127) / 128 * 128, keys = ((size_t)kv->n + 63) / 64 * 64;
@@ -72,7 +74,7 @@ static void plan_attention(const backend *be, const op_args *a, bool backward, b
         at_least(&p->most[PLAN_SCRATCH], delta + (fused ? rows * (size_t)a->y->c : 0));
     if (fused)
         at_least(&p->most[PLAN_LENT],
-                 backward && be->how.deterministic ? plan_products(a) : PLAN_FUSED);
+                 backward && be->how.deterministic ? products_bytes(a) : PLAN_FUSED);
 }
 
 static void plan_match(const op_args *a, backend_plan *p)

@@ -24,10 +24,6 @@ int64_t plan_rows_per_part(int64_t rows, int least);
 int64_t plan_window_chunk(const op_args *a);
 size_t plan_window_floats(const op_args *a);
 
-/* The deterministic backward pass of attention: products between tokens that cuDNN keeps, at most.
- */
-size_t plan_products(const op_args *a);
-
 void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p);
 
 #ifdef __cplusplus

@@ -22,6 +22,7 @@ typedef struct world {
     backend *be;
     param_set *set;
     float *m[N_PARAMS], *v[N_PARAMS];
+    float *g[N_PARAMS]; /* on the host: the values at first, then the gradients of new_grads */
     double *x[N_PARAMS], *tm[N_PARAMS], *tv[N_PARAMS]; /* the twin */
     float scale[N_PARAMS];
 } world;
@@ -48,13 +49,15 @@ static void setup_world(world *w, int threads)
         param *p = &w->set->p[i];
         w->m[i] = backend_alloc(w->be, (size_t)p->n * sizeof(float));
         w->v[i] = backend_alloc(w->be, (size_t)p->n * sizeof(float));
+        w->g[i] = MEM_ARRAY(float, p->n);
         w->x[i] = MEM_ARRAY(double, p->n);
         w->tm[i] = MEM_ARRAY(double, p->n);
         w->tv[i] = MEM_ARRAY(double, p->n);
         w->scale[i] = 1.0f / (float)(i + 1);
         param_init(w->set, p, PARAM_NORMAL, 0.5, 3);
+        backend_to_host(w->be, w->g[i], p->x, (size_t)p->n * sizeof(float));
         for (int64_t k = 0; k < p->n; k++)
-            w->x[i][k] = (double)p->x[k];
+            w->x[i][k] = (double)w->g[i][k];
     }
 }
 
@@ -63,6 +66,7 @@ static void release_world(world *w)
     for (int i = 0; i < N_PARAMS; i++) {
         backend_dealloc(w->be, w->m[i]);
         backend_dealloc(w->be, w->v[i]);
+        mem_free(w->g[i]);
         mem_free(w->x[i]);
         mem_free(w->tm[i]);
         mem_free(w->tv[i]);
@@ -77,16 +81,22 @@ static void new_grads(world *w, int step)
     for (int i = 0; i < N_PARAMS; i++) {
         rng r;
         rng_init(&r, 5, RNG_TEST, (uint64_t)i, (uint64_t)step);
-        for (int64_t k = 0; k < w->set->p[i].n; k++)
-            w->set->p[i].g[k] = (float)rng_normal(&r);
+        const param *p = &w->set->p[i];
+        for (int64_t k = 0; k < p->n; k++)
+            w->g[i][k] = (float)rng_normal(&r);
+        backend_to_device(w->be, p->g, w->g[i], (size_t)p->n * sizeof(float));
     }
 }
 
 static void compare(const world *w)
 {
     for (int i = 0; i < N_PARAMS; i++) {
-        for (int64_t k = 0; k < w->set->p[i].n; k++)
-            assert_true(fabs((double)w->set->p[i].x[k] - w->x[i][k]) < 2e-6);
+        const param *p = &w->set->p[i];
+        float *now = MEM_ARRAY(float, p->n);
+        backend_to_host(w->be, now, p->x, (size_t)p->n * sizeof(float));
+        for (int64_t k = 0; k < p->n; k++)
+            assert_true(fabs((double)now[k] - w->x[i][k]) < 2e-6);
+        mem_free(now);
     }
 }
 
@@ -115,7 +125,7 @@ static void sgd_is_the_formula(void **state)
         for (int i = 0; i < N_PARAMS; i++) {
             const param *p = &w.set->p[i];
             for (int64_t k = 0; k < p->n; k++) {
-                double g = 0.5 * (double)w.scale[i] * (double)p->g[k];
+                double g = 0.5 * (double)w.scale[i] * (double)w.g[i][k];
                 g += p->decay ? 0.01 * w.x[i][k] : 0;
                 w.tv[i][k] = 0.9 * w.tv[i][k] + g;
                 w.x[i][k] -= 0.05 * w.tv[i][k];
@@ -142,7 +152,7 @@ static void adamw_is_the_formula(void **state)
         for (int i = 0; i < N_PARAMS; i++) {
             const param *p = &w.set->p[i];
             for (int64_t k = 0; k < p->n; k++) {
-                double g = 2 * (double)p->g[k], x = w.x[i][k];
+                double g = 2 * (double)w.g[i][k], x = w.x[i][k];
                 x *= p->decay ? 1 - 0.01 * 0.1 : 1;
                 w.tm[i][k] = 0.9 * w.tm[i][k] + 0.1 * g;
                 w.tv[i][k] = 0.99 * w.tv[i][k] + 0.01 * g * g;
@@ -168,7 +178,7 @@ static void norms_are_exact_and_free_of_threads(void **state)
         for (int i = 0; i < N_PARAMS; i++) {
             double want = 0;
             for (int64_t k = 0; k < w.set->p[i].n; k++)
-                want += (double)w.set->p[i].g[k] * (double)w.set->p[i].g[k];
+                want += (double)w.g[i][k] * (double)w.g[i][k];
             assert_true(fabs(got[i] - want) <= 1e-12 * want);
         }
         if (threads == 1)
@@ -244,17 +254,19 @@ static void initial_values(void **state)
     setup_world(&a, 1);
     setup_world(&b, 2);
     const param *p = param_find(a.set, "big.weight"), *q = param_find(b.set, "big.weight");
-    assert_memory_equal(p->x, q->x, (size_t)p->n * sizeof(float));
+    const float *x = a.g[N_PARAMS - 1]; /* what the parameter holds at first */
+    assert_int_equal(p->n, q->n);
+    assert_memory_equal(x, b.g[N_PARAMS - 1], (size_t)p->n * sizeof(float));
     double sum = 0, sq = 0;
     for (int64_t i = 0; i < p->n; i++) {
-        sum += (double)p->x[i];
-        sq += (double)p->x[i] * (double)p->x[i];
+        sum += (double)x[i];
+        sq += (double)x[i] * (double)x[i];
         assert_true(fabsf(p->x[i]) <= 2);
     }
     double n = (double)p->n;
     assert_true(fabs(sum / n) < 0.5 * 4.5 / sqrt(n));
     assert_true(fabs(sqrt(sq / n) - 0.5) < 0.01);
-    assert_true(a.set->p[0].x[0] != p->x[0]); /* another name, another stream */
+    assert_true(a.g[0][0] != x[0]); /* another name, another stream */
     release_world(&a);
     release_world(&b);
 }
