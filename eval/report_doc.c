@@ -138,6 +138,11 @@ void report_doc_value(const json_t *v, text *out)
         text_add(out, json_string_value(v));
     else if (json_is_boolean(v))
         text_add(out, report_text(json_is_true(v) ? "yes" : "no"));
+    else if (json_is_array(v) && json_is_string(json_array_get(v, 0)))
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            text_add(out, i ? ", " : "");
+            report_doc_value(json_array_get(v, i), out);
+        }
     else if (v && !json_is_null(v))
         json_write_text(v, false, out);
 }

@@ -180,6 +180,7 @@ static const report_word rows[] = {
     {"card.horizon_years", "Horizon of the label in years"},
     {"card.training_images", "Training images"},
     {"card.training_patients", "Training women"},
+    {"card.training_vendors", "Manufacturers of the training images"},
     {"card.hardware", "Hardware"},
     /* guidelines */
     {"checklist.intro",

@@ -259,6 +259,7 @@ done:
     split_collect_release(&j);
     mem_free(j.who);
     mem_free(j.group);
+    mem_free(j.exam_as);
     mem_free(j.merge);
     pool_free(j.threads);
     if (j.flow)

@@ -59,6 +59,19 @@ static void fill_item(split_job *j, item *t, const catalog_row *r)
     split_ids_note(j, t->patient, f);
 }
 
+/* For the books: whose file it was. */
+static void lose(split_job *j, const catalog_row *r, reason why)
+{
+    if (j->n_lost == j->cap_lost) {
+        int64_t cap = j->cap_lost ? j->cap_lost + j->cap_lost / 2 : 1024;
+        j->lost = mem_realloc(j->lost, (size_t)j->cap_lost * sizeof *j->lost,
+                              (size_t)cap * sizeof *j->lost);
+        j->cap_lost = cap;
+    }
+    j->lost[j->n_lost++] = (split_lost){split_id_parse(r->exam), split_id_parse(r->patient),
+                                        (uint8_t)why, r->scan_reason != REASON_NONE};
+}
+
 static bool collect(void *ctx, const catalog_row *r, err *e)
 {
     split_job *j = ctx;
@@ -66,6 +79,7 @@ static bool collect(void *ctx, const catalog_row *r, err *e)
     j->seen++;
     if (r->scan_reason != REASON_NONE) {
         j->scan_reason[r->scan_reason]++;
+        lose(j, r, r->scan_reason);
         return true;
     }
     if (!r->prepared) {
@@ -74,6 +88,7 @@ static bool collect(void *ctx, const catalog_row *r, err *e)
     }
     if (r->primary != REASON_NONE) {
         j->by_reason[r->primary]++;
+        lose(j, r, r->primary);
         return true;
     }
     if (j->n == j->cap) {
@@ -162,5 +177,6 @@ void split_collect_release(split_job *j)
     split_ids_release(&j->said);
     split_ids_release(&j->patients);
     mem_free(j->it);
+    mem_free(j->lost);
     mem_free(j->link);
 }

@@ -294,6 +294,9 @@ static void merge_days(split_job *j, item **p)
 {
     int64_t merged = 0;
     int32_t last = -1; /* exam as it was */
+    j->exam_as = MEM_ARRAY(int32_t, j->exams.n ? j->exams.n : 1);
+    for (int32_t i = 0; i < j->exams.n; i++)
+        j->exam_as[i] = i;
     qsort_r(p, (size_t)j->n, sizeof *p, by_person_day, j);
     for (int64_t i = 0, first = 0; i < j->n; i++) {
         if (p[i]->day == RECORD_UNKNOWN || p[i]->day != p[first]->day ||
@@ -301,7 +304,7 @@ static void merge_days(split_job *j, item **p)
             first = i;
         merged += first < i && p[i]->exam != last;
         last = p[i]->exam;
-        p[i]->exam = p[first]->exam;
+        p[i]->exam = j->exam_as[last] = p[first]->exam;
     }
     if (merged)
         log_info("exams_joined", "exams=%lld why=same_day", (long long)merged);

@@ -118,6 +118,13 @@ typedef enum split_why {
     SPLIT_ALIAS
 } split_why;
 
+typedef struct split_lost { /* a file that scan or prepare left out, as far as it says whose it is
+                             */
+    split_id exam, patient;
+    uint8_t why; /* reason */
+    bool scan;   /* left out by scan */
+} split_lost;
+
 typedef struct split_job {
     const split_opts *o;
     split_cfg c;
@@ -130,6 +137,8 @@ typedef struct split_job {
     pool *threads;
     item *it;
     int64_t n, cap;
+    split_lost *lost;
+    int64_t n_lost, cap_lost;
     split_ids patients, exams, words, said;
     char **word; /* by number */
     int32_t cap_word;
@@ -140,6 +149,7 @@ typedef struct split_job {
     int64_t n_merge;
     person *who;
     int32_t n_who, *group; /* class of a patient number, -1 = no image */
+    int32_t *exam_as;      /* [exams.n] the exam that an exam was joined with; NULL = itself */
     char prep_id[17], key_id[17];
     int n_sizes, h[PREPARE_SIZES], w[PREPARE_SIZES];
     int64_t seen, unjudged;
@@ -190,6 +200,9 @@ void split_exclude(split_job *j, item *t, reason r);
 MUST_CHECK bool split_modes(split_job *j, err *e);
 /* split_folds.c: assign every person that is still in and has no fold yet. */
 void split_folds(split_job *j);
+
+/* split_books.c: fills j->flow, after split_disjoint. */
+void split_books(split_job *j);
 
 /* split_write.c: COHORT.h5 and the tables beside it. */
 MUST_CHECK bool split_write(split_job *j, split_result *out, err *e);

@@ -23,58 +23,6 @@ typedef struct rows { /* what one call of split writes */
     int n_shards;
 } rows;
 
-/* ---- books ----------------------------------------------------------------------------------- */
-
-static void flow_row(split_job *j, const char *stage, const char *step, const char *why,
-                     int64_t n_in, int64_t n_out, const char *unit)
-{
-    json_array_append_new(j->flow, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", stage,
-                                             "step", step, "reason", why, "n_in", (json_int_t)n_in,
-                                             "n_out", (json_int_t)n_out, "unit", unit));
-}
-
-static int64_t flow_reasons(split_job *j, const char *stage, const int64_t *count, int64_t n)
-{
-    for (int r = 1; r < REASON_COUNT; r++)
-        if (count[r]) {
-            flow_row(j, stage, reason_sentence((reason)r), reason_name((reason)r), n, n - count[r],
-                     "files");
-            n -= count[r];
-        }
-    return n;
-}
-
-/* Files seen = kept + excluded + failed, at every step. */
-static void make_flow(split_job *j)
-{
-    int64_t split_reason[REASON_COUNT] = {0}, kept = 0;
-    j->flow = json_array();
-    for (int64_t i = 0; i < j->n; i++) {
-        split_reason[j->it[i].out]++;
-        kept += j->it[i].out == REASON_NONE;
-    }
-    split_reason[REASON_NONE] = 0;
-    flow_row(j, "scan", "files found", "", j->seen, j->seen, "files");
-    int64_t n = flow_reasons(j, "scan", j->scan_reason, j->seen);
-    n = flow_reasons(j, "prepare", j->by_reason, n);
-    if (n != j->n)
-        BUG("books: %lld files seen, %lld left after prepare, but %lld images collected",
-            (long long)j->seen, (long long)n, (long long)j->n);
-    n = flow_reasons(j, "split", split_reason, n);
-    if (n != kept)
-        BUG("books: %lld left after split, %lld kept", (long long)n, (long long)kept);
-    text proof;
-    text_init(&proof);
-    text_addf(&proof,
-              "folds share none of %lld patients, %lld exams, %lld images, %lld pixel contents",
-              (long long)j->shared[0], (long long)j->shared[1], (long long)j->shared[2],
-              (long long)j->shared[3]);
-    flow_row(j, "split", proof.s, "", n, n, "files");
-    text_release(&proof);
-    flow_row(j, "labels", "rows of the label tables that an image has", "NO_IMAGE", j->matches.rows,
-             j->matches.rows_matched, "rows");
-}
-
 /* ---- rows ------------------------------------------------------------------------------------ */
 
 static int by_row(const void *a, const void *b, void *ctx)
@@ -377,7 +325,7 @@ bool split_write(split_job *j, split_result *out, err *e)
     c.fill = fill_row;
     c.fill_ctx = &r;
     split_disjoint(j, r.p, r.n);
-    make_flow(j);
+    split_books(j);
     describe(j, &c);
     bool ok = normalise(&r, &c, e) && add_shards(j, &r, &c, e) && write_tables(j, &r, &c, out, e) &&
               cohort_write(&c, j->o->out, e); /* last: its presence says that all is there */

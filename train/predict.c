@@ -351,17 +351,37 @@ static bool write_table(const job *j, err *e)
     return w && csv_commit(w, e);
 }
 
+/* Exams and women of rows of the cohort, which is in the order of both; row NULL: the first n. */
+static void count_wholes(const cohort *c, const int64_t *row, int64_t n, int64_t out[2])
+{
+    const cohort_row *before = NULL;
+    out[0] = out[1] = 0;
+    for (int64_t i = 0; i < n; i++) {
+        const cohort_row *r = &c->row[row ? row[i] : i];
+        out[0] += !before || strcmp(before->exam, r->exam) != 0;
+        out[1] += !before || strcmp(before->patient, r->patient) != 0;
+        before = r;
+    }
+}
+
 /* The books: the cohort's, then which images of it are in this split. */
 static json_t *make_flow(const job *j)
 {
     json_t *flow = json_deep_copy(j->data.flow);
     char step[64];
+    int64_t all[2], here[2];
     snprintf(step, sizeof step, "in other splits than '%s'", j->o->split);
+    count_wholes(&j->data, NULL, j->data.n, all);
+    count_wholes(&j->data, j->row, j->n, here);
     if (j->n != j->data.n)
-        json_array_append_new(flow, json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", "predict",
-                                              "step", step, "reason", "OTHER_SPLIT", "n_in",
-                                              (json_int_t)j->data.n, "n_out", (json_int_t)j->n,
-                                              "unit", "files"));
+        json_array_append_new(
+            flow,
+            json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I, s:I}", "stage",
+                      "predict", "step", step, "reason", "OTHER_SPLIT", "n_in",
+                      (json_int_t)j->data.n, "n_out", (json_int_t)j->n, "unit", "files", "exams_in",
+                      (json_int_t)all[0], "exams_out", (json_int_t)here[0], "exams_touched",
+                      (json_int_t)(all[0] - here[0]), "women_in", (json_int_t)all[1], "women_out",
+                      (json_int_t)here[1], "women_touched", (json_int_t)(all[1] - here[1])));
     json_array_append_new(flow,
                           json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", "predict", "step",
                                     "exams scored", "reason", "", "n_in", (json_int_t)j->exams,

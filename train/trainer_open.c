@@ -214,6 +214,31 @@ static bool open_data(trainer *t, err *e)
 static const cfg_group *const run_groups[] = {&model_options, &augment_options, &train_options,
                                               &keep_options, NULL};
 
+/* Whom the network learns from: a reader of its scores is told when a machine was not among them.
+ * Rows lie in the order of patients. */
+static void describe_training(const trainer *t, json_t *recipe)
+{
+    json_t *vendors = json_array(), *v;
+    const cohort_row *before = NULL;
+    int64_t images = 0, women = 0;
+    for (int64_t i = 0; i < t->data.n; i++) {
+        const cohort_row *r = &t->data.row[i];
+        bool known = !r->vendor[0];
+        size_t k;
+        if (r->fold != COHORT_TRAIN || r->y[t->c.horizon] < 0)
+            continue;
+        images++;
+        women += !before || strcmp(before->patient, r->patient) != 0;
+        before = r;
+        json_array_foreach(vendors, k, v) known = known || !strcmp(json_string_value(v), r->vendor);
+        if (!known)
+            json_array_append_new(vendors, json_words(r->vendor));
+    }
+    json_object_set_new(recipe, "training_images", json_integer(images));
+    json_object_set_new(recipe, "training_patients", json_integer(women));
+    json_object_set_new(recipe, "training_vendors", vendors);
+}
+
 static bool describe(trainer *t, err *e)
 {
     checkpoint_info *k = &t->at;
@@ -238,6 +263,7 @@ static bool describe(trainer *t, err *e)
                             t->keep.replay[0]
                                 ? json_string("replay")
                                 : json_string(cfg_text(t->o->config, "train.keep_schedule")));
+    describe_training(t, k->recipe);
     return fs_sha256_file(t->o->cohort, k->cohort_sha256, e);
 }
 

@@ -139,6 +139,26 @@ static void test_stage(void **state)
     assert_true(json_get_i64(flow, "kept", &v, &e) && v == KEPT);
     assert_true(json_get_i64(flow, "excluded", &v, &e) && v == EXCLUDED);
     assert_true(json_get_i64(flow, "failed", &v, &e) && v == FAILED);
+    int64_t exams, women, out, left[2];
+    assert_true(json_get_i64(flow, "exams", &exams, &e) && json_get_i64(flow, "women", &women, &e));
+    assert_true(exams > 1 && women > 1 && json_get_i64(flow, "exams_part", &v, &e));
+    left[0] = exams;
+    left[1] = women;
+    int64_t lost = 0, touched = 0;
+    const json_t *steps = json_object_get(flow, "steps"), *step;
+    size_t i;
+    json_array_foreach(steps, i, step)
+    {
+        assert_true(json_get_i64(step, "exams_in", &v, &e) && v == left[0]);
+        assert_true(json_get_i64(step, "exams_out", &left[0], &e));
+        assert_true(json_get_i64(step, "exams_touched", &out, &e) && out >= v - left[0]);
+        lost += v - left[0];
+        touched += out;
+        assert_true(json_get_i64(step, "women_in", &v, &e) && v == left[1]);
+        assert_true(json_get_i64(step, "women_out", &left[1], &e) && left[1] <= v);
+    }
+    assert_int_equal(left[0], exams - lost);
+    assert_true(touched > lost); /* exams of several files lose some, not all */
     json_decref(flow);
     mem_free(path);
     mem_free(a);

@@ -209,6 +209,50 @@ static void test_flow(void **state)
     trial_free(&t);
 }
 
+/* Which exams and women went with the files, and which only lost some of theirs. */
+static void test_flow_wholes(void **state)
+{
+    static const shot s[] = {
+        {.patient = "A", .study = "1", .sop = "a"},
+        {.patient = "A", .study = "1", .sop = "a2", .primary = REASON_BLANK},
+        {.patient = "A", .study = "2", .sop = "a3", .primary = REASON_BLANK, .day = "2016-06-01"},
+        {.patient = "B", .study = "3", .sop = "b", .primary = REASON_BLANK},
+        {.patient = "B", .study = "3", .sop = "b2", .primary = REASON_IMPLANT},
+        {.patient = "C", .study = "4", .sop = "c"},
+    };
+    static const struct {
+        const char *why;
+        int64_t v[6]; /* exams in, out, touched; women in, out, touched */
+    } want[] = {
+        {"", {4, 4, 0, 3, 3, 0}},        {"BLANK", {4, 3, 3, 3, 3, 2}},
+        {"IMPLANT", {3, 2, 1, 3, 2, 1}}, {"NO_LABEL", {2, 1, 1, 2, 1, 1}},
+        {"", {1, 1, 0, 1, 1, 0}},
+    };
+    static const char *const keys[] = {"exams_in", "exams_out", "exams_touched",
+                                       "women_in", "women_out", "women_touched"};
+    trial t;
+    trial_init(&t);
+    store_write(t.store, t.c, s, COUNT_OF(s));
+    labels_are(&t, "patient_id,diagnosis_date,last_negative_date\nA,,2018-01-01\n");
+    run_it(&t);
+    for (size_t i = 0; i < COUNT_OF(want); i++) {
+        const json_t *f = json_array_get(t.got.flow, i);
+        const char *why;
+        int64_t v;
+        OK(json_get_text(f, "reason", &why, e));
+        assert_string_equal(why, want[i].why);
+        for (size_t k = 0; k < COUNT_OF(keys); k++) {
+            OK(json_get_i64(f, keys[k], &v, e));
+            if (v != want[i].v[k])
+                fail_msg("row %zu, %s: %lld", i, keys[k], (long long)v);
+        }
+    }
+    int64_t part;
+    OK(json_get_i64(json_array_get(t.got.flow, COUNT_OF(want) - 1), "exams_part", &part, e));
+    assert_int_equal(part, 1);
+    trial_free(&t);
+}
+
 static int setup(void **state)
 {
     (void)state;
@@ -221,6 +265,7 @@ int main(void)
         cmocka_unit_test(test_bad_tables),    cmocka_unit_test(test_preconditions),
         cmocka_unit_test(test_normalisation), cmocka_unit_test(test_places),
         cmocka_unit_test(test_order),         cmocka_unit_test(test_flow),
+        cmocka_unit_test(test_flow_wholes),
     };
     return cmocka_run_group_tests(tests, setup, trial_teardown);
 }

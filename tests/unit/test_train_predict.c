@@ -298,6 +298,54 @@ static void test_dropping(void **state)
     OK(cfg_set(config, "predict.keep_rate=1", e));
 }
 
+/* The books go on from the cohort's, in files, exams and women; the card says whom the network
+ * knows. */
+static void test_books(void **state)
+{
+    char *out = fs_join(dir, "books"), *path;
+    json_t *o, *row;
+    cohort c;
+    size_t i;
+    int64_t rows = 0, women = 0, left = 0, exams = 0, vendors = 0;
+    const cohort_row *before = NULL;
+    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", out, 1, e));
+    path = fs_join(out, "predictions.json");
+    OK(json_read(path, &o, e));
+    OK(cohort_read(&c, cohort_path, e));
+    for (int64_t k = 0; k < c.n; k++) {
+        const cohort_row *r = &c.row[k];
+        if (r->fold != COHORT_TRAIN || r->y[0] < 0)
+            continue;
+        rows++;
+        women += !before || strcmp(before->patient, r->patient) != 0;
+        before = r;
+    }
+    const json_t *card = json_object_get(o, "model"),
+                 *seen = json_object_get(card, "training_vendors");
+    assert_int_equal(json_integer_value(json_object_get(card, "training_images")), rows);
+    assert_int_equal(json_integer_value(json_object_get(card, "training_patients")), women);
+    assert_int_equal(json_array_size(seen), 2);
+    json_array_foreach(seen, i, row) vendors +=
+        !strcmp(json_string_value(row), "GE") + 2 * !strcmp(json_string_value(row), "HOLOGIC");
+    assert_int_equal(vendors, 3);
+    json_array_foreach(json_object_get(o, "flow"), i, row)
+    {
+        if (strcmp(json_string_value(json_object_get(row, "reason")), "OTHER_SPLIT") != 0)
+            continue;
+        OK(json_get_i64(row, "exams_out", &exams, e));
+        OK(json_get_i64(row, "women_out", &left, e));
+        assert_true(json_integer_value(json_object_get(row, "exams_in")) > exams);
+    }
+    assert_true(exams > 0 && left > 0);
+    row =
+        json_array_get(json_object_get(o, "flow"), json_array_size(json_object_get(o, "flow")) - 1);
+    assert_int_equal(json_integer_value(json_object_get(row, "n_out")), exams);
+    cohort_release(&c);
+    json_decref(o);
+    mem_free(path);
+    mem_free(out);
+}
+
 static void test_ensemble(void **state)
 {
     char *one = fs_join(dir, "one"), *two = fs_join(dir, "two"), *both = fs_join(dir, "both");
@@ -570,12 +618,12 @@ int main(int argc, char **argv)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_by_one), cmocka_unit_test(test_finds_signal),
-        cmocka_unit_test(test_dropping),   cmocka_unit_test(test_dropping_in_windows),
-        cmocka_unit_test(test_ensemble),   cmocka_unit_test(test_probability),
-        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_again),
-        cmocka_unit_test(test_killed),     cmocka_unit_test(test_pages),
-        cmocka_unit_test(test_same_bytes),
+        cmocka_unit_test(test_one_by_one),  cmocka_unit_test(test_finds_signal),
+        cmocka_unit_test(test_dropping),    cmocka_unit_test(test_dropping_in_windows),
+        cmocka_unit_test(test_ensemble),    cmocka_unit_test(test_books),
+        cmocka_unit_test(test_probability), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_again),       cmocka_unit_test(test_killed),
+        cmocka_unit_test(test_pages),       cmocka_unit_test(test_same_bytes),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
