@@ -25,9 +25,8 @@ static bool count_row(void *ctx, const catalog_row *r, err *e)
                        "prepare: a row of the catalogue has no verdict; was a scan running?");
     for (int k = 1; k < REASON_COUNT; k++)
         b->flagged[k] += (reason)k != r->primary && reason_has(&r->reasons, (reason)k);
-    wholes_add(&b->files,
-               (wholes_file){wholes_name(r->exam), wholes_name(r->patient),
-                             r->primary == REASON_NONE ? WHOLES_KEPT : b->step[r->primary]});
+    wholes_add(&b->files, wholes_name(r->exam), wholes_name(r->patient),
+               r->primary == REASON_NONE ? WHOLES_KEPT : b->step[r->primary]);
     if (r->primary == REASON_NONE) {
         b->kept++;
         return true;
@@ -92,11 +91,12 @@ static bool write_flow(const char *store, const char *id, books *b, prepare_resu
         BUG("prepare: the books do not balance");
     out->seen = b->seen;
     out->kept = b->kept;
-    json_t *j = json_pack(
-        "{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "stage", "prepare", "prepare_id", id, "seen",
-        (json_int_t)b->seen, "kept", (json_int_t)b->kept, "excluded", (json_int_t)out->excluded,
-        "failed", (json_int_t)out->failed, "exams", (json_int_t)all.exams, "women",
-        (json_int_t)all.women, "exams_part", (json_int_t)all.exams_part, "steps", steps);
+    json_t *j = json_pack("{s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:o}", "stage", "prepare",
+                          "prepare_id", id, "seen", (json_int_t)b->seen, "kept",
+                          (json_int_t)b->kept, "excluded", (json_int_t)out->excluded, "failed",
+                          (json_int_t)out->failed, "exams", (json_int_t)all.exams, "women",
+                          (json_int_t)all.women, "exams_part", (json_int_t)all.exams_part,
+                          "women_part", (json_int_t)all.women_part, "steps", steps);
     if (!j)
         BUG("prepare: flow.json");
     char *path = fs_join(store, "flow.json");

@@ -28,7 +28,7 @@ static uint64_t number(const split_id *id)
 static void leave_out(books *b, uint64_t exam, uint64_t woman, int step)
 {
     b->count[step]++;
-    wholes_add(&b->files, (wholes_file){exam, woman, step});
+    wholes_add(&b->files, exam, woman, step);
 }
 
 /* Under the names that the cohort uses: of joined exams and persons the one that stands for all. */
@@ -50,7 +50,7 @@ static void add_item(books *b, const item *t)
     const split_job *j = b->j;
     const uint64_t exam = number(&j->exams.id[t->exam]), woman = number(&split_person(j, t)->id);
     if (t->out == REASON_NONE)
-        wholes_add(&b->files, (wholes_file){exam, woman, WHOLES_KEPT});
+        wholes_add(&b->files, exam, woman, WHOLES_KEPT);
     else
         leave_out(b, exam, woman, OF_SPLIT * REASON_COUNT + t->out);
 }
@@ -65,9 +65,11 @@ static json_t *put(books *b, const char *stage, const char *step, const char *wh
     return row;
 }
 
-static void put_all(books *b, const char *stage, const char *step)
+static json_t *put_all(books *b, const char *stage, const char *step)
 {
-    wholes_put(put(b, stage, step, "", 0), &(wholes_step){0}, &b->exams, &b->women);
+    json_t *row = put(b, stage, step, "", 0);
+    wholes_put(row, &(wholes_step){0}, &b->exams, &b->women);
+    return row;
 }
 
 static void put_stage(books *b, const char *stage, int of)
@@ -116,9 +118,9 @@ void split_books(split_job *j)
               "folds share none of %lld patients, %lld exams, %lld images, %lld pixel contents",
               (long long)j->shared[0], (long long)j->shared[1], (long long)j->shared[2],
               (long long)j->shared[3]);
-    put_all(b, "split", proof.s);
-    json_object_set_new(json_array_get(j->flow, json_array_size(j->flow) - 1), "exams_part",
-                        json_integer(all.exams_part));
+    json_t *last = put_all(b, "split", proof.s);
+    json_object_set_new(last, "exams_part", json_integer(all.exams_part));
+    json_object_set_new(last, "women_part", json_integer(all.women_part));
     json_array_append_new(j->flow,
                           json_pack("{s:s, s:s, s:s, s:I, s:I, s:s}", "stage", "labels", "step",
                                     "rows of the label tables that an image has", "reason",

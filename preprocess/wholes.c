@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-void wholes_add(wholes *w, wholes_file f)
+void wholes_add(wholes *w, uint64_t exam, uint64_t woman, int32_t step)
 {
     if (w->n == w->cap) {
         int64_t cap = w->cap ? w->cap + w->cap / 2 : 4096;
@@ -14,7 +14,7 @@ void wholes_add(wholes *w, wholes_file f)
             mem_realloc(w->file, (size_t)w->cap * sizeof *w->file, (size_t)cap * sizeof *w->file);
         w->cap = cap;
     }
-    w->file[w->n++] = f;
+    w->file[w->n++] = (wholes_file){exam, woman, step, false};
 }
 
 void wholes_release(wholes *w)
@@ -70,9 +70,14 @@ static void count(wholes *w, bool women, wholes_step *step, int steps, wholes_to
             *(women ? &step[s].women_touched : &step[s].exams_touched) += 1;
             *(women ? &step[s].women_lost : &step[s].exams_lost) += s == last;
         }
-        total->exams += !women;
-        total->women += women;
-        total->exams_part += !women && last == WHOLES_KEPT && w->file[from].step != WHOLES_KEPT;
+        bool part = !women && last == WHOLES_KEPT && w->file[from].step != WHOLES_KEPT;
+        for (int64_t i = from; i < to; i++)
+            if (women)
+                part = part || w->file[i].part;
+            else
+                w->file[i].part = part;
+        *(women ? &total->women : &total->exams) += 1;
+        *(women ? &total->women_part : &total->exams_part) += part;
     }
 }
 

@@ -9,6 +9,7 @@
 typedef struct wholes_file {
     uint64_t exam, woman;
     int32_t step; /* in the order of judgement, from 0; WHOLES_KEPT: not left out */
+    bool part;    /* private: of an exam that is kept and lost a file */
 } wholes_file;
 #define WHOLES_KEPT INT32_MAX
 
@@ -16,7 +17,7 @@ typedef struct wholes {
     wholes_file *file; /* [n] owned */
     int64_t n, cap;
 } wholes;
-void wholes_add(wholes *w, wholes_file f);
+void wholes_add(wholes *w, uint64_t exam, uint64_t woman, int32_t step);
 void wholes_release(wholes *w);
 /* The first half of a pseudonym as a number: of a few million, two are alike with a chance below
  * one in a million. hex: 32 digits, or "" for none. */
@@ -29,6 +30,7 @@ typedef struct wholes_step {
 typedef struct wholes_total {
     int64_t exams, women; /* that any file names */
     int64_t exams_part;   /* that are kept and lost a file on the way */
+    int64_t women_part;   /* of these exams */
 } wholes_total;
 /* step: [steps]. Sorts the files. */
 wholes_total wholes_count(wholes *w, wholes_step *step, int steps);

@@ -17,29 +17,32 @@ static void by_hand(void **state)
 {
     /* woman 1: exam 1 keeps one of three, exam 2 goes at step 2; woman 2: exam 3 goes, in two
      * steps; one file says neither, one only its woman */
-    static const wholes_file files[] = {{1, 1, 0}, {1, 1, 2}, {1, 1, WHOLES_KEPT},
-                                        {2, 1, 2}, {3, 2, 1}, {3, 2, 1},
-                                        {3, 2, 3}, {0, 0, 0}, {0, 3, 1}};
+    static const struct {
+        uint64_t exam, woman;
+        int32_t step;
+    } files[] = {{1, 1, 0}, {1, 1, 2}, {1, 1, WHOLES_KEPT}, {2, 1, 2}, {3, 2, 1},
+                 {3, 2, 1}, {3, 2, 3}, {0, 0, 0},           {0, 3, 1}, {4, 4, WHOLES_KEPT}};
     wholes w = {0};
     wholes_step s[STEPS];
     (void)state;
     for (size_t i = COUNT_OF(files); i-- > 0;)
-        wholes_add(&w, files[i]);
+        wholes_add(&w, files[i].exam, files[i].woman, files[i].step);
     wholes_total t = wholes_count(&w, s, STEPS);
-    assert_int_equal(t.exams, 3);
-    assert_int_equal(t.women, 3);
+    assert_int_equal(t.exams, 4);
+    assert_int_equal(t.women, 4);
     assert_int_equal(t.exams_part, 1);
+    assert_int_equal(t.women_part, 1);
     static const wholes_step want[STEPS] = {{1, 0, 1, 0}, {1, 0, 2, 1}, {2, 1, 1, 0}, {1, 1, 1, 1}};
     for (int k = 0; k < STEPS; k++)
         assert_memory_equal(&s[k], &want[k], sizeof want[k]);
     json_t *row = json_object();
     int64_t exams = t.exams, women = t.women;
     wholes_put(row, &s[2], &exams, &women);
-    assert_int_equal(json_integer_value(json_object_get(row, "exams_in")), 3);
-    assert_int_equal(json_integer_value(json_object_get(row, "exams_out")), 2);
+    assert_int_equal(json_integer_value(json_object_get(row, "exams_in")), 4);
+    assert_int_equal(json_integer_value(json_object_get(row, "exams_out")), 3);
     assert_int_equal(json_integer_value(json_object_get(row, "exams_touched")), 2);
-    assert_int_equal(json_integer_value(json_object_get(row, "women_out")), 3);
-    assert_true(exams == 2 && women == 3);
+    assert_int_equal(json_integer_value(json_object_get(row, "women_out")), 4);
+    assert_true(exams == 3 && women == 4);
     json_decref(row);
     wholes_release(&w);
     wholes_count(&w, s, STEPS); /* nothing at all */
@@ -67,9 +70,10 @@ static void at_random(void **state)
         int n = (int)rng_below(&r, COUNT_OF(f)) + 1;
         for (int i = 0; i < n; i++) {
             uint32_t step = rng_below(&r, STEPS + 2);
-            f[i] = (wholes_file){rng_below(&r, 12), 0, step < STEPS ? (int32_t)step : WHOLES_KEPT};
+            f[i] = (wholes_file){rng_below(&r, 12), 0, step < STEPS ? (int32_t)step : WHOLES_KEPT,
+                                 false};
             f[i].woman = f[i].exam ? f[i].exam / 2 + 1 : 0;
-            wholes_add(&w, f[i]);
+            wholes_add(&w, f[i].exam, f[i].woman, f[i].step);
         }
         wholes_count(&w, s, STEPS);
         for (int32_t k = 0; k < STEPS; k++) {
