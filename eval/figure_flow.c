@@ -22,6 +22,28 @@ static void with_unit(text *out, int64_t n, const char *unit)
         text_addf(out, " %s", report_text_find(key) ? report_text_find(key) : unit);
 }
 
+/* A text with the exams and women of a row, where it has them. */
+static void with_wholes(text *out, const json_t *row, const char *key, const char *name,
+                        const char *end)
+{
+    char exams[32], women[32], n[2][32];
+    text t;
+    snprintf(exams, sizeof exams, "exams_%s", end);
+    snprintf(women, sizeof women, "women_%s", end);
+    const json_t *e = json_object_get(row, exams), *w = json_object_get(row, women);
+    if (!json_is_integer(e) || !json_is_integer(w))
+        return;
+    snprintf(n[0], sizeof n[0], "%lld", (long long)json_integer_value(e));
+    snprintf(n[1], sizeof n[1], "%lld", (long long)json_integer_value(w));
+    report_number_in(n[0], sizeof n[0]);
+    report_number_in(n[1], sizeof n[1]);
+    text_init(&t);
+    report_fill(&t, key, (const char *const[]){name, out->s, "exams", n[0], "women", n[1], NULL});
+    text_clear(out);
+    text_add(out, t.s);
+    text_release(&t);
+}
+
 static bool other_split(const json_t *row)
 {
     return !strcmp(report_tree_str(row, "reason"), "OTHER_SPLIT");
@@ -90,6 +112,7 @@ static double flow_side(draw *d, double y, const json_t *flow, size_t from, size
             text_add(&why, report_tree_str(row, "step"));
             if (report_tree_str(row, "reason")[0] && !json_is_true(json_object_get(row, "joined")))
                 text_addf(&why, " (%s)", report_tree_str(row, "reason"));
+            with_wholes(&why, row, "flow.lost", "step", "lost");
             at = draw_text_wrap(on, x + 54, at, w - 54, axes_text, why.s);
             text_release(&why);
         }
@@ -190,6 +213,7 @@ static double paint_flow(draw *d, const json_t *tree)
         with_unit(&title, json_integer_value(json_object_get(first, "n_in")),
                   report_tree_str(first, "unit"));
         stage_title(report_tree_str(first, "stage"), &body);
+        with_wholes(&body, first, "flow.of", "stage", "in");
         double bottom = flow_box(d, y, title.s, body.s),
                side = flow_side(d, bottom + 10, flow, i, end, false);
         if (side > bottom + 10)

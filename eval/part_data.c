@@ -21,18 +21,19 @@ static void flow_add(json_t *flow, const flow_step *s)
     json_array_append_new(flow, r);
 }
 
-/* Exams that the stages before have counted last, or -1. */
-static int64_t exams_before(const json_t *flow)
+/* What the stages before have counted last: exams, and women behind files; -1: they have not. */
+static void counted_before(const json_t *flow, int64_t *exams, int64_t *women)
 {
-    int64_t n = -1;
     size_t i;
     json_t *row;
+    *exams = *women = -1;
     json_array_foreach(flow, i, row)
     {
         if (!strcmp(report_tree_str(row, "unit"), "exams"))
-            n = json_integer_value(json_object_get(row, "n_out"));
+            *exams = json_integer_value(json_object_get(row, "n_out"));
+        if (json_is_integer(json_object_get(row, "women_out")))
+            *women = json_integer_value(json_object_get(row, "women_out"));
     }
-    return n;
 }
 
 static bool add_flow(report_build *b, err *e)
@@ -48,7 +49,10 @@ static bool add_flow(report_build *b, err *e)
                        "predictions.json: the flow ends with %lld images, but predictions.csv has "
                        "%lld rows",
                        (long long)left, (long long)b->rows_read);
-    int64_t exams = b->set.exams.n + b->set.n_unlabelled, before = exams_before(flow);
+    int64_t exams = b->set.exams.n + b->set.n_unlabelled, before, women;
+    counted_before(flow, &before, &women);
+    if (women < b->all.n_patients || before > exams) /* the rest are of other splits */
+        women = b->all.n_patients;
     const flow_step steps[] = {
         {"flow.repeated", "images", "REPEATED_ROW", b->rows_read,
          b->rows_read - in->scores.n_merged},
@@ -57,7 +61,7 @@ static bool add_flow(report_build *b, err *e)
         {"flow.incomplete", "images", "INCOMPLETE_EXAM", b->rows_split, b->rows_whole},
         {"flow.other_exams", "exams", "OTHER_SPLIT", before > exams ? before : exams, exams},
         {"flow.unlabelled", "exams", "LABEL_UNKNOWN", exams, b->set.exams.n},
-        {"flow.women", "women", "", b->all.n_patients, b->all.n_patients},
+        {"flow.women", "women", "", women, b->all.n_patients},
     };
     for (size_t i = 0; i < COUNT_OF(steps); i++)
         if (i == 0 || i > 3 || steps[i].n_in != steps[i].n_out)
@@ -69,22 +73,41 @@ static bool add_flow(report_build *b, err *e)
     return true;
 }
 
-static void flow_table(report_build *b)
+/* The rows of the flow that have a member, by members that are columns. */
+static void flow_table(report_build *b, const char *id, const char *want,
+                       const char *const columns[][2], size_t n)
 {
-    json_t *t = cells_table("flow"), *f;
+    json_t *t = cells_table(id), *f;
     size_t i;
-    static const char *const columns[][2] = {
-        {"stage", "text"},   {"step", "text"}, {"unit", "text"},  {"n_in", "int"},
-        {"excluded", "int"}, {"n_out", "int"}, {"reason", "text"}};
-    for (size_t k = 0; k < COUNT_OF(columns); k++)
+    for (size_t k = 0; k < n; k++)
         cells_column(t, columns[k][0], columns[k][1]);
     json_array_foreach(json_object_get(b->tree, "flow"), i, f)
     {
+        if (!json_object_get(f, want))
+            continue;
         json_t *row = cells_row(t);
-        for (size_t k = 0; k < COUNT_OF(columns); k++)
-            json_array_append(row, json_object_get(f, columns[k][0]));
+        for (size_t k = 0; k < n; k++) {
+            json_t *v = json_object_get(f, columns[k][0]);
+            json_array_append(row, v ? v : json_null());
+        }
     }
-    report_build_table(b, t);
+    if (json_array_size(json_object_get(t, "rows")))
+        report_build_table(b, t);
+    else
+        json_decref(t);
+}
+
+static void flow_tables(report_build *b)
+{
+    static const char *const files[][2] = {{"stage", "text"}, {"step", "text"},    {"unit", "text"},
+                                           {"n_in", "int"},   {"excluded", "int"}, {"n_out", "int"},
+                                           {"reason", "text"}};
+    static const char *const wholes[][2] = {
+        {"stage", "text"},     {"step", "text"},      {"excluded", "int"},  {"exams_in", "int"},
+        {"exams_lost", "int"}, {"exams_part", "int"}, {"exams_out", "int"}, {"women_in", "int"},
+        {"women_lost", "int"}, {"women_out", "int"}};
+    flow_table(b, "flow", "n_in", files, COUNT_OF(files));
+    flow_table(b, "flow_exams", "exams_in", wholes, COUNT_OF(wholes));
 }
 
 /* What is hidden, and what is shown of single women all the same. */
@@ -143,6 +166,8 @@ static void show(report_doc *d, const json_t *tree)
     if (json_array_size(flow)) {
         report_doc_figure(d, tree, "flow");
         report_doc_table(d, tree, "crosstab", false);
+        if (report_tree_by_id(tree, "tables", "flow_exams"))
+            report_doc_table(d, tree, "flow_exams", true);
         report_doc_table(d, tree, "flow", true);
     }
     text_release(&t);
@@ -152,7 +177,7 @@ static bool add(report_build *b, err *e)
 {
     if (!add_flow(b, e))
         return false;
-    flow_table(b);
+    flow_tables(b);
     return true;
 }
 

@@ -165,14 +165,14 @@ static bool other_split(const json_t *row)
     return !strcmp(report_tree_str(row, "reason"), "OTHER_SPLIT");
 }
 
-/* The most frequent reasons of this unit. */
-static void add_reasons(const json_t *flow, const char *unit, text *out)
+/* The most frequent reasons of this unit, by a count of its rows. */
+static void add_reasons(const json_t *flow, const char *unit, const char *count_of, text *out)
 {
     json_t *left = json_array(), *row;
     size_t i;
     json_array_foreach(flow, i, row)
     {
-        if (json_integer_value(json_object_get(row, "excluded")) > 0 && !other_split(row) &&
+        if (json_integer_value(json_object_get(row, count_of)) > 0 && !other_split(row) &&
             !strcmp(report_tree_str(row, "unit"), unit))
             json_array_append(left, row);
     }
@@ -182,20 +182,90 @@ static void add_reasons(const json_t *flow, const char *unit, text *out)
         doc_number n;
         json_array_foreach(left, i, row)
         {
-            json_int_t count = json_integer_value(json_object_get(row, "excluded"));
+            json_int_t count = json_integer_value(json_object_get(row, count_of));
             if (count > most) {
                 most = count;
                 best = i;
             }
         }
         row = json_array_get(left, best);
-        text_addf(out, "%s%s (%s)", k ? ", " : "",
-                  json_is_true(json_object_get(row, "joined")) ? report_text("flow.joined_short")
-                                                               : report_tree_str(row, "step"),
-                  doc_number_count(&n, json_object_get(row, "excluded")));
+        char key[48];
+        text_add(out, k ? ", " : "");
+        snprintf(key, sizeof key, "stage.%.32s", report_tree_str(row, "stage"));
+        if (json_is_true(json_object_get(row, "joined")))
+            report_fill(out, "flow.joined_short",
+                        (const char *const[]){"stage",
+                                              report_text_find(key) ? report_text(key)
+                                                                    : report_tree_str(row, "stage"),
+                                              NULL});
+        else
+            text_add(out, report_tree_str(row, "step"));
+        text_addf(out, " (%s)", doc_number_count(&n, json_object_get(row, count_of)));
         json_array_remove(left, best);
     }
     json_decref(left);
+}
+
+/* Exams and women, from the archive to those that were scored, where the books tell. */
+static void sentence_wholes(report_doc *d, const json_t *tree)
+{
+    const json_t *flow = json_object_get(tree, "flow"), *first = NULL, *last = NULL, *part = NULL;
+    int64_t lost[2] = {0}, others = 0;
+    size_t i;
+    json_t *row;
+    json_array_foreach(flow, i, row)
+    {
+        const json_t *exams = json_object_get(row, "exams_lost");
+        if (!exams)
+            continue;
+        first = first ? first : row;
+        last = row;
+        if (other_split(row)) {
+            others += json_integer_value(exams);
+            continue;
+        }
+        lost[0] += json_integer_value(exams);
+        lost[1] += json_integer_value(json_object_get(row, "women_lost"));
+        if (!report_tree_str(row, "reason")[0] && json_object_get(row, "exams_part"))
+            part = json_object_get(row, "exams_part"); /* of all reasons together */
+    }
+    if (!first)
+        return;
+    doc_number n, w, e, f, o, k, l, p;
+    text reasons;
+    text_init(&reasons);
+    add_reasons(flow, "files", "exams_lost", &reasons);
+    report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.exams" : "sum.exams_all",
+                    (const char *const[]){
+                        "exams", doc_number_count(&n, json_object_get(first, "exams_in")), "women",
+                        doc_number_count(&w, json_object_get(first, "women_in")), "lost",
+                        doc_number_show(&e, "0", (double)lost[0]), "gone",
+                        doc_number_show(&f, "0", (double)lost[1]), "reasons", reasons.s, "others",
+                        doc_number_show(&o, "0", (double)others), "left",
+                        doc_number_count(&k, json_object_get(last, "exams_out")), "left_women",
+                        doc_number_count(&l, json_object_get(last, "women_out")), NULL});
+    if (json_is_integer(part) && json_integer_value(part))
+        report_doc_fill(d, DOC_ITEM, "sum.exams_part",
+                        (const char *const[]){"n", doc_number_count(&p, part), NULL});
+    text_release(&reasons);
+}
+
+/* How many were left out in rows that join small reasons; what the flow says of single ones. */
+static void sentence_joined(report_doc *d, const json_t *tree)
+{
+    int64_t n = 0;
+    doc_number v;
+    size_t i;
+    json_t *row;
+    json_array_foreach(json_object_get(tree, "flow"), i, row)
+    {
+        if (json_is_true(json_object_get(row, "joined")) &&
+            !strcmp(report_tree_str(row, "unit"), "files"))
+            n += json_integer_value(json_object_get(row, "excluded"));
+    }
+    if (n)
+        report_doc_fill(d, DOC_ITEM, "sum.joined",
+                        (const char *const[]){"n", doc_number_show(&v, "0", (double)n), NULL});
 }
 
 /* One sentence for every unit that something was left out of. */
@@ -224,7 +294,7 @@ static void sentence_excluded(report_doc *d, const json_t *tree)
         text_init(&reasons);
         text_init(&name);
         text_addf(&name, "unit.%s", units[u]);
-        add_reasons(flow, units[u], &reasons);
+        add_reasons(flow, units[u], "excluded", &reasons);
         report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.excluded" : "sum.excluded_split",
                         (const char *const[]){
                             "excluded", doc_number_show(&n, "0", (double)left), "files",
@@ -415,7 +485,9 @@ static void show(report_doc *d, const json_t *tree)
                               "cases", doc_number_count(&k, json_object_get(m, "n_events")), NULL});
     sentence_flag(d, tree);
     sentence_weakest(d, tree);
+    sentence_wholes(d, tree);
     sentence_excluded(d, tree);
+    sentence_joined(d, tree);
     report_doc_text(d, DOC_ITEM, report_text("sum.use"));
     report_doc_figure(d, tree, "roc");
 }

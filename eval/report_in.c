@@ -52,6 +52,38 @@ static bool continues(const json_t *a, const json_t *b)
     return !strcmp(text_member(a, "stage"), text_member(b, "stage"));
 }
 
+/* Exams or women of a row of files, where it has them: all numbers there, and in order; they begin
+ * where those of the row before ended. */
+static bool check_wholes(const json_t *row, const json_t *before, const char *what, err *e)
+{
+    static const char *const ends[] = {"in", "out", "touched"};
+    int64_t v[3], out_before;
+    char key[32];
+    snprintf(key, sizeof key, "%s_in", what);
+    if (!json_object_get(row, key))
+        return true;
+    for (size_t k = 0; k < COUNT_OF(ends); k++) {
+        snprintf(key, sizeof key, "%s_%s", what, ends[k]);
+        if (k == 2 && !json_object_get(row, key)) /* not needed to add up */
+            v[2] = v[0] - v[1];
+        else if (!json_get_i64(row, key, &v[k], e))
+            return false;
+    }
+    if (v[1] < 0 || v[1] > v[0] || v[2] < v[0] - v[1] || v[2] > v[0])
+        return err_set(e, ERR_INPUT,
+                       "%lld %s in, %lld out, %lld touched; wanted out <= in and in - out <= "
+                       "touched <= in",
+                       (long long)v[0], what, (long long)v[1], (long long)v[2]);
+    snprintf(key, sizeof key, "%s_out", what);
+    if (!before || !continues(before, row) || !json_object_get(before, key))
+        return true;
+    if (!json_get_i64(before, key, &out_before, e))
+        return false;
+    return v[0] == out_before ||
+           err_set(e, ERR_INPUT, "it begins with %lld %s, the row before it ended with %lld",
+                   (long long)v[0], what, (long long)out_before);
+}
+
 bool report_in_check_flow(json_t *flow, err *e)
 {
     size_t i;
@@ -88,6 +120,8 @@ bool report_in_check_flow(json_t *flow, err *e)
                            "flow row %zu ('%.60s') does not add up: it begins with %lld, the row "
                            "before it ended with %lld",
                            i + 1, step, (long long)in, (long long)out_before);
+        if (!check_wholes(row, before, "exams", e) || !check_wholes(row, before, "women", e))
+            return err_wrap(e, "flow row %zu ('%.60s')", i + 1, step);
         json_object_set_new(row, "excluded", json_integer(excluded));
         before = row;
         out_before = out;

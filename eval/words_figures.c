@@ -49,8 +49,9 @@ static const report_word rows[] = {
      "with cancer."},
     {"figdesc.flow",
      "Boxes from top to bottom count what was kept at each stage, boxes at the side "
-     "count what was left out and why. {exams} exams were analysed, {cases} with cancer. "
-     "The table below holds the same numbers."},
+     "count what was left out and why; behind a reason stands how many exams and women lost their "
+     "last image by it. {exams} exams were analysed, {cases} with cancer. "
+     "The tables below hold the same numbers."},
     {"figdesc.forest",
      "AUC with 95 % confidence interval for every subgroup, beside the AUC of all "
      "exams, {auc} ({lo} to {hi}). The dashed line is chance. The table below holds "
@@ -119,8 +120,10 @@ static const report_word rows[] = {
     {"flow.other_exams", "exams of other splits, or left out with all their images"},
     {"flow.women", "women of these exams"},
     {"flow.joined", "together: {steps}"},
-    {"flow.joined_short", "several small reasons together"},
+    {"flow.joined_short", "several small reasons together, {stage}"},
     {"flow.few", "{step} (few, not counted here)"},
+    {"flow.of", "{stage}: {exams} exams of {women} women"},
+    {"flow.lost", "{step}: {exams} exams, {women} women"},
     {"flow.excluded", "Left out: {n} {unit}"},
     {"flow.others", "Other splits: {n} {unit}"},
     {"flow.analysed", "{exams} exams analysed"},

@@ -87,7 +87,19 @@ static const report_word rows[] = {
     {"where.val", "on the validation exams"},
     {"sum.excluded",
      "Of {files} {unit}, {excluded} were left out (most frequent: {reasons}) and {others} belong "
-     "to other splits. The flow diagram counts every one."},
+     "to other splits."},
+    {"sum.exams",
+     "Of {exams} exams of {women} women in the archive, {lost} exams were left out with all their "
+     "images, {gone} women with all their exams (most frequent: {reasons}), and {others} exams "
+     "belong to other splits: {left} exams of {left_women} women were left to be scored."},
+    {"sum.exams_all",
+     "Of {exams} exams of {women} women in the archive, none was left out and {others} exams "
+     "belong "
+     "to other splits: {left} exams of {left_women} women were left to be scored."},
+    {"sum.exams_part", "{n} exams of all splits stayed without some of their images."},
+    {"sum.joined",
+     "The flow diagram adds up to the last file, but not by single reasons: {n} of the files stand "
+     "there in rows that count several small reasons together."},
     {"sum.excluded_split", "Of {files} {unit}, none was left out; {others} belong to other "
                            "splits."},
     {"sum.excluded_none", "Nothing was left out."},

@@ -4,6 +4,21 @@
 static const report_word rows[] = {
     /* tables */
     {"table.flow", "Books"},
+    {"table.flow_exams", "Exams and women behind the files"},
+    {"note.flow_exams",
+     "An exam (a woman) is there as long as one of its images is, and lost at the reason that "
+     "takes "
+     "the last one. Exams with some images left out for the reason still have others; a dash "
+     "stands where they would be of few women, or where several reasons are counted together. "
+     "Files "
+     "that name no exam or no woman count as files only."},
+    {"col.exams_in", "Exams in"},
+    {"col.exams_lost", "Exams left out"},
+    {"col.exams_part", "Exams with some images left out"},
+    {"col.exams_out", "Exams out"},
+    {"col.women_in", "Women in"},
+    {"col.women_lost", "Women left out"},
+    {"col.women_out", "Women out"},
     {"table.metrics", "Measures of separation"},
     {"table.operating", "Sensitivity and specificity at chosen thresholds"},
     {"table.threshold_mix", "Whom the thresholds come from"},

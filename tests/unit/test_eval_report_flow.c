@@ -71,20 +71,27 @@ static void units_stand_in_order(void **state)
     adds_up();
 }
 
+/* After joining: how many each row leaves out; -1 ends the list. */
+static void joined_is(const int *excluded)
+{
+    size_t n = 0;
+    report_flow_join(flow, 5);
+    for (; excluded[n] >= 0; n++)
+        assert_int_equal(at(n, "excluded"), excluded[n]);
+    assert_int_equal(json_array_size(flow), n);
+    adds_up();
+}
+
 static void small_reasons_are_joined(void **state)
 {
     row("scan", "files", 100, 4);
     row("scan", "files", 96, 20);
     row("scan", "files", 76, 3);
     row("scan", "files", 73, 1);
-    report_flow_join(flow, 5);
-    assert_int_equal(json_array_size(flow), 2);
-    assert_int_equal(at(0, "excluded"), 20);
-    assert_int_equal(at(1, "excluded"), 8);
+    joined_is((const int[]){20, 8, -1});
     assert_int_equal(at(1, "n_out"), 72);
     assert_true(json_is_true(json_object_get(json_array_get(flow, 1), "joined")));
     assert_non_null(strchr(text_at(1, "step"), ';'));
-    adds_up();
 }
 
 static void one_alone_takes_the_next(void **state)
@@ -92,11 +99,7 @@ static void one_alone_takes_the_next(void **state)
     row("scan", "files", 100, 2);
     row("scan", "files", 98, 30);
     row("scan", "files", 68, 6);
-    report_flow_join(flow, 5);
-    assert_int_equal(json_array_size(flow), 2);
-    assert_int_equal(at(0, "excluded"), 30);
-    assert_int_equal(at(1, "excluded"), 8);
-    adds_up();
+    joined_is((const int[]){30, 8, -1});
 }
 
 static void a_small_stage_goes_with_its_neighbour(void **state)
@@ -104,22 +107,106 @@ static void a_small_stage_goes_with_its_neighbour(void **state)
     row("scan", "files", 100, 2);
     row("prepare", "files", 98, 30);
     row("prepare", "files", 68, 0);
-    report_flow_join(flow, 5);
-    assert_int_equal(json_array_size(flow), 2);
-    assert_int_equal(at(1, "excluded"), 32);
+    joined_is((const int[]){0, 32, -1});
     assert_string_equal(text_at(1, "stage"), "prepare");
     assert_int_equal(at(0, "n_in"), 100);
-    adds_up();
 }
 
 static void a_few_of_a_unit_are_not_counted(void **state)
 {
     row("report", "exams", 50, 2);
     row("report", "women", 40, 0);
-    report_flow_join(flow, 5);
+    joined_is((const int[]){0, 0, -1});
     assert_int_equal(at(0, "n_in"), 48);
-    assert_int_equal(at(0, "excluded"), 0);
-    adds_up();
+}
+
+/* ---- exams and women behind files ------------------------------------------------------------ */
+
+/* A row of files with exams (in, lost, touched) and women (the same). */
+static void whole(const char *stage, int in, int excluded, const int exams[3], const int women[3])
+{
+    row(stage, "files", in, excluded);
+    json_t *r = json_array_get(flow, json_array_size(flow) - 1);
+    json_object_update_new(r, json_pack("{s:i, s:i, s:i, s:i, s:i, s:i}", "exams_in", exams[0],
+                                        "exams_out", exams[0] - exams[1], "exams_touched", exams[2],
+                                        "women_in", women[0], "women_out", women[0] - women[1],
+                                        "women_touched", women[2]));
+}
+
+static bool has(size_t i, const char *key)
+{
+    return json_object_get(json_array_get(flow, i), key) != NULL;
+}
+
+static void few_women_are_joined_whatever_their_files(void **state)
+{
+    whole("scan", 100, 30, (const int[]){40, 12, 20}, (const int[]){30, 9, 20});
+    whole("scan", 70, 12, (const int[]){28, 4, 4}, (const int[]){21, 2, 2});
+    whole("scan", 58, 8, (const int[]){24, 6, 8}, (const int[]){19, 5, 8});
+    joined_is((const int[]){30, 20, -1});
+    assert_int_equal(at(0, "exams_lost"), 12);
+    assert_int_equal(at(0, "exams_part"), 8);
+    assert_int_equal(at(1, "exams_in"), 28);
+    assert_int_equal(at(1, "exams_lost"), 10);
+    assert_int_equal(at(1, "exams_out"), 18);
+    assert_int_equal(at(1, "women_lost"), 7);
+    assert_int_equal(at(1, "women_out"), 14);
+    assert_true(json_is_null(json_object_get(json_array_get(flow, 1), "exams_part")));
+    for (size_t i = 0; i < 2; i++)
+        assert_false(has(i, "women_touched") || has(i, "exams_touched"));
+}
+
+/* Some images of few women: the exams that they belong to are not counted. */
+static void a_part_of_few_is_hidden(void **state)
+{
+    whole("scan", 100, 30, (const int[]){40, 12, 14}, (const int[]){30, 9, 14});
+    joined_is((const int[]){30, -1});
+    assert_true(json_is_null(json_object_get(json_array_get(flow, 0), "exams_part")));
+}
+
+/* Two exams of two women alone were lost: neither they nor a difference may tell of them. */
+static void what_no_joining_hides_is_forgotten(void **state)
+{
+    whole("scan", 100, 30, (const int[]){40, 2, 20}, (const int[]){30, 2, 20});
+    whole("split", 70, 0, (const int[]){38, 0, 0}, (const int[]){28, 0, 0});
+    joined_is((const int[]){30, 0, -1});
+    for (size_t i = 0; i < 2; i++)
+        assert_false(has(i, "exams_in") || has(i, "women_out") || has(i, "exams_lost"));
+}
+
+/* An unlabelled exam goes uncounted; what was left before it must not give it away. */
+static void few_behind_the_files_take_their_numbers_along(void **state)
+{
+    whole("scan", 100, 0, (const int[]){50, 0, 0}, (const int[]){40, 0, 0});
+    row("report", "exams", 50, 2);
+    joined_is((const int[]){0, 0, -1});
+    assert_int_equal(at(1, "n_in"), 48);
+    assert_false(has(0, "exams_out"));
+}
+
+static void wholes_must_add_up(void **state)
+{
+    static const struct {
+        const char *key, *wanted;
+        int value;
+    } bad[] = {
+        {"exams_in", "it begins with 41 exams, the row before it ended with 40", 41},
+        {"exams_out", "40 exams in, 41 out", 41},
+        {"women_touched", "1 touched", 1},
+    };
+    for (size_t i = 0; i < COUNT_OF(bad); i++) {
+        err e = {0};
+        json_array_clear(flow);
+        whole("scan", 100, 0, (const int[]){40, 0, 0}, (const int[]){30, 0, 0});
+        whole("scan", 100, 30, (const int[]){40, 12, 20}, (const int[]){30, 9, 20});
+        adds_up();
+        json_object_set_new(json_array_get(flow, 1), bad[i].key, json_integer(bad[i].value));
+        assert_false(report_in_check_flow(flow, &e));
+        if (!strstr(e.msg, bad[i].wanted))
+            fail_msg("%s", e.msg);
+    }
+    json_object_set_new(json_array_get(flow, 1), "women_touched", json_string("x"));
+    assert_false(report_in_check_flow(flow, NULL));
 }
 
 /* Random books: nothing of 1 to 4 remains, sums and ends are those of before. */
@@ -167,6 +254,11 @@ int main(void)
         T(one_alone_takes_the_next),
         T(a_small_stage_goes_with_its_neighbour),
         T(a_few_of_a_unit_are_not_counted),
+        T(few_women_are_joined_whatever_their_files),
+        T(a_part_of_few_is_hidden),
+        T(what_no_joining_hides_is_forgotten),
+        T(few_behind_the_files_take_their_numbers_along),
+        T(wholes_must_add_up),
         T(random_books),
         T(without_a_minimum_all_stays),
     };
