@@ -119,8 +119,23 @@ static void show_integer(json_int_t v, text *out)
     report_number(out, plain);
 }
 
+/* An AUC whose numbers were made coarse has two decimals. */
+static bool in_hundredths(const json_t *cell)
+{
+    static const char *const keys[] = {"v", "lo", "hi"};
+    for (size_t i = 0; i < COUNT_OF(keys); i++) {
+        const json_t *n = json_object_get(cell, keys[i]);
+        double v = 100 * json_number_value(n);
+        if (!json_is_number(n) || fabs(v - round(v)) > 1e-9)
+            return false;
+    }
+    return true;
+}
+
 void cells_show(const json_t *cell, const char *kind, text *out)
 {
+    if (json_is_object(cell) && !strcmp(kind, "auc") && in_hundredths(cell))
+        kind = "est";
     if (json_is_string(cell) && !strcmp(kind, "section")) {
         char key[64];
         snprintf(key, sizeof key, "section.%.48s", json_string_value(cell));

@@ -282,6 +282,19 @@ done:
     return v;
 }
 
+/* Every pair of a case and a control is in order (or none is). Pairs of different patients, each
+ * patient in one of them, are independent trials of the probability that is estimated. */
+static void exact_pairs(const metric_in *in, metric_value *v)
+{
+    metric_clustered part = metric_auc_parts(in);
+    int pairs = part.i10 < part.i01 ? part.i10 : part.i01;
+    pairs = pairs < part.i / 2 ? pairs : part.i / 2;
+    if (metric_clopper_pearson(v->value > 0 ? pairs : 0, pairs, &v->lo, &v->hi)) {
+        v->reason = NULL;
+        v->ci = "exact-pairs";
+    }
+}
+
 metric_value metric_auc_report(const metric_in *in)
 {
     metric_value v = metric_auc(in);
@@ -299,6 +312,8 @@ metric_value metric_auc_report(const metric_in *in)
             logit_interval(&v, rate_t_quantile(0.975, least - 1), &v.lo, &v.hi);
         }
     }
+    if (v.reason && !strcmp(v.reason, "DEGENERATE") && (v.value <= 0 || v.value >= 1))
+        exact_pairs(in, &v);
     if (v.value == v.value && (v.events < METRIC_FEW || controls < METRIC_FEW)) {
         v.value = v.lo = v.hi = v.var = v.logit_lo = v.logit_hi = NAN;
         v.reason = "FEW_EVENTS";
@@ -478,6 +493,24 @@ bool metric_clopper_pearson(int64_t k, int64_t n, double *lo, double *hi)
     *lo = k == 0 ? 0 : binomial_solve(k, n, 0.025);
     *hi = k == n ? 1 : binomial_solve(k + 1, n, 0.975);
     return true;
+}
+
+bool metric_exact_share(const metric_in *in, int y, double share, double *lo, double *hi)
+{
+    if ((share > 0 && share < 1) || isnan(share) || *lo < share || *hi > share)
+        return false;
+    const int n = in->cluster ? in->n_clusters : (int)in->n;
+    bool *seen = MEM_ARRAY(bool, n + 1);
+    int64_t patients = 0;
+    for (int64_t i = 0; i < in->n; i++) {
+        bool *mine = &seen[in->cluster ? in->cluster[i] : (int)i];
+        if ((y >= 0 && in->y[i] != y) || weight_of(in, i) == 0 || *mine)
+            continue;
+        *mine = true;
+        patients++;
+    }
+    mem_free(seen);
+    return metric_clopper_pearson(share > 0 ? patients : 0, patients, lo, hi);
 }
 
 double metric_ppv(double sens, double spec, double prevalence)

@@ -34,7 +34,9 @@ metric_value metric_auc(const metric_in *in);
 
 /* AUC and its interval as the report prints it: the logit interval when value > 0.95 or fewer than
  * 50 cases, value null with reason FEW_EVENTS below METRIC_FEW of a class. The clustered logit
- * interval has Student's t with one degree of freedom less than patients with the rarer class. */
+ * interval has Student's t with one degree of freedom less than patients with the rarer class. An
+ * AUC of 0 or 1 has no variance: ci "exact-pairs" is Clopper and Pearson's interval of as many
+ * independent trials as the patients make pairs of a case and a control, each patient in one. */
 metric_value metric_auc_report(const metric_in *in);
 
 /* Paired difference of two scores on the same rows (in->score against score_b), clustered. */
@@ -67,6 +69,10 @@ metric_area metric_pauc(const metric_in *in, double from, double to);
 bool metric_wilson(double k, double n, double *lo, double *hi);
 /* Clopper and Pearson's exact 95 % interval. */
 bool metric_clopper_pearson(int64_t k, int64_t n, double *lo, double *hi);
+/* A share of 0 or 1 of the rows of a class (y < 0: of all) with an interval of no width, as
+ * resampling gives: Clopper and Pearson's interval of the patients, each counted once. False, and
+ * nothing changed, for any other share or interval. */
+bool metric_exact_share(const metric_in *in, int y, double share, double *lo, double *hi);
 
 /* Positive and negative predictive value at a prevalence; NaN where undefined. */
 double metric_ppv(double sens, double spec, double prevalence);

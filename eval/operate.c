@@ -125,6 +125,16 @@ static void wilson(operate_point *o)
     o->ci = "wilson";
 }
 
+/* A rate of 0 or 1 that no replicate moves is not known for certain: its interval is exact. */
+static void exact_ends(const metric_in *in, operate_point *o)
+{
+    bool any = metric_exact_share(in, 1, o->sens.value, &o->sens.lo, &o->sens.hi);
+    any = metric_exact_share(in, 0, o->spec.value, &o->spec.lo, &o->spec.hi) || any;
+    any = metric_exact_share(in, -1, o->flagged.value, &o->flagged.lo, &o->flagged.hi) || any;
+    if (any)
+        o->ci = strcmp(o->ci, "bca") ? "bootstrap-exact" : "bca-exact";
+}
+
 static void bootstrap(work *w, const report_cfg *want, pool *p)
 {
     operate_result *r = w->r;
@@ -153,8 +163,12 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
     r->failed = b.failed;
     int at = 0;
     double sd;
-    for (int k = 0; k < metric_table_n; k++, at++)
-        boot_interval(&b, at, 0.95, &r->metric[k].lo, &r->metric[k].hi, &r->metric_sd[k]);
+    for (int k = 0; k < metric_table_n; k++, at++) {
+        operate_rate *m = &r->metric[k];
+        boot_interval(&b, at, 0.95, &m->lo, &m->hi, &r->metric_sd[k]);
+        if (m->lo == m->hi) /* nothing to draw from is not certainty */
+            m->lo = m->hi = NAN;
+    }
     for (int k = 0; k < r->n_points; k++, at += STATS_PER_POINT) {
         operate_point *o = &r->point[k];
         if (!strcmp(o->ci, "wilson"))
@@ -163,6 +177,7 @@ static void bootstrap(work *w, const report_cfg *want, pool *p)
             boot_interval(&b, at + 1, 0.95, &o->spec.lo, &o->spec.hi, &sd) &&
             boot_interval(&b, at + 2, 0.95, &o->flagged.lo, &o->flagged.hi, &sd))
             o->ci = boot_name((boot_kind)want->boot_kind);
+        exact_ends(&w->in, o);
         if (!o->fixed) { /* the rate that the threshold was chosen for */
             operate_rate *given = o->kind == OPERATE_SPEC   ? &o->spec
                                   : o->kind == OPERATE_SENS ? &o->sens

@@ -119,12 +119,17 @@ static void compare(const report_build *b, variables *all, subgroup_test *test)
 
 /* ---- one group ------------------------------------------------------------------------------- */
 
-/* A share of n exams. Wilson's interval where it holds, else that of the bootstrap. */
-static void rate_cell(json_t *row, const report_build *b, double v[3], int64_t n, bool told)
+/* A share of the n exams of class y of a group. Wilson's interval where it holds, else that of the
+ * bootstrap, at 0 and 1 the exact one. */
+static void rate_cell(json_t *row, const report_build *b, double v[3], const cohort_view *group,
+                      int y, bool told)
 {
+    int64_t n = y ? group->events : group->n - group->events;
     told = told && n >= METRIC_FEW;
     if (!b->set.repeated && !b->set.weighted && !isnan(v[0]))
         metric_wilson(v[0] * (double)n, (double)n, &v[1], &v[2]);
+    else
+        metric_exact_share(&group->in, y, v[0], &v[1], &v[2]);
     cells_rate(row, v, told);
 }
 
@@ -179,8 +184,8 @@ static void group_row(report_build *b, json_t *t, const variable *v, int l)
     cells_count(cells, a.events, told.cancers);
     cells_est(cells, a.value, a.lo, a.hi);
     /* a share of a hidden number would tell it: 0.909 of at most 14 exams is 10 of 11 */
-    rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, a.events, may->sens);
-    rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, g->n - a.events, spec);
+    rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, &view, 1, may->sens);
+    rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, &view, 0, spec);
     calibration_cells(cells, b, &view, v->var.cases_only || !told.cancers);
     report_build_remark(cells, &a);
     cohort_view_release(&view);

@@ -235,7 +235,10 @@ static void sentence_wholes(report_doc *d, const json_t *tree)
     text reasons;
     text_init(&reasons);
     add_reasons(flow, "files", "exams_lost", &reasons);
-    report_doc_fill(d, DOC_ITEM, reasons.len ? "sum.exams" : "sum.exams_all",
+    report_doc_fill(d, DOC_ITEM,
+                    !reasons.len ? "sum.exams_all"
+                    : others     ? "sum.exams"
+                                 : "sum.exams_one",
                     (const char *const[]){
                         "exams", doc_number_count(&n, json_object_get(first, "exams_in")), "women",
                         doc_number_count(&w, json_object_get(first, "women_in")), "lost",

@@ -126,8 +126,13 @@ void report_build_coarse(metric_value *a, bool told)
     if (told)
         return;
     a->value = coarse(a->value);
-    a->lo = coarse(a->lo);
-    a->hi = coarse(a->hi);
+    a->lo = floor(100 * a->lo + 1e-9) / 100; /* outward: an interval stays one */
+    a->hi = ceil(100 * a->hi - 1e-9) / 100;
+    if (!strcmp(a->ci, "exact-pairs")) { /* follows from the number of women */
+        a->lo = a->hi = NAN;
+        a->ci = "";
+        a->reason = "DEGENERATE";
+    }
 }
 
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,

@@ -92,6 +92,10 @@ static const report_word rows[] = {
      "Of {exams} exams of {women} women in the archive, {lost} exams were left out with all their "
      "images, {gone} women with all their exams (most frequent: {reasons}), and {others} exams "
      "belong to other splits: {left} exams of {left_women} women were left to be scored."},
+    {"sum.exams_one",
+     "Of {exams} exams of {women} women in the archive, {lost} exams were left out with all their "
+     "images, {gone} women with all their exams (most frequent: {reasons}): {left} exams of "
+     "{left_women} women were left to be scored."},
     {"sum.exams_all",
      "Of {exams} exams of {women} women in the archive, none was left out and {others} exams "
      "belong "

@@ -116,6 +116,96 @@ static void top_share_is_of_whole_exams(void **state)
     mem_free(r);
 }
 
+/* 10 women: 4 with cancer at their second exam, which score highest; a fifth has only that one.
+ * Rows 2 i and 2 i + 1 are woman i's. */
+typedef struct parted {
+    double s[20], w[20];
+    int y[20], c[20];
+    metric_in in;
+} parted;
+
+static void part(parted *p)
+{
+    *p = (parted){{0}, {0}, {0}, {0}, {0}};
+    for (int i = 0; i < 20; i++) {
+        p->c[i] = i / 2;
+        p->y[i] = (i % 2 == 1 && i < 10) || i == 8;
+        p->s[i] = p->y[i] + .01 * i;
+        p->w[i] = 1;
+    }
+    p->in = (metric_in){p->s, p->y, p->w, p->c, 20, 10, false};
+}
+
+/* 5 women with cancer, 9 women without, 10 in all: 5 pairs of different women. */
+static void a_perfect_auc_is_not_certain(void **state)
+{
+    parted p;
+    part(&p);
+    metric_value v = metric_auc_report(&p.in);
+    near(v.value, 1, 0);
+    near(v.lo, pow(.025, 1. / 5), 1e-9);
+    near(v.hi, 1, 0);
+    assert_null(v.reason);
+    assert_string_equal(v.ci, "exact-pairs");
+    for (int i = 0; i < 20; i++)
+        p.s[i] = -p.s[i];
+    v = metric_auc_report(&p.in);
+    near(v.value, 0, 0);
+    near(v.hi, 1 - pow(.025, 1. / 5), 1e-9);
+    p.w[1] = 0; /* one woman with cancer less */
+    near(metric_auc_report(&p.in).hi, 1 - pow(.025, 1. / 4), 1e-9);
+    for (int i = 0; i < 20; i++)
+        p.c[i] = i / 2 % 6; /* 6 women: 3 pairs at most, whoever they are */
+    p.in.n_clusters = 6;
+    near(metric_auc_report(&p.in).hi, 1 - pow(.025, 1. / 3), 1e-9);
+    for (int i = 0; i < 20; i++)
+        p.s[i] = 1; /* no order at all: nothing to be exact about */
+    assert_string_equal(metric_auc_report(&p.in).reason, "DEGENERATE");
+}
+
+static void shares_of_all_and_none(void **state)
+{
+    parted p;
+    part(&p);
+    double lo = 1, hi = 1;
+    assert_true(metric_exact_share(&p.in, 1, 1, &lo, &hi));
+    near(lo, pow(.025, 1. / 5), 1e-9); /* five women, one with two exams */
+    near(hi, 1, 0);
+    lo = hi = 0;
+    assert_true(metric_exact_share(&p.in, -1, 0, &lo, &hi));
+    near(hi, 1 - pow(.025, 1. / 10), 1e-9);
+    lo = .9;
+    hi = 1;
+    assert_false(metric_exact_share(&p.in, 1, 1, &lo, &hi)); /* resampling saw others */
+    near(lo, .9, 0);
+    lo = hi = NAN;
+    assert_false(metric_exact_share(&p.in, 1, .5, &lo, &hi));
+    assert_false(metric_exact_share(&p.in, 1, NAN, &lo, &hi));
+    assert_true(isnan(lo));
+}
+
+/* The same through the operating points of women with several exams. */
+static void rates_of_one_have_a_width(void **state)
+{
+    parted p;
+    part(&p);
+    report_cfg want = {.bootstrap = 200, .seed = 1};
+    want.spec.n = want.top.n = 1;
+    want.spec.v[0] = .5;
+    want.top.v[0] = .2;
+    pool *threads = pool_new(1);
+    operate_result *r = MEM_NEW(operate_result);
+    p.in.weight = NULL;
+    cohort_view v = {p.s, p.w, p.y, p.c, 20, 6, 10, p.in};
+    operate_run(&v, &v, true, &want, threads, r);
+    near(r->point[0].sens.value, 1, 0);
+    near(r->point[0].sens.lo, pow(.025, 1. / 5), 1e-9);
+    assert_string_equal(r->point[0].ci, "bootstrap-exact");
+    assert_true(isnan(r->metric[0].lo)); /* the AUC of every draw is 1 */
+    mem_free(r);
+    pool_free(threads);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -124,6 +214,9 @@ int main(void)
         cmocka_unit_test(partial_areas_add_up),
         cmocka_unit_test(quantiles_are_type_7),
         cmocka_unit_test(few_women_widen_the_headline),
+        cmocka_unit_test(a_perfect_auc_is_not_certain),
+        cmocka_unit_test(shares_of_all_and_none),
+        cmocka_unit_test(rates_of_one_have_a_width),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -51,6 +51,28 @@ static int age(int i)
 static json_t *tree;
 static char *html;
 
+/* A row of the books: files in and left out; exams (each of a woman of her own) in, lost, touched.
+ * The last one also tells of all reasons together. */
+static void book(text *out, const char *step, const int n[5])
+{
+    bool last = !strcmp(step, "fourth");
+    text_addf(out,
+              "%s{\"stage\":\"scan\",\"step\":\"%s\",\"reason\":\"%s\",\"unit\":\"files\","
+              "\"n_in\":%d,\"n_out\":%d",
+              n[0] == 460 ? "" : ",", step, step, n[0], n[0] - n[1]);
+    for (int k = 0; k < 2; k++) {
+        const char *what = k ? "women" : "exams";
+        text_addf(out, ",\"%s_in\":%d,\"%s_out\":%d,\"%s_touched\":%d", what, n[2], what,
+                  n[2] - n[3], what, n[4]);
+    }
+    text_add(out, "}");
+    if (last)
+        text_add(out, ",{\"stage\":\"scan\",\"step\":\"all\",\"reason\":\"\",\"unit\":\"files\","
+                      "\"n_in\":400,\"n_out\":400,\"exams_in\":400,\"exams_out\":400,"
+                      "\"exams_touched\":0,\"women_in\":400,\"women_out\":400,"
+                      "\"women_touched\":0,\"exams_part\":9,\"women_part\":7}");
+}
+
 static int setup(void **state)
 {
     static const cfg_group *const groups[] = {&eval_options};
@@ -64,16 +86,16 @@ static int setup(void **state)
         text_addf(&t, "e%03d,p%03d,%.5f,%d,%d,%s\n", i, i, score(i), label(i), age(i),
                   i % 150 == 1 ? "Rare" : "Usual");
     bool ok = fs_write(at("p/predictions.csv"), t.s, t.len, NULL);
-    static const char books[] =
-        "{\"flow\":[{\"stage\":\"scan\",\"step\":\"second\",\"reason\":\"B\",\"n_in\":460,\"n_"
-        "out\":"
-        "440,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"first\",\"reason\":\"A\",\"n_in\":"
-        "440"
-        ",\"n_out\":405,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"third\",\"reason\":"
-        "\"C\","
-        "\"n_in\":405,\"n_out\":401,\"unit\":\"files\"},{\"stage\":\"scan\",\"step\":\"fourth\","
-        "\"reason\":\"D\",\"n_in\":401,\"n_out\":400,\"unit\":\"files\"}]}";
-    ok = ok && fs_write(at("p/predictions.json"), books, strlen(books), NULL);
+    text books;
+    text_init(&books);
+    text_add(&books, "{\"flow\":[");
+    book(&books, "second", (const int[]){460, 20, 414, 5, 12});
+    book(&books, "first", (const int[]){440, 35, 409, 8, 14});
+    book(&books, "third", (const int[]){405, 4, 401, 1, 2});
+    book(&books, "fourth", (const int[]){401, 1, 400, 0, 1});
+    text_add(&books, "]}");
+    ok = ok && fs_write(at("p/predictions.json"), books.s, books.len, NULL);
+    text_release(&books);
     text_release(&t);
     const char *const in[] = {at("p")};
     cfg *c = cfg_new(groups, 1);
@@ -191,9 +213,29 @@ static void weakest_group_and_reasons(void **state)
     assert_non_null(strstr(html, "separates least well for Age: 70 or older"));
     assert_non_null(strstr(html,
                            "Of 460 files, 60 were left out (most frequent: first (35), several "
-                           "small reasons together (25)) and 0 belong to other splits."));
+                           "small reasons together, found in the archive (25)) and 0 belong to "
+                           "other splits."));
+    assert_non_null(strstr(html, "25 of the files stand there in rows that count several"));
     /* all exams under another name are no weak group */
     assert_null(strstr(html, "separates least well for Breast density"));
+}
+
+/* The books in exams and women: in a sentence, in the table, in the flow diagram. */
+static void exams_that_were_left_out(void **state)
+{
+    assert_non_null(strstr(html, "Of 414 exams of 414 women in the archive, 14 exams were left out "
+                                 "with all their images, 14 women with all their exams (most "
+                                 "frequent: first (8), several small reasons together, found in "
+                                 "the archive (6)): 400 exams of 400 women were left to be "
+                                 "scored."));
+    assert_non_null(strstr(html, "9 exams of all splits stayed without some of their images."));
+    near(number("flow_exams", 0, "exams_lost"), 8);
+    near(number("flow_exams", 0, "exams_part"), 6);
+    near(number("flow_exams", 2, "exams_lost"), 6); /* the joined row, at the end of its stage */
+    near(number("flow_exams", 2, "women_out"), 400);
+    assert_true(json_is_null(cell("flow_exams", 2, "exams_part")));
+    assert_non_null(strstr(html, "found in the archive: 414"));
+    assert_non_null(strstr(html, "first (first): 8 exams, 8 women"));
 }
 
 /* One exam in eight has cancer: the top 5 % cannot hold half of them. In a population it can. */
@@ -359,6 +401,7 @@ int main(void)
         cmocka_unit_test(a_thousand_women),
         cmocka_unit_test(cross_table_adds_up),
         cmocka_unit_test(weakest_group_and_reasons),
+        cmocka_unit_test(exams_that_were_left_out),
         cmocka_unit_test(capture_is_of_a_population),
         cmocka_unit_test(participants_by_outcome),
         cmocka_unit_test(checklists_claim_what_is_there),
