@@ -510,6 +510,14 @@ int calibrate_groups(const metric_in *in, calibrate_binning how, int k, calibrat
     return k;
 }
 
+int calibrate_groups_of(const metric_in *in, const int *of, int k, calibrate_group *group)
+{
+    if (unfit(in))
+        return 0;
+    collect(in, of, k, group);
+    return k;
+}
+
 /* ---- calibration error ----------------------------------------------------------------------- */
 
 static double ece_of(const calibrate_group *group, const double *observed, int k, double *worst)

@@ -86,6 +86,8 @@ double calibrate_event_scale(const calibrate_group *g);
 /* Fills group[k]; returns how many there are: k, or for CALIBRATE_MASS at most the number of rows.
  * 0 when there is no row or a score is outside 0..1. */
 int calibrate_groups(const metric_in *in, calibrate_binning how, int k, calibrate_group *group);
+/* The same for groups that are known: of[n], -1: in none. */
+int calibrate_groups_of(const metric_in *in, const int *of, int k, calibrate_group *group);
 
 typedef struct calibrate_error {
     double ece;      /* sum over groups (W_g/W) |rate - mean_p| */

@@ -23,7 +23,7 @@ static calibrate_group middle_of(const calibrate_group *g, int k)
     return m;
 }
 
-void decile_build(const metric_in *in, int k, decile_table *out)
+void decile_build(const metric_in *in, const int *of, int k, decile_table *out)
 {
     memset(out, 0, sizeof *out);
     out->trend = (rate_trend){NAN, NAN};
@@ -31,7 +31,7 @@ void decile_build(const metric_in *in, int k, decile_table *out)
         BUG("decile: %d groups", k);
     calibrate_group *g = MEM_ARRAY(calibrate_group, k);
     int64_t *n = MEM_ARRAY(int64_t, k), *events = MEM_ARRAY(int64_t, k);
-    out->k = calibrate_groups(in, CALIBRATE_MASS, k, g);
+    out->k = of ? calibrate_groups_of(in, of, k, g) : calibrate_groups(in, CALIBRATE_MASS, k, g);
     if (!out->k)
         out->reason = calibrate_sums(in).reason;
     calibrate_group middle = {0};

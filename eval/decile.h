@@ -28,5 +28,6 @@ typedef struct decile_table {
     bool tie_split;     /* equal scores straddle a cut somewhere */
     const char *reason; /* NULL, "EMPTY", "NOT_RISK" */
 } decile_table;
-void decile_build(const metric_in *in, int k, decile_table *out);
+/* of[n]: the group of every row, lowest first, -1: in none; NULL: k groups of equal count. */
+void decile_build(const metric_in *in, const int *of, int k, decile_table *out);
 #endif

@@ -93,7 +93,7 @@ static bool inside(const disclose *d, const disclose_set *s, int64_t i)
            (!s->positive || s->positive[r] == s->want);
 }
 
-static int64_t women_of(disclose *d, const disclose_set *s)
+int64_t disclose_women(disclose *d, const disclose_set *s)
 {
     int64_t n = 0;
     d->round++;
@@ -102,6 +102,14 @@ static int64_t women_of(disclose *d, const disclose_set *s)
             d->stamp[d->woman[s->row[i]]] = d->round;
             n++;
         }
+    return n;
+}
+
+int64_t disclose_exams(const disclose *d, const disclose_set *s)
+{
+    int64_t n = 0;
+    for (int64_t i = 0; i < s->n; i++)
+        n += inside(d, s, i);
     return n;
 }
 
@@ -245,7 +253,7 @@ bool disclose_few(int64_t minimum, int64_t v)
 
 bool disclose_small(disclose *d, const disclose_set *s)
 {
-    return disclose_few(d->minimum, women_of(d, s));
+    return disclose_few(d->minimum, disclose_women(d, s));
 }
 
 /* Guard the vector, which the ledger takes. One that is already told, or guarded, is not again. */
@@ -311,7 +319,7 @@ void disclose_guard_levels(disclose *d, const disclose_level *l, int n, const bo
         int64_t women = 0, members = 0;
         for (int i = 0; i < n && (positive || !kinds[k].by_sign); i++) {
             disclose_set s = set_of(&l[i], &kinds[k], positive);
-            int64_t w = women_of(d, &s);
+            int64_t w = disclose_women(d, &s);
             if (!disclose_few(d->minimum, w))
                 continue;
             disclose_guard(d, &s);
@@ -340,31 +348,23 @@ static int cmp_size(const void *x, const void *y)
 }
 
 /* The largest first, so that what is hidden beside a small group is as small as can be. */
-void disclose_tell_levels(disclose *d, disclose_level *l, int n, const bool *positive)
+void disclose_tell_levels(disclose *d, disclose_level *l, int n)
 {
     by_size *by = MEM_ARRAY(by_size, n + 1);
-    for (int k = 0; k < 4; k++) {
+    for (int k = 0; k < 2; k++) {
         for (int i = 0; i < n; i++) {
             disclose_set s = {l[i].row, l[i].n, k ? DISCLOSE_CASES : DISCLOSE_ALL, NULL, false};
-            by[i] = (by_size){0, i};
-            for (int64_t j = 0; j < s.n; j++)
-                by[i].n += inside(d, &s, j);
+            by[i] = (by_size){disclose_exams(d, &s), i};
         }
         qsort(by, (size_t)n, sizeof *by, cmp_size);
         for (int i = 0; i < n; i++) {
             disclose_level *x = &l[by[i].level];
             disclose_set all = {x->row, x->n, DISCLOSE_ALL, NULL, false},
-                         cases = {x->row, x->n, DISCLOSE_CASES, NULL, false},
-                         tp = {x->row, x->n, DISCLOSE_CASES, positive, true},
-                         tn = {x->row, x->n, DISCLOSE_CONTROLS, positive, false};
+                         cases = {x->row, x->n, DISCLOSE_CASES, NULL, false};
             if (k == 0)
                 x->exams = disclose_tell(d, &all, 1);
-            else if (k == 1)
-                x->cancers = x->exams && disclose_tell(d, &cases, 1);
-            else if (k == 2)
-                x->sens = positive && x->cancers && disclose_tell(d, &tp, 1);
             else
-                x->spec = positive && x->cancers && disclose_tell(d, &tn, 1);
+                x->cancers = x->exams && disclose_tell(d, &cases, 1);
         }
     }
     mem_free(by);

@@ -28,6 +28,8 @@ typedef struct disclose_set {
     bool want;
 } disclose_set;
 
+int64_t disclose_women(disclose *d, const disclose_set *s);
+int64_t disclose_exams(const disclose *d, const disclose_set *s);
 /* Fewer women than the minimum, but not none? */
 bool disclose_small(disclose *d, const disclose_set *s);
 /* The set is of interest: when it is small its size must not follow from what is told. Comes before
@@ -41,11 +43,10 @@ typedef struct disclose_level {
     const int64_t *row; /* [n] borrowed */
     int64_t n;
     bool exams, cancers; /* out: may be told; cancers only with exams */
-    bool sens, spec;     /* out: the exams with (without) cancer by the sign, too */
 } disclose_level;
-/* positive: the sign of every exam, or NULL. */
+/* positive: the sign of every exam, or NULL: groups by sign and class are guarded, too. */
 void disclose_guard_levels(disclose *d, const disclose_level *l, int n, const bool *positive);
-void disclose_tell_levels(disclose *d, disclose_level *l, int n, const bool *positive);
+void disclose_tell_levels(disclose *d, disclose_level *l, int n);
 
 /* Exams in an order (by score, by time), cut in two: told cuts lie 0 or at least `minimum` women
  * apart, and as far from both ends. */

@@ -10,8 +10,9 @@ static double paint_deciles(draw *d, const json_t *tree)
     const json_t *seen = report_tree_by_id(tree, "curves", "deciles"),
                  *expected = report_tree_by_id(tree, "curves", "deciles_expected");
     size_t n = json_array_size(json_object_get(seen, "x"));
-    axes a = {62, 12, 400, 260, 0.4, (double)n + 0.6, 0, 0};
+    axes a = {62, 12, 400, 260, 0.4, 0.6, 0, 0};
     for (size_t i = 0; i < n; i++) {
+        a.x1 += axes_item(seen, "width", i);
         a.y1 = fmax(a.y1, axes_item(expected, "y", i));
         a.y1 = fmax(a.y1, axes_item(seen, "y", i));
         a.y1 = fmax(a.y1, fmin(axes_item(seen, "hi", i), 2 * axes_item(seen, "y", i)));
@@ -19,14 +20,16 @@ static double paint_deciles(draw *d, const json_t *tree)
     if (!n || !(a.y1 > 0))
         return 0;
     a.y1 = fmin(1, 1.08 * a.y1);
-    double w = a.w / (a.x1 - a.x0) * 0.7;
+    double unit = a.w / (a.x1 - a.x0);
     axes_round_grid(d, &a, (const double[]){0, 100});
-    size_t every = (n + 11) / 12; /* ticks */
-    for (size_t i = 0; i < n; i++) {
+    int groups = (int)(a.x1 - 0.5), every = (groups + 11) / 12; /* ticks */
+    for (int i = 0; i < groups; i += every) {
         char tick[24];
-        snprintf(tick, sizeof tick, "%zu", i + 1);
-        if (i % every == 0)
-            draw_text(d, axes_x(&a, (double)i + 1), a.y + a.h + 18, axes_label, tick);
+        snprintf(tick, sizeof tick, "%d", i + 1);
+        draw_text(d, axes_x(&a, (double)i + 1), a.y + a.h + 18, axes_label, tick);
+    }
+    for (size_t i = 0; i < n; i++) {
+        double w = unit * (axes_item(seen, "width", i) - 0.3);
         double x = axes_x(&a, axes_item(seen, "x", i)), y = axes_item(seen, "y", i);
         double lo = axes_item(seen, "lo", i), hi = axes_item(seen, "hi", i);
         if (!isnan(y)) {

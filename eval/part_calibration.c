@@ -137,32 +137,32 @@ static void curve_name(char out[64], const char *stem, risks_form f)
     snprintf(out, 64, f == RISKS_GIVEN ? "%s" : "%s_%s", stem, risks_name(f));
 }
 
-/* True when something of a group is hidden. */
-static bool add_groups(report_build *b, const metric_in *in, risks_form form, json_t *t)
+static void add_groups(report_build *b, const metric_in *in, risks_form form, json_t *t)
 {
     calibrate_group g[CALIBRATE_BINS];
-    bool told[CALIBRATE_BINS], hidden = false;
+    const tell_bands *bands = &b->tell.tenths;
     char id[64];
-    int k = calibrate_groups(in, CALIBRATE_MASS, CALIBRATE_BINS, g);
-    report_build_groups(b, g, k, sizeof *g, told);
+    int k = bands->n > 1 ? calibrate_groups_of(in, bands->of, bands->n, g) : 0;
     curve_name(id, "reliability", form);
     json_t *c = report_build_curve(b, id);
     for (int i = 0; i < k; i++) {
+        text name;
+        text_init(&name);
+        report_tell_band_name(bands, i, &name);
         report_build_point(c, "x", g[i].mean_p);
-        report_build_point(c, "y", told[i] ? g[i].rate : NAN);
-        report_build_point(c, "lo", told[i] ? g[i].lo : NAN);
-        report_build_point(c, "hi", told[i] ? g[i].hi : NAN);
+        report_build_point(c, "y", g[i].rate);
+        report_build_point(c, "lo", g[i].lo);
+        report_build_point(c, "hi", g[i].hi);
         json_t *row = cells_row(t);
         cells_text(row, risks_words(&b->risks, form));
-        cells_int(row, i + 1);
+        cells_text(row, name.s);
         cells_int(row, g[i].n);
-        cells_count(row, g[i].events, told[i]);
+        cells_int(row, g[i].events);
         cells_est(row, g[i].mean_p, NAN, NAN);
-        cells_rate(row, (double[]){g[i].rate, g[i].lo, g[i].hi}, told[i]);
+        cells_est(row, g[i].rate, g[i].lo, g[i].hi);
         cells_text(row, g[i].tie_split ? report_text("tie_split") : "");
-        hidden = hidden || !told[i];
+        text_release(&name);
     }
-    return hidden;
 }
 
 /* At the percentiles of the risks, so that points lie where exams are. */
@@ -258,8 +258,8 @@ static bool add(report_build *b, err *e)
         {"risks", "text"}, {"oe", "est"},           {"intercept", "est"}, {"slope", "est"},
         {"brier", "est"},  {"brier_scaled", "est"}, {"log_loss", "est"},  {"ici", "est"}};
     static const char *const groups[][2] = {
-        {"risks", "text"},  {"group", "int"}, {"exams", "int"},  {"cancers", "int"},
-        {"mean_p", "risk"}, {"rate", "risk"}, {"remark", "text"}};
+        {"risks", "text"},  {"group", "text"}, {"exams", "int"},  {"cancers", "int"},
+        {"mean_p", "risk"}, {"rate", "risk"},  {"remark", "text"}};
     add_population(b);
     if (b->risks.reason) {
         report_build_limit(b,
@@ -275,13 +275,16 @@ static bool add(report_build *b, err *e)
     report_build_table(b, u);
     report_build_table(b, v);
     report_build_table(b, g);
+    json_object_set_new(g, "joined", json_boolean(b->tell.tenths.n < b->tell.tenths.asked));
+    if (b->tell.tenths.n < 2)
+        json_object_set_new(g, "single", json_pack("[s]", report_text("table.reliability")));
     for (int f = 0; f < RISKS_FORMS; f++) {
         metric_in in;
         if (!risks_rows(&b->risks, (risks_form)f, &in))
             continue;
         found got = examine(b, &in);
-        bool hidden = add_groups(b, &in, (risks_form)f, g);
-        if (hidden) /* sums over groups: what is hidden of one would follow */
+        add_groups(b, &in, (risks_form)f, g);
+        if (b->tell.tenths.n < b->tell.tenths.asked) /* sums over the groups that were joined */
             got.mass.ece = got.width.ece = got.width.mce = NAN;
         add_metrics(b, &got, f == RISKS_GIVEN ? "all" : risks_name((risks_form)f));
         add_rows(t, u, &got, risks_words(&b->risks, (risks_form)f), b->opts->cfg.min_count);
@@ -334,7 +337,8 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_section(d, "calibration");
     show_population(d, tree);
     report_doc_figure(d, tree, "calibration");
-    report_doc_hidden(d, tree, "reliability");
+    report_doc_joined(d, tree, report_tree_by_id(tree, "tables", "reliability"));
+    report_doc_names(d, tree, "reliability", "single", "small.single");
     report_doc_table(d, tree, "calibration", false);
     show_map(d, tree);
     report_doc_table(d, tree, "calibration_error", true);

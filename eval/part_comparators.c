@@ -172,7 +172,7 @@ static bool flags_told(const report_build *b, const int64_t *rows, int64_t n, co
         side[flagged[i]][count[flagged[i]]++] = rows[i];
     disclose_level l[2] = {{.row = side[0], .n = count[0]}, {.row = side[1], .n = count[1]}};
     disclose_guard_levels(b->tell.all, l, 2, NULL);
-    disclose_tell_levels(b->tell.all, l, 2, NULL);
+    disclose_tell_levels(b->tell.all, l, 2);
     mem_free(side[0]);
     mem_free(side[1]);
     return l[0].cancers && l[1].cancers;

@@ -152,7 +152,7 @@ static flags_told tell_flags(const report_build *b, const double *other, const d
     f.here = y ? report_tell_cases(b, flagged[0]) : report_tell_controls(b, flagged[0]);
     f.there = disclose_cut(b->tell.all, &order, &flagged[1], 1);
     disclose_guard_levels(b->tell.all, l, 4, NULL);
-    disclose_tell_levels(b->tell.all, l, 4, NULL);
+    disclose_tell_levels(b->tell.all, l, 4);
     f.both = f.here && f.there && l[0].exams && l[1].exams && l[2].exams && l[3].exams;
     for (int k = 0; k < 4; k++)
         mem_free(row[k]);
@@ -254,21 +254,20 @@ static void remember(group_rows *g, double p, json_t *row)
 
 /* One group of exams under one pair of models. */
 static void group_row(report_build *b, json_t *t, const compare_model *m, const strata_var *var,
-                      const strata_group *g, const disclose_level *may, group_rows *family)
+                      const strata_group *g, group_rows *family)
 {
     cohort_view ours, theirs;
     metric_pair d = {.diff = NAN, .lo = NAN, .hi = NAN, .p = NAN, .a = NAN, .b = NAN};
     cohort_view_build(&b->set, g->row, g->n, &ours);
     cohort_view_build(&m->set, g->row, g->n, &theirs);
-    tell_sizes told = {var->cases_only ? may->cancers : may->exams, may->cancers};
-    if (enough(&ours) && told.cancers)
+    if (enough(&ours))
         d = metric_auc_pair(&ours.in, theirs.score);
     json_t *row = cells_row(t);
     cells_text(row, m->name);
     cells_text(row, strata_title(var));
     cells_text(row, g->level);
-    cells_count(row, ours.n, told.exams);
-    cells_count(row, ours.events, told.cancers);
+    cells_int(row, ours.n);
+    cells_int(row, ours.events);
     cells_num(row, d.a);
     cells_num(row, d.b);
     cells_est(row, d.diff, d.lo, d.hi);
@@ -278,7 +277,7 @@ static void group_row(report_build *b, json_t *t, const compare_model *m, const 
     cohort_view_release(&theirs);
 }
 
-static bool subgroups_table(report_build *b, err *e)
+static void subgroups_table(report_build *b)
 {
     static const char *const columns[][2] = {
         {"model", "text"},  {"variable", "text"}, {"level", "text"},    {"exams", "int"},
@@ -286,22 +285,12 @@ static bool subgroups_table(report_build *b, err *e)
         {"p", "p"},         {"p_holm", "p"}};
     json_t *t = table_of(b, "compare_subgroups", columns, COUNT_OF(columns));
     const report_cfg *c = &b->opts->cfg;
-    const strata_source source = {&b->set.exams, c->screen_days, c->interval_days};
-    bool ok = true;
-    for (int k = 0; ok && k < b->src->n_compare; k++) {
+    for (int k = 0; k < b->src->n_compare; k++) {
         group_rows family = {0};
-        for (int i = 0; ok && i < c->subgroups.n; i++) {
-            strata_var var;
-            strata_groups groups = {0};
-            if (!(ok = strata_find(c->subgroups.v[i], &source, &var, e)))
-                break;
-            strata_split(&var, &b->set.exams, &groups);
-            tell_groups told;
-            report_tell_groups(b, false, &groups, &var, &told);
-            for (int g = 0; g < groups.n && groups.known; g++)
-                group_row(b, t, &b->compare[k], &var, &groups.g[g], &told.l[g], &family);
-            tell_groups_release(&told);
-            strata_release(&groups);
+        for (int i = 0; i < c->subgroups.n; i++) {
+            const tell_variable *v = report_tell_variable(b, c->subgroups.v[i]);
+            for (int g = 0; v && v->shown && v->groups.known && g < v->groups.n; g++)
+                group_row(b, t, &b->compare[k], &v->var, &v->groups.g[g], &family);
         }
         pair_holm(family.p, family.n, family.p); /* over all groups of this pair of models */
         for (int i = 0; i < family.n; i++)
@@ -309,7 +298,6 @@ static bool subgroups_table(report_build *b, err *e)
         mem_free(family.p);
         mem_free(family.cell);
     }
-    return ok;
 }
 
 /* ---- calibration ----------------------------------------------------------------------------- */
@@ -372,7 +360,8 @@ static bool add(report_build *b, err *e)
     calibration_table(b);
     for (int k = 0; k < b->src->n_compare; k++)
         limit_of_val(b, &b->compare[k]);
-    return subgroups_table(b, e);
+    subgroups_table(b);
+    return true;
 }
 
 static void show(report_doc *d, const json_t *tree)

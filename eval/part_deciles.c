@@ -6,68 +6,69 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-static void cell_value(json_t *row, const rate_value *v, bool told)
+static void cell_value(json_t *row, const rate_value *v)
 {
-    cells_rate(row, (double[]){v->value, v->lo, v->hi}, told);
+    cells_est(row, v->value, v->lo, v->hi);
 }
 
-/* What may be told of the groups; a ratio only when both of its groups may. */
-typedef struct veil {
-    bool told[DECILE_MAX], lowest, middle, all;
-} veil;
-
-static void veil_of(const report_build *b, const decile_table *t, veil *v)
+/* "3", or "1 to 3" where groups of equal count are shown together. */
+static void cell_group(json_t *row, const tell_bands *bands, int i)
 {
-    report_build_groups(b, t->row, t->k, sizeof *t->row, v->told);
-    v->lowest = v->told[0];
-    v->middle = v->told[(t->k - 1) / 2] && v->told[t->k / 2];
-    v->all = true;
-    for (int i = 0; i < t->k; i++)
-        v->all = v->all && v->told[i];
+    text name;
+    text_init(&name);
+    report_tell_band_name(bands, i, &name);
+    if (bands->first[i] == bands->last[i])
+        cells_int(row, bands->first[i]);
+    else
+        cells_text(row, name.s);
+    text_release(&name);
 }
 
-static void add_counts(const decile_table *t, const veil *v, json_t *table)
+static void add_counts(const decile_table *t, const tell_bands *bands, json_t *table)
 {
     for (int i = 0; i < t->k; i++) {
         const decile_row *r = &t->row[i];
-        bool told = v->told[i];
         json_t *row = cells_row(table);
-        cells_int(row, i + 1);
+        cell_group(row, bands, i);
         cells_int(row, r->group.n);
-        cells_count(row, r->group.events, told);
-        cells_num(row, told ? r->expected : NAN); /* with the mean it would tell the weights */
-        cell_value(row, &r->oe, told);
+        cells_int(row, r->group.events);
+        cells_num(row, r->expected);
+        cell_value(row, &r->oe);
         cells_est(row, r->group.mean_p, NAN, NAN);
-        cells_rate(row, (double[]){r->group.rate, r->group.lo, r->group.hi}, told);
+        cells_est(row, r->group.rate, r->group.lo, r->group.hi);
     }
 }
 
-static void add_ratios(const decile_table *t, const veil *v, json_t *table)
+static void add_ratios(const decile_table *t, const tell_bands *bands, json_t *table)
 {
     for (int i = 0; i < t->k; i++) {
         const decile_row *r = &t->row[i];
         json_t *row = cells_row(table);
-        cells_int(row, i + 1);
+        cell_group(row, bands, i);
         cells_est(row, r->group.least, NAN, NAN);
         cells_est(row, r->group.most, NAN, NAN);
-        cells_num(row, v->told[i] ? r->share : NAN);
-        cell_value(row, &r->versus_middle, v->told[i] && v->middle);
-        cell_value(row, &r->versus_lowest, v->told[i] && v->lowest);
+        cells_num(row, r->share);
+        cell_value(row, &r->versus_middle);
+        cell_value(row, &r->versus_lowest);
         cells_text(row, r->group.tie_split ? report_text("tie_split") : "");
     }
 }
 
-static void add_curves(report_build *b, const decile_table *t, const veil *v)
+/* x: the middle of the groups that are shown together; width: their number. */
+static void add_curves(report_build *b, const decile_table *t, const tell_bands *bands)
 {
     json_t *seen = report_build_curve(b, "deciles"),
            *expected = report_build_curve(b, "deciles_expected");
+    json_object_set_new(seen, "width", json_array());
     for (int i = 0; i < t->k; i++) {
         const calibrate_group *g = &t->row[i].group;
-        report_build_point(seen, "x", i + 1);
-        report_build_point(seen, "y", v->told[i] ? g->rate : NAN);
-        report_build_point(seen, "lo", v->told[i] ? g->lo : NAN);
-        report_build_point(seen, "hi", v->told[i] ? g->hi : NAN);
-        report_build_point(expected, "x", i + 1);
+        double x = 0.5 * (bands->first[i] + bands->last[i]);
+        report_build_point(seen, "x", x);
+        report_build_point(seen, "y", g->rate);
+        report_build_point(seen, "lo", g->lo);
+        report_build_point(seen, "hi", g->hi);
+        report_build_point(seen, "width", bands->last[i] - bands->first[i] + 1);
+        report_build_point(expected, "x", x);
         report_build_point(expected, "y", g->mean_p);
     }
 }
@@ -93,23 +94,25 @@ static bool add(report_build *b, err *e)
     risks_form form = risks_of_population(&b->risks);
     if (!risks_rows(&b->risks, form, &in))
         return true;
+    const tell_bands *bands = &b->tell.deciles;
     decile_table *t = MEM_NEW(decile_table);
-    veil v = {0};
-    decile_build(&in, (int)b->opts->cfg.risk_groups, t);
+    json_t *table = table_of(b, "deciles", counts, COUNT_OF(counts));
+    if (bands->n > 1 || bands->asked == 1)
+        decile_build(&in, bands->of, bands->n, t);
+    else
+        json_object_set_new(table, "single", json_pack("[s]", report_text("section.deciles")));
     if (t->k) {
-        json_t *table = table_of(b, "deciles", counts, COUNT_OF(counts));
-        veil_of(b, t, &v);
-        add_counts(t, &v, table);
-        add_ratios(t, &v, table_of(b, "decile_ratios", ratios, COUNT_OF(ratios)));
-        add_curves(b, t, &v);
+        add_counts(t, bands, table);
+        add_ratios(t, bands, table_of(b, "decile_ratios", ratios, COUNT_OF(ratios)));
+        add_curves(b, t, bands);
         json_object_set_new(table, "risks", json_string(risks_words(&b->risks, form)));
+        json_object_set_new(table, "joined", json_boolean(bands->n < bands->asked));
         json_t *flags = json_array();
         if (t->tie_split)
             json_array_append_new(flags, json_string("TIE_SPLIT"));
         json_object_set_new(table, "flags", flags);
-        /* a sum over all groups: what is hidden of them would follow */
-        json_object_set_new(table, "trend_z", json_num(v.all ? t->trend.z : NAN));
-        json_object_set_new(table, "trend_p", json_num(v.all ? t->trend.p : NAN));
+        json_object_set_new(table, "trend_z", json_num(t->trend.z));
+        json_object_set_new(table, "trend_p", json_num(t->trend.p));
     }
     mem_free(t);
     return true;
@@ -130,8 +133,9 @@ static void show(report_doc *d, const json_t *tree)
                 "prevalence",
                 doc_number_show(&prevalence, "4g", 100 * report_tree_num(pop, "prevalence")),
                 "risks", report_tree_str(t, "risks"), NULL});
+    report_doc_names(d, tree, "deciles", "single", "small.single");
     report_doc_figure(d, tree, "deciles");
-    report_doc_hidden(d, tree, "deciles");
+    report_doc_joined(d, tree, t);
     report_doc_table(d, tree, "deciles", false);
     report_doc_table(d, tree, "decile_ratios", true);
     if (!isnan(report_tree_num(t, "trend_z")))

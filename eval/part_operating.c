@@ -3,7 +3,6 @@
 #include "eval/cells.h"
 #include "eval/rate.h"
 #include "eval/report_text.h"
-#include "eval/strata.h"
 #include <math.h>
 
 static void point_name(const operate_point *o, text *out)
@@ -167,55 +166,20 @@ static void predictive_table(report_build *b)
 
 /* ---- whom thresholds come from --------------------------------------------------------------- */
 
-/* One set's exams by level, and what may be told of them. */
-typedef struct mix {
-    strata_groups groups;
-    tell_groups told;
-    int64_t total;
-} mix;
-
-static int level_of(const mix *m, const char *level)
+/* Exams of a group and their share of a set. */
+static void mix_cells(json_t *row, int64_t n, int64_t total, bool told)
 {
-    for (int i = 0; i < m->groups.n; i++)
-        if (!strcmp(m->groups.g[i].level, level))
-            return i;
-    return -1;
-}
-
-/* One set's exams of a level and their share. */
-static void mix_cells(json_t *row, const mix *m, const char *level)
-{
-    int i = level_of(m, level);
-    int64_t n = i < 0 ? 0 : m->groups.g[i].n;
-    bool told = i < 0 || m->told.l[i].exams;
     cells_count(row, n, told);
-    cells_num(row, told && m->total ? (double)n / (double)m->total : NAN);
-}
-
-/* m: there, here. The levels of the first, then those that only the second has. */
-static void mix_rows(json_t *t, const char *title, const mix m[2])
-{
-    for (int k = 0; k < 2; k++)
-        for (int i = 0; i < m[k].groups.n; i++) {
-            const char *level = m[k].groups.g[i].level;
-            if (k && level_of(&m[0], level) >= 0)
-                continue;
-            json_t *row = cells_row(t);
-            cells_text(row, title);
-            cells_text(row, level);
-            mix_cells(row, &m[0], level);
-            mix_cells(row, &m[1], level);
-        }
+    cells_num(row, told && total ? (double)n / (double)total : NAN);
 }
 
 /* Vendors and sites of the exams that thresholds were chosen on, beside those of the evaluated
  * ones: a threshold does not travel between machines. */
-static bool mix_table(report_build *b, err *e)
+static void mix_table(report_build *b)
 {
     static const char *const names[] = {"vendor", "site"};
     if (!b->src->val)
-        return true;
-    const exam_table *sets[] = {&b->val_set.exams, &b->set.exams};
+        return;
     json_t *t = cells_table("threshold_mix");
     cells_column(t, "variable", "text");
     cells_column(t, "level", "text");
@@ -224,38 +188,26 @@ static bool mix_table(report_build *b, err *e)
     cells_column(t, "mix_here", "int");
     cells_column(t, "mix_here_share", "pct");
     report_build_table(b, t);
+    json_t *single = json_array();
+    json_object_set_new(t, "single", single);
     for (size_t k = 0; k < COUNT_OF(names); k++) {
-        mix m[2] = {{{0}, {0}, 0}};
-        const char *title = NULL;
-        bool ok = true;
-        for (int i = 0; i < 2 && ok; i++) {
-            strata_var v;
-            const strata_source s = {sets[i], b->opts->cfg.screen_days, b->opts->cfg.interval_days};
-            ok = strata_find(names[k], &s, &v, e);
-            if (!ok)
-                break;
-            strata_split(&v, sets[i], &m[i].groups);
-            report_tell_groups(b, i == 0, &m[i].groups, &v, &m[i].told);
-            m[i].total = sets[i]->n;
-            title = strata_title(&v);
+        const tell_variable *v = report_tell_variable(b, names[k]);
+        if (!v->shown)
+            json_array_append_new(single, cells_string(strata_title(&v->var)));
+        for (int i = 0; v->shown && i < tell_variable_groups(v); i++) {
+            json_t *row = cells_row(t);
+            cells_text(row, strata_title(&v->var));
+            cells_text(row, v->val.g[i].level);
+            mix_cells(row, v->val.g[i].own, b->val_set.exams.n, v->val_told);
+            mix_cells(row, i < v->groups.n ? v->groups.g[i].own : 0, b->set.exams.n, true);
         }
-        if (ok)
-            mix_rows(t, title, m);
-        for (int i = 0; i < 2; i++) {
-            tell_groups_release(&m[i].told);
-            strata_release(&m[i].groups);
-        }
-        if (!ok)
-            return false;
     }
-    return true;
 }
 
 static bool add(report_build *b, err *e)
 {
     operating_table(b);
-    if (!mix_table(b, e))
-        return false;
+    mix_table(b);
     capture_table(b);
     predictive_table(b);
     return true;
@@ -267,6 +219,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_table(d, tree, "operating", false);
     if (report_tree_by_id(tree, "tables", "threshold_mix"))
         report_doc_table(d, tree, "threshold_mix", false);
+    report_doc_names(d, tree, "threshold_mix", "single", "small.single");
     report_doc_table(d, tree, "capture", false);
     report_doc_table(d, tree, "predictive", false);
 }

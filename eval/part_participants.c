@@ -5,7 +5,6 @@
 #include "eval/boot.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
-#include "eval/strata.h"
 #include <math.h>
 
 enum { ALL, CASES, CONTROLS, VAL, GROUPS };
@@ -34,12 +33,10 @@ static void columns_of(const report_build *b, column c[GROUPS])
 }
 
 /* "123 (45.6 %)". */
-static void share_cell(json_t *row, int64_t k, int64_t n, bool told)
+static void share_cell(json_t *row, int64_t k, int64_t n)
 {
     char s[48];
-    if (!told)
-        snprintf(s, sizeof s, "%s", report_text("hidden"));
-    else if (n > 0)
+    if (n > 0)
         snprintf(s, sizeof s, "%lld (%.1f %%)", (long long)k, 100.0 * (double)k / (double)n);
     else
         snprintf(s, sizeof s, "\xE2\x80\x93");
@@ -107,77 +104,29 @@ static void medians(json_t *t, const column *c, int n, const char *key,
         median_cell(row, &c[g], value, fmt);
 }
 
-/* The levels of a variable in one set of exams, and what may be told of them. */
-typedef struct levels_in {
-    strata_groups groups;
-    tell_groups told;
-} levels_in;
-
-static int level_named(const levels_in *in, const char *level)
+/* Exams of a group that stand in the column; not the controls that groups of cancers share. */
+static int64_t hits_of(const strata_var *var, const strata_group *group, const column *c, int g)
 {
-    for (int i = 0; i < in->groups.n; i++)
-        if (!strcmp(in->groups.g[i].level, level))
-            return i;
-    return -1;
+    int64_t hits = 0;
+    for (int64_t i = 0; group && i < group->n; i++) {
+        const exam_row *x = &c->set->exams.row[group->row[i]];
+        hits += belongs(x, g) && (!var->cases_only || x->y);
+    }
+    return hits;
 }
 
-static void level_row(json_t *t, const column *c, int n, const strata_var *var,
-                      const levels_in in[2], const char *level)
+/* One row for every group that an exam is in, those of the evaluated ones first. */
+static void groups_of(json_t *t, const column *c, int n, const tell_variable *v)
 {
-    json_t *row = row_new(t, strata_title(var), level);
-    for (int g = 0; g < n; g++) {
-        const levels_in *of = &in[g == VAL];
-        int at = level_named(of, level);
-        const strata_group *group = at < 0 ? NULL : &of->groups.g[at];
-        bool told =
-            at < 0 || (g == CASES || g == CONTROLS || var->cases_only ? of->told.l[at].cancers
-                                                                      : of->told.l[at].exams);
-        int64_t hits = 0;
-        for (int64_t i = 0; group && i < group->n; i++) {
-            const exam_row *x = &c[g].set->exams.row[group->row[i]];
-            hits += belongs(x, g) && (!var->cases_only || x->y); /* not the controls it shares */
-        }
-        share_cell(row, hits, c[g].n, told);
-    }
-}
-
-/* The variable in both tables, whose columns may differ; the thirds of a density are those of the
- * evaluated exams. False when the tables have no such column. */
-static bool find_variable(const report_build *b, const column *c, const char *name,
-                          strata_var var[2])
-{
-    const report_cfg *want = &b->opts->cfg;
-    for (int k = 0; k < 2; k++) {
-        strata_source s = {&c[k ? VAL : ALL].set->exams, want->screen_days, want->interval_days};
-        if (!strata_find(name, &s, &var[k], NULL)) {
-            if (k == 0)
-                return false;
-            var[1] = var[0];
-            var[1].fact = -1;
-        }
-    }
-    memcpy(var[1].cut, var[0].cut, sizeof var[1].cut);
-    return true;
-}
-
-/* One row for every level that an exam has, those of the evaluated ones first. */
-static void levels(const report_build *b, json_t *t, const column *c, int n,
-                   const strata_var var[2], bool always)
-{
-    levels_in in[2] = {{{0}, {0}}};
-    for (int k = 0; k < (n > VAL ? 2 : 1); k++) {
-        strata_split(&var[k], &c[k ? VAL : ALL].set->exams, &in[k].groups);
-        report_tell_groups(b, k == 1, &in[k].groups, &var[k], &in[k].told);
-    }
-    for (int k = 0; k < 2 && (always || in[0].groups.known || in[1].groups.known); k++)
-        for (int i = 0; i < in[k].groups.n; i++) {
-            const char *level = in[k].groups.g[i].level;
-            if (k == 0 || level_named(&in[0], level) < 0)
-                level_row(t, c, n, &var[0], in, level);
-        }
-    for (int k = 0; k < 2; k++) {
-        tell_groups_release(&in[k].told);
-        strata_release(&in[k].groups);
+    for (int i = 0; v->shown && i < tell_variable_groups(v); i++) {
+        const strata_group *here = i < v->groups.n ? &v->groups.g[i] : NULL,
+                           *there = n > VAL ? &v->val.g[i] : NULL;
+        json_t *row = row_new(t, strata_title(&v->var), here ? here->level : there->level);
+        for (int g = 0; g < n; g++)
+            if (g == VAL && !v->val_told)
+                cells_text(row, report_text("hidden"));
+            else
+                share_cell(row, hits_of(&v->var, g == VAL ? there : here, &c[g], g), c[g].n);
     }
 }
 
@@ -224,18 +173,16 @@ static bool add(report_build *b, err *e)
     sizes(b, t, c, n);
     medians(t, c, n, "participants.age", age_of, "%.0f");
     medians(t, c, n, "participants.years", years_of, "%.1f");
-    strata_var var[2];
-    for (int i = 0; i < REPORT_TELL_ALWAYS; i++)
-        if (find_variable(b, c, report_tell_always[i], var))
-            levels(b, t, c, n, var, true);
-    for (int i = 0; i < b->opts->cfg.subgroups.n; i++) {
-        const char *name = b->opts->cfg.subgroups.v[i];
-        bool again = false;
-        for (int k = 0; k < REPORT_TELL_ALWAYS; k++)
-            again = again || !strcmp(name, report_tell_always[k]);
-        if (!again && find_variable(b, c, name, var))
-            levels(b, t, c, n, var, false);
+    json_t *single = json_array();
+    for (int i = 0; i < b->tell.n_variables; i++) {
+        const tell_variable *v = &b->tell.variable[i];
+        if (!v->always && !(v->asked && v->groups.known))
+            continue;
+        groups_of(t, c, n, v);
+        if (!v->shown)
+            json_array_append_new(single, cells_string(strata_title(&v->var)));
     }
+    json_object_set_new(t, "single", single);
     report_build_table(b, t);
     for (int g = 0; g < GROUPS; g++)
         mem_free(c[g].row);
@@ -245,6 +192,7 @@ static bool add(report_build *b, err *e)
 static void show(report_doc *d, const json_t *tree)
 {
     report_doc_table(d, tree, "participants", false);
+    report_doc_names(d, tree, "participants", "single", "small.single");
 }
 
 const report_part part_participants = {"participants", add, show};

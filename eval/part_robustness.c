@@ -120,9 +120,25 @@ static const char *mask_words(const char *mask)
     return report_text_find(key) ? report_text_find(key) : mask;
 }
 
-static void add_row(const study *s, json_t *t, const level *l)
+/* What may be told of the exams of all levels, or of none: beside a level that nobody crosses at,
+ * or that all exams have, another one would tell of few. */
+typedef struct told_of {
+    bool crossed, exams;
+} told_of;
+
+static void may_tell(const study *s, const level *l, bool full, told_of *told)
 {
-    const int64_t minimum = disclose_minimum(s->b->tell.all), all = s->b->all.n;
+    const int64_t minimum = disclose_minimum(s->b->tell.all);
+    /* over several draws the share is a mean: the next whole number of exams */
+    int64_t crossed = isnan(l->crossed) ? 0 : (int64_t)ceil(l->crossed * (double)l->n - 1e-9);
+    if (!full && minimum > 1 && (crossed < minimum || l->n - crossed < minimum))
+        told->crossed = false;
+    if (disclose_few(minimum, l->n) || disclose_few(minimum, s->b->all.n - l->n))
+        told->exams = false;
+}
+
+static void add_row(const study *s, json_t *t, const level *l, told_of told)
+{
     json_t *row = cells_row(t);
     cells_text(row, mask_words(l->mask));
     cells_num(row, l->keep);
@@ -131,14 +147,11 @@ static void add_row(const study *s, json_t *t, const level *l)
     cells_num(row, l->auc_full);
     cells_num(row, l->change);
     cells_num(row, l->spearman);
-    /* few exams that cross a threshold, or few that lack a view */
-    int64_t crossed = isnan(l->crossed) ? 0 : (int64_t)ceil(l->crossed * (double)l->n - 1e-9);
-    bool told = !disclose_few(minimum, crossed) && !disclose_few(minimum, l->n - crossed);
-    cells_num(row, told ? l->crossed : NAN);
+    cells_num(row, told.crossed ? l->crossed : NAN);
     cells_int(row, llround(l->tokens));
     cells_num(row, l->ms);
     cells_int(row, l->draws);
-    cells_count(row, l->n, !disclose_few(minimum, l->n) && !disclose_few(minimum, all - l->n));
+    cells_count(row, l->n, told.exams);
     char key[48];
     snprintf(key, sizeof key, "reason.%.32s", l->reason ? l->reason : "");
     cells_text(row, l->reason ? report_text(key) : "");
@@ -185,7 +198,8 @@ static bool begins(const study *s, int k, bool mask_only)
 }
 
 /* One mask: a row for every share, and its curve, which begins with all patches. */
-static void add_mask(study *s, int first, const level *full, json_t *t, json_t *summary)
+static void add_mask(study *s, int first, const level *full, told_of told, json_t *t,
+                     json_t *summary)
 {
     const char *mask = s->in->condition[first].mask;
     curve_points p = {.n = 1, .keep = {1}, .auc = {full->auc}, .sd = {NAN}};
@@ -194,7 +208,7 @@ static void add_mask(study *s, int first, const level *full, json_t *t, json_t *
         if (strcmp(s->in->condition[k].mask, mask) || !begins(s, k, false))
             continue;
         level l = level_of(s, k);
-        add_row(s, t, &l);
+        add_row(s, t, &l, told);
         if (!view && p.n <= CFG_LIST_MAX) {
             p.keep[p.n] = l.keep;
             p.auc[p.n] = l.auc;
@@ -219,10 +233,16 @@ static void add_tables(study *s)
     cells_column(summary, "area", "num");
     cells_column(summary, "knee", "pct");
     level full = level_of(s, s->full);
-    add_row(s, t, &full);
+    told_of told = {true, true};
+    for (int k = 0; k < s->in->n_conditions; k++)
+        if (begins(s, k, false)) {
+            level l = level_of(s, k);
+            may_tell(s, &l, k == s->full, &told);
+        }
+    add_row(s, t, &full, told);
     for (int k = 0; k < s->in->n_conditions; k++)
         if (k != s->full && begins(s, k, true))
-            add_mask(s, k, &full, t, summary);
+            add_mask(s, k, &full, told, t, summary);
     report_build_table(s->b, summary);
     report_build_table(s->b, t);
 }

@@ -12,11 +12,9 @@
 
 /* One variable: its groups, and the group of every exam. */
 typedef struct variable {
-    strata_var var;
-    strata_groups groups;
-    int *level;   /* [exams] index into groups.g, -1 = none */
-    bool *tested; /* [groups.n] */
-    tell_groups told;
+    const tell_variable *of;
+    int *level;   /* [exams] index into the groups, -1 = none */
+    bool *tested; /* [groups] */
     subgroup_level *result;
     double fewest, most; /* exams without cancer per cancer among the tested groups */
 } variable;
@@ -24,40 +22,43 @@ typedef struct variable {
 typedef struct variables {
     variable *v;
     int n;
-    json_t *absent; /* names of variables that no exam has a value of */
+    bool sens, spec; /* some variable has them */
+    /* names of variables: that no exam has a value of; of one group; without the column */
+    json_t *absent, *single, *no_sens, *no_spec;
 } variables;
 
 static void prepare(const report_build *b, variable *v)
 {
     const exam_table *t = &b->set.exams;
+    const strata_groups *groups = &v->of->groups;
     v->level = MEM_ARRAY(int, t->n + 1);
-    v->tested = MEM_ARRAY(bool, v->groups.n + 1);
-    v->result = MEM_ARRAY(subgroup_level, v->groups.n + 1);
+    v->tested = MEM_ARRAY(bool, groups->n + 1);
+    v->result = MEM_ARRAY(subgroup_level, groups->n + 1);
     v->fewest = INFINITY;
     for (int64_t i = 0; i < t->n; i++)
         v->level[i] = -1;
-    for (int l = 0; l < v->groups.n; l++) {
-        const strata_group *g = &v->groups.g[l];
+    for (int l = 0; l < groups->n; l++) {
+        const strata_group *g = &groups->g[l];
         int64_t cases = 0, controls = 0;
         for (int64_t k = 0; k < g->n; k++) {
             bool y = t->row[g->row[k]].y;
             cases += y;
             controls += !y;
-            if (y || !v->var.cases_only)
+            if (y || !v->of->var.cases_only)
                 v->level[g->row[k]] = l;
         }
-        v->tested[l] = !g->unknown && cases >= METRIC_FEW && controls >= METRIC_FEW;
-    }
-    report_tell_groups(b, false, &v->groups, &v->var, &v->told);
-    for (int l = 0; l < v->groups.n; l++) { /* the range of what is told */
-        double cases = 0, n = (double)v->groups.g[l].n;
-        for (int64_t k = 0; k < v->groups.g[l].n; k++)
-            cases += t->row[v->groups.g[l].row[k]].y;
-        if (v->tested[l] && v->told.l[l].cancers) {
-            v->fewest = fmin(v->fewest, (n - cases) / cases);
-            v->most = fmax(v->most, (n - cases) / cases);
+        v->tested[l] =
+            !(g->unknown && g->n_members < 2) && cases >= METRIC_FEW && controls >= METRIC_FEW;
+        if (v->tested[l]) {
+            v->fewest = fmin(v->fewest, (double)controls / (double)cases);
+            v->most = fmax(v->most, (double)controls / (double)cases);
         }
     }
+}
+
+static void name_to(json_t *list, const tell_variable *v)
+{
+    json_array_append_new(list, cells_string(strata_title(&v->var)));
 }
 
 static bool load(const report_build *b, variables *all, err *e)
@@ -66,18 +67,27 @@ static bool load(const report_build *b, variables *all, err *e)
     const strata_source source = {&b->set.exams, c->screen_days, c->interval_days};
     all->v = MEM_ARRAY(variable, c->subgroups.n + 1);
     all->absent = json_array();
+    all->single = json_array();
+    all->no_sens = json_array();
+    all->no_spec = json_array();
     for (int i = 0; i < c->subgroups.n; i++) {
-        variable *v = &all->v[all->n];
-        if (!strata_find(c->subgroups.v[i], &source, &v->var, e))
-            return false;
-        strata_split(&v->var, &b->set.exams, &v->groups);
-        if (v->groups.known) {
-            prepare(b, v);
-            all->n++;
-        } else {
-            json_array_append_new(all->absent, cells_string(strata_title(&v->var)));
-            strata_release(&v->groups);
+        const tell_variable *of = report_tell_variable(b, c->subgroups.v[i]);
+        strata_var unknown;
+        if (!of)
+            return strata_find(c->subgroups.v[i], &source, &unknown, e);
+        if (!of->groups.known || !of->shown) {
+            name_to(of->groups.known ? all->single : all->absent, of);
+            continue;
         }
+        variable *v = &all->v[all->n++];
+        v->of = of;
+        prepare(b, v);
+        all->sens = all->sens || of->sens;
+        all->spec = all->spec || of->spec;
+        if (!of->sens)
+            name_to(all->no_sens, of);
+        if (!of->spec && !of->var.cases_only)
+            name_to(all->no_spec, of);
     }
     return true;
 }
@@ -85,14 +95,15 @@ static bool load(const report_build *b, variables *all, err *e)
 static void release(variables *all)
 {
     for (int i = 0; i < all->n; i++) {
-        strata_release(&all->v[i].groups);
         mem_free(all->v[i].level);
         mem_free(all->v[i].tested);
-        tell_groups_release(&all->v[i].told);
         mem_free(all->v[i].result);
     }
     mem_free(all->v);
     json_decref(all->absent);
+    json_decref(all->single);
+    json_decref(all->no_sens);
+    json_decref(all->no_spec);
 }
 
 static void compare(const report_build *b, variables *all, subgroup_test *test)
@@ -101,7 +112,7 @@ static void compare(const report_build *b, variables *all, subgroup_test *test)
     subgroup_level **level = MEM_ARRAY(subgroup_level *, all->n + 1);
     for (int i = 0; i < all->n; i++) {
         const variable *v = &all->v[i];
-        var[i] = (subgroup_var){v->level, v->groups.n, v->var.cases_only, v->tested};
+        var[i] = (subgroup_var){v->level, v->of->groups.n, v->of->var.cases_only, v->tested};
         level[i] = v->result;
     }
     subgroup_run(&(subgroup_spec){.in = b->all.in,
@@ -133,16 +144,8 @@ static void rate_cell(json_t *row, const report_build *b, double v[3], const coh
     cells_rate(row, v, told);
 }
 
-static int64_t flagged_controls(const report_build *b)
-{
-    int64_t n = 0;
-    for (int64_t i = 0; i < b->all.n; i++)
-        n += !b->all.y[i] && b->all.score[i] >= b->tell.threshold;
-    return n;
-}
-
 /* Observed over predicted cancers, and the calibration slope. A group that is made of cancers has
- * neither, nor has one whose cancers are hidden. */
+ * neither. */
 static void calibration_cells(json_t *row, const report_build *b, const cohort_view *v, bool none)
 {
     if (none || v->events < METRIC_FEW || v->n - v->events < METRIC_FEW) {
@@ -162,31 +165,30 @@ static void calibration_cells(json_t *row, const report_build *b, const cohort_v
     cells_est(row, s.b, s.b - step, s.b + step);
 }
 
-static void group_row(report_build *b, json_t *t, const variable *v, int l)
+static void group_row(report_build *b, json_t *t, const variables *all, const variable *v, int l)
 {
     const subgroup_level *x = &v->result[l];
-    const strata_group *g = &v->groups.g[l];
-    const disclose_level *may = &v->told.l[l];
-    /* of cancers beside all exams without one the sum would tell how many */
-    tell_sizes told = {v->var.cases_only ? may->cancers : may->exams, may->cancers};
-    bool spec = v->var.cases_only ? report_tell_controls(b, flagged_controls(b)) : may->spec;
+    const tell_variable *of = v->of;
+    const strata_group *g = &of->groups.g[l];
     cohort_view view;
     text subset;
     text_init(&subset);
-    text_addf(&subset, "%s=%s", v->var.name, g->level);
-    metric_value a = report_build_subset(b, &b->set, g->row, g->n, subset.s, told);
+    text_addf(&subset, "%s=%s", of->var.name, g->level);
+    metric_value a =
+        report_build_subset(b, &b->set, g->row, g->n, subset.s, (tell_sizes){true, true});
     cohort_view_build(&b->set, g->row, g->n, &view);
     json_t *cells = cells_row(t);
-    cells_text(cells, strata_title(&v->var));
+    cells_text(cells, strata_title(&of->var));
     cells_text(cells, g->level);
-    cells_count(cells, g->n, told.exams);
-    cells_count(cells, a.n, told.exams);
-    cells_count(cells, a.events, told.cancers);
+    cells_int(cells, g->n);
+    cells_int(cells, a.n);
+    cells_int(cells, a.events);
     cells_est(cells, a.value, a.lo, a.hi);
-    /* a share of a hidden number would tell it: 0.909 of at most 14 exams is 10 of 11 */
-    rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, &view, 1, may->sens);
-    rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, &view, 0, spec);
-    calibration_cells(cells, b, &view, v->var.cases_only || !told.cancers);
+    if (all->sens)
+        rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, &view, 1, of->sens);
+    if (all->spec)
+        rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, &view, 0, of->spec);
+    calibration_cells(cells, b, &view, of->var.cases_only);
     report_build_remark(cells, &a);
     cohort_view_release(&view);
     text_release(&subset);
@@ -201,13 +203,18 @@ static void groups_table(report_build *b, const variables *all)
         {"oe", "est"},        {"slope", "est"},  {"remark", "text"}};
     json_t *t = cells_table("subgroups");
     for (size_t i = 0; i < COUNT_OF(columns); i++)
-        cells_column(t, columns[i][0], columns[i][1]);
+        if ((all->sens || strcmp(columns[i][0], "sens")) &&
+            (all->spec || strcmp(columns[i][0], "spec")))
+            cells_column(t, columns[i][0], columns[i][1]);
     json_object_set_new(t, "threshold", json_num(isinf(threshold) ? NAN : threshold));
     json_object_set(t, "absent", all->absent);
+    json_object_set(t, "single", all->single);
+    json_object_set(t, "no_sens", all->no_sens);
+    json_object_set(t, "no_spec", all->no_spec);
     report_build_table(b, t);
     for (int i = 0; i < all->n; i++)
-        for (int l = 0; l < all->v[i].groups.n; l++)
-            group_row(b, t, &all->v[i], l);
+        for (int l = 0; l < all->v[i].of->groups.n; l++)
+            group_row(b, t, all, &all->v[i], l);
 }
 
 /* ---- do they differ? ------------------------------------------------------------------------- */
@@ -219,10 +226,7 @@ static void controls_cell(json_t *row, const variable *v)
     text_init(&t);
     snprintf(low, sizeof low, "%.2g", v->fewest);
     snprintf(high, sizeof high, "%.2g", v->most);
-    report_fill(&t,
-                v->var.cases_only  ? "controls.shared"
-                : isinf(v->fewest) ? "hidden"
-                                   : "controls.range",
+    report_fill(&t, v->of->var.cases_only ? "controls.shared" : "controls.range",
                 (const char *const[]){"low", low, "high", high, NULL});
     cells_text(row, t.s);
     text_release(&t);
@@ -244,7 +248,7 @@ static void test_table(report_build *b, const variables *all, const subgroup_tes
         if (isnan(p[i]))
             continue;
         json_t *row = cells_row(t);
-        cells_text(row, strata_title(&all->v[i].var));
+        cells_text(row, strata_title(&all->v[i].of->var));
         cells_int(row, test[i].df + 1);
         cells_num(row, test[i].chi2);
         cells_num(row, p[i]);
@@ -273,23 +277,14 @@ static bool add(report_build *b, err *e)
 
 static void show(report_doc *d, const json_t *tree)
 {
-    const json_t *absent =
-        json_object_get(report_tree_by_id(tree, "tables", "subgroups"), "absent");
     report_doc_section(d, "subgroups");
     report_doc_figure(d, tree, "forest");
     report_doc_table(d, tree, "subgroups", false);
+    report_doc_names(d, tree, "subgroups", "no_sens", "subgroups.no_sens");
+    report_doc_names(d, tree, "subgroups", "no_spec", "subgroups.no_spec");
+    report_doc_names(d, tree, "subgroups", "single", "small.single");
     report_doc_table(d, tree, "interaction", false);
-    if (json_array_size(absent)) {
-        text names;
-        size_t i;
-        json_t *v;
-        text_init(&names);
-        json_array_foreach(absent, i, v)
-            text_addf(&names, "%s%s", i ? ", " : "", json_string_value(v));
-        report_doc_fill(d, DOC_NOTE, "subgroups.absent",
-                        (const char *const[]){"names", names.s, NULL});
-        text_release(&names);
-    }
+    report_doc_names(d, tree, "subgroups", "absent", "subgroups.absent");
 }
 
 const report_part part_subgroups = {"subgroups", add, show};

@@ -144,18 +144,21 @@ static survive_in without_early(const report_build *b, const followed *f)
     return in;
 }
 
-static int64_t patients_of(const survive_in *in, survive_bin bin, const report_cfg *c,
-                           int64_t *exams)
+/* Women with exams in the bins from..to, which are in order of time. */
+static int64_t patients_of(const survive_in *in, survive_bin from, survive_bin to,
+                           const report_cfg *c, int64_t *exams)
 {
     bool *seen = MEM_ARRAY(bool, in->n_clusters + 1);
     int64_t patients = 0;
     *exams = 0;
-    for (int64_t i = 0; i < in->n; i++)
-        if (survive_bin_of(in->t[i], in->event[i], c->screen_days, c->interval_days) == bin) {
-            patients += !seen[in->cluster[i]];
-            seen[in->cluster[i]] = true;
-            ++*exams;
-        }
+    for (int64_t i = 0; i < in->n; i++) {
+        survive_bin k = survive_bin_of(in->t[i], in->event[i], c->screen_days, c->interval_days);
+        if (k < from || k > to)
+            continue;
+        patients += !seen[in->cluster[i]];
+        seen[in->cluster[i]] = true;
+        ++*exams;
+    }
     mem_free(seen);
     return patients;
 }
@@ -214,30 +217,35 @@ static void year_cell(json_t *row, double h)
 
 /* ---- AUC by year ----------------------------------------------------------------------------- */
 
-static metric_value yearly_auc(report_build *b, const followed *f, const survive_in *in, double h,
-                               survive_rule rule, bool *told)
+/* told: may its numbers be told? */
+static metric_value yearly_auc(const followed *f, const survive_in *in, double h, survive_rule rule,
+                               bool *told)
 {
     survive_rows r;
     survive_rows_build(in, h, rule, &r);
     metric_value v = metric_auc_report(&r.in);
     int64_t early = in->drop_early ? f->early : 0;
     *told = found_told(f, early) && time_told(f, r.cases + early, r.n - r.cases);
-    report_build_coarse(&v, *told);
     survive_rows_release(&r);
+    return v;
+}
+
+static void yearly_metric(report_build *b, const followed *f, const survive_in *in, double h,
+                          survive_rule rule, const metric_value *v)
+{
     add_metric(b, f,
                &(entry){.id = rule == SURVIVE_MIRAI ? "auc_year_mirai" : "auc_year_ipcw",
                         .later = in->drop_early,
                         .year = h,
-                        .value = v.value,
-                        .lo = v.lo,
-                        .hi = v.hi,
-                        .ci = v.ci,
-                        .reason = v.reason,
-                        .flag = v.flag,
-                        .exams = v.n,
-                        .cases = v.events,
-                        .told = *told});
-    return v;
+                        .value = v->value,
+                        .lo = v->lo,
+                        .hi = v->hi,
+                        .ci = v->ci,
+                        .reason = v->reason,
+                        .flag = v->flag,
+                        .exams = v->n,
+                        .cases = v->events,
+                        .told = true});
 }
 
 static void curve_point_of(json_t *c, double h, const metric_value *v)
@@ -246,6 +254,40 @@ static void curve_point_of(json_t *c, double h, const metric_value *v)
     report_build_point(c, "y", v->value);
     report_build_point(c, "lo", v->lo);
     report_build_point(c, "hi", v->hi);
+}
+
+/* One year: a row for each label. False: its numbers may not be told, so that it is no step of time
+ * of its own. */
+static bool year_rows(report_build *b, const followed *f, json_t *t, double h,
+                      json_t *line[LABELS][2])
+{
+    static const survive_rule rule[2] = {SURVIVE_MIRAI, SURVIVE_IPCW};
+    metric_value v[LABELS][2];
+    bool told = true, one;
+    for (int later = 0; later < LABELS; later++)
+        for (int r = 0; r < 2; r++) {
+            survive_in in = later ? without_early(b, f) : f->in;
+            v[later][r] = yearly_auc(f, &in, h, rule[r], &one);
+            told = told && one;
+        }
+    for (int later = 0; told && later < LABELS; later++) {
+        const metric_value *m = &v[later][0], *u = &v[later][1];
+        survive_in in = later ? without_early(b, f) : f->in;
+        for (int r = 0; r < 2; r++) {
+            yearly_metric(b, f, &in, h, rule[r], &v[later][r]);
+            curve_point_of(line[later][r], h, &v[later][r]);
+        }
+        json_t *row = cells_row(t);
+        year_cell(row, h);
+        cells_text(row, label_text(later));
+        cells_int(row, m->events);
+        cells_int(row, m->n - m->events);
+        cells_est(row, m->value, m->lo, m->hi);
+        cells_int(row, u->n - u->events);
+        cells_est(row, u->value, u->lo, u->hi);
+        report_build_remark(row, isnan(m->value) ? m : u);
+    }
+    return told;
 }
 
 static void years_table(report_build *b, const followed *f)
@@ -262,25 +304,11 @@ static void years_table(report_build *b, const followed *f)
     for (int later = 0; later < LABELS; later++)
         for (int r = 0; r < 2; r++)
             line[later][r] = report_build_curve(b, curves[later][r]);
+    json_t *left_out = json_array();
     for (int k = 0; k < years->n; k++)
-        for (int later = 0; later < LABELS; later++) {
-            survive_in in = later ? without_early(b, f) : f->in;
-            double h = years->v[k];
-            bool told_m, told_u;
-            metric_value m = yearly_auc(b, f, &in, h, SURVIVE_MIRAI, &told_m),
-                         u = yearly_auc(b, f, &in, h, SURVIVE_IPCW, &told_u);
-            json_t *row = cells_row(t);
-            year_cell(row, h);
-            cells_text(row, label_text(later));
-            cells_count(row, m.events, told_m);
-            cells_count(row, m.n - m.events, told_m);
-            cells_est(row, m.value, m.lo, m.hi);
-            cells_count(row, u.n - u.events, told_u);
-            cells_est(row, u.value, u.lo, u.hi);
-            report_build_remark(row, isnan(m.value) ? &m : &u);
-            curve_point_of(line[later][0], h, &m);
-            curve_point_of(line[later][1], h, &u);
-        }
+        if (!year_rows(b, f, t, years->v[k], line))
+            year_cell(left_out, years->v[k]);
+    json_object_set_new(t, "left_out", left_out);
     report_build_table(b, t);
 }
 
@@ -437,7 +465,8 @@ static int risk_years(const report_build *b, const followed *f, double year[SCOR
 }
 
 static void risk_row(report_build *b, const followed *f, json_t *t, double year,
-                     const survive_risk *r, const double lo[RISKS], const double hi[RISKS])
+                     const survive_risk *r, const double lo[RISKS], const double hi[RISKS],
+                     bool told)
 {
     static const char *const id[RISKS] = {"risk_observed", "risk_expected", "risk_oe", "brier"};
     bool few = r->cases < METRIC_FEW || r->beyond < METRIC_FEW;
@@ -446,8 +475,7 @@ static void risk_row(report_build *b, const followed *f, json_t *t, double year,
     risk_values(r, v);
     json_t *row = cells_row(t);
     year_cell(row, year);
-    bool told = time_told(f, r->cases, r->beyond);
-    cells_count(row, r->n, true);
+    cells_int(row, r->n);
     cells_count(row, r->cases, told);
     cells_count(row, r->lost, told);
     for (int k = 0; k < RISKS; k++) {
@@ -487,12 +515,15 @@ static void risk_table(report_build *b, const followed *f)
     survive_risk_years(&f->in, year, w.n, r);
     if (b->opts->cfg.bootstrap > 0)
         risk_intervals(b, f, &w, &boot);
+    bool told = true; /* of all years or of none */
+    for (int k = 0; k < w.n; k++)
+        told = time_told(f, r[k].cases, r[k].beyond) && told;
     for (int k = 0; k < w.n; k++) {
         double lo[RISKS], hi[RISKS], sd;
         for (int i = 0; i < RISKS; i++)
             if (!boot.replicates || !boot_interval(&boot, k * RISKS + i, 0.95, &lo[i], &hi[i], &sd))
                 lo[i] = hi[i] = NAN;
-        risk_row(b, f, t, year[k], &r[k], lo, hi);
+        risk_row(b, f, t, year[k], &r[k], lo, hi, told);
     }
     boot_release(&boot);
     report_build_table(b, t);
@@ -500,46 +531,62 @@ static void risk_table(report_build *b, const followed *f)
 
 /* ---- when cancers were found ----------------------------------------------------------------- */
 
-static void found_table(report_build *b, followed *f)
+static void found_row(report_build *b, const followed *f, json_t *t, survive_bin from,
+                      survive_bin to)
 {
     static const char *const key[] = {[SURVIVE_SCREEN] = "time.bin.screen",
                                       [SURVIVE_INTERVAL] = "time.bin.interval",
                                       [SURVIVE_LATER] = "time.bin.later",
                                       [SURVIVE_NONE] = "time.bin.none"};
-    static const survive_bin order[] = {SURVIVE_SCREEN, SURVIVE_INTERVAL, SURVIVE_LATER,
-                                        SURVIVE_NONE};
     const report_cfg *c = &b->opts->cfg;
-    json_t *t = cells_table("found"), *row;
     char screen[32], interval[32];
+    text name, last;
+    int64_t exams, patients = patients_of(&f->in, from, to, c, &exams);
     snprintf(screen, sizeof screen, "%g", c->screen_days);
     snprintf(interval, sizeof interval, "%g", c->interval_days);
+    const char *const days[] = {"screen", screen, "interval", interval, NULL};
+    text_init(&name);
+    text_init(&last);
+    report_fill(&name, key[from], days);
+    report_fill(&last, key[to], days);
+    if (from != to) {
+        char *first = text_take(&name);
+        report_fill(&name, "level.range",
+                    (const char *const[]){"first", first, "last", last.s, NULL});
+        mem_free(first);
+    }
+    json_t *row = cells_row(t);
+    cells_text(row, name.s);
+    cells_int(row, exams);
+    cells_int(row, patients);
+    text_release(&name);
+    text_release(&last);
+}
+
+/* Times without enough women go with those beside them. */
+static void found_table(report_build *b, followed *f)
+{
+    const report_cfg *c = &b->opts->cfg;
+    json_t *t = cells_table("found"), *row;
+    int64_t until, shown = 0;
     cells_column(t, "level", "text");
     cells_column(t, "exams", "int");
     cells_column(t, "patients", "int");
-    int64_t between;
-    patients_of(&f->in, SURVIVE_SCREEN, c, &f->early);
-    patients_of(&f->in, SURVIVE_INTERVAL, c, &between);
-    const bool early = found_told(f, f->early), later = found_told(f, f->early + between),
-               told[] = {[SURVIVE_SCREEN] = early,
-                         [SURVIVE_INTERVAL] = early && later,
-                         [SURVIVE_LATER] = later,
-                         [SURVIVE_NONE] = true};
-    for (size_t k = 0; k < COUNT_OF(order); k++) {
-        int64_t exams, patients = patients_of(&f->in, order[k], c, &exams);
-        text name;
-        text_init(&name);
-        report_fill(&name, key[order[k]],
-                    (const char *const[]){"screen", screen, "interval", interval, NULL});
-        row = cells_row(t);
-        cells_text(row, name.s);
-        cells_count(row, exams, told[order[k]]);
-        cells_count(row, patients, told[order[k]]);
-        text_release(&name);
+    patients_of(&f->in, SURVIVE_SCREEN, SURVIVE_SCREEN, c, &f->early);
+    survive_bin from = SURVIVE_SCREEN;
+    for (survive_bin k = SURVIVE_SCREEN; k < SURVIVE_LATER; k++) {
+        patients_of(&f->in, SURVIVE_SCREEN, k, c, &until);
+        if (c->min_count > 1 && (until == shown || until == f->events || !found_told(f, until)))
+            continue;
+        found_row(b, f, t, from, k);
+        from = k + 1;
+        shown = until;
     }
+    found_row(b, f, t, from, SURVIVE_LATER);
+    found_row(b, f, t, SURVIVE_NONE, SURVIVE_NONE);
     row = cells_row(t);
     cells_text(row, report_text("time.bin.unknown"));
-    cells_count(row, f->set.n_unlabelled,
-                !disclose_few(b->opts->cfg.min_count, f->set.n_unlabelled));
+    cells_count(row, f->set.n_unlabelled, !disclose_few(c->min_count, f->set.n_unlabelled));
     cells_num(row, NAN);
     report_build_table(b, t);
 }
@@ -572,6 +619,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_table(d, tree, "found", false);
     report_doc_figure(d, tree, "years");
     report_doc_table(d, tree, "years", false);
+    report_doc_names(d, tree, "years", "left_out", "small.years");
     report_doc_table(d, tree, "concordance", false);
     report_doc_fill(
         d, DOC_NOTE, "time.tau",

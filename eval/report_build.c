@@ -1,7 +1,6 @@
 /* What every part of the report needs to add to the eval.json tree. */
 #include "eval/report_build.h"
 #include "core/mem.h"
-#include "eval/calibrate.h"
 #include "eval/cells.h"
 #include "eval/report_text.h"
 #include <math.h>
@@ -93,20 +92,6 @@ void report_build_histogram(report_build *b, const char *id, const double edge[2
     }
     mem_free(inside);
     mem_free(end);
-}
-
-void report_build_groups(const report_build *b, const void *group, int k, size_t size, bool *told)
-{
-    int64_t cases = b->all.events, controls = b->all.n - b->all.events;
-    bool below = true;
-    for (int i = 0; i < k; i++) {
-        const calibrate_group *g = (const void *)((const char *)group + (size_t)i * size);
-        cases -= g->events;
-        controls -= g->n - g->events;
-        bool above = report_tell_edge(b, cases, controls);
-        told[i] = below && above;
-        below = above;
-    }
 }
 
 void report_build_limit(report_build *b, const char *key, const char *const *pairs)

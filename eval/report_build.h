@@ -52,9 +52,6 @@ void report_build_point(json_t *c, const char *list, double v);
  * areas stay right. A class of fewer than METRIC_FEW exams gets no bars. */
 void report_build_histogram(report_build *b, const char *id, const double edge[2],
                             const int64_t *count, int n, bool cases);
-/* Groups of rising score, the first member of every element (of `size` bytes) a calibrate_group:
- * told[k], may the group's exams with cancer be told? Both its edges are cuts of the scores. */
-void report_build_groups(const report_build *b, const void *group, int k, size_t size, bool *told);
 /* Append the filled text `key` to a list of sentences. */
 void report_build_sentence(json_t *list, const char *key, const char *const *pairs);
 /* A sentence for the section "Limits of use", behind those of part_limits.c. */

@@ -70,20 +70,30 @@ void report_doc_table(report_doc *d, const json_t *tree, const char *id, bool fo
         report_doc_text(d, DOC_NOTE, note);
 }
 
-void report_doc_hidden(report_doc *d, const json_t *tree, const char *id)
+void report_doc_names(report_doc *d, const json_t *tree, const char *id, const char *list,
+                      const char *key)
 {
-    const json_t *c = report_tree_by_id(tree, "curves", id);
-    doc_number n;
+    const json_t *names = json_object_get(report_tree_by_id(tree, "tables", id), list);
+    doc_number minimum;
+    text t;
     size_t i;
-    json_t *y;
-    json_array_foreach(json_object_get(c, "y"), i, y)
-    {
-        if (!json_is_null(y))
-            continue;
-        doc_number_count(&n, json_object_get(json_object_get(tree, "options"), "min_count"));
-        report_doc_fill(d, DOC_NOTE, "small.bars", (const char *const[]){"minimum", n.s, NULL});
+    json_t *v;
+    text_init(&t);
+    json_array_foreach(names, i, v) text_addf(&t, "%s%s", i ? ", " : "", json_string_value(v));
+    doc_number_count(&minimum, json_object_get(json_object_get(tree, "options"), "min_count"));
+    if (t.len)
+        report_doc_fill(d, DOC_NOTE, key,
+                        (const char *const[]){"names", t.s, "minimum", minimum.s, NULL});
+    text_release(&t);
+}
+
+void report_doc_joined(report_doc *d, const json_t *tree, const json_t *table)
+{
+    doc_number n;
+    if (!json_is_true(json_object_get(table, "joined")) || json_object_get(table, "single"))
         return;
-    }
+    doc_number_count(&n, json_object_get(json_object_get(tree, "options"), "min_count"));
+    report_doc_fill(d, DOC_NOTE, "small.joined", (const char *const[]){"minimum", n.s, NULL});
 }
 
 void report_doc_release(report_doc *d)

@@ -49,8 +49,12 @@ void report_doc_fill(report_doc *d, doc_kind kind, const char *key, const char *
 void report_doc_figure(report_doc *d, const json_t *tree, const char *id);
 /* The table of tree.tables with this id and its note; nothing when it is absent or has no row. */
 void report_doc_table(report_doc *d, const json_t *tree, const char *id, bool fold);
-/* A note that bars or points are hidden, when some y of this curve of the tree is null. */
-void report_doc_hidden(report_doc *d, const json_t *tree, const char *id);
+/* The sentence `key` with the {names} that a list of this table holds, and {minimum}; nothing when
+ * the list is empty. */
+void report_doc_names(report_doc *d, const json_t *tree, const char *id, const char *list,
+                      const char *key);
+/* A note that groups of the table were joined, when they were. */
+void report_doc_joined(report_doc *d, const json_t *tree, const json_t *table);
 /* DOC_HEADLINE, DOC_PAIRS or DOC_PAGES; takes the reference. */
 void report_doc_data(report_doc *d, doc_kind kind, json_t *data);
 

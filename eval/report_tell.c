@@ -1,75 +1,103 @@
 /* Fills the ledgers of a report, the most important counts first: the threshold of the subgroups
- * and the operating points, then the sizes of subgroups. */
+ * and the operating points, then risk groups, then subgroups. */
 #include "eval/report_tell.h"
 #include "core/mem.h"
+#include "eval/calibrate.h"
+#include "eval/coarse.h"
 #include "eval/part.h"
+#include "eval/report_text.h"
 #include <math.h>
 #include <stdlib.h>
 
 const char *const report_tell_always[REPORT_TELL_ALWAYS] = {"age", "density", "vendor", "views"};
 
-/* ---- groups ---------------------------------------------------------------------------------- */
+/* ---- variables ------------------------------------------------------------------------------- */
 
-/* The groups of a variable, exams of one set. */
-static void groups_of(const strata_groups *g, const strata_var *v, const exam_table *t,
-                      tell_groups *out)
-{
-    int64_t at = 0;
-    *out = (tell_groups){.l = MEM_ARRAY(disclose_level, g->n + 1), .n = g->n};
-    for (int i = 0; i < g->n; i++)
-        out->rows += g->g[i].n;
-    out->row = MEM_ARRAY(int64_t, out->rows + 1);
-    for (int i = 0; i < g->n; i++) {
-        out->l[i].row = out->row + at;
-        for (int64_t k = 0; k < g->g[i].n; k++)
-            if (!v->cases_only || t->row[g->g[i].row[k]].y)
-                out->row[at++] = g->g[i].row[k];
-        out->l[i].n = out->row + at - out->l[i].row;
-    }
-}
-
-void tell_groups_release(tell_groups *t)
-{
-    mem_free(t->l);
-    mem_free(t->row);
-    *t = (tell_groups){0};
-}
-
-void report_tell_groups(const report_build *b, bool val, const strata_groups *g,
-                        const strata_var *v, tell_groups *out)
-{
-    disclose *d = val ? b->tell.val : b->tell.all;
-    const bool *positive = val ? NULL : b->tell.positive;
-    groups_of(g, v, val ? &b->val_set.exams : &b->set.exams, out);
-    disclose_guard_levels(d, out->l, out->n, positive);
-    disclose_tell_levels(d, out->l, out->n, positive);
-}
-
-/* All variables of the report on one set of exams; those that are shown in any case first. */
-static void tell_variables(const report_build *b, bool val, bool guard)
+/* The variable in both tables, whose columns may differ; the thirds of a density are those of the
+ * evaluated exams. False: they have no such column. */
+static bool find(const report_build *b, const char *name, strata_var *here, strata_var *there)
 {
     const report_cfg *c = &b->opts->cfg;
-    const exam_table *t = val ? &b->val_set.exams : &b->set.exams;
-    const strata_source source = {t, c->screen_days, c->interval_days};
-    disclose *d = val ? b->tell.val : b->tell.all;
-    const bool *positive = val ? NULL : b->tell.positive;
-    for (int i = 0; d && i < REPORT_TELL_ALWAYS + c->subgroups.n; i++) {
-        const char *name =
-            i < REPORT_TELL_ALWAYS ? report_tell_always[i] : c->subgroups.v[i - REPORT_TELL_ALWAYS];
-        strata_var v;
-        strata_groups g;
-        tell_groups mine;
-        if (!strata_find(name, &source, &v, NULL))
-            continue; /* the part that shows it refuses it */
-        strata_split(&v, t, &g);
-        groups_of(&g, &v, t, &mine);
-        if (guard)
-            disclose_guard_levels(d, mine.l, mine.n, positive);
-        else
-            disclose_tell_levels(d, mine.l, mine.n, positive);
-        tell_groups_release(&mine);
-        strata_release(&g);
+    const strata_source a = {&b->set.exams, c->screen_days, c->interval_days},
+                        v = {&b->val_set.exams, c->screen_days, c->interval_days};
+    if (!strata_find(name, &a, here, NULL))
+        return false;
+    if (!strata_find(name, &v, there, NULL)) {
+        *there = *here;
+        there->fact = -1;
     }
+    memcpy(there->cut, here->cut, sizeof there->cut);
+    return true;
+}
+
+/* Splits and guards; nothing is told before all variables are guarded. */
+static void add_variable(report_build *b, const char *name, bool asked)
+{
+    report_tell *t = &b->tell;
+    tell_variable *v = (tell_variable *)report_tell_variable(b, name);
+    strata_var there;
+    if (v) {
+        v->asked = v->asked || asked;
+        return;
+    }
+    v = &t->variable[t->n_variables];
+    if (!find(b, name, &v->var, &there))
+        return; /* the part that shows it refuses an unknown one */
+    v->asked = asked;
+    v->always = t->n_variables < REPORT_TELL_ALWAYS;
+    t->n_variables++;
+    strata_split(&v->var, &b->set.exams, &v->groups);
+    coarse_guard(t->all, &v->groups, t->positive);
+    if (!t->val)
+        return;
+    strata_split(&there, &b->val_set.exams, &v->val);
+    coarse_guard(t->val, &v->val, NULL);
+    strata_release(&v->val);
+}
+
+static void guard_variables(report_build *b)
+{
+    const report_cfg *c = &b->opts->cfg;
+    b->tell.variable = MEM_ARRAY(tell_variable, REPORT_TELL_ALWAYS + 1 + c->subgroups.n);
+    for (int i = 0; i < REPORT_TELL_ALWAYS; i++)
+        add_variable(b, report_tell_always[i], false);
+    for (int i = 0; i < c->subgroups.n; i++)
+        add_variable(b, c->subgroups.v[i], true);
+    add_variable(b, "site", false); /* of the exams that thresholds come from */
+}
+
+static void tell_variables(report_build *b)
+{
+    report_tell *t = &b->tell;
+    for (int i = 0; i < t->n_variables; i++) {
+        tell_variable *v = &t->variable[i];
+        strata_var here, there;
+        v->shown = coarse_groups(t->all, &v->var, &v->groups);
+        for (int k = 0; k < v->groups.n; k++)
+            v->joined = v->joined || v->groups.g[k].n_members > 1;
+        if (v->shown && t->positive) {
+            v->sens = coarse_signs(t->all, &v->groups, DISCLOSE_CASES, t->positive);
+            v->spec = !v->var.cases_only &&
+                      coarse_signs(t->all, &v->groups, DISCLOSE_CONTROLS, t->positive);
+        }
+        if (v->shown && t->val && find(b, v->var.name, &here, &there)) {
+            strata_follow(&there, &b->val_set.exams, &v->groups, &v->val);
+            v->val_told = coarse_counts(t->val, &there, &v->val);
+        }
+    }
+}
+
+int tell_variable_groups(const tell_variable *v)
+{
+    return v->val_told ? v->val.n : v->groups.n;
+}
+
+const tell_variable *report_tell_variable(const report_build *b, const char *name)
+{
+    for (int i = 0; i < b->tell.n_variables; i++)
+        if (!strcmp(b->tell.variable[i].var.name, name))
+            return &b->tell.variable[i];
+    return NULL;
 }
 
 /* ---- scores ---------------------------------------------------------------------------------- */
@@ -121,10 +149,81 @@ bool report_tell_both(const report_build *b, int64_t cases, int64_t controls)
                         (int64_t[]){cases, controls}, 2);
 }
 
-bool report_tell_edge(const report_build *b, int64_t cases, int64_t controls)
+/* ---- groups of equal count ------------------------------------------------------------------- */
+
+/* Beside a threshold an edge may tell of few exams without cancer that lie between the two, of whom
+ * nothing else is known; of few with cancer it never does. */
+static bool edge_fits(void *ctx, int64_t cases, int64_t controls)
 {
-    return disclose_cut(b->tell.all, (int[]){b->tell.cases, b->tell.rest},
-                        (int64_t[]){cases, controls}, 2);
+    report_tell *t = ctx;
+    return disclose_cut(t->all, (int[]){t->cases, t->rest}, (int64_t[]){cases, controls}, 2);
+}
+
+/* Exams that count, highest scores first. */
+static int64_t *falling(const report_build *b, int64_t *n)
+{
+    by_score *by = MEM_ARRAY(by_score, b->all.n + 1);
+    int64_t *row = MEM_ARRAY(int64_t, b->all.n + 1);
+    *n = 0;
+    for (int64_t i = 0; i < b->all.n; i++)
+        if (!b->all.in.weight || b->all.in.weight[i] != 0)
+            by[(*n)++] = (by_score){b->all.score[i], i};
+    qsort(by, (size_t)*n, sizeof *by, cmp_score);
+    for (int64_t i = 0; i < *n; i++)
+        row[i] = by[i].row;
+    mem_free(by);
+    return row;
+}
+
+static void add_bands(report_build *b, int k, tell_bands *out)
+{
+    int64_t n, *row = falling(b, &n), *edge = MEM_ARRAY(int64_t, k + 1);
+    k = n < k ? (int)n : k;
+    *out = (tell_bands){.asked = k,
+                        .of = MEM_ARRAY(int, b->all.n + 1),
+                        .first = MEM_ARRAY(int, k + 1),
+                        .last = MEM_ARRAY(int, k + 1)};
+    for (int g = 1; g < k; g++)
+        edge[g - 1] = n - (k - g) * n / k;
+    int kept = k - 1;
+    if (disclose_minimum(b->tell.all) > 1)
+        kept = coarse_edges(b->tell.all, row, n, edge, k - 1, edge_fits, &b->tell);
+    out->n = k ? kept + 1 : 0;
+    for (int64_t i = 0; i < b->all.n; i++)
+        out->of[i] = -1;
+    for (int64_t i = 0, at = 0; i < n; i++) {
+        while (at < kept && i >= edge[at])
+            at++;
+        out->of[row[i]] = out->n - 1 - (int)at;
+    }
+    for (int g = 0, at = 1; g < out->n; g++) { /* edges count from the other end */
+        int64_t below = g + 1 < out->n ? n - edge[kept - 1 - g] : n;
+        out->first[g] = at;
+        while (at < k && at * n / k < below)
+            at++;
+        out->last[g] = at;
+        at++;
+    }
+    mem_free(edge);
+    mem_free(row);
+}
+
+void report_tell_band_name(const tell_bands *t, int group, text *out)
+{
+    char first[16], last[16];
+    snprintf(first, sizeof first, "%d", t->first[group]);
+    snprintf(last, sizeof last, "%d", t->last[group]);
+    if (t->first[group] == t->last[group])
+        text_add(out, first);
+    else
+        report_fill(out, "level.range", (const char *const[]){"first", first, "last", last, NULL});
+}
+
+static void release_bands(tell_bands *t)
+{
+    mem_free(t->of);
+    mem_free(t->first);
+    mem_free(t->last);
 }
 
 /* ---- subsets --------------------------------------------------------------------------------- */
@@ -141,7 +240,7 @@ tell_sizes report_tell_subset(const report_build *b, const int64_t *row, int64_t
             side[1][rest++] = i;
     disclose_level l[2] = {{.row = side[0], .n = n}, {.row = side[1], .n = rest}};
     disclose_guard_levels(d, l, 2, NULL);
-    disclose_tell_levels(d, l, 2, NULL);
+    disclose_tell_levels(d, l, 2);
     mem_free(side[0]);
     mem_free(side[1]);
     mem_free(in);
@@ -228,15 +327,22 @@ void report_tell_init(report_build *b)
     t->threshold = threshold_of(b);
     if (!isnan(t->threshold))
         tell_sign(b);
-    tell_variables(b, false, true);
-    tell_variables(b, true, true);
+    guard_variables(b);
     tell_points(b);
-    tell_variables(b, false, false);
-    tell_variables(b, true, false);
+    add_bands(b, (int)b->opts->cfg.risk_groups, &t->deciles);
+    add_bands(b, CALIBRATE_BINS, &t->tenths);
+    tell_variables(b);
 }
 
 void report_tell_release(report_tell *t)
 {
+    for (int i = 0; i < t->n_variables; i++) {
+        strata_release(&t->variable[i].groups);
+        strata_release(&t->variable[i].val);
+    }
+    mem_free(t->variable);
+    release_bands(&t->deciles);
+    release_bands(&t->tenths);
     disclose_free(t->all);
     disclose_free(t->val);
     mem_free(t->positive);

@@ -4,9 +4,38 @@
 #ifndef EVAL_REPORT_TELL_H
 #define EVAL_REPORT_TELL_H
 
+#include "core/text.h"
 #include "eval/disclose.h"
 #include "eval/operate.h"
 #include "eval/strata.h"
+
+/* The variables of the report, those that are shown whatever eval.subgroups says first. */
+#define REPORT_TELL_ALWAYS 4
+extern const char *const report_tell_always[REPORT_TELL_ALWAYS];
+
+/* One variable, in groups that may be told (coarse.h): the same for all tables. */
+typedef struct tell_variable {
+    strata_var var;
+    bool always, asked;   /* one of REPORT_TELL_ALWAYS; of eval.subgroups */
+    strata_groups groups; /* of the evaluated exams */
+    strata_groups val; /* of those of --val: the same first groups.n, which may be empty here, and
+                          then the levels that only they have */
+    bool shown;        /* false: all exams together would be the only group */
+    bool joined;       /* a group has several levels */
+    bool val_told;     /* numbers of `val` */
+    bool sens, spec;   /* signs at the threshold, of all groups */
+} tell_variable;
+
+/* Groups of both sets; those that only --val has are counted only where numbers of it are told. */
+int tell_variable_groups(const tell_variable *v);
+
+/* The evaluated exams in groups of equal count by rising score, as few of them joined as must be.
+ */
+typedef struct tell_bands {
+    int asked, n;      /* groups; n < asked: some were joined; 1 or 0: nothing to show */
+    int *of;           /* [exams] their group, -1: no weight */
+    int *first, *last; /* [n] the groups of equal count that each is made of, from 1 */
+} tell_bands;
 
 typedef struct report_tell {
     disclose *all, *val; /* of the evaluated exams, of those of --val (NULL without) */
@@ -14,20 +43,10 @@ typedef struct report_tell {
     int rest;            /* as `controls`, for groups of known numbers of exams alone: */
     double threshold;    /* of the subgroups; NaN: none */
     bool *positive;      /* [exams] at or above it; NULL without a threshold */
+    tell_variable *variable;
+    int n_variables;
+    tell_bands deciles, tenths; /* eval.risk_groups groups; CALIBRATE_BINS groups */
 } report_tell;
-
-/* One variable of subgroups for a ledger: rows, and what may be told. */
-typedef struct tell_groups {
-    disclose_level *l; /* [n] in the order of the groups */
-    int n;
-    int64_t *row; /* private */
-    int64_t rows;
-} tell_groups;
-void tell_groups_release(tell_groups *t);
-
-/* Variables that are shown whatever eval.subgroups says. */
-#define REPORT_TELL_ALWAYS 4
-extern const char *const report_tell_always[REPORT_TELL_ALWAYS];
 
 struct report_build;
 void report_tell_init(struct report_build *b);
@@ -35,16 +54,14 @@ void report_tell_release(report_tell *t);
 
 /* A new order of a ledger: the exams of a class in a view, highest scores first. */
 int report_tell_order(disclose *d, const cohort_view *v, const double *score, int y);
-/* Ask again for the groups of the evaluated exams, or (val) of those of --val. */
-void report_tell_groups(const struct report_build *b, bool val, const strata_groups *g,
-                        const strata_var *v, tell_groups *out);
+/* NULL: no such variable. */
+const tell_variable *report_tell_variable(const struct report_build *b, const char *name);
+/* Groups of a band table as they are named: "3", or "1 to 3". */
+void report_tell_band_name(const tell_bands *t, int group, text *out);
 /* A cut of the scores: `flagged` exams with (without) cancer at or above it. */
 bool report_tell_cases(const struct report_build *b, int64_t flagged);
 bool report_tell_controls(const struct report_build *b, int64_t flagged);
 bool report_tell_both(const struct report_build *b, int64_t cases, int64_t controls);
-/* The edge of a group of equal count. Beside a threshold it may tell of few exams without cancer
- * that lie between the two, of whom nothing else is known; of few with cancer it never does. */
-bool report_tell_edge(const struct report_build *b, int64_t cases, int64_t controls);
 
 typedef struct tell_sizes {
     bool exams, cancers; /* may be told; exams: women, too */

@@ -8,6 +8,8 @@
 #include <math.h>
 
 #define UNKNOWN "unknown"
+#define MIXED   "mixed"       /* rows of an exam differ */
+#define BESIDE  (INT_MAX - 1) /* rank of levels that have no place in an order */
 
 /* ---- levels ---------------------------------------------------------------------------------- */
 
@@ -17,13 +19,13 @@ static int level_unknown(char *out, size_t cap)
     return INT_MAX;
 }
 
-/* Free text has one rank, so that levels sort by name; unknown comes last. */
+/* Free text has one rank, so that levels sort by name; what is no level of its own comes last. */
 static int level_text(const char *v, char *out, size_t cap)
 {
     if (!v[0] || !strcmp(v, "?") || text_ieq(v, UNKNOWN))
         return level_unknown(out, cap);
     text_copy(out, cap, v);
-    return 0;
+    return strcmp(v, MIXED) ? 0 : BESIDE;
 }
 
 static const char *fact_of(const strata_var *v, const exam_row *x)
@@ -51,14 +53,41 @@ static int level_site(const strata_var *v, const exam_row *x, char *out, size_t 
     return level_text(x->site, out, cap);
 }
 
+/* Four bands of a number. Names: of the lowest, of one with both borders, of the highest. */
+typedef struct strata_bands {
+    int border[3];
+    bool upper; /* a border belongs to the band below it */
+    int less;   /* this much less than the upper border is said */
+    const char *lowest, *between, *highest;
+} strata_bands;
+
+static const strata_bands ages = {{50, 60, 70}, false, 1, "under %d", "%d-%d", "%d or older"},
+                          sizes = {{10, 20, 50},  true,          0,
+                                   "up to %d mm", "%d to %d mm", "over %d mm"};
+
+/* Of the bands first..last together. */
+static void band_name(const strata_bands *b, int first, int last, char *out, size_t cap)
+{
+    if (!first)
+        snprintf(out, cap, b->lowest, b->border[last < 3 ? last : 2]);
+    else if (last == 3)
+        snprintf(out, cap, b->highest, b->border[first - 1]);
+    else
+        snprintf(out, cap, b->between, b->border[first - 1], b->border[last] - b->less);
+}
+
+static int level_band(const strata_bands *b, double value, char *out, size_t cap)
+{
+    int k = 0;
+    while (k < 3 && (b->upper ? value > b->border[k] : value >= b->border[k]))
+        k++;
+    band_name(b, k, k, out, cap);
+    return k;
+}
+
 static int level_age(const strata_var *v, const exam_row *x, char *out, size_t cap)
 {
-    static const char *const bands[] = {"under 50", "50-59", "60-69", "70 or older"};
-    if (x->age < 0)
-        return level_unknown(out, cap);
-    int k = x->age < 50 ? 0 : x->age < 60 ? 1 : x->age < 70 ? 2 : 3;
-    text_copy(out, cap, bands[k]);
-    return k;
+    return x->age < 0 ? level_unknown(out, cap) : level_band(v->bands, x->age, out, cap);
 }
 
 static int level_views(const strata_var *v, const exam_row *x, char *out, size_t cap)
@@ -124,13 +153,10 @@ static int level_side(const strata_var *v, const exam_row *x, char *out, size_t 
 /* Size classes of the T stage. */
 static int level_size(const strata_var *v, const exam_row *x, char *out, size_t cap)
 {
-    static const char *const band[] = {"up to 10 mm", "10 to 20 mm", "20 to 50 mm", "over 50 mm"};
     double mm;
     if (!text_f64(fact_of(v, x), &mm) || !(mm >= 0))
-        return level_text(fact_of(v, x), out, cap);
-    int k = mm <= 10 ? 0 : mm <= 20 ? 1 : mm <= 50 ? 2 : 3;
-    text_copy(out, cap, band[k]);
-    return k;
+        return level_text(fact_of(v, x), out, cap) == INT_MAX ? INT_MAX : BESIDE;
+    return level_band(v->bands, mm, out, cap);
 }
 
 /* As recorded, or from the time to diagnosis where the table has no such column. */
@@ -153,24 +179,25 @@ static int level_mode(const strata_var *v, const exam_row *x, char *out, size_t 
 static const struct row {
     const char *name;
     strata_level *level;
-    bool cases_only;
+    bool cases_only, ordered;
     const char *column; /* of the facts, or NULL: the exam knows */
+    const strata_bands *bands;
 } rows[] = {
-    {"age", level_age, false, NULL},
-    {"density", level_density, false, NULL},
-    {"vendor", level_vendor, false, NULL},
-    {"device_model", level_device, false, NULL},
-    {"site", level_site, false, NULL},
-    {"year", level_fact, false, "exam_year"},
-    {"views", level_views, false, NULL},
-    {"round", level_round, false, "round"},
-    {"prior_surgery", level_yes, false, "prior_surgery"},
-    {"implant", level_yes, false, "implant"},
-    {"quality", level_fact, false, "quality"},
-    {"cancer_side", level_side, true, "cancer_laterality"},
-    {"cancer_type", level_fact, true, "cancer_type"},
-    {"cancer_size", level_size, true, "cancer_size_mm"},
-    {"mode", level_mode, true, "mode"},
+    {"age", level_age, false, true, NULL, &ages},
+    {"density", level_density, false, true, NULL, NULL},
+    {"vendor", level_vendor, false, false, NULL, NULL},
+    {"device_model", level_device, false, false, NULL, NULL},
+    {"site", level_site, false, false, NULL, NULL},
+    {"year", level_fact, false, true, "exam_year", NULL},
+    {"views", level_views, false, false, NULL, NULL},
+    {"round", level_round, false, false, "round", NULL},
+    {"prior_surgery", level_yes, false, false, "prior_surgery", NULL},
+    {"implant", level_yes, false, false, "implant", NULL},
+    {"quality", level_fact, false, false, "quality", NULL},
+    {"cancer_side", level_side, true, false, "cancer_laterality", NULL},
+    {"cancer_type", level_fact, true, false, "cancer_type", NULL},
+    {"cancer_size", level_size, true, true, "cancer_size_mm", &sizes},
+    {"mode", level_mode, true, false, "mode", NULL},
 };
 
 static int cmp_f64(const void *x, const void *y)
@@ -189,7 +216,7 @@ static void cut_density(const exam_table *t, double cut[2])
     cut[0] = cut[1] = NAN;
     for (int64_t i = 0; i < t->n; i++) {
         const char *s = t->row[i].density;
-        if (!s[0] || !strcmp(s, "mixed"))
+        if (!s[0] || !strcmp(s, MIXED))
             continue;
         bool number = text_f64(s, &v[n]);
         names = names || !number;
@@ -219,9 +246,13 @@ bool strata_find(const char *name, const strata_source *s, strata_var *out, err 
         out->name = rows[i].name;
         out->level = rows[i].level;
         out->cases_only = rows[i].cases_only;
+        out->ordered = rows[i].ordered;
+        out->bands = rows[i].bands;
         out->fact = rows[i].column ? exam_fact(s->exams, rows[i].column) : -1;
         if (rows[i].level == level_density)
             cut_density(s->exams, out->cut);
+        if (rows[i].level == level_mode) /* from the time, unless the table says it */
+            out->ordered = out->fact < 0;
         return true;
     }
     if (out->fact >= 0)
@@ -298,8 +329,11 @@ void strata_split(const strata_var *v, const exam_table *t, strata_groups *out)
         int64_t end = i;
         while (end < count && !strcmp(l[end].level, l[i].level))
             end++;
-        text_copy(g->level, sizeof g->level, l[i].level);
+        g->level = mem_strdup(l[i].level);
+        g->member = MEM_ARRAY(char *, 1);
+        g->member[g->n_members++] = mem_strdup(l[i].level);
         g->unknown = l[i].rank == INT_MAX;
+        g->first = g->last = l[i].rank;
         out->known = out->known || !g->unknown;
         g->own = end - i;
         fill_rows(v, t, l + i, g);
@@ -308,10 +342,148 @@ void strata_split(const strata_var *v, const exam_table *t, strata_groups *out)
     mem_free(l);
 }
 
+static void group_release(strata_group *g)
+{
+    for (int i = 0; i < g->n_members; i++)
+        mem_free(g->member[i]);
+    mem_free(g->member);
+    mem_free(g->level);
+    mem_free(g->row);
+}
+
+/* Both are ascending; the controls of cases_only stand in both. */
+static void add_rows(strata_group *to, const strata_group *from)
+{
+    int64_t *row = MEM_ARRAY(int64_t, to->n + from->n + 1), n = 0;
+    for (int64_t i = 0, j = 0; i < to->n || j < from->n;) {
+        bool left = j == from->n || (i < to->n && to->row[i] <= from->row[j]),
+             right = i == to->n || (j < from->n && from->row[j] <= to->row[i]);
+        row[n++] = left ? to->row[i] : from->row[j];
+        i += left;
+        j += right;
+    }
+    mem_free(to->row);
+    to->row = row;
+    to->n = n;
+    to->own += from->own;
+}
+
+static int cmp_names(const void *x, const void *y)
+{
+    const char *a = *(char *const *)x, *b = *(char *const *)y;
+    int last = !strcmp(a, UNKNOWN) - !strcmp(b, UNKNOWN);
+    return last ? last : strcmp(a, b);
+}
+
+static void add_members(strata_group *to, const strata_group *from)
+{
+    int n = to->n_members + from->n_members;
+    to->member = mem_realloc(to->member, (size_t)to->n_members * sizeof *to->member,
+                             (size_t)n * sizeof *to->member);
+    for (int i = 0; i < from->n_members; i++)
+        to->member[to->n_members++] = mem_strdup(from->member[i]);
+    if (from->last < BESIDE)
+        to->last = from->last;
+    to->unknown = to->unknown || from->unknown;
+}
+
+/* "50-69 or unknown": those that have a place in the order, and then the others. */
+static void name_range(const strata_var *v, const strata_group *g, text *out)
+{
+    int placed = g->n_members;
+    while (placed > 1 &&
+           (!strcmp(g->member[placed - 1], UNKNOWN) || !strcmp(g->member[placed - 1], MIXED)))
+        placed--;
+    if (v->bands && g->last < BESIDE) {
+        char band[64];
+        band_name(v->bands, g->first, g->last, band, sizeof band);
+        text_add(out, band);
+    } else if (placed > 1) {
+        report_fill(
+            out, "level.range",
+            (const char *const[]){"first", g->member[0], "last", g->member[placed - 1], NULL});
+    } else {
+        text_add(out, g->member[0]);
+    }
+    for (int i = placed; i < g->n_members; i++) {
+        char *before = text_take(out);
+        report_fill(out, "level.or",
+                    (const char *const[]){"level", before, "other", g->member[i], NULL});
+        mem_free(before);
+    }
+}
+
+static void name_joined(const strata_var *v, strata_group *g)
+{
+    text name, members;
+    text_init(&name);
+    text_init(&members);
+    if (v->ordered) {
+        name_range(v, g, &name);
+    } else {
+        qsort(g->member, (size_t)g->n_members, sizeof *g->member, cmp_names);
+        for (int i = 0; i < g->n_members; i++)
+            text_addf(&members, "%s%s", i ? ", " : "", g->member[i]);
+        report_fill(&name, "level.others", (const char *const[]){"names", members.s, NULL});
+    }
+    mem_free(g->level);
+    g->level = text_take(&name);
+    text_release(&members);
+}
+
+void strata_join(const strata_var *v, strata_groups *g, int a, int b)
+{
+    strata_group *to = &g->g[a], *from = &g->g[b];
+    add_rows(to, from);
+    add_members(to, from);
+    name_joined(v, to);
+    group_release(from);
+    memmove(from, from + 1, (size_t)(--g->n - b) * sizeof *from);
+    if (!v->ordered) { /* the others stand last, before what is not known */
+        strata_group others = *to;
+        int last = g->n - 1;
+        if (last > a && g->g[last].unknown)
+            last--;
+        memmove(to, to + 1, (size_t)(last - a) * sizeof *to);
+        g->g[last] = others;
+    }
+}
+
+static bool has_member(const strata_group *g, const char *level)
+{
+    for (int i = 0; i < g->n_members; i++)
+        if (!strcmp(g->member[i], level))
+            return true;
+    return false;
+}
+
+void strata_follow(const strata_var *v, const exam_table *t, const strata_groups *like,
+                   strata_groups *out)
+{
+    strata_groups own;
+    strata_split(v, t, &own);
+    *out = (strata_groups){
+        .g = MEM_ARRAY(strata_group, like->n + own.n + 1), .n = like->n, .known = own.known};
+    for (int i = 0; i < like->n; i++)
+        out->g[i].level = mem_strdup(like->g[i].level);
+    for (int k = 0; k < own.n; k++) {
+        int at = 0;
+        while (at < like->n && !has_member(&like->g[at], own.g[k].member[0]))
+            at++;
+        if (at == like->n) {
+            out->g[out->n++] = own.g[k];
+            continue;
+        }
+        add_rows(&out->g[at], &own.g[k]);
+        group_release(&own.g[k]);
+    }
+    mem_free(own.g);
+}
+
 void strata_release(strata_groups *s)
 {
     for (int i = 0; i < s->n; i++)
-        mem_free(s->g[i].row);
+        group_release(&s->g[i]);
     mem_free(s->g);
     memset(s, 0, sizeof *s);
 }

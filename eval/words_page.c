@@ -132,15 +132,20 @@ static const report_word rows[] = {
     {"table.participants", "Participants by outcome"},
     {"note.participants", "Exams with their share of the column. Median with quartiles."},
     {"small.note",
-     "Small counts: where numbers of fewer than {minimum} women (exams of so few women) would be "
-     "told, this report says hidden in their place, and hides beside them what they could be "
-     "worked out from: other groups of the same total, rates, intervals, points of curves. Steps "
-     "of curves are therefore as wide as that, and bars of distributions are joined. An AUC "
-     "beside hidden numbers has two decimals. The totals are always told (eval.min_count)."},
+     "Small counts: no number of fewer than {minimum} women (exams of so few women) is told, nor "
+     "what it could be worked out from. Groups are joined until each holds {minimum} women with "
+     "cancer and as many without; rates are given for all groups of a variable or for none; steps "
+     "of curves are as wide as that, and bars of distributions are joined. Counts at a threshold, "
+     "and of subsets that are no groups, say hidden where they would tell, and so do those beside "
+     "them. The totals are always told (eval.min_count)."},
     {"small.none", "Small counts are not hidden in this report (eval.min_count=0): it must not be "
                    "passed on unless its data are public."},
-    {"small.bars", "Groups without a bar or point are hidden: they would tell of fewer than "
-                   "{minimum} women."},
+    {"small.joined", "Neighbouring groups are shown together until each has at least {minimum} "
+                     "women with cancer and as many without."},
+    {"small.years", "Not shown: {names}. Fewer than {minimum} women were found with cancer or lost "
+                    "between these times and their neighbours."},
+    {"small.single", "Not shown by {names}: only one group would hold {minimum} women with cancer "
+                     "and as many without."},
     {"small.pages",
      "This report shows the images, the outcome and the score of {n} single exams under "
      "pseudonyms: it is personal data and not for the public. eval.pages=0 leaves them out."},

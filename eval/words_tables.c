@@ -293,6 +293,15 @@ static const report_word rows[] = {
     {"controls.shared", "the same for all groups"},
     {"controls.range", "{low} to {high}"},
     {"subgroups.absent", "Not recorded in these tables: {names}."},
+    {"subgroups.no_sens",
+     "Sensitivity is not shown by {names}: some group has fewer than {minimum} women with cancer "
+     "on one side of the threshold, and would tell of them."},
+    {"subgroups.no_spec",
+     "Specificity is not shown by {names}: some group has fewer than {minimum} women without "
+     "cancer on one side of the threshold, and would tell of them."},
+    {"level.range", "{first} to {last}"},
+    {"level.or", "{level} or {other}"},
+    {"level.others", "other groups together ({names})"},
     {"var.year", "Year of the exam"},
     {"var.round", "Screening round"},
     {"var.prior_surgery", "Earlier surgery"},

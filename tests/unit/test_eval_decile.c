@@ -20,7 +20,7 @@ static void groups_of_ten(void **state)
 {
     metric_in in = {syn_a, syn_y, NULL, NULL, 40, 0, false};
     decile_table *t = MEM_NEW(decile_table);
-    decile_build(&in, 4, t);
+    decile_build(&in, NULL, 4, t);
     const double o[] = {1, 6, 8, 5}, e[] = {1.81, 3.61, 5.01, 6.91}; /* G22 */
     double share = 0;
     assert_int_equal(t->k, 4);
@@ -38,7 +38,7 @@ static void groups_of_ten(void **state)
     near(t->row[0].oe.lo, 0.0253178 / 1.81, 1e-7);
     near(t->trend.z * t->trend.z, 3.92, 1e-12);
     assert_false(t->tie_split);
-    decile_build(&in, 5, t); /* an odd number has one in the middle */
+    decile_build(&in, NULL, 5, t); /* an odd number has one in the middle */
     near(t->row[2].versus_middle.value, 1, 1e-15);
     mem_free(t);
 }
@@ -49,23 +49,23 @@ static void ties_and_few_rows(void **state)
     const int y[] = {0, 0, 1, 1}, none[] = {0, 0, 0, 0};
     metric_in in = {s, y, NULL, NULL, 4, 0, false};
     decile_table *t = MEM_NEW(decile_table);
-    decile_build(&in, 2, t);
+    decile_build(&in, NULL, 2, t);
     assert_true(t->tie_split && t->row[1].group.tie_split);
     assert_int_equal(t->row[0].group.events, 0);
     assert_int_equal(t->row[1].group.events, 2);
     assert_string_equal(t->row[1].versus_lowest.reason, "NO_EVENTS");
     assert_true(isnan(t->row[1].versus_lowest.value));
-    decile_build(&in, 10, t);
+    decile_build(&in, NULL, 10, t);
     assert_int_equal(t->k, 4);
     in.y = none;
-    decile_build(&in, 2, t);
+    decile_build(&in, NULL, 2, t);
     assert_true(isnan(t->row[0].share) && isnan(t->trend.z));
     in.score = odd;
-    decile_build(&in, 2, t);
+    decile_build(&in, NULL, 2, t);
     assert_int_equal(t->k, 0);
     assert_string_equal(t->reason, "NOT_RISK");
     in.n = 0;
-    decile_build(&in, 2, t);
+    decile_build(&in, NULL, 2, t);
     assert_string_equal(t->reason, "EMPTY");
     mem_free(t);
 }
@@ -79,8 +79,8 @@ static void equal_weights_change_nothing(void **state)
     metric_in in = {syn_a, syn_y, NULL, NULL, 40, 0, false}, weighted = in;
     weighted.weight = w;
     decile_table *a = MEM_NEW(decile_table), *b = MEM_NEW(decile_table);
-    decile_build(&in, 4, a);
-    decile_build(&weighted, 4, b);
+    decile_build(&in, NULL, 4, a);
+    decile_build(&weighted, NULL, 4, b);
     for (int i = 0; i < 4; i++) {
         const decile_row *p = &a->row[i], *q = &b->row[i];
         near(q->observed, 3 * p->observed, 1e-13);

@@ -272,22 +272,26 @@ static void of_vendors(const char *name, char who, int a, int b)
     text_release(&t);
 }
 
-static void thresholds_say_whose_they_are(void **state)
+/* A maker that only the other set has, of `there` - 20 exams. */
+static void whose_thresholds(int there)
 {
     json_t *j = NULL;
-    of_vendors("here.csv", 'h', 10, 10);  /* 10 of A, 30 of C */
-    of_vendors("there.csv", 't', 20, 23); /* 20 of A, 3 of B, 17 of C */
+    of_vendors("here.csv", 'h', 20, 20);     /* 20 of A, 20 of C */
+    of_vendors("there.csv", 't', 20, there); /* 20 of A, 3 or 6 of B, the rest of C */
     const char *const in[] = {at("here.csv")};
-    run(in, 1, "origin", "", &(report_opts){.val = at("there.csv")}, NULL);
+    run(in, 1, "origin", "", &(report_opts){.val = at("there.csv"), .force = true}, NULL);
     assert_true(json_read(at("origin/eval.json"), &j, NULL));
     const json_t *t = report_tree_by_id(j, "tables", "threshold_mix"),
                  *rows = json_object_get(t, "rows");
-    static const struct {
+    typedef struct wanted {
         const char *level;
         double there, here; /* NaN: hidden */
-    } want[] = {{"A", 20, 10}, {"B", NAN, 0}, {"C", NAN, 30}, {"unknown", 40, 40}};
-    assert_int_equal(json_array_size(rows), COUNT_OF(want));
-    for (size_t i = 0; i < COUNT_OF(want); i++) {
+    } wanted;
+    static const wanted few[] = {{"A", NAN, 20}, {"C", NAN, 20}, {"unknown", 40, 40}},
+                        many[] = {{"A", 20, 20}, {"C", 14, 20}, {"B", 6, 0}, {"unknown", 40, 40}};
+    const wanted *want = there < 25 ? few : many; /* of few of one maker none is counted there */
+    assert_int_equal(json_array_size(rows), there < 25 ? COUNT_OF(few) : COUNT_OF(many));
+    for (size_t i = 0; i < json_array_size(rows); i++) {
         const json_t *row = json_array_get(rows, i);
         assert_string_equal(json_string_value(json_array_get(row, 1)), want[i].level);
         if (isnan(want[i].there)) {
@@ -301,6 +305,12 @@ static void thresholds_say_whose_they_are(void **state)
         near(json_number_value(json_array_get(row, 5)), want[i].here / 40, 1e-12);
     }
     json_decref(j);
+}
+
+static void thresholds_say_whose_they_are(void **state)
+{
+    whose_thresholds(23);
+    whose_thresholds(26);
 }
 
 static void flow_fails(const char *flow, const char *wanted)
@@ -444,13 +454,18 @@ static void nothing_foreign_reaches_the_page_unescaped(void **state)
     mem_free(svg);
 }
 
-static void small_cells_are_masked(void **state)
+static void small_groups_are_no_groups(void **state)
 {
     make_pred("p4", 0);
     run_one("p4", "mask", NULL);
     char *csv = get("mask/tables/subgroups.csv");
-    /* four exams of a rare manufacturer, one of them with cancer */
-    assert_non_null(strstr(csv, "Manufacturer,Rare,hidden,hidden,hidden,,"));
+    /* four exams of a rare manufacturer, one of them with cancer: the other would follow */
+    assert_null(strstr(csv, "Manufacturer"));
+    assert_null(strstr(csv, "hidden"));
+    char *html = get("mask/report.html");
+    assert_non_null(strstr(html, "Not shown by Manufacturer: only one group would hold 5 women"));
+    assert_null(strstr(html, "Rare"));
+    mem_free(html);
     mem_free(csv);
 }
 
@@ -764,7 +779,7 @@ int main(void)
         cmocka_unit_test(books_must_balance),
         cmocka_unit_test(same_bytes_for_any_threads_and_order),
         cmocka_unit_test(nothing_foreign_reaches_the_page_unescaped),
-        cmocka_unit_test(small_cells_are_masked),
+        cmocka_unit_test(small_groups_are_no_groups),
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
         cmocka_unit_test(exam_pages_say_what_is_known),

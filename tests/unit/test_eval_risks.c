@@ -318,37 +318,42 @@ static void ranks_are_no_risks(void **state)
     json_decref(j);
 }
 
-static void small_groups_are_hidden(void **state)
+static void small_groups_are_joined(void **state)
 {
     make(&a, 8, 3000, .004, 1);
     put("mask.csv", &a, 'a');
     json_t *j = report("mask.csv", NULL, NULL, "eval.min_count=5");
-    const json_t *curve = report_tree_by_id(j, "curves", "deciles");
+    const json_t *curve = report_tree_by_id(j, "curves", "deciles"), *width;
     metric_in in = rows(&a);
     decile_table *t = MEM_NEW(decile_table);
-    int veiled = 0;
-    decile_build(&in, 10, t);
-    for (int i = 0; i < 10; i++) {
-        int64_t events = t->row[i].group.events;
-        bool shown = json_is_integer(cell(j, "deciles", i, "cancers"));
-        if (events > 0 && events < 5)
-            assert_false(shown);
-        if (!shown) {
-            veiled++;
-            assert_true(json_is_null(json_object_get(cell(j, "deciles", i, "rate"), "v")));
-            assert_true(json_is_null(json_object_get(cell(j, "deciles", i, "oe"), "v")));
-            assert_true(json_is_null(cell(j, "deciles", i, "expected_n")));
-            assert_true(json_is_null(cell(j, "decile_ratios", i, "share")));
-            assert_true(json_is_null(json_array_get(json_object_get(curve, "y"), (size_t)i)));
-        } else {
-            near(json_number_value(cell(j, "deciles", i, "cancers")), (double)events, 0);
-            near(json_number_value(cell(j, "decile_ratios", i, "share")), t->row[i].share, 1e-15);
+    decile_build(&in, NULL, 10, t);
+    int groups = 0, joined = 0;
+    size_t shown = 0;
+    width = json_object_get(curve, "width");
+    for (; shown < json_array_size(width); shown++) {
+        int64_t events = 0, wide = llround(json_number_value(json_array_get(width, shown)));
+        double share = 0;
+        for (int64_t k = 0; k < wide; k++, groups++) {
+            events += t->row[groups].group.events;
+            share += t->row[groups].share;
         }
+        joined += wide > 1;
+        assert_true(events >= 5);
+        near(json_number_value(cell(j, "deciles", (int)shown, "cancers")), (double)events, 0);
+        near(json_number_value(cell(j, "decile_ratios", (int)shown, "share")), share, 1e-12);
+        const json_t *name = cell(j, "deciles", (int)shown, "group");
+        char want[32];
+        snprintf(want, sizeof want, "%d to %d", groups - (int)wide + 1, groups);
+        if (wide > 1)
+            assert_string_equal(json_string_value(name), want);
+        else
+            assert_int_equal(json_integer_value(name), groups);
     }
-    assert_true(veiled >= 2 && veiled < 10);
-    assert_true(json_is_null(
-        json_object_get(report_tree_by_id(j, "tables", "deciles"), "trend_z"))); /* a sum of all */
-    assert_true(isnan(metric(j, "ece_mass", "all", "value")));
+    assert_int_equal(groups, 10);
+    assert_true(joined > 0 && shown > 1);
+    assert_int_equal(
+        json_array_size(json_object_get(report_tree_by_id(j, "tables", "deciles"), "rows")), shown);
+    assert_true(isnan(metric(j, "ece_mass", "all", "value"))); /* a sum over all ten */
     for (int64_t i = 0; i < a.n; i++)
         a.score[i] = round(a.score[i] * 500) / 500;
     put("ties.csv", &a, 'a');
@@ -398,7 +403,7 @@ int main(void)
         cmocka_unit_test(an_enriched_set_speaks_of_a_population),
         cmocka_unit_test(few_cancers_give_no_numbers),
         cmocka_unit_test(ranks_are_no_risks),
-        cmocka_unit_test(small_groups_are_hidden),
+        cmocka_unit_test(small_groups_are_joined),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
