@@ -220,12 +220,12 @@ static void without_a_minimum_all_is_told(void **state)
 /* An AUC of few pairs tells their number by its decimals. */
 static void an_auc_beside_hidden_numbers_is_coarse(void **state)
 {
-    metric_value a = {.value = .98387, .lo = .8849, .hi = .9966};
+    metric_value a = {.value = .98387, .lo = .8849, .hi = .9966, .ci = "clustered"};
     report_build_coarse(&a, true);
     assert_true(a.value == .98387);
     report_build_coarse(&a, false);
-    assert_true(a.value == .98 && a.lo == .88 && a.hi == .99);
-    a = (metric_value){.value = 1, .lo = NAN, .hi = NAN};
+    assert_true(a.value == .98 && a.lo == .88 && a.hi == 1); /* outward */
+    a = (metric_value){.value = 1, .lo = NAN, .hi = NAN, .ci = ""};
     report_build_coarse(&a, false);
     assert_true(a.value == 1 && isnan(a.lo));
 }
