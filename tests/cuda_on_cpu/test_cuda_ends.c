@@ -2,6 +2,7 @@
  * images, the loss, the selectors, the NaN guard; and the bf16 weights after a step. Sizes stand
  * around the borders of warps and blocks; inputs have ties, zeros of both signs and what is not a
  * number. Arguments: names of tests; none = all. */
+#include "tests/cuda_on_cpu/cases.h"
 #include "tests/cuda_on_cpu/device.h"
 #include "tests/cuda_on_cpu/guard.h"
 
@@ -521,7 +522,7 @@ static void gradient_scales_are_those_of_the_cpu(void **state)
 
 int main(int argc, char **argv)
 {
-    static const struct CMUnitTest all[] = {
+    struct CMUnitTest tests[] = {
         {"topk", topk_is_that_of_the_cpu, NULL, NULL, NULL},
         {"match", match_is_that_of_the_cpu, NULL, NULL, NULL},
         {"loss", loss_is_that_of_the_cpu, NULL, NULL, NULL},
@@ -530,14 +531,7 @@ int main(int argc, char **argv)
         {"gradient_scales", gradient_scales_are_those_of_the_cpu, NULL, NULL, NULL},
         {"bf16_weights", steps_renew_the_bf16_weights, NULL, NULL, NULL},
     };
-    struct CMUnitTest tests[COUNT_OF(all)];
-    size_t n = 0;
-    for (size_t i = 0; i < COUNT_OF(all); i++) {
-        bool wanted = argc == 1;
-        for (int k = 1; k < argc; k++)
-            wanted = wanted || !strcmp(argv[k], all[i].name);
-        if (wanted)
-            tests[n++] = all[i];
-    }
+    (void)argc;
+    size_t n = cases_chosen(tests, COUNT_OF(tests), argv + 1);
     return _cmocka_run_group_tests("cuda_ends", tests, n, NULL, NULL);
 }

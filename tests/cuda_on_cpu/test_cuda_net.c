@@ -1,6 +1,7 @@
 /* Small networks of every kind on the CUDA backend against the CPU backend: logits, loss and every
  * gradient, with kept patches, views, grey and colour images, weighted and smoothed labels; then
  * the optimiser steps, gradient norms and the NaN guard. */
+#include "tests/cuda_on_cpu/cases.h"
 #include "tests/cuda_on_cpu/device.h"
 #include "tests/cuda_on_cpu/guard.h"
 
@@ -375,7 +376,7 @@ static void steps_are_those_of_the_cpu(void **state)
 int main(int argc, char **argv)
 {
     struct CMUnitTest tests[2 * COUNT_OF(subjects) + 2] = {0};
-    size_t n = 0, wanted = 0;
+    size_t n = 0;
     for (size_t i = 0; i < 2 * COUNT_OF(subjects); i++) {
         const subject *s = &subjects[i % COUNT_OF(subjects)];
         bool bf16 = i >= COUNT_OF(subjects);
@@ -387,12 +388,6 @@ int main(int argc, char **argv)
         (struct CMUnitTest){"deterministic", deterministic_wants_its_workspace, NULL, NULL, NULL};
     tests[n++] =
         (struct CMUnitTest){"optimiser steps", steps_are_those_of_the_cpu, NULL, NULL, NULL};
-    for (size_t i = 0; i < n; i++) {
-        bool named = argc == 1;
-        for (int k = 1; k < argc; k++)
-            named = named || !strcmp(argv[k], tests[i].name);
-        if (named)
-            tests[wanted++] = tests[i];
-    }
-    return _cmocka_run_group_tests("cuda_net", tests, wanted, NULL, NULL);
+    (void)argc;
+    return _cmocka_run_group_tests("cuda_net", tests, cases_chosen(tests, n, argv + 1), NULL, NULL);
 }

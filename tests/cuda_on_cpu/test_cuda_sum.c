@@ -10,13 +10,13 @@
 #include <string.h>
 
 #include "core/log.h"
-#include "model/grads.h"
-#include "model/model.h"
+#include "tests/cuda_on_cpu/cases.h"
 #include "tests/cuda_on_cpu/nccl_stand_in.h"
+#include "tests/step_leaf.h"
+
 /* When work of a stream runs (shim_streams.h). */
 void cuda_on_cpu_streams(int delay, uint64_t seed) WEAK;
 
-#define SIDE   32
 #define LEAVES 4
 #define LIMIT  2e-5
 #define HALF   2e-2 /* bf16 on the way */
@@ -30,25 +30,11 @@ typedef struct place { /* one process's network on one device */
 static pool *threads;
 static nccl_stand_in *library; /* NULL: NCCL itself */
 static bool no_library;        /* the emulator without the stand-in */
-static uint16_t image[LEAVES][SIDE * SIDE];
+static step_image image[LEAVES];
 
 static place place_new(backend *be)
 {
-    err e = {0};
-    model_cfg c = {.name = "deit_tiny_patch16_224",
-                   .image_h = SIDE,
-                   .image_w = SIDE,
-                   .channels = 1,
-                   .classes = 2,
-                   .patch = 8,
-                   .depth = 2,
-                   .keep_rate = 1,
-                   .head_init = 0.02};
-    place p = {.be = be, .net = model_new(&c, be, 3, &e)};
-    if (!p.net)
-        fail_msg("%s", e.msg);
-    p.r = run_new(be, RUN_TRAIN);
-    return p;
+    return (place){be, step_model(be, 2), run_new(be, RUN_TRAIN)};
 }
 
 static void place_free(place *p)
@@ -66,24 +52,9 @@ static int64_t count_of(const place *p)
 /* The gradients of a step with these micro-batches, read back. */
 static float *step(place *p, grads *g, int first, int count, int active)
 {
-    static const int32_t kept[] = {0, 2, 5, 7, 8, 9, 12, 15};
     grads_begin(g, &(grads_share){.count = count, .active = active});
-    for (int i = first; i < first + count; i++) {
-        const uint16_t *x[] = {image[i]};
-        int32_t label = i % 2;
-        model_batch in = {.b = 1,
-                          .h = SIDE,
-                          .w = SIDE,
-                          .image = x,
-                          .grey = true,
-                          .mean = 0.4F,
-                          .sd = 0.3F,
-                          .keep = i % 2 ? kept : NULL,
-                          .n_keep = i % 2 ? 8 : 0};
-        run_reset(p->r);
-        grads_walk(g, p->r, op_loss(p->r, model_forward(p->net, p->r, &in), &label, NULL, 0));
-        grads_keep(g);
-    }
+    for (int i = first; i < first + count; i++)
+        step_leaf(p->net, p->r, g, image, i);
     grads_end(g);
     float *out = MEM_ARRAY(float, count_of(p));
     backend_to_host(p->be, out, model_params(p->net)->g, (size_t)count_of(p) * sizeof(float));
@@ -126,6 +97,8 @@ static void take_record(const param_set *s, tensor_type travel, nccl_stand_in *o
 {
     *out = *library;
     memset(library->kept, 0, sizeof library->kept);
+    for (int i = 0; i < out->calls; i++)
+        assert_non_null(out->kept[i]); /* else it is still to come */
     for (int i = 0; i < out->calls && travel == TENSOR_F32; i++)
         out->call[i].x = (void *)((const float *)library->call[i].x - (size_t)s->g / sizeof(float));
 }
@@ -163,12 +136,7 @@ static void forget(nccl_stand_in *w)
 static int setup(void **state)
 {
     threads = pool_new(1);
-    for (int i = 0; i < LEAVES; i++) {
-        rng g;
-        rng_init(&g, 4, RNG_TEST, (uint64_t)i, 0);
-        for (int k = 0; k < SIDE * SIDE; k++)
-            image[i][k] = (uint16_t)rng_below(&g, 65536);
-    }
+    step_images(image, LEAVES);
     if (!cuda_on_cpu_streams)
         return 0;
     const char *build = getenv("BUILD");
@@ -335,13 +303,15 @@ static void test_refusals(void **state)
     library->refuse = 0;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     log_set_level(LOG_ERROR);
-    const struct CMUnitTest tests[] = {
+    struct CMUnitTest tests[] = {
         cmocka_unit_test(test_fold),     cmocka_unit_test(test_two_f32),
         cmocka_unit_test(test_two_bf16), cmocka_unit_test(test_alone_and_idle),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    (void)argc;
+    return _cmocka_run_group_tests("cuda_sum", tests,
+                                   cases_chosen(tests, COUNT_OF(tests), argv + 1), setup, teardown);
 }

@@ -11,12 +11,9 @@
 #include <string.h>
 
 #include "core/mem.h"
-#include "core/rng.h"
-#include "model/grads.h"
-#include "model/model.h"
 #include "model/ops_table.h"
+#include "tests/step_leaf.h"
 
-#define SIDE   32
 #define LEAVES 13
 #define CALLS  64
 
@@ -25,7 +22,7 @@ typedef struct world {
     backend *be;
     model *net;
     run *r;
-    uint16_t image[LEAVES][SIDE * SIDE];
+    step_image image[LEAVES];
     float *leaf[LEAVES]; /* gradient of each micro-batch by itself */
 } world;
 
@@ -68,24 +65,9 @@ static int64_t grads_count(const world *w)
     return param_grads(model_params(w->net));
 }
 
-/* Micro-batch i: one image, every second one with half of its patches. */
 static void walk_leaf(world *w, grads *g, int i)
 {
-    const uint16_t *image[] = {w->image[i]};
-    static const int32_t kept[] = {0, 2, 5, 7, 8, 9, 12, 15};
-    int32_t label = i % 2;
-    model_batch in = {.b = 1,
-                      .h = SIDE,
-                      .w = SIDE,
-                      .image = image,
-                      .grey = true,
-                      .mean = 0.4F,
-                      .sd = 0.3F,
-                      .keep = i % 2 ? kept : NULL,
-                      .n_keep = i % 2 ? 8 : 0};
-    run_reset(w->r);
-    grads_walk(g, w->r, op_loss(w->r, model_forward(w->net, w->r, &in), &label, NULL, 0));
-    grads_keep(g);
+    step_leaf(w->net, w->r, g, w->image, i);
 }
 
 /* The gradients of leaves first .. first+count-1 as one process makes them. */
@@ -103,27 +85,11 @@ static int setup(void **state)
 {
     world *w = MEM_NEW(world);
     err e = {0};
-    model_cfg c = {.name = "deit_tiny_patch16_224",
-                   .image_h = SIDE,
-                   .image_w = SIDE,
-                   .channels = 1,
-                   .classes = 2,
-                   .patch = 8,
-                   .depth = 3,
-                   .keep_rate = 1,
-                   .head_init = 0.02};
     w->pool = pool_new(2);
     w->be = backend_new("cpu", w->pool, &e);
-    w->net = model_new(&c, w->be, 3, &e);
-    if (!w->net)
-        fail_msg("%s", e.msg);
+    w->net = step_model(w->be, 3);
     w->r = run_new(w->be, RUN_TRAIN);
-    for (int i = 0; i < LEAVES; i++) {
-        rng g;
-        rng_init(&g, 4, RNG_TEST, (uint64_t)i, 0);
-        for (int k = 0; k < SIDE * SIDE; k++)
-            w->image[i][k] = (uint16_t)rng_below(&g, 65536);
-    }
+    step_images(w->image, LEAVES);
     grads *g = grads_new(model_params(w->net), 1 << 20);
     for (int i = 0; i < LEAVES; i++) {
         w->leaf[i] = MEM_ARRAY(float, grads_count(w));
