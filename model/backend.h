@@ -38,6 +38,8 @@ typedef struct backend_how {
     bool timed;        /* matrix products of a card: by the fastest algorithm (not deterministic) */
     const char *cache; /* folder of what was found out about a card: "" the user's, "none" or NULL
                           nowhere; borrowed for the call */
+    int64_t logits;    /* gradients of the logits of windows that a card keeps at once; 0 = its own
+                          measure. Results do not depend on it */
 } backend_how;
 extern const cfg_group backend_options; /* "cuda.*": timed and cache */
 /* From now on. ERR_CONFIG where the device cannot. */

@@ -18,19 +18,21 @@ int64_t plan_rows_per_part(int64_t rows, int least)
     return per_part < least ? least : per_part;
 }
 
-int64_t plan_window_chunk(const op_args *a)
+int64_t plan_window_chunk(const backend *be, const op_args *a)
 {
+    int64_t most = be->how.logits ? be->how.logits : PLAN_LOGITS;
     int tokens = a->window.spec.tokens;
     int64_t groups = (int64_t)a->y->b * (a->y->n / tokens);
     int64_t per_group = (int64_t)a->window.heads * tokens * tokens;
-    int64_t chunk = PLAN_LOGITS / per_group < groups ? PLAN_LOGITS / per_group : groups;
+    int64_t chunk = most / per_group < groups ? most / per_group : groups;
     return chunk < 1 ? 1 : chunk;
 }
 
-size_t plan_window_floats(const op_args *a)
+size_t plan_window_floats(const backend *be, const op_args *a)
 {
     int tokens = a->window.spec.tokens;
-    int64_t per_group = (int64_t)a->window.heads * tokens * tokens, chunk = plan_window_chunk(a);
+    int64_t per_group = (int64_t)a->window.heads * tokens * tokens;
+    int64_t chunk = plan_window_chunk(be, a);
     return (size_t)(chunk * a->window.heads * tokens + a->window.spec.tables * per_group +
                     chunk * per_group);
 }
@@ -102,7 +104,7 @@ void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p
         break;
     case OP_WINDOW:
         if (backward)
-            at_least(&p->most[PLAN_SCRATCH], plan_window_floats(a) * sizeof(float));
+            at_least(&p->most[PLAN_SCRATCH], plan_window_floats(be, a) * sizeof(float));
         else
             at_least(&p->most[PLAN_SCRATCH],
                      (size_t)a->y->b * (size_t)a->y->n * (size_t)a->window.heads * sizeof(float));

@@ -21,8 +21,8 @@ enum { PLAN_SCRATCH, PLAN_SUMS, PLAN_LENT };
 int plan_parts(int64_t rows, int least);
 int64_t plan_rows_per_part(int64_t rows, int least);
 /* The backward pass of a window op: windows at once, and its scratch. */
-int64_t plan_window_chunk(const op_args *a);
-size_t plan_window_floats(const op_args *a);
+int64_t plan_window_chunk(const backend *be, const op_args *a);
+size_t plan_window_floats(const backend *be, const op_args *a);
 
 void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p);
 

@@ -24,7 +24,8 @@ template <class T> static attention_job<T> job_of(op_args *a)
     return j;
 }
 
-/* sum[tables, heads, pairs] += over the groups of this table, in their order. */
+/* sum[tables, heads, pairs] goes on over the groups of this table, in their order: the same sum
+ * however many groups come at a time. */
 __global__ void table_sum_kernel(const float *dlogit, const int32_t *table, float *sum,
                                  int64_t groups, int heads, int pairs, int64_t n)
 {
@@ -32,12 +33,12 @@ __global__ void table_sum_kernel(const float *dlogit, const int32_t *table, floa
     if (i >= n)
         return;
     int64_t per_table = (int64_t)heads * pairs;
-    float total = 0;
+    float total = sum[i];
     for (int64_t g = 0; g < groups; g++) {
         if (table[g] == (int32_t)(i / per_table))
             total += dlogit[g * per_table + i % per_table];
     }
-    sum[i] += total;
+    sum[i] = total;
 }
 
 /* One block per entry and head. */
@@ -71,9 +72,10 @@ template <class T> static void backward(cuda *c, op_args *a)
     attention_job<T> j = job_of<T>(a);
     int pairs = j.queries * j.keys, tables = a->window.spec.tables;
     int64_t per_group = (int64_t)j.heads * pairs, all = j.groups, sums = tables * per_group;
-    int64_t chunk = plan_window_chunk(a);
+    int64_t chunk = plan_window_chunk(&c->base, a);
     size_t rows = (size_t)(chunk * j.heads * j.queries);
-    float *sum = (float *)cuda_scratch_get(c, &c->scratch, plan_window_floats(a) * sizeof(float));
+    float *sum =
+        (float *)cuda_scratch_get(c, &c->scratch, plan_window_floats(&c->base, a) * sizeof(float));
     j.delta = sum + sums;
     j.dlogit = j.delta + rows;
     cuda_fill_zero(c, sum, (size_t)sums * sizeof(float));
