@@ -1,6 +1,7 @@
 #!/bin/bash
-# gpu-check before there is a card: its list, what it refuses, the bundle's size where one was built, and
-# that README, log and results say the same about what a card has proved.
+# gpu-check before there is a card: its list, what it refuses, how it shares out its time (with programs that
+# only sleep), the bundle's size where one was built, and that README, log and results say the same about
+# what a card has proved.
 # shellcheck source=tests/golden/lib.sh
 . "$(dirname "$0")/lib.sh"
 cd "$top" || exit 1
@@ -16,15 +17,84 @@ gives() {
         ! grep -qF -- "$text" "$work/out"
     then bad "$name" "the output lacks '$text'"; else ok "$name"; fi
 }
-gives gpu_list 0 "seconds at most; 540 seconds in all" --list
+gives gpu_list 0 "share of 540 seconds, at most with what is left over" --list
 order=$(awk '/ s  / { print $1 }' "$work/out" | xargs)
-want="start ops nets pytorch curves train same memcheck racecheck nccl ceilings steps memory torch"
+want="start ops nets pytorch curves train same memcheck racecheck nccl ceilings steps torch memory"
 if [ "$order" = "$want" ]; then ok gpu_list_order; else bad gpu_list_order "$order"; fi
 first=$(awk '/ s  / { n++; if (/correctness/ && n > c + 1) print $1; if (/correctness/) c = n }' "$work/out")
 if [ -z "$first" ]; then ok gpu_correctness_first; else bad gpu_correctness_first "$first comes after figures"; fi
+shares=$(awk '/ s  / { n += $2; if ($4 < $2) n = 1000 } END { print n }' "$work/out")
+if [ "$shares" -gt 0 ] && [ "$shares" -le 520 ]; then ok gpu_shares_fit; else bad gpu_shares_fit "$shares s of 520"; fi
 gives gpu_unknown_option 2 "unknown option '--fast'" --fast
 gives gpu_unknown_part 2 "no part 'nothing'" --only nothing
 gives gpu_no_bundle 3 "the bundle is damaged: MANIFEST is missing" --shim --out "$work/results"
+
+# a bundle of programs that sleep as long as they are told, and a script whose parts have a 14th of their time
+sleepers() {
+    local fake=$work/fake pay=$work/payload t
+    mkdir -p "$fake" "$pay/bin" "$pay/tests/bin" "$work/none"
+    cat >"$pay/bin/mammovit" <<'TEXT'
+#!/bin/sh
+case "$*" in
+--version) echo fake ;;
+*vit_tiny*) echo '{"title":"Fake","emulated":false}' ;;
+*)
+    sleep "$FAKE_STEP"
+    echo '{"model":"deit_small_patch16_224","image_size":224,"batch":1,"images_per_second":5}'
+    ;;
+esac
+TEXT
+    grep -oE 'test_(cuda|model)_[a-z]+' "$script" | sort -u | while read -r t; do
+        printf '#!/bin/sh\n%s\necho "[  PASSED  ] 1 test(s)."\n' "$([ "$t" = test_cuda_op ] && echo "sleep \$FAKE_OP")" \
+            >"$pay/tests/bin/$t"
+    done
+    chmod +x "$pay"/bin/* "$pay"/tests/bin/*
+    tar -C "$work/none" -czf "$fake/boot.tar.gz" .
+    tar -C "$work/none" -cJf "$fake/system.tar.xz" .
+    tar -C "$pay" -cJf "$fake/payload.tar.xz" .
+    awk '/^[a-z]+ +[0-9]+ +[0-9]+ [cf] [yn] / { $2 = int($2 / 14 + 1); $3 = int($3 / 14 + 1) } { print }' "$script" >"$fake/gpu-check.sh"
+    chmod +x "$fake/gpu-check.sh"
+    {
+        echo "# mammovit 0 abc, cuda 1"
+        (cd "$fake" && sha256sum ./*.tar.* ./gpu-check.sh)
+        (cd "$work" && sha256sum payload/bin/* payload/tests/bin/*)
+    } >"$work/MANIFEST"
+    mv "$work/MANIFEST" "$fake/"
+}
+# shared NAME STATUS PARTS SECONDS: a run of the sleepers
+shared() {
+    FAKE_OP=${FAKE_OP:-0} FAKE_STEP=${FAKE_STEP:-0} "$work/fake/gpu-check.sh" --only "$3" --seconds "$4" \
+        --out "$work/$1" >"$work/out" 2>&1 </dev/null
+    local got=$?
+    [ $got -eq "$2" ] || bad "$1" "exit status $got, wanted $2: $(tail -n 1 "$work/out")"
+}
+# says NAME TEXT...: the last run said this
+says() {
+    local name=$1 line
+    shift
+    for line; do grep -qE -- "$line" "$work/out" || { bad "$name" "the output lacks '$line'" && return; }; done
+    ok "$name"
+}
+if command -v xz >/dev/null; then
+    sleepers
+    shared gpu_time_over 0 ops,nets,steps 100
+    says gpu_time_over '^== ops \(at most 7 s' '^== nets \(at most 5 s' '^== steps \(at most 9 s' '^ +steps +passed'
+    # the first takes too long: it is stopped, what comes behind it is named, and there is a result
+    FAKE_OP=60 shared gpu_time_short 1 ops,memory,steps 6
+    says gpu_time_short '^ +ops +late +[0-9]+ s: stopped after [34] s' '^ +steps +not run +0 s: no time left' \
+        '^ +memory +not run +0 s: no time left'
+    if grep -q '"part": "memory", "state": "not_run"' "$work"/gpu_time_short/*.json; then ok gpu_time_result; else
+        bad gpu_time_result "no result of a run that was short of time"
+    fi
+    # what does not fit into a part is named, what did stays
+    FAKE_STEP=1 shared gpu_time_part 0 steps 100
+    says gpu_time_part '^ +steps +passed .*: no time left for .*deit_tiny_patch16_224 224 px'
+    if grep -q '"steps": \[{"model"' "$work"/gpu_time_part/*.json; then ok gpu_time_part_kept; else
+        bad gpu_time_part_kept "the figures of the part are lost"
+    fi
+else
+    skip gpu_time_over "no xz"
+fi
 
 bundle=$BUILD/gpu-bundle
 if [ -s "$bundle/MANIFEST" ]; then

@@ -1,8 +1,8 @@
 #!/bin/bash
 # gpu-check.sh: is the CUDA backend right on this card, and how fast is it? Runs from the bundle that
 # `make gpu-bundle` makes: no make, no network; wanted are bash, coreutils, sed, awk, tar, gzip, a driver, and
-# CUDA 13 with cuDNN 9 as a toolkit or as Python wheels. Correctness comes first; every part has a budget
-# of time and what does not fit is named as not run. No figure is printed that was not measured here.
+# CUDA 13 with cuDNN 9 as a toolkit or as Python wheels. Correctness comes first; every part has a share of
+# the time and what does not fit is named as not run. No figure is printed that was not measured here.
 # The result is one JSON file and one table (docs/gpu-results.schema.json).
 # Exit status: 0 all that is about correctness ran and passed; 1 something failed or did not run; 2 usage;
 # 3 no card, or the bundle is damaged.
@@ -13,7 +13,7 @@ umask 022
 usage() {
     sed -n 's/^    //p' <<'TEXT'
     usage: gpu-check.sh [options]
-      --list           print the parts with their budgets; run nothing
+      --list           print the parts with their shares of the time; run nothing
       --shim           the parts about correctness through the emulator, on the CPU; no card is needed
       --only A,B       these parts
       --seconds N      for everything (540; --shim 600, it takes about 100 of one core)
@@ -24,22 +24,24 @@ usage() {
 TEXT
 }
 
-# name, seconds at most, kind (c correctness: must pass; f figures), runs through the emulator, what
+# In the order of their worth: name, share of the time in seconds, most (with what parts before it left over),
+# kind (c correctness: must pass; f figures), runs through the emulator, what. The shares leave 20 of 540
+# seconds for the bundle itself.
 parts='
-start       20 c y what this machine is; the bundle is whole; the program starts
-ops         60 c y every op against the CPU backend: random and odd inputs, guarded buffers, float32 and bf16
-nets        40 c y networks against the CPU backend: logits, loss, gradients, optimiser steps
-pytorch     60 c y networks against numbers recorded from PyTorch
-curves      60 c y 200 steps of training, CPU float32 and card bf16; a planted fault must be noticed
-train       60 c n the cohort of the bundle, card and CPU: losses of each epoch
-same        30 c n two runs have the same bytes
-memcheck    60 c n a step under compute-sanitizer memcheck
-racecheck   60 c n a step under compute-sanitizer racecheck
-nccl        20 c n gradients through NCCL in a group of one, and a training
-ceilings    60 f n largest product, copy, attention, products
-steps      120 f n training steps: images/s, TFLOP/s, memory, time by class of op
-memory      60 f n memory of the paper'"'"'s table 1; largest batch at 896, 2304, 4096 px
-torch      180 f n the same steps by PyTorch and timm: eager AMP, torch.compile
+start       15  20 c y what this machine is; the bundle is whole; the program starts
+ops         55  90 c y every op against the CPU backend: random and odd inputs, guarded buffers, float32 and bf16
+nets        35  60 c y networks against the CPU backend: logits, loss, gradients, steps of training, equal bytes
+pytorch     45  60 c y networks against numbers recorded from PyTorch
+curves      45  60 c y 200 steps of training, CPU float32 and card bf16; a planted fault must be noticed
+train       40  60 c n the cohort of the bundle, card and CPU: losses of each epoch
+same        25  40 c n two runs have the same bytes
+memcheck    35  60 c n a step under compute-sanitizer memcheck
+racecheck   35  60 c n a step under compute-sanitizer racecheck
+nccl        20  40 c n gradients through NCCL in a group of one, and a training
+ceilings    35  60 f n largest product, copy, attention, products
+steps       65 120 f n training steps: images/s, TFLOP/s, memory, time by class of op
+torch       50 180 f n the same steps by PyTorch and timm: eager AMP, torch.compile
+memory      20 120 f n memory of the paper'"'"'s table 1; largest batch at 896, 2304, 4096 px
 '
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) || exit 3
@@ -70,9 +72,9 @@ case $seconds in '' | *[!0-9]*) echo "gpu-check: --seconds '$seconds': wanted a 
 
 rows() { sed '/^$/d' <<<"$parts"; }
 if [ $list = 1 ]; then
-    echo "gpu-check: parts in their order, seconds at most; $seconds seconds in all"
-    rows | while read -r name most kind emulated what; do
-        printf '  %-10s %4d s  %s%s\n' "$name" "$most" "$what" \
+    echo "gpu-check: parts in their order: share of $seconds seconds, at most with what is left over"
+    rows | while read -r name share most kind emulated what; do
+        printf '  %-10s %4d s %4d s  %s%s\n' "$name" "$share" "$most" "$what" \
             "$([ "$kind" = c ] && { [ "$emulated" = y ] && echo ' [correctness; --shim]' || echo ' [correctness]'; })"
     done
     exit 0
@@ -159,6 +161,30 @@ within() {
     return $rc
 }
 left() { echo $((seconds - SECONDS + began)); }
+wanted() { case ",$only," in ,, | *",$1,"*) ;; *) [ "$1" = start ] ;; esac }
+# budget PART: seconds for it now: its share, and more where parts before it left some over; never those of
+# the parts behind it. 0: less than half of its share is left.
+budget() {
+    local name share most rest own=0 top=0 behind=0 time
+    [ $shim = 1 ] && left && return # the shares are a card's
+    while read -r name share most rest; do
+        wanted "$name" || continue
+        [ "$name" = "$1" ] && own=$share top=$most
+        [ "$own" -gt 0 ] && behind=$((behind + share))
+    done <"$root/rows"
+    time=$((own + $(left) - behind))
+    [ "$time" -lt "$own" ] && time=$own
+    [ "$time" -gt "$top" ] && time=$top
+    [ "$time" -gt "$(left)" ] && time=$(left)
+    [ $((2 * time)) -lt "$own" ] && time=0
+    echo "$time"
+}
+# enough SECONDS WHAT: is there so much of the part's time for one more measurement? If not, it is named.
+enough() {
+    [ $((part_end - SECONDS)) -ge "$1" ] && return
+    printf '%s%s' "$([ -s "$root/why" ] && echo ', ' || echo 'no time left for ')" "$2" >>"$root/why"
+    return 1
+}
 not_run() { # REASON: ends a part
     echo "$1" >"$root/why"
     return 77
@@ -307,6 +333,7 @@ part_memcheck() { sanitize memcheck; }
 part_racecheck() { sanitize racecheck; }
 part_nccl() {
     local p
+    tests_of test_cuda_sum || return 1
     for p in f32 bf16; do
         mammovit bench sum --device "$device" --set train.reduce=$p --json >"$root/sum_$p.json" 2>"$root/sum.log" || {
             tail -n 3 "$root/sum.log"
@@ -333,9 +360,15 @@ step() {
     mammovit bench step --model "$m" --image-size "$s" --keep-rate "$k" --batch "$b" --set model.channels=3 "${bf16[@]}" \
         ${top:+--ceiling "$top"} "$@" >"$root/step" 2>"$root/step.log"
 }
-# add FILE: one more element of the list kept in $root/list
-add() { cat "$1" >>"$root/list"; }
-list_fact() { fact "$1" "[$(paste -sd, - <"$root/list")]"; }
+# add KEY FILE: one more element of a list among the facts; a part that is stopped keeps what it has
+add() { paste -sd ' ' - <"$2" >>"$root/list.$1"; }
+list_facts() {
+    local f
+    for f in "$root"/list.*; do
+        [ -e "$f" ] && fact "${f##*/list.}" "[$(paste -sd, - <"$f")]"
+    done
+    rm -f "$root"/list.*
+}
 configurations() { # gpu.md 8: model, px, keep, batch
     echo "deit_small_patch16_224 224 1 256
 deit_base_patch16_224 224 1 128
@@ -346,23 +379,22 @@ deit_tiny_patch16_224 224 1 64"
 }
 part_steps() {
     local m s k b bad=0
-    : >"$root/list"
     configurations >"$root/configurations"
     while read -r m s k b; do
+        enough 8 "$m $s px" || continue
         until step "$m" "$s" "$k" "$b" || [ "$b" -le 1 ] || ! grep -q 'memory' "$root/step.log"; do b=$((b / 2)); done
-        if [ -s "$root/step" ]; then add "$root/step"; else bad=1 && tail -n 1 "$root/step.log"; fi
+        if [ -s "$root/step" ]; then add steps "$root/step"; else bad=1 && tail -n 1 "$root/step.log"; fi
     done <"$root/configurations"
-    list_fact steps
     return $bad
 }
 part_memory() {
-    local k s b grown most rows=""
-    : >"$root/list"
+    local k s b grown most
     for k in 224/1 896/0.05 896/0.1 896/0.25 896/0.5 896/1; do
-        step deit_base_patch16_224 "${k%/*}" "${k#*/}" 1 --steps 3 --warmup 2 && add "$root/step"
+        enough 3 "table 1 at $k" || continue
+        step deit_base_patch16_224 "${k%/*}" "${k#*/}" 1 --steps 3 --warmup 2 && add table1 "$root/step"
     done
-    list_fact table1
     for s in 896 2304 4096; do
+        enough 15 "the largest batch at $s px" || continue
         b=1 most=0 # doubled until it does not fit, then halfway between
         while [ "$b" -le 4096 ] && step deit_small_patch16_224 $s 0.25 $b --steps 2 --warmup 1; do most=$b && b=$((2 * b)); done
         grown=$((most / 2))
@@ -370,17 +402,14 @@ part_memory() {
             step deit_small_patch16_224 $s 0.25 $((most + grown)) --steps 2 --warmup 1 && most=$((most + grown))
             grown=$((grown / 2))
         done
-        rows=$rows${rows:+, }"{\"image_size\": $s, \"keep_rate\": 0.25, \"batch\": $most}"
-        fact largest_batch "[$rows]"
+        echo "{\"image_size\": $s, \"keep_rate\": 0.25, \"batch\": $most}" >"$root/step"
+        add largest_batch "$root/step"
     done
 }
 part_torch() {
-    local limit
-    limit=$(left)
-    [ "$limit" -gt 180 ] && limit=180
     "$python" -c 'import torch, timm' 2>/dev/null || { not_run "$python has no torch and timm" || return; }
     configurations >"$root/configurations"
-    "$python" "$here/torch_bench.py" --device cuda --seconds $((limit - 5)) --out "$root/torch.json" <"$root/configurations"
+    "$python" "$here/torch_bench.py" --device cuda --seconds $((part_end - SECONDS - 3)) --out "$root/torch.json" <"$root/configurations"
     local rc=$?
     [ -s "$root/torch.json" ] && fact torch "$(cat "$root/torch.json")"
     return $rc
@@ -389,25 +418,26 @@ part_torch() {
 # ---- the run ---------------------------------------------------------------------------------------
 failed=0 missing=0
 : >"$root/results"
-run_part() { # NAME MOST KIND EMULATED
-    local name=$1 most=$2 kind=$3 emulated=$4 rc t0=$SECONDS state why=""
+run_part() { # NAME KIND EMULATED
+    local name=$1 kind=$2 emulated=$3 most part_end rc t0=$SECONDS state why=""
     rm -f "$root/why"
     : >"$root/facts"
-    [ $shim = 1 ] && most=$seconds # the budgets are a card's
-    [ "$(left)" -lt "$most" ] && most=$(left)
+    most=$(budget "$name")
+    part_end=$((SECONDS + most))
     if [ $shim = 1 ] && [ "$emulated" = n ]; then
         state=not_run why="it needs a card"
-    elif [ "$most" -lt 5 ]; then
-        state=not_run why="no time was left"
+    elif [ "$most" -lt 2 ]; then
+        state=not_run why="no time left"
     else
-        echo "== $name"
+        echo "== $name (at most $most s)"
         within "$most" "part_$name" >"$root/log" 2>&1
         rc=$?
+        list_facts
         [ -s "$root/why" ] && why=$(cat "$root/why")
         case $rc in
         0) state=passed ;;
         77) state=not_run ;;
-        124) state=late why="stopped after $most s" ;;
+        124) state=late why="stopped after $most s${why:+; $why}" ;;
         *) state=failed why=$(grep -v '^ *$' "$root/log" | tail -n 1) ;;
         esac
         sed 's/^/   /' "$root/log" | tail -n "$([ "$state" = passed ] && echo 12 || echo 40)"
@@ -425,32 +455,7 @@ run_part() { # NAME MOST KIND EMULATED
         "$(if [ -n "$why" ]; then quote "$why"; else echo null; fi)" "$(paste -sd, - <"$root/facts")" >>"$root/results"
 }
 
-set -m # parts are process groups, so that all of a part can be ended
-: >"$root/table"
-rows >"$root/rows"
-while read -r name most kind emulated what; do
-    case ",$only," in ,, | *",$name,"*) ;; *) [ "$name" = start ] || continue ;; esac
-    run_part "$name" "$most" "$kind" "$emulated" </dev/null
-    if [ "$name" = start ]; then
-        card=$(grep -o '"card": "[^"]*"' "$root/results" | cut -d'"' -f4)
-        if [ $failed = 1 ]; then # nothing was measured: no result
-            echo "gpu-check: the program does not run on a card here; --shim checks what needs none" >&2
-            exit 3
-        fi
-    fi
-done <"$root/rows"
-after=$(smi clocks.sm,clocks.mem,temperature.gpu,power.draw)
-
-date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
-short=$(printf '%s' "${card:-none}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
-file=$out/${date%%T*}-$short-$commit
-{
-    printf '{"schema": 1, "date": "%s", "bundle": %s, "commit": "%s", "card": %s, "emulated": %s, "clocks_after": %s,\n "parts": [\n' \
-        "$date" "$(quote "$about")" "$commit" "$(quote "${card:-}")" "$([ $shim = 1 ] && echo true || echo false)" "$(quote "$after")"
-    sed '$!s/$/,/; s/^/  /' "$root/results"
-    printf ' ]}\n'
-} >"$root/result.json"
-
+# ---- results ---------------------------------------------------------------------------------------
 # a cell of a table: what was measured, or nothing
 cell() { value "$1" "$2" | awk '{ printf "%.4g", $1 }'; }
 lines_of() { # KEY: elements of a list of facts, one per line
@@ -482,14 +487,43 @@ torch_cell() {
     tr '{' '\n' <"$root/torch.json" | grep "\"model\": \"$1\"" | grep "\"image_size\": $2," | grep "\"mode\": \"$3\"" >"$root/cell"
     cell "$root/cell" images_per_second
 }
-table >"$root/table.md"
-mkdir -p "$out" || failed=1
-cp "$root/result.json" "$file.json" && cp "$root/table.md" "$file.md" || failed=1
+# After every part, so that whoever ends the whole leaves what was found until then.
+write_results() {
+    local short file
+    short=$(printf '%s' "${card:-none}" | tr 'A-Z ' 'a-z-' | tr -cd 'a-z0-9-')
+    file=$out/${date%%T*}-$short-$commit
+    {
+        printf '{"schema": 1, "date": "%s", "bundle": %s, "commit": "%s", "card": %s, "emulated": %s, "clocks_after": %s,\n "parts": [\n' \
+            "$date" "$(quote "$about")" "$commit" "$(quote "${card:-}")" "$([ $shim = 1 ] && echo true || echo false)" \
+            "$(quote "$(smi clocks.sm,clocks.mem,temperature.gpu,power.draw)")"
+        sed '$!s/$/,/; s/^/  /' "$root/results"
+        printf ' ]}\n'
+    } >"$root/result.json"
+    table >"$root/table.md"
+    mkdir -p "$out" && cp "$root/result.json" "$file.json" && cp "$root/table.md" "$file.md" && echo "$file.json" >"$root/written"
+}
+
+set -m # parts are process groups, so that all of a part can be ended
+: >"$root/table"
+rows >"$root/rows"
+date=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+while read -r name share most kind emulated what; do
+    wanted "$name" || continue
+    run_part "$name" "$kind" "$emulated" </dev/null
+    if [ "$name" = start ]; then
+        card=$(grep -o '"card": "[^"]*"' "$root/results" | cut -d'"' -f4)
+        if [ $failed = 1 ]; then # nothing was measured: no result
+            echo "gpu-check: the program does not run on a card here; --shim checks what needs none" >&2
+            exit 3
+        fi
+    fi
+    write_results </dev/null || failed=1
+done <"$root/rows"
 
 echo
 cat "$root/table.md"
 echo
-echo "results: $file.json"
+echo "results: $(cat "$root/written")"
 if [ $failed = 1 ]; then
     echo "gpu-check: failed"
     exit 1
