@@ -81,6 +81,19 @@ void cells_est(json_t *row, double v, double lo, double hi)
     json_array_append_new(row, c);
 }
 
+void cells_rounded(json_t *row, const double value[3], int digits)
+{
+    cells_est(row, value[0], value[1], value[2]);
+    if (digits)
+        json_object_set_new(json_array_get(row, json_array_size(row) - 1), "digits",
+                            json_integer(digits));
+}
+
+int cells_digits(const json_t *cell)
+{
+    return (int)json_integer_value(json_object_get(cell, "digits"));
+}
+
 void cells_rate(json_t *row, const double value[3], bool told)
 {
     cells_est(row, told ? value[0] : NAN, told ? value[1] : NAN, told ? value[2] : NAN);
@@ -92,7 +105,9 @@ static void show_number(double v, const char *kind, text *into)
 {
     text plain, *out = &plain;
     text_init(out);
-    if (!strcmp(kind, "pct"))
+    if (!strncmp(kind, "fix", 3))
+        text_addf(out, "%.*f", kind[3] - '0', v);
+    else if (!strcmp(kind, "pct"))
         text_addf(out, "%.1f %%", 100 * v);
     else if (!strcmp(kind, "pct4"))
         text_addf(out, "%.3f %%", 100 * v);
@@ -119,23 +134,12 @@ static void show_integer(json_int_t v, text *out)
     report_number(out, plain);
 }
 
-/* An AUC whose numbers were made coarse has two decimals. */
-static bool in_hundredths(const json_t *cell)
-{
-    static const char *const keys[] = {"v", "lo", "hi"};
-    for (size_t i = 0; i < COUNT_OF(keys); i++) {
-        const json_t *n = json_object_get(cell, keys[i]);
-        double v = 100 * json_number_value(n);
-        if (!json_is_number(n) || fabs(v - round(v)) > 1e-9)
-            return false;
-    }
-    return true;
-}
-
 void cells_show(const json_t *cell, const char *kind, text *out)
 {
-    if (json_is_object(cell) && !strcmp(kind, "auc") && in_hundredths(cell))
-        kind = "est";
+    const char *const fixed[] = {kind, "fix1", "fix2", "fix3"};
+    int digits = cells_digits(cell);
+    if (digits < (int)COUNT_OF(fixed))
+        kind = fixed[digits];
     if (json_is_string(cell) && !strcmp(kind, "section")) {
         char key[64];
         snprintf(key, sizeof key, "section.%.48s", json_string_value(cell));

@@ -18,6 +18,10 @@ void cells_text(json_t *row, const char *s); /* invalid UTF-8 is replaced */
 void cells_int(json_t *row, int64_t v);
 void cells_num(json_t *row, double v); /* NaN: null */
 void cells_est(json_t *row, double v, double lo, double hi);
+/* The same of numbers that are rounded to so many decimals, which are shown; 0: as cells_est. */
+void cells_rounded(json_t *row, const double value[3], int digits);
+/* The decimals of such a cell, or 0. */
+int cells_digits(const json_t *cell);
 /* A count that may be told or not (disclose.h). */
 void cells_count(json_t *row, int64_t v, bool told);
 /* An estimate that a count could be worked out from: null when that one is not told. */

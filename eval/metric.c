@@ -245,7 +245,7 @@ static void logit_interval(const metric_value *v, double quantile, double *lo, d
 
 metric_value metric_auc(const metric_in *in)
 {
-    metric_value v = {NAN, NAN, NAN, NAN, NULL, "", 0, 0, NULL, NAN, NAN};
+    metric_value v = {NAN, NAN, NAN, NAN, NULL, "", 0, 0, NULL, NAN, NAN, 0};
     influence f;
     influence_of(in, &f);
     v.n = f.t.m + f.t.n;

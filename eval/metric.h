@@ -21,6 +21,8 @@ typedef struct metric_value {
     int64_t n, events;
     const char *flag; /* NULL or "FEW_EVENTS" (<5 of a class), "UNSTABLE" (5-19), "CLIPPED" */
     double logit_lo, logit_hi; /* the interval on the logit scale, for value > 0.95 or few events */
+    int digits; /* decimals that a report shows and writes; 0: as it shows all others, and all of
+                   them. Set by report_build_coarse */
 } metric_value;
 
 #define METRIC_Z95      1.959963984540054 /* two-sided 95 % normal quantile */

@@ -51,8 +51,8 @@ static void absent_row(json_t *t, const char *id, const char *why)
 }
 
 /* Another score on the exams of a view beside the model's own. */
-static void pair_row(json_t *t, const char *name, const cohort_view *v, const double *other,
-                     tell_sizes told)
+static void pair_row(const report_build *b, json_t *t, const char *name, const cohort_view *v,
+                     const double *other, tell_sizes told)
 {
     metric_in in = v->in;
     in.score = other;
@@ -61,11 +61,12 @@ static void pair_row(json_t *t, const char *name, const cohort_view *v, const do
     pair_planning plan = pair_detectable(&d, v->events, v->n - v->events, POWER);
     json_t *row = cells_row(t);
     cells_text(row, name);
-    report_build_coarse(&ours, told.cancers);
-    report_build_coarse(&theirs, told.cancers);
+    int64_t controls = v->n - v->events;
+    report_build_coarse(b, &ours, v->events, controls, told.cancers);
+    report_build_coarse(b, &theirs, v->events, controls, told.cancers);
     cells_count(row, v->n, told.exams);
     cells_count(row, v->events, told.cancers);
-    cells_est(row, theirs.value, theirs.lo, theirs.hi);
+    report_build_auc(row, &theirs);
     cells_num(row, ours.value);
     bool known = !isnan(ours.value) && !isnan(theirs.value) && told.cancers;
     cells_est(row, known ? d.diff : NAN, known ? d.lo : NAN, known ? d.hi : NAN);
@@ -91,7 +92,7 @@ static void column_row(report_build *b, json_t *t, const comparator *c)
         cohort_view v;
         cohort_view_build(&b->set, row, n, &v);
         snprintf(key, sizeof key, "comparator.%s", c->id);
-        pair_row(t, report_text(key), &v, other, report_tell_subset(b, row, n));
+        pair_row(b, t, report_text(key), &v, other, report_tell_subset(b, row, n));
         cohort_view_release(&v);
     } else {
         absent_row(t, c->id, "comparator.no_column");
@@ -122,7 +123,7 @@ static void model_row(report_build *b, json_t *t, const char *id)
     for (int k = 0; k < b->src->n_compare; k++)
         if (!strcmp(b->compare[k].name, id)) {
             snprintf(key, sizeof key, "comparator.%s", id);
-            pair_row(t, report_text(key), &b->all, b->compare[k].view.score,
+            pair_row(b, t, report_text(key), &b->all, b->compare[k].view.score,
                      (tell_sizes){true, true});
             return;
         }

@@ -268,9 +268,12 @@ static void group_row(report_build *b, json_t *t, const compare_model *m, const 
     cells_text(row, g->level);
     cells_int(row, ours.n);
     cells_int(row, ours.events);
-    cells_num(row, d.a);
-    cells_num(row, d.b);
-    cells_est(row, d.diff, d.lo, d.hi);
+    const double one[] = {d.a, d.b, d.diff};
+    for (int k = 0; k < 3; k++) {
+        metric_value x = {.value = one[k], .lo = k < 2 ? NAN : d.lo, .hi = k < 2 ? NAN : d.hi};
+        report_build_coarse(b, &x, ours.events, ours.n - ours.events, true);
+        report_build_auc(row, &x);
+    }
     cells_num(row, d.p);
     remember(family, d.p, row);
     cohort_view_release(&ours);
@@ -281,7 +284,7 @@ static void subgroups_table(report_build *b)
 {
     static const char *const columns[][2] = {
         {"model", "text"},  {"variable", "text"}, {"level", "text"},    {"exams", "int"},
-        {"cancers", "int"}, {"auc_this", "num"},  {"auc_other", "num"}, {"difference", "auc"},
+        {"cancers", "int"}, {"auc_this", "auc"},  {"auc_other", "auc"}, {"difference", "auc"},
         {"p", "p"},         {"p_holm", "p"}};
     json_t *t = table_of(b, "compare_subgroups", columns, COUNT_OF(columns));
     const report_cfg *c = &b->opts->cfg;

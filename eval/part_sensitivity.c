@@ -19,7 +19,7 @@ static void sensitivity_row(report_build *b, json_t *t, const char *id, const co
     cells_count(row, n, told.exams);
     cells_count(row, a.n, told.exams);
     cells_count(row, a.events, told.cancers);
-    cells_est(row, a.value, a.lo, a.hi);
+    report_build_auc(row, &a);
     report_build_remark(row, &a);
 }
 

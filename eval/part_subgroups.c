@@ -183,7 +183,7 @@ static void group_row(report_build *b, json_t *t, const variables *all, const va
     cells_int(cells, g->n);
     cells_int(cells, a.n);
     cells_int(cells, a.events);
-    cells_est(cells, a.value, a.lo, a.hi);
+    report_build_auc(cells, &a);
     if (all->sens)
         rate_cell(cells, b, (double[]){x->sens, x->sens_lo, x->sens_hi}, &view, 1, of->sens);
     if (all->spec)

@@ -370,15 +370,14 @@ static void sentence_weakest(report_doc *d, const json_t *tree)
         doc_number_count(&c, cancers);
     else
         snprintf(c.s, sizeof c.s, "%s", report_text("hidden"));
-    report_doc_fill(
-        d, DOC_ITEM, report_tree_num(cell, "hi") < whole ? "sum.weakest" : "sum.weakest_unsure",
-        (const char *const[]){
-            "variable", json_string_value(json_array_get(worst, (size_t)g.variable)), "level",
-            json_string_value(json_array_get(worst, (size_t)g.level)), "auc",
-            doc_number_show(&v, "auc", least), "lo",
-            doc_number_show(&lo, "auc", report_tree_num(cell, "lo")), "hi",
-            doc_number_show(&hi, "auc", report_tree_num(cell, "hi")), "groups", n.s, "judged", k.s,
-            "cancers", c.s, "all", doc_number_show(&w, "auc", whole), NULL});
+    report_doc_fill(d, DOC_ITEM,
+                    report_tree_num(cell, "hi") < whole ? "sum.weakest" : "sum.weakest_unsure",
+                    (const char *const[]){
+                        "variable", json_string_value(json_array_get(worst, (size_t)g.variable)),
+                        "level", json_string_value(json_array_get(worst, (size_t)g.level)), "auc",
+                        doc_number_auc(&v, cell, "v"), "lo", doc_number_auc(&lo, cell, "lo"), "hi",
+                        doc_number_auc(&hi, cell, "hi"), "groups", n.s, "judged", k.s, "cancers",
+                        c.s, "all", doc_number_show(&w, "auc", whole), NULL});
 }
 
 /* ---- the tree -------------------------------------------------------------------------------- */

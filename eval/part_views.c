@@ -46,6 +46,12 @@ static bool add(report_build *b, err *e)
     cells_column(t, "cancers", "int");
     cells_column(t, "auc", "auc");
     cells_column(t, "remark", "text");
+    tell_sizes told = {true, true}; /* of all views or of none: beside one that all exams have,
+                                       another would tell of the few that lack it */
+    for (int v = 0; v < 4; v++) {
+        tell_sizes one = exams_with(b, v);
+        told = (tell_sizes){told.exams && one.exams, told.cancers && one.cancers};
+    }
     for (int v = 0; v < 4; v++) {
         scores one;
         cohort_set set = {0};
@@ -62,14 +68,13 @@ static bool add(report_build *b, err *e)
         if (one.n && cohort_set_build(&one, EXAM_MEAN_IMAGES, &set, NULL) && set.exams.n) {
             cohort_view_build(&set, NULL, set.exams.n, &view);
             metric_value a = metric_auc_report(&view.in);
-            tell_sizes told = exams_with(b, v);
-            report_build_coarse(&a, told.cancers);
+            report_build_coarse(b, &a, view.events, view.n - view.events, told.cancers);
             json_t *row = cells_row(t);
             cells_text(row, name[v]);
             cells_count(row, view.n, told.exams);
             cells_count(row, view.n_patients, told.exams);
             cells_count(row, view.events, told.cancers);
-            cells_est(row, a.value, a.lo, a.hi);
+            report_build_auc(row, &a);
             report_build_remark(row, &a);
             cohort_view_release(&view);
         }

@@ -5,7 +5,9 @@
 #include "eval/report_text.h"
 #include <math.h>
 
-#define USUAL_SPEC 0.90
+#define USUAL_SPEC    0.90
+#define DIGITS_MOST   3 /* of an AUC */
+#define DIGITS_HIDDEN 2 /* of one beside numbers that are not told, at most */
 
 cohort_how report_build_how(const report_build *b)
 {
@@ -99,21 +101,34 @@ void report_build_limit(report_build *b, const char *key, const char *const *pai
     report_build_sentence(json_object_get(b->tree, "limits"), key, pairs);
 }
 
-/* Two decimals; 0 and 1 only where it is. */
-static double coarse(double v)
+/* One step of the last decimal is worth at least the minimum of pairs. */
+int report_build_digits(const report_build *b, int64_t events, int64_t controls, bool told)
 {
-    double r = round(100 * v) / 100;
-    return v < 1 && r >= 1 ? 0.99 : v > 0 && r <= 0 ? 0.01 : r;
+    double least = (double)b->opts->cfg.min_count, pairs = (double)events * (double)controls;
+    if (least <= 1 || events + controls == b->all.n || !(pairs > 0))
+        return told ? 0 : DIGITS_HIDDEN;
+    int digits = (int)fmax(1, fmin(DIGITS_MOST, floor(log10(pairs / least))));
+    return told || digits < DIGITS_HIDDEN ? digits : DIGITS_HIDDEN;
 }
 
-void report_build_coarse(metric_value *a, bool told)
+double report_build_rounded(double v, int digits)
 {
-    if (told)
+    double unit = pow(10, digits);
+    return digits ? round(v * unit) / unit : v;
+}
+
+void report_build_coarse(const report_build *b, metric_value *a, int64_t events, int64_t controls,
+                         bool told)
+{
+    double unit;
+    a->digits = report_build_digits(b, events, controls, told);
+    if (!a->digits)
         return;
-    a->value = coarse(a->value);
-    a->lo = floor(100 * a->lo + 1e-9) / 100; /* outward: an interval stays one */
-    a->hi = ceil(100 * a->hi - 1e-9) / 100;
-    if (!strcmp(a->ci, "exact-pairs")) { /* follows from the number of women */
+    unit = pow(10, a->digits);
+    a->value = report_build_rounded(a->value, a->digits);
+    a->lo = floor(a->lo * unit + 1e-9) / unit; /* outward: an interval stays one */
+    a->hi = ceil(a->hi * unit - 1e-9) / unit;
+    if (!told && !strcmp(a->ci, "exact-pairs")) { /* follows from the number of women */
         a->lo = a->hi = NAN;
         a->ci = "";
         a->reason = "DEGENERATE";
@@ -126,7 +141,7 @@ metric_value report_build_subset(report_build *b, const cohort_set *set, const i
     cohort_view v;
     cohort_view_build(set, row, n, &v);
     metric_value a = metric_auc_report(&v.in);
-    report_build_coarse(&a, told.cancers);
+    report_build_coarse(b, &a, v.events, v.n - v.events, told.cancers);
     report_metric m = {.id = "auc",
                        .unit = "exam",
                        .subset = subset,
@@ -150,6 +165,11 @@ metric_value report_build_subset(report_build *b, const cohort_set *set, const i
     a.events = v.events;
     cohort_view_release(&v);
     return a;
+}
+
+void report_build_auc(json_t *row, const metric_value *a)
+{
+    cells_rounded(row, (double[]){a->value, a->lo, a->hi}, a->digits);
 }
 
 void report_build_remark(json_t *row, const metric_value *a)

@@ -61,8 +61,16 @@ void report_build_limit(report_build *b, const char *key, const char *const *pai
  * for a table. */
 metric_value report_build_subset(report_build *b, const cohort_set *set, const int64_t *row,
                                  int64_t n, const char *subset, tell_sizes told);
-/* A value beside numbers that are not told: so coarse that they do not follow from it. */
-void report_build_coarse(metric_value *a, bool told);
+/* How many decimals an AUC of a part of the exams may have (0: all): fewer exams support fewer, and
+ * with all of them the number of pairs in the wrong order would follow. The one place that knows.
+ */
+int report_build_digits(const report_build *b, int64_t events, int64_t controls, bool told);
+double report_build_rounded(double v, int digits);
+/* So rounds an AUC of these exams, its interval outward; told: are their numbers beside it? */
+void report_build_coarse(const report_build *b, metric_value *a, int64_t events, int64_t controls,
+                         bool told);
+/* The cell of one that was rounded so. */
+void report_build_auc(json_t *row, const metric_value *a);
 /* The operating point that words speak of: the specificity nearest to 90 %; NULL: none is finite.
  */
 const operate_point *report_build_usual_point(const report_build *b);

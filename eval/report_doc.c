@@ -127,6 +127,15 @@ const char *doc_number_show(doc_number *n, const char *kind, double v)
     return n->s;
 }
 
+const char *doc_number_auc(doc_number *n, const json_t *cell, const char *key)
+{
+    int digits = cells_digits(cell);
+    snprintf(n->s, sizeof n->s, "%.*f", digits ? digits : 3,
+             json_number_value(json_object_get(cell, key)));
+    report_number_in(n->s, sizeof n->s);
+    return n->s;
+}
+
 const char *doc_number_count(doc_number *n, const json_t *v)
 {
     snprintf(n->s, sizeof n->s, "%lld", (long long)json_integer_value(v));

@@ -70,4 +70,6 @@ typedef struct doc_number {
 /* kind: "auc" three decimals, "0" none, "1" one, "4g" four digits, "p" with its sign before. */
 const char *doc_number_show(doc_number *n, const char *kind, double v);
 const char *doc_number_count(doc_number *n, const json_t *v); /* of an integer */
+/* "v", "lo" or "hi" of an AUC's cell, with its decimals. */
+const char *doc_number_auc(doc_number *n, const json_t *cell, const char *key);
 #endif

@@ -116,7 +116,9 @@ static const report_word rows[] = {
      "odd number) and against the lowest, with intervals on the log scale."},
     {"note.subgroups",
      "One threshold for all groups, held fixed in the intervals. No AUC is "
-     "given below 5 exams with or without cancer. Groups of cancers (side, type, size, way of"
+     "given below 5 exams with or without cancer; an AUC has the decimals that its exams support, "
+     "so that 1.0 can be a rounded one, and its interval is rounded outward. Groups of cancers "
+     "(side, type, size, way of"
      " detection) are set against all exams without cancer; those are counted in every such row."
      " Observed / predicted and the slope of calibration hold for this set, not for a population"
      " with another share of cancers."},

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <cmocka.h>
 #include "core/mem.h"
+#include "eval/cells.h"
 #include "eval/disclose.h"
 #include "eval/report_build.h"
 #include <math.h>
@@ -217,17 +218,45 @@ static void without_a_minimum_all_is_told(void **state)
     }
 }
 
-/* An AUC of few pairs tells their number by its decimals. */
-static void an_auc_beside_hidden_numbers_is_coarse(void **state)
+/* An AUC of few pairs tells their number by its decimals: one step of the last is worth at least
+ * five pairs. Intervals reach outward. */
+static void an_auc_has_the_decimals_of_its_exams(void **state)
 {
+    static report_opts opts = {.cfg = {.min_count = 5}};
+    static report_build b = {.opts = &opts};
+    b.all.n = 100000;
+    const struct {
+        int64_t events, controls;
+        bool told;
+        int digits;
+    } want[] = {{5, 5, true, 1},        {5, 99, true, 1},   {5, 100, true, 2},
+                {10, 499, true, 2},     {10, 500, true, 3}, {500, 5000, true, 3},
+                {500, 5000, false, 2},  {5, 20, false, 1},  {2000, 98000, true, 0},
+                {2000, 98000, false, 2}};
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++)
+        assert_int_equal(report_build_digits(&b, want[i].events, want[i].controls, want[i].told),
+                         want[i].digits);
     metric_value a = {.value = .98387, .lo = .8849, .hi = .9966, .ci = "clustered"};
-    report_build_coarse(&a, true);
-    assert_true(a.value == .98387);
-    report_build_coarse(&a, false);
-    assert_true(a.value == .98 && a.lo == .88 && a.hi == 1); /* outward */
-    a = (metric_value){.value = 1, .lo = NAN, .hi = NAN, .ci = ""};
-    report_build_coarse(&a, false);
-    assert_true(a.value == 1 && isnan(a.lo));
+    report_build_coarse(&b, &a, 2000, 98000, true);
+    assert_true(a.value == .98387 && a.lo == .8849);
+    report_build_coarse(&b, &a, 500, 5000, false);
+    assert_true(a.value == .98 && a.lo == .88 && a.hi == 1 && a.digits == 2);
+    a = (metric_value){.value = 1, .lo = .48, .hi = 1, .ci = "exact-pairs"};
+    report_build_coarse(&b, &a, 5, 50, true);
+    assert_true(a.value == 1 && a.lo == .4 && a.hi == 1 && a.digits == 1);
+    report_build_coarse(&b, &a, 5, 50, false); /* its width would tell how many */
+    assert_true(isnan(a.lo) && isnan(a.hi));
+    json_t *cells = json_array();
+    text shown;
+    text_init(&shown);
+    cells_rounded(cells, (double[]){.9, .8, 1}, 1);
+    cells_show(json_array_get(cells, 0), "auc", &shown);
+    assert_string_equal(shown.s, "0.9 (0.8\xE2\x80\x93"
+                                 "1.0)");
+    text_release(&shown);
+    json_decref(cells);
+    opts.cfg.min_count = 0; /* nothing is hidden */
+    assert_int_equal(report_build_digits(&b, 5, 5, true), 0);
 }
 
 int main(void)
@@ -244,7 +273,7 @@ int main(void)
         cmocka_unit_test(groupings_know_each_other),
         cmocka_unit_test(cuts_keep_apart),
         cmocka_unit_test(without_a_minimum_all_is_told),
-        cmocka_unit_test(an_auc_beside_hidden_numbers_is_coarse),
+        cmocka_unit_test(an_auc_has_the_decimals_of_its_exams),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
