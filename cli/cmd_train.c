@@ -18,14 +18,28 @@ static double mib(int64_t bytes)
     return (double)bytes / 1048576;
 }
 
+/* What only the card knows is null where none is here. */
+static json_t *known(int64_t bytes)
+{
+    return bytes < 0 ? json_null() : json_integer((json_int_t)bytes);
+}
+
 static json_t *footprint_json(const footprint *m)
 {
-    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "params",
-                     (json_int_t)m->params, "grads", (json_int_t)m->grads, "optimizer",
-                     (json_int_t)m->optimizer, "saved", (json_int_t)m->saved, "activations",
-                     (json_int_t)m->activations, "validation", (json_int_t)m->validation,
-                     "workspace", (json_int_t)m->workspace, "images", (json_int_t)m->images,
-                     "total", (json_int_t)m->total);
+    const struct {
+        const char *name;
+        int64_t bytes;
+    } part[] = {{"params", m->params},           {"grads", m->grads},
+                {"optimizer", m->optimizer},     {"saved", m->saved},
+                {"activations", m->activations}, {"validation", m->validation},
+                {"workspace", m->workspace},     {"images", m->images},
+                {"products", m->products},       {"staging", m->staging},
+                {"sums", m->sums},               {"page_locked", m->locked},
+                {"total", m->total}};
+    json_t *o = json_object();
+    for (size_t i = 0; i < COUNT_OF(part); i++)
+        json_object_set_new(o, part[i].name, json_integer((json_int_t)part[i].bytes));
+    return o;
 }
 
 /* The parts at the level that is taken, and each level's under its name. */
@@ -42,8 +56,30 @@ static json_t *memory_json(const room_plan *p)
     json_object_set_new(o, "recompute", json_string(room_level_name(p->level)));
     json_object_set_new(o, "device", json_string(p->ask.card ? "card" : "machine"));
     json_object_set_new(o, "room", json_integer((json_int_t)p->room));
+    json_object_set_new(o, "reserve", json_integer((json_int_t)p->reserve));
+    json_object_set_new(o, "libraries", known(p->libraries));
+    json_object_set_new(o, "before", known(p->before));
     json_object_set_new(o, "largest_batch", json_integer((json_int_t)p->largest[p->level]));
     return o;
+}
+
+/* What a card has beside the network: told exactly, measured, or not known. */
+static void card_words(const room_plan *p, text *t)
+{
+    const footprint *m = &p->at[p->level];
+    text_addf(t,
+              "  workspace of cuBLASLt %.1f, staging %.1f, gradients as bf16 for NCCL %.1f, "
+              "page-locked (of the machine) %.1f MiB\n",
+              mib(m->products), mib(m->staging), mib(m->sums), mib(m->locked));
+    if (p->libraries < 0)
+        text_add(t, "  the driver's context, NVIDIA's libraries and NCCL's channels: not known "
+                    "without the card\n");
+    else
+        text_addf(t,
+                  "  measured, and not in the sum: taken before (context, other programs) %.1f, by "
+                  "opening NVIDIA's libraries %.1f MiB; left to code that they load later %.1f "
+                  "MiB\n",
+                  mib(p->before), mib(p->libraries), mib(p->reserve));
 }
 
 static void memory_words(const room_plan *p, text *t)
@@ -57,6 +93,8 @@ static void memory_words(const room_plan *p, text *t)
     text_addf(t, "  activations of validation %.1f, workspace %.1f, images%s %.1f MiB\n",
               mib(m->validation), mib(m->workspace), p->ask.card ? " (of the machine)" : "",
               mib(m->images));
+    if (p->ask.card)
+        card_words(p, t);
     text_add(t, "  recompute   saved MiB   activations MiB   total MiB   largest train.batch\n");
     for (int i = 0; i < ROOM_LEVELS; i++)
         text_addf(t, "  %-9s %11.1f %17.1f %11.1f %21" PRId64 "%s\n", room_level_name((run_level)i),

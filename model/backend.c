@@ -109,6 +109,11 @@ int64_t backend_room(backend *b)
     return b->ops->room(b);
 }
 
+void backend_fixed_of(const backend *b, size_t staged, backend_fixed *out)
+{
+    b->ops->fixed(b, staged, out);
+}
+
 const char *backend_isa(const backend *b)
 {
     return b->isa;

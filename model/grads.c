@@ -64,6 +64,14 @@ grads *grads_new(param_set *s, size_t bytes)
     return g;
 }
 
+int64_t grads_largest(const grads *g)
+{
+    int64_t most = 0;
+    for (int i = 0; i < g->buckets; i++)
+        most = g->bucket[i].n > most ? g->bucket[i].n : most;
+    return most;
+}
+
 void grads_free(grads *g)
 {
     if (!g)

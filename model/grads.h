@@ -30,6 +30,7 @@ void grads_keep(grads *g);
 /* The gradients of the set are the sum over all micro-batches of all processes. To be called also
  * by a process that has none, or that failed on the way and will say so: the others wait for it. */
 void grads_end(grads *g);
+int64_t grads_largest(const grads *g); /* floats of the largest bucket */
 /* Copies of all gradients that a process of so many micro-batches holds on the way. */
 int grads_copies(int count);
 #endif

@@ -553,6 +553,7 @@ model_bytes model_plan(model *m, run_mode mode, run_level level, const model_bat
     }
     n.arena = run_held(r);
     n.workspace = run_workspace(r);
+    n.staged = run_staged(r);
     run_free(r);
     return n;
 }

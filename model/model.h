@@ -112,6 +112,7 @@ typedef struct model_bytes {
     size_t arena;     /* of the run: values, what backward needs, gradients */
     size_t saved;     /* the part of it that lies there between forward and backward */
     size_t workspace; /* of the backend: packed weights, scratch */
+    size_t staged;    /* small data of the host that the step hands over */
 } model_bytes;
 model_bytes model_plan(model *m, run_mode mode, run_level level, const model_batch *like);
 

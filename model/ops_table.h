@@ -98,6 +98,7 @@ typedef struct backend_plan {
     size_t
         most[BACKEND_SCRATCHES]; /* of the op that needs most, for each of its scratch memories */
     size_t own;                  /* the same, of each thread */
+    size_t staged;               /* small data of the host that a step hands over */
 } backend_plan;
 
 typedef struct backend_ops {
@@ -139,6 +140,7 @@ typedef struct backend_ops {
     void (*plan)(const backend *be, const op_args *a, bool backward, backend_plan *p);
     size_t (*workspace)(const backend *be);
     int64_t (*room)(backend *be); /* bytes that it has free; of a machine: all */
+    void (*fixed)(const backend *be, size_t staged, backend_fixed *out);
     void (*copy)(backend *be, void *dst, const void *src, size_t bytes);
     void *(*mark)(backend *be, void *mark);
     double (*between)(backend *be, void *from, void *to);

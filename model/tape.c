@@ -99,6 +99,11 @@ size_t run_workspace(const run *r)
     return n;
 }
 
+size_t run_staged(const run *r)
+{
+    return r->plan.staged;
+}
+
 void run_recompute(run *r, run_level level)
 {
     r->level = level;
@@ -344,6 +349,8 @@ tensor *run_input(run *r, int b, int n, int c, const float *x, bool fixed)
 const void *run_upload_bytes(run *r, const void *x, size_t bytes)
 {
     void *p = x && !r->shape ? r->be->ops->stage(r->be, x, bytes) : NULL;
+    if (x && r->shape)
+        r->plan.staged += aligned(bytes);
     if (!x || p)
         return p;
     p = run_memory(r, bytes);

@@ -25,6 +25,7 @@ run *run_new(backend *be, run_mode mode);
 run *run_new_shape(backend *be, run_mode mode);
 bool run_is_shape(const run *r);
 size_t run_workspace(const run *r); /* of a shape-only run: beside the arena, since run_new */
+size_t run_staged(const run *r);    /* the same: small data of the host that were handed over */
 void run_recompute(run *r, run_level level); /* before the first op of a step; RUN_KEEP at first */
 /* One block of so many bytes in place of those held; between steps only. A step that a shape-only
  * run of `bytes` planned fits into it. */

@@ -18,6 +18,8 @@ void footprint_of(const footprint_ask *k, run_level level, int64_t batch, footpr
         check = model_plan(k->net, RUN_INFER, RUN_KEEP, &all);
     size_t work = step.workspace > check.workspace ? step.workspace : check.workspace;
     int64_t largest = k->validates && batch < VALIDATE_BATCH ? VALIDATE_BATCH : batch;
+    backend_fixed fixed;
+    backend_fixed_of(model_params(k->net)->be, step.staged, &fixed);
     *out = (footprint){.params = values,
                        .grads = values * (1 + grads_copies(k->parts)),
                        .saved = (int64_t)step.saved,
@@ -25,9 +27,16 @@ void footprint_of(const footprint_ask *k, run_level level, int64_t batch, footpr
                        .activations = (int64_t)step.arena,
                        .validation = (int64_t)check.arena,
                        .workspace = (int64_t)work,
-                       .images = (int64_t)loader_bytes(k->load, (int)largest, k->rows)};
+                       .images = (int64_t)loader_bytes(k->load, (int)largest, k->rows),
+                       .products = (int64_t)fixed.products,
+                       .staging = (int64_t)fixed.staging,
+                       .sums = k->sums};
+    if (k->card)
+        out->locked = (int64_t)(fixed.locked + loader_ahead(k->load, (int)largest));
+    out->held = 2 * values + out->optimizer + (int64_t)fixed.held;
     out->total = out->params + out->grads + out->optimizer + out->activations + out->validation +
-                 out->workspace + (k->card ? 0 : out->images);
+                 out->workspace + out->products + out->staging + out->sums +
+                 (k->card ? 0 : out->images);
 }
 
 static bool fits(const footprint_ask *k, run_level level, int64_t batch, int64_t room)

@@ -15,6 +15,11 @@ typedef struct footprint {
     int64_t validation;  /* the same of a batch that is scored; both are held */
     int64_t workspace;   /* of the device: packed weights, scratch */
     int64_t images;      /* of the machine: batches ahead, and the cache */
+    int64_t products;    /* of a card: the workspace of its library of matrix products */
+    int64_t staging;     /* of a card: what small data of the machine go through */
+    int64_t sums;        /* of a card: gradients as bf16, on their way to other cards */
+    int64_t locked;      /* of the machine: page-locked, the batches ahead among it */
+    int64_t held;        /* of the total: is there before the first step */
     int64_t total;       /* on the device, of all these; the program itself, 0.1 GiB, is not
                             counted */
 } footprint;
@@ -27,6 +32,7 @@ typedef struct footprint_ask {
     double evit_keep; /* the highest of the run; 0 = model.evit_keep */
     int64_t rows;     /* images that may be read */
     int parts;        /* micro-batches of a step that this process takes */
+    int64_t sums;     /* bytes, as in the footprint */
     bool validates;
     bool card; /* images lie elsewhere than the rest */
 } footprint_ask;

@@ -112,11 +112,16 @@ void loader_size(const loader *l, int *h, int *w)
     *w = l->w;
 }
 
+size_t loader_ahead(const loader *l, int batch)
+{
+    return (size_t)batch * RING * l->image_bytes;
+}
+
 size_t loader_bytes(const loader *l, int batch, int64_t rows)
 {
     size_t kept = l->image_bytes ? l->cache / l->image_bytes : 0;
     kept = kept < (size_t)rows ? kept : (size_t)rows;
-    return ((size_t)batch * RING + kept) * l->image_bytes;
+    return loader_ahead(l, batch) + kept * l->image_bytes;
 }
 
 static bool open_shard(loader *l, int k, err *e)

@@ -20,6 +20,7 @@ void loader_use(loader *l, backend *be);
 void loader_size(const loader *l, int *h, int *w);
 /* Bytes of pixels held with batches of this size, once `rows` rows were read. */
 size_t loader_bytes(const loader *l, int batch, int64_t rows);
+size_t loader_ahead(const loader *l, int batch); /* the part of it that batches lie in */
 
 typedef struct loader_plan {
     const int64_t *row; /* cohort rows in order, borrowed until loader_stop */

@@ -21,7 +21,9 @@ typedef struct room_plan {
     run_level level; /* that the training takes */
     footprint at[ROOM_LEVELS];
     int64_t largest[ROOM_LEVELS]; /* train.batch that fits; 0 = none */
-    int64_t room, batch;          /* bytes of the device */
+    int64_t room, batch;          /* bytes of the device that a training may take; train.batch */
+    int64_t reserve; /* bytes that are free too, left to code that libraries load later */
+    int64_t libraries, before; /* backend_fixed: what else is taken of the card */
     footprint_ask ask;            /* what it was made of, borrowed */
 } room_plan;
 

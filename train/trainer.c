@@ -399,7 +399,7 @@ static bool make_plan(trainer *t, train_plan *p, err *e)
                       .macs = model_macs(&n.executed, MODEL_FVCORE),
                       .kept = ask.kept ? ask.kept : model_patches(t->net),
                       .patches = model_patches(t->net)};
-    room_fill(&t->room, &ask, t->c.batch, t->free, &p->memory);
+    trainer_room(t, &p->memory);
     text_copy(p->model, sizeof p->model, t->mc.name);
     return true;
 }
@@ -410,16 +410,18 @@ static bool take_room(trainer *t, room_plan *p, err *e)
     trainer_draw(t, t->at.epoch);
     if (!trainer_open_replay(t, e))
         return false;
-    footprint_ask ask = trainer_footprint(t);
-    room_fill(&t->room, &ask, t->c.batch, t->free, p);
+    trainer_room(t, p);
     if (!room_enough(p, e))
         return false;
     backend_on_shortage(t->be, room_advice, p);
     t->level = p->level;
     run_recompute(t->tape, p->level);
-    log_debug("memory", "recompute=%s activations=%lld total=%lld room=%lld",
+    log_debug("memory",
+              "recompute=%s activations=%lld total=%lld room=%lld reserve=%lld libraries=%lld "
+              "before=%lld",
               room_level_name(p->level), (long long)p->at[p->level].activations,
-              (long long)p->at[p->level].total, (long long)p->room);
+              (long long)p->at[p->level].total, (long long)p->room, (long long)p->reserve,
+              (long long)p->libraries, (long long)p->before);
     return true;
 }
 
@@ -475,11 +477,13 @@ bool train_run(const train_opts *o, train_result *out, err *e)
     cfg_bind(o->config, &room_options, &t.room);
     if (!ranks_agree(o->ranks, trainer_open(&t, e) && trainer_prove_inputs(&t, e), e))
         goto done;
+    if (!trainer_join(&t, e))
+        goto done;
     if (o->dry_run) {
         ok = make_plan(&t, &out->plan, e);
         goto done;
     }
-    if (!trainer_join(&t, e) || !begin(&t, &lock, e))
+    if (!begin(&t, &lock, e))
         goto done;
     ok = t.at.finished ||
          (ranks_agree(o->ranks, take_room(&t, &out->plan.memory, e), e) && train_all(&t, e));

@@ -305,19 +305,6 @@ static backend *open_device(const trainer *t, err *e)
     return backend_new_shared(t->o->device, t->o->ranks, t->threads, e);
 }
 
-#define ROOM_LIBRARIES 32 /* part of a card for code that its libraries load when first used */
-
-/* Processes of a machine share its memory, unless each has a card. */
-static int64_t free_memory(const trainer *t)
-{
-    if (t->room.memory_gib > 0)
-        return (int64_t)(t->room.memory_gib * (double)(1 << 30));
-    int64_t room = backend_room(t->be);
-    if (!strcmp(backend_name(t->be), "cpu"))
-        return room / ranks_local_size(t->o->ranks);
-    return room - room / ROOM_LIBRARIES;
-}
-
 /* A process without a micro-batch in any step is a mistake. */
 static bool check_share(const trainer *t, err *e)
 {
@@ -352,7 +339,6 @@ bool trainer_open(trainer *t, err *e)
     loader_use(t->load, t->be);
     if (t->c.how.deterministic && !trainer_few_shapes(t))
         log_info("deterministic", "device=cpu why=it_is_so_in_any_case");
-    t->free = free_memory(t);
     t->net = model_new(&t->mc, t->be, t->o->seed, e);
     if (!t->net)
         return false;
@@ -371,7 +357,8 @@ bool trainer_join(trainer *t, err *e)
     ranks *r = t->o->ranks;
     if (!r && !getenv("MAMMOVIT_TEST_GROUP"))
         return true;
-    return ranks_agree(r, backend_join(t->be, r, (tensor_type)t->c.reduce, e), e);
+    t->joined = backend_join(t->be, r, (tensor_type)t->c.reduce, e);
+    return ranks_agree(r, t->joined, e);
 }
 
 bool trainer_same(trainer *t, err *e)
@@ -471,8 +458,35 @@ footprint_ask trainer_footprint(const trainer *t)
                            .kept = kept < model_patches(t->net) ? kept : 0,
                            .evit_keep = ramp ? 1 : 0,
                            .rows = images_read(t),
+                           .sums = t->joined && (tensor_type)t->c.reduce == TENSOR_BF16
+                                       ? grads_largest(t->grads) * (int64_t)tensor_size(TENSOR_BF16)
+                                       : 0,
                            .validates = t->n_val > 0,
                            .card = !strcmp(backend_name(t->be), "cuda")};
+}
+
+#define ROOM_LIBRARIES 32 /* part of a card for code that its libraries load when first used */
+
+void trainer_room(trainer *t, room_plan *out)
+{
+    footprint_ask ask = trainer_footprint(t);
+    backend_fixed fixed;
+    footprint f;
+    footprint_of(&ask, RUN_KEEP, t->c.batch, &f); /* opens what the network's ops want */
+    backend_fixed_of(t->be, 0, &fixed);
+    int64_t free = backend_room(t->be), room, reserve = 0;
+    if (t->room.memory_gib > 0) {
+        room = (int64_t)(t->room.memory_gib * (double)(1 << 30));
+    } else if (ask.card) {
+        reserve = free / ROOM_LIBRARIES;
+        room = free - reserve + f.held;
+    } else { /* processes of a machine share it */
+        room = free / ranks_local_size(t->o->ranks);
+    }
+    room_fill(&t->room, &ask, t->c.batch, room, out);
+    out->reserve = reserve;
+    out->libraries = fixed.libraries;
+    out->before = fixed.before;
 }
 
 bool trainer_open_replay(trainer *t, err *e)

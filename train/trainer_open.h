@@ -56,7 +56,7 @@ typedef struct trainer {
     run *tape;
     room_cfg room;
     run_level level;
-    int64_t free;       /* bytes of the device before the run took any, or train.memory_gib */
+    bool joined;        /* to the other processes */
     checkpoint_info at; /* where training stands; loss_sum: of the losses that are known */
     trainer_owed owed[TRAINER_OWED]; /* a ring, oldest first */
     int first_owed, n_owed;
@@ -96,8 +96,10 @@ MUST_CHECK bool trainer_same(trainer *t, err *e);
 /* Continue from the newest checkpoint, if there is one. */
 MUST_CHECK bool trainer_resume(trainer *t, err *e);
 keep_plan trainer_keep_plan(const trainer *t);
-/* What the memory of this training depends on; t->replay is open. */
+/* What the memory of this training depends on; t->replay is open. And that against what the device
+ * has now that all is open which takes some of it. */
 footprint_ask trainer_footprint(const trainer *t);
+void trainer_room(trainer *t, room_plan *out);
 /* The log of kept patches that the epoch follows, where there is one. */
 keep_log_want trainer_kept_want(const trainer *t);
 MUST_CHECK bool trainer_open_replay(trainer *t, err *e);

@@ -179,6 +179,13 @@ static int64_t cpu_room(backend *be)
     return mem_machine();
 }
 
+static void cpu_fixed(const backend *be, size_t staged, backend_fixed *out)
+{
+    (void)be;
+    (void)staged;
+    *out = (backend_fixed){0};
+}
+
 static const backend_ops cpu_ops = {
     .name = "cpu",
     .close = cpu_close,
@@ -209,6 +216,7 @@ static const backend_ops cpu_ops = {
     .plan = cpu_plan,
     .workspace = cpu_workspace,
     .room = cpu_room,
+    .fixed = cpu_fixed,
     .copy = cpu_copy,
     .mark = cpu_mark,
     .between = cpu_between,

@@ -43,13 +43,14 @@ static flash_shape shape_of(const op_args *a, bool backward, bool deterministic)
     return s;
 }
 
-/* The library, or NULL with one warning. */
-static flash *fused_of(cuda *c)
+flash *cuda_fused(cuda *c)
 {
     if (!c->fused_asked) {
         err e = {};
+        int64_t free = cuda_free();
         c->fused_asked = true;
         c->fused = flash_open(c->stream, NULL, &e);
+        cuda_opened(c, free, 0);
         if (c->fused)
             flash_keep(c->fused, c->store, c->card);
         else
@@ -81,7 +82,7 @@ static bool is_fused(cuda *c, const op_args *a, const flash_shape *s, flash_call
 {
     size_t scratch, workspace;
     err e = {};
-    if (a->x->type != TENSOR_BF16 || !flash_takes(s) || !fused_of(c))
+    if (a->x->type != TENSOR_BF16 || !flash_takes(s) || !cuda_fused(c))
         return false;
     if (!flash_plan(c->fused, s, &scratch, &workspace, &e)) {
         log_warn("attention_slow", "why=\"%s\"", e.msg);

@@ -159,16 +159,20 @@ static void *stage(backend *be, const void *x, size_t bytes)
     return cuda_stage(cuda_of(be), x, bytes);
 }
 
-/* Page-locked: the card reads it by itself. */
-static void *lock_alloc(backend *be, size_t bytes)
+void *cuda_locked(size_t bytes)
 {
     void *p = NULL;
-    (void)be;
     if (cudaHostAlloc(&p, bytes ? bytes : 1, cudaHostAllocDefault) != cudaSuccess) {
         fprintf(stderr, "mammovit: out of page-locked memory (%zu bytes were asked for)\n", bytes);
         exit(err_exit(ERR_MEMORY));
     }
     return p;
+}
+
+static void *lock_alloc(backend *be, size_t bytes)
+{
+    (void)be;
+    return cuda_locked(bytes);
 }
 
 static void lock_free(backend *be, void *p)
@@ -210,15 +214,44 @@ static size_t cuda_workspace(const backend *be)
 {
     const cuda *c = (const cuda *)be;
     return c->scratch.size + c->parts.size + c->lent.size + c->copies +
-           cuda_pieces_bytes(c->pieces);
+           cuda_pieces_images(c->pieces);
+}
+
+int64_t cuda_free(void)
+{
+    size_t room, all;
+    cuda_check(cudaMemGetInfo(&room, &all), "asking for free memory");
+    return (int64_t)room;
+}
+
+void cuda_opened(cuda *c, int64_t free, size_t own)
+{
+    int64_t took = free - cuda_free() - (int64_t)own;
+    c->libraries += took > 0 ? took : 0; /* another program may have given some back */
 }
 
 static int64_t cuda_room(backend *be)
 {
-    size_t room, all;
     (void)be;
-    cuda_check(cudaMemGetInfo(&room, &all), "asking for free memory");
-    return (int64_t)room;
+    return cuda_free();
+}
+
+static void cuda_fixed(const backend *be, size_t staged, backend_fixed *out)
+{
+    const cuda *c = (const cuda *)be;
+    plan_fixed(be, staged, out);
+    out->held = out->products + cuda_pieces_staging(c->pieces);
+    out->libraries = c->libraries;
+    out->before = c->before;
+}
+
+/* Attention's library comes with the first plan that has some, so that what it takes is known before
+ * a step. */
+static void cuda_plan(const backend *be, const op_args *a, bool backward, backend_plan *p)
+{
+    if (a->kind == OP_ATTENTION && a->x->type == TENSOR_BF16)
+        cuda_fused((cuda *)(uintptr_t)be);
+    plan_op(be, a, backward, p);
 }
 
 /* ---- NaN guard ------------------------------------------------------------------------------- */
@@ -350,7 +383,7 @@ static backend_ops table_of(void)
     t.sum_start = cuda_sum_start;
     t.sum_wait = cuda_sum_wait;
     t.grad_scales = cuda_grad_scales;
-    t.ahead = CUDA_AHEAD;
+    t.ahead = PLAN_AHEAD;
     t.begin = cuda_begin;
     t.end = cuda_end;
     t.later = cuda_later;
@@ -360,9 +393,10 @@ static backend_ops table_of(void)
     t.lock_alloc = lock_alloc;
     t.lock_free = lock_free;
     t.nonfinite = cuda_nonfinite;
-    t.plan = plan_op;
+    t.plan = cuda_plan;
     t.workspace = cuda_workspace;
     t.room = cuda_room;
+    t.fixed = cuda_fixed;
     t.copy = cuda_copy_inside;
     t.mark = cuda_mark;
     t.between = cuda_between;
@@ -389,6 +423,7 @@ backend *cuda_open(int device, pool *p, err *e)
 {
     static const backend_ops ops = table_of();
     cudaDeviceProp prop;
+    size_t room = 0, all = 0;
     int n = 0;
     cudaError_t status = cudaGetDeviceCount(&n);
     if (status != cudaSuccess || device < 0 || device >= n) {
@@ -407,6 +442,8 @@ backend *cuda_open(int device, pool *p, err *e)
     status = cudaSetDevice(device);
     if (status == cudaSuccess)
         status = cudaGetDeviceProperties(&prop, device);
+    if (status == cudaSuccess) /* the first call that needs the driver's context */
+        status = cudaMemGetInfo(&room, &all);
     if (status != cudaSuccess || prop.major < 8) {
         err_set(e, ERR_CONFIG, "device cuda:%d: %s", device,
                 status != cudaSuccess ? cudaGetErrorString(status)
@@ -422,14 +459,17 @@ backend *cuda_open(int device, pool *p, err *e)
     describe(c, &prop);
     snprintf(c->base.title, sizeof c->base.title, "%.63s", prop.name);
     c->base.emulated = CUDA_EMULATED;
+    c->before = (int64_t)(all - room);
     cuda_check(cudaStreamCreateWithFlags(&c->stream, cudaStreamNonBlocking), "a stream");
     cuda_check(cudaMalloc((void **)&c->bad, sizeof *c->bad), "a word");
     cuda_check(cudaMalloc((void **)&c->numbers, CUDA_NUMBERS * sizeof *c->numbers), "numbers");
-    c->pieces = cuda_pieces_new();
+    cuda_pieces_open(c);
+    int64_t free = cuda_free();
     c->gemm = cuda_gemm_open(c->stream, e);
     if (!c->gemm) {
         cuda_close(&c->base);
         return NULL;
     }
+    cuda_opened(c, free, PLAN_PRODUCTS);
     return &c->base;
 }

@@ -31,7 +31,6 @@ struct cuda_scratch {
     size_t size;
 };
 
-#define CUDA_AHEAD   3 /* pieces that wait while the host prepares one */
 #define CUDA_NUMBERS 9 /* of an optimiser step */
 
 struct cuda_pieces; /* piece.cu */
@@ -50,6 +49,8 @@ struct cuda {
     size_t cache_l2;          /* bytes */
     cache *store;             /* of choices and plans on disk, or NULL */
     size_t copies;            /* bytes of bf16 weights */
+    int64_t before;           /* bytes of the card that were taken when it was opened */
+    int64_t libraries;        /* what it lost when libraries were opened */
     long long *bad;           /* one word: answer of nonfinite */
     float *numbers;           /* of an optimiser step (step.cu) */
     bool collecting;          /* calls go on the list of a piece */
@@ -65,6 +66,12 @@ static inline cuda *cuda_of(backend *be)
 void cuda_check(cudaError_t status, const char *what);
 /* Device memory, uninitialised; where there is too little the program ends with what would fit. */
 void *cuda_memory(cuda *c, size_t bytes, const char *what);
+/* Page-locked memory of the host, which the card reads by itself; or the program ends. */
+void *cuda_locked(size_t bytes);
+/* Bytes that the card has free; and, behind the opening of a library, what that took of the `free`
+ * bytes before it, beside `own` that we asked for. */
+int64_t cuda_free(void);
+void cuda_opened(cuda *c, int64_t free, size_t own);
 /* At least `bytes` of device memory, uninitialised, 256-byte aligned; kept between calls. The next
  * call may move it: ask once for all that an op needs. */
 void *cuda_scratch_get(cuda *c, cuda_scratch *s, size_t bytes);
@@ -164,6 +171,8 @@ static inline void cuda_launch(cuda *c, const char *name, void (*kernel)(P...), 
     (void)std::initializer_list<int>{(cuda_arg_put<P>(to, &end, static_cast<P>(args)), 0)...};
 }
 
+/* cuDNN, opened with the first call; NULL, with one warning, where it is not here. */
+flash *cuda_fused(cuda *c);
 void cuda_fill_zero(cuda *c, void *p, size_t bytes);
 void cuda_multiply(cuda *c, const cuda_gemm *g, const void *a, const void *b, const void *bias,
                    void *d);
@@ -180,8 +189,9 @@ void cuda_spill(cuda *c);
  * that says where they lie. One image has `bytes`. cuda_images_used goes behind what read them. */
 const uint16_t *const *cuda_images(cuda *c, const model_batch *b, size_t bytes);
 void cuda_images_used(cuda *c);
-size_t cuda_pieces_bytes(const cuda_pieces *p);
-cuda_pieces *cuda_pieces_new(void);
+size_t cuda_pieces_images(const cuda_pieces *p);  /* bytes of the device */
+size_t cuda_pieces_staging(const cuda_pieces *p); /* the same */
+void cuda_pieces_open(cuda *c);
 void cuda_pieces_free(cuda *c);
 extern "C" {
 void cuda_begin(backend *be);

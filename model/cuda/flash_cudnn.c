@@ -9,6 +9,7 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "model/cuda/library.h"
+#include "model/cuda/plan.h"
 
 typedef flash_graph graph;
 typedef flash_descriptor descriptor;
@@ -200,13 +201,6 @@ bool flash_takes(const flash_shape *s)
            s->ldq % 8 == 0 && s->ldk % 8 == 0;
 }
 
-/* Where delta and the float32 sum of dq lie in the scratch. */
-static size_t delta_bytes(const flash_shape *s)
-{
-    size_t n = (size_t)s->b * (size_t)s->heads * (size_t)s->queries * sizeof(float);
-    return (n + 255) / 256 * 256;
-}
-
 bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size_t *workspace, err *e)
 {
     plan *p = plan_find(f, s);
@@ -215,7 +209,7 @@ bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size_t *workspa
     if (!p)
         return false;
     *workspace = (size_t)p->workspace;
-    *scratch = s->backward ? delta_bytes(s) * (size_t)(1 + (s->deterministic ? 0 : s->head)) : 0;
+    *scratch = plan_fused_scratch(s);
     return true;
 }
 
@@ -239,7 +233,7 @@ void flash_run(flash *f, const flash_shape *s, const flash_call *call)
         {FLASH_BIAS, call->bias}, {FLASH_DY, call->dy},
         {FLASH_DQ, call->dq},     {FLASH_DK, call->dk},
         {FLASH_DV, call->dv},     {FLASH_ONE, &one},
-        {FLASH_DELTA, scratch},   {FLASH_DQ_SUM, scratch ? scratch + delta_bytes(s) : NULL}};
+        {FLASH_DELTA, scratch},   {FLASH_DQ_SUM, scratch ? scratch + plan_fused_delta(s) : NULL}};
     int last = s->backward ? (s->deterministic ? FLASH_DELTA : FLASH_DQ_SUM) : FLASH_BIAS;
     for (size_t i = 0; i < COUNT_OF(parts) && parts[i].id <= last; i++) {
         if (parts[i].id == FLASH_BIAS && !s->bias)

@@ -11,8 +11,9 @@
 #include "core/log.h"
 #include "core/mem.h"
 #include "model/cuda/library.h"
+#include "model/cuda/plan.h"
 
-#define WORKSPACE ((size_t)32 << 20)
+#define WORKSPACE PLAN_PRODUCTS
 #define LIBRARY   "libcublasLt.so.13"
 #define GUESSES   16 /* algorithms that are timed */
 #define TIMES     5  /* runs of each; the median counts */

@@ -2,15 +2,11 @@
  * as one graph where the same list has come before (graph.cu). What changes from step to step is no
  * argument: small host data lie in staging memory at the same place of the card each time, filled
  * by one copy at the head of the piece; images are found through a word among these. The host may
- * be CUDA_AHEAD pieces in front; what it writes for a piece it has once for each of these. */
+ * be PLAN_AHEAD pieces in front; what it writes for a piece it has once for each of these. */
 #include "model/cuda/piece.cuh"
 
-#define SLOTS       (CUDA_AHEAD + 1)
+#define SLOTS       (PLAN_AHEAD + 1)
 #define CHUNKS      24 /* of staging memory, each twice as large as all before */
-#define CHUNK_FIRST ((size_t)1 << 20)
-#define STAGE_ALIGN 256
-#define ANSWERS     8
-#define ANSWER_MAX  64 /* bytes */
 #define IMAGES      2
 #define GRAPHS      32
 
@@ -29,8 +25,8 @@ struct answer {
 struct piece_slot {
     int64_t piece; /* that is under way with it, or 0 */
     cudaEvent_t done;
-    char *host; /* page-locked, ANSWERS of ANSWER_MAX */
-    answer later[ANSWERS];
+    char *host; /* page-locked, PLAN_ANSWERS of PLAN_ANSWER */
+    answer later[PLAN_ANSWERS];
     int n;
 };
 
@@ -98,19 +94,25 @@ static piece_slot *slot_of(cuda_pieces *p)
     return &p->slot[p->pieces % SLOTS];
 }
 
-static chunk *chunk_add(cuda_pieces *p, size_t bytes)
+size_t cuda_pieces_staging(const cuda_pieces *p)
 {
-    size_t size = CHUNK_FIRST;
+    size_t n = 0;
+    for (int i = 0; i < p->chunks; i++)
+        n += p->stage[i].size;
+    return n;
+}
+
+static chunk *chunk_add(cuda *c, size_t bytes)
+{
+    cuda_pieces *p = c->pieces;
+    size_t have = cuda_pieces_staging(p), size = have ? plan_staging_more(have) : PLAN_STAGING;
     if (p->chunks == CHUNKS)
         BUG("cuda: more than %d chunks of staging memory", CHUNKS);
-    for (int i = 0; i < p->chunks; i++)
-        size += 2 * p->stage[i].size;
     chunk *k = &p->stage[p->chunks++];
     k->size = size < bytes ? bytes : size;
-    cuda_check(cudaMalloc((void **)&k->device, k->size), "staging memory");
-    for (int i = 0; i < SLOTS; i++)
-        cuda_check(cudaHostAlloc((void **)&k->host[i], k->size, cudaHostAllocDefault),
-                   "page-locked staging memory");
+    k->device = (char *)cuda_memory(c, k->size, "small data of the host");
+    for (char *&host : k->host)
+        host = (char *)cuda_locked(k->size);
     return k;
 }
 
@@ -118,13 +120,13 @@ void *cuda_stage(cuda *c, const void *x, size_t bytes)
 {
     cuda_pieces *p = c->pieces;
     chunk *k = NULL;
-    size_t room = (bytes + STAGE_ALIGN - 1) / STAGE_ALIGN * STAGE_ALIGN;
+    size_t room = (bytes + PLAN_STAGE - 1) / PLAN_STAGE * PLAN_STAGE;
     if (!c->collecting)
         return NULL;
     for (int i = 0; i < p->chunks && !k; i++)
         k = p->stage[i].size - p->stage[i].used >= room ? &p->stage[i] : NULL;
     if (!k)
-        k = chunk_add(p, room);
+        k = chunk_add(c, room);
     size_t at = k->used;
     k->used += room;
     memcpy(k->host[p->pieces % SLOTS] + at, x, bytes);
@@ -155,7 +157,8 @@ static void grow_image(cuda *c, image_buffer *i, size_t bytes)
     cuda_spill(c);
     cuda_check(cudaStreamSynchronize(c->stream), "waiting for images");
     cuda_check(cudaFree(i->data), "images");
-    cuda_check(cudaMalloc((void **)&i->data, bytes), "images");
+    i->data = NULL;
+    i->data = (char *)cuda_memory(c, bytes, "images");
     i->size = bytes;
 }
 
@@ -259,7 +262,7 @@ static void settle(piece_slot *s)
         return;
     cuda_check(cudaEventSynchronize(s->done), "waiting for a piece of work");
     for (int i = 0; i < s->n; i++)
-        memcpy(s->later[i].dst, s->host + (size_t)i * ANSWER_MAX, s->later[i].bytes);
+        memcpy(s->later[i].dst, s->host + (size_t)i * PLAN_ANSWER, s->later[i].bytes);
     s->piece = 0;
     s->n = 0;
 }
@@ -282,7 +285,7 @@ extern "C" void cuda_later(backend *be, void *dst, const void *src, size_t bytes
 {
     cuda *c = cuda_of(be);
     piece_slot *s = slot_of(c->pieces);
-    if (!c->collecting || s->n == ANSWERS || bytes > ANSWER_MAX)
+    if (!c->collecting || s->n == PLAN_ANSWERS || bytes > PLAN_ANSWER)
         BUG("cuda: an answer of %zu bytes, %d in the piece", bytes, s->n);
     s->later[s->n++] = {dst, src, bytes};
 }
@@ -296,7 +299,7 @@ extern "C" int64_t cuda_end(backend *be)
         BUG("cuda: the end of no piece");
     issue(c, !p->broken);
     for (int i = 0; i < s->n; i++)
-        cuda_check(cudaMemcpyAsync(s->host + (size_t)i * ANSWER_MAX, s->later[i].src,
+        cuda_check(cudaMemcpyAsync(s->host + (size_t)i * PLAN_ANSWER, s->later[i].src,
                                    s->later[i].bytes, cudaMemcpyDeviceToHost, c->stream),
                    "an answer");
     cuda_check(cudaEventRecord(s->done, c->stream), "a piece of work");
@@ -308,7 +311,7 @@ extern "C" int64_t cuda_end(backend *be)
 extern "C" void cuda_wait(backend *be, int64_t piece)
 {
     cuda_pieces *p = cuda_of(be)->pieces;
-    for (int64_t k = p->pieces - CUDA_AHEAD; k <= piece; k++) {
+    for (int64_t k = p->pieces - PLAN_AHEAD; k <= piece; k++) {
         piece_slot *s = &p->slot[(k + SLOTS) % SLOTS];
         if (s->piece && s->piece <= piece)
             settle(s);
@@ -328,9 +331,9 @@ static void event_new(cudaEvent_t *e)
     cuda_check(cudaEventCreateWithFlags(e, cudaEventDisableTiming), "an event");
 }
 
-cuda_pieces *cuda_pieces_new(void)
+void cuda_pieces_open(cuda *c)
 {
-    cuda_pieces *p = MEM_NEW(cuda_pieces);
+    cuda_pieces *p = c->pieces = MEM_NEW(cuda_pieces);
     cuda_check(cudaStreamCreateWithFlags(&p->copies, cudaStreamNonBlocking), "a stream");
     cuda_check(cudaMalloc((void **)&p->word, sizeof *p->word), "a word");
     for (image_buffer &i : p->image) {
@@ -339,11 +342,10 @@ cuda_pieces *cuda_pieces_new(void)
     }
     for (piece_slot &s : p->slot) {
         event_new(&s.done);
-        cuda_check(cudaHostAlloc((void **)&s.host, ANSWERS * ANSWER_MAX, cudaHostAllocDefault),
-                   "page-locked memory");
+        s.host = (char *)cuda_locked(PLAN_ANSWERS * PLAN_ANSWER);
     }
+    chunk_add(c, PLAN_STAGING);
     p->graphs = cuda_graph_cache_new(GRAPHS);
-    return p;
 }
 
 void cuda_pieces_free(cuda *c)
@@ -377,11 +379,9 @@ void cuda_pieces_free(cuda *c)
     mem_free(p);
 }
 
-size_t cuda_pieces_bytes(const cuda_pieces *p)
+size_t cuda_pieces_images(const cuda_pieces *p)
 {
     size_t n = 0;
-    for (int i = 0; i < p->chunks; i++)
-        n += p->stage[i].size;
     for (const image_buffer &i : p->image)
         n += i.size;
     return n;

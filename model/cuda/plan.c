@@ -1,6 +1,8 @@
 /* What the ops of a step will hold beside their tensors, by the same sizes that they ask for. */
 #include "model/cuda/plan.h"
 
+#include <string.h>
+
 static void at_least(size_t *have, size_t bytes)
 {
     *have = bytes > *have ? bytes : *have;
@@ -43,14 +45,68 @@ static size_t sum_bytes(const op_args *a, int least, int64_t columns)
     return (size_t)plan_parts(rows, least) * (size_t)columns * sizeof(float);
 }
 
-/* The deterministic backward pass of attention: products between tokens that cuDNN keeps, at most.
- */
-static size_t products_bytes(const op_args *a)
+static size_t rounded(size_t n, size_t to)
 {
-    const tensor *kv = a->x2 ? a->x2 : a->x;
-    size_t rows = ((size_t)a->y->n + 127) / 128 * 128, keys = ((size_t)kv->n + 63) / 64 * 64;
-    return (size_t)a->y->b * (size_t)a->attention.heads * rows * keys * 2;
+    return (n + to - 1) / to * to;
 }
+
+/* ---- attention by cuDNN ---------------------------------------------------------------------- */
+
+#define FUSED_LEAST 256                /* workspace of a plan that wants none to speak of */
+#define FUSED_PARTS ((size_t)128 << 10) /* one query: keys in parts, the sums of each */
+
+size_t plan_fused_delta(const flash_shape *s)
+{
+    return rounded((size_t)s->b * (size_t)s->heads * (size_t)s->queries * sizeof(float), 256);
+}
+
+size_t plan_fused_scratch(const flash_shape *s)
+{
+    return s->backward ? plan_fused_delta(s) * (size_t)(1 + (s->deterministic ? 0 : s->head)) : 0;
+}
+
+/* Only the kernels of sm_90 and sm_100 are lent the sum of dq; the deterministic ones keep all
+ * products between tokens. */
+size_t plan_fused_workspace(const char *isa, const flash_shape *s)
+{
+    size_t groups = (size_t)s->b * (size_t)s->heads;
+    size_t queries = (size_t)s->queries, keys = (size_t)s->keys;
+    if (!s->backward)
+        return s->queries == 1 ? FUSED_PARTS : FUSED_LEAST;
+    if (s->deterministic)
+        return groups * rounded(queries, 64) * rounded(keys, 128) * 2 + FUSED_LEAST;
+    if (!strcmp(isa, "sm_90") || !strcmp(isa, "sm_100"))
+        return FUSED_LEAST;
+    return groups * rounded(queries, 8) * (size_t)s->head * sizeof(float) + FUSED_LEAST;
+}
+
+/* ---- what is there from the start ------------------------------------------------------------ */
+
+size_t plan_staging_more(size_t have)
+{
+    return PLAN_STAGING + 2 * have;
+}
+
+size_t plan_staging(size_t staged)
+{
+    size_t have = PLAN_STAGING;
+    while (have < staged)
+        have += plan_staging_more(have);
+    return have;
+}
+
+void plan_fixed(const backend *be, size_t staged, backend_fixed *out)
+{
+    size_t staging = plan_staging(staged), copies = PLAN_AHEAD + 1;
+    (void)be;
+    *out = (backend_fixed){.products = PLAN_PRODUCTS,
+                           .staging = staging,
+                           .locked = copies * (staging + PLAN_ANSWERS * PLAN_ANSWER),
+                           .libraries = -1,
+                           .before = -1};
+}
+
+/* ---- ops ------------------------------------------------------------------------------------- */
 
 static void plan_linear(const op_args *a, bool backward, backend_plan *p)
 {
@@ -63,20 +119,28 @@ static void plan_linear(const op_args *a, bool backward, backend_plan *p)
         at_least(&p->most[PLAN_SUMS], sum_bytes(a, PLAN_ROWS, a->y->c));
 }
 
-/* In bf16 cuDNN's backward pass has a sum of dq in float32; the delta of each row and head is
- * wanted by every kind. */
+/* Where cuDNN does it, it is lent a sum of dq in float32; the delta of each row and head is wanted
+ * by every kind. */
 static void plan_attention(const backend *be, const op_args *a, bool backward, backend_plan *p)
 {
-    size_t rows = (size_t)a->y->b * (size_t)a->y->n * sizeof(float);
-    size_t delta = rows * (size_t)a->attention.heads;
-    bool fused = a->x->type == TENSOR_BF16 && !a->attention.bias;
+    const tensor *kv = a->x2 ? a->x2 : a->x;
+    flash_shape s = {.b = a->y->b,
+                     .heads = a->attention.heads,
+                     .queries = a->y->n,
+                     .keys = kv->n,
+                     .head = a->y->c / a->attention.heads};
+    bool fused = a->x->type == TENSOR_BF16;
+    size_t delta = plan_fused_delta(&s);
     if (!backward || (fused && a->attention.readers))
         at_least(&p->most[PLAN_SUMS], delta);
     if (backward)
-        at_least(&p->most[PLAN_SCRATCH], delta + (fused ? rows * (size_t)a->y->c : 0));
-    if (fused)
-        at_least(&p->most[PLAN_LENT],
-                 backward && be->how.deterministic ? products_bytes(a) : PLAN_FUSED);
+        at_least(&p->most[PLAN_SCRATCH], delta);
+    for (int back = 0; fused && back <= backward; back++) {
+        s.backward = back;
+        s.deterministic = back && be->how.deterministic;
+        at_least(&p->most[PLAN_SCRATCH], plan_fused_scratch(&s));
+        at_least(&p->most[PLAN_LENT], plan_fused_workspace(be->isa, &s));
+    }
 }
 
 static void plan_match(const op_args *a, backend_plan *p)

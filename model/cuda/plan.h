@@ -3,6 +3,7 @@
 #ifndef MODEL_CUDA_PLAN_H
 #define MODEL_CUDA_PLAN_H
 
+#include "model/cuda/flash.h"
 #include "model/ops_table.h"
 
 #ifdef __cplusplus
@@ -12,7 +13,13 @@ extern "C" {
 #define PLAN_PARTS  256                 /* most parts of a sum over rows */
 #define PLAN_ROWS   128                 /* rows in a part of a bias gradient, at least */
 #define PLAN_LOGITS ((int64_t)64 << 20) /* gradients of logits that are kept at once */
-#define PLAN_FUSED  256                 /* bytes of workspace of cuDNN's attention */
+
+#define PLAN_AHEAD    3                  /* pieces that wait while the host prepares one */
+#define PLAN_STAGING  ((size_t)1 << 20)  /* first chunk of memory that small host data go through */
+#define PLAN_STAGE    ((size_t)256)      /* what each of them begins at a multiple of */
+#define PLAN_PRODUCTS ((size_t)32 << 20) /* workspace of cuBLASLt (gpu.md 6) */
+#define PLAN_ANSWERS  8                  /* that a piece brings back */
+#define PLAN_ANSWER   64                 /* bytes of one, at most */
 
 /* Scratch memories of the device: values of one op, its sums, cuDNN's workspace. */
 enum { PLAN_SCRATCH, PLAN_SUMS, PLAN_LENT };
@@ -23,6 +30,19 @@ int64_t plan_rows_per_part(int64_t rows, int least);
 /* The backward pass of a window op: windows at once, and its scratch. */
 int64_t plan_window_chunk(const backend *be, const op_args *a);
 size_t plan_window_floats(const backend *be, const op_args *a);
+
+/* Attention by cuDNN 9.19, as its plans for described cards say (test_flash_plan): delta, which the
+ * sum of dq lies behind; what the backward pass is lent in all; the workspace at most. isa: "sm_90"; of
+ * a card that nobody knows, the largest of all. */
+size_t plan_fused_delta(const flash_shape *s);
+size_t plan_fused_scratch(const flash_shape *s);
+size_t plan_fused_workspace(const char *isa, const flash_shape *s);
+
+/* Staging memory once a piece handed over so many bytes, and its next chunk. */
+size_t plan_staging(size_t staged);
+size_t plan_staging_more(size_t have);
+/* backend_ops.fixed of a card; libraries and before are the opened card's to say. */
+void plan_fixed(const backend *be, size_t staged, backend_fixed *out);
 
 void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p);
 

@@ -7,7 +7,8 @@ extern "C" {
 #include "model/cuda/nccl.h"
 }
 
-#define POLL_NS 20000
+#define POLL_NS   20000
+#define TRY_BYTES ((size_t)16 << 20) /* as train.bucket_mib has it */
 
 struct cuda_group {
     nccl *library;
@@ -43,45 +44,16 @@ template <class A, class B> __global__ void convert_kernel(const A *from, B *to,
         put(to, i, get(from, i));
 }
 
-extern "C" bool cuda_join(backend *be, tensor_type travel, err *e)
-{
-    cuda *c = cuda_of(be);
-    nccl *library = nccl_open(be->ranks, e);
-    if (!library)
-        return false;
-    cuda_group *g = c->group = MEM_NEW(cuda_group);
-    g->library = library;
-    g->travel = travel;
-    cuda_check(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "a stream for sums");
-    cuda_check(cudaEventCreateWithFlags(&g->written, cudaEventDisableTiming), "an event");
-    cuda_check(cudaEventCreateWithFlags(&g->back, cudaEventDisableTiming), "an event");
-    return true;
-}
-
-void cuda_leave(cuda *c)
+/* Room for a bucket in bf16; buckets take turns in it, in the order of the stream. */
+static bf16 *room_of(cuda *c, int64_t n)
 {
     cuda_group *g = c->group;
-    if (!g)
-        return;
-    cudaStreamSynchronize(g->stream);
-    nccl_close(g->library);
-    cudaEventDestroy(g->written);
-    cudaEventDestroy(g->back);
-    cudaStreamDestroy(g->stream);
-    cudaFree(g->half.data);
-    mem_free(g);
-    c->group = NULL;
-}
-
-/* Room for a bucket in bf16; buckets take turns in it, in the order of the stream. */
-static bf16 *room_of(cuda_group *g, int64_t n)
-{
     size_t bytes = (size_t)n * sizeof(bf16);
     if (bytes > g->half.size) {
         cuda_check(cudaStreamSynchronize(g->stream), "waiting for a sum");
         cuda_check(cudaFree(g->half.data), "room of sums");
         g->half.data = NULL;
-        cuda_check(cudaMalloc((void **)&g->half.data, bytes), "room of sums");
+        g->half.data = (char *)cuda_memory(c, bytes, "sums as bf16");
         g->half.size = bytes;
     }
     return (bf16 *)g->half.data;
@@ -101,7 +73,7 @@ extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
         nccl_sum(g->library, x, n, TENSOR_F32, g->stream);
         return;
     }
-    bf16 *half = room_of(g, n);
+    bf16 *half = room_of(cuda_of(be), n);
     cuda_check(launch(convert_kernel<float, bf16>, blocks, CUDA_BLOCK, 0, g->stream, x, half, n),
                "gradients as bf16");
     nccl_sum(g->library, half, n, TENSOR_BF16, g->stream);
@@ -116,26 +88,83 @@ static double seconds(void)
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-/* The host waits, too, and asks: a process that has died or a cable that was pulled ends the others
- * in time instead of leaving them in a kernel. They have a step to agree on anyway. */
+/* Until the last record of g->back, asking meanwhile: a process that has died or a cable that was
+ * pulled ends the others in time instead of leaving them in a kernel. */
+static void wait_for_sums(cuda *c)
+{
+    cuda_group *g = c->group;
+    struct timespec nap = {0, POLL_NS};
+    double end = seconds() + ranks_patience(c->base.ranks);
+    for (cudaError_t status; (status = cudaEventQuery(g->back)) != cudaSuccess;) {
+        const char *fault = nccl_fault(g->library);
+        if (status != cudaErrorNotReady)
+            cuda_check(status, "waiting for sums");
+        if (fault || seconds() > end)
+            ranks_give_up(c->base.ranks,
+                          fault ? fault : "waited too long for the sums of other cards");
+        nanosleep(&nap, NULL);
+    }
+}
+
+/* The host waits, too: it has a step to agree on anyway. */
 extern "C" void cuda_sum_wait(backend *be)
 {
     cuda *c = cuda_of(be);
     cuda_group *g = c->group;
-    struct timespec nap = {0, POLL_NS};
     if (!g->sent)
         return;
     g->sent = false;
     cuda_spill(c);
     cuda_check(cudaEventRecord(g->back, g->stream), "marking sums");
     cuda_check(cudaStreamWaitEvent(c->stream, g->back, 0), "waiting for sums");
-    double end = seconds() + ranks_patience(be->ranks);
-    for (cudaError_t status; (status = cudaEventQuery(g->back)) != cudaSuccess;) {
-        const char *fault = nccl_fault(g->library);
-        if (status != cudaErrorNotReady)
-            cuda_check(status, "waiting for sums");
-        if (fault || seconds() > end)
-            ranks_give_up(be->ranks, fault ? fault : "waited too long for the sums of other cards");
-        nanosleep(&nap, NULL);
-    }
+    wait_for_sums(c);
+}
+
+/* ---- joining and leaving -----------------------------------------------------------------------
+ */
+
+/* A sum of zeros: with its first one the library takes what it wants of the card, and so what that
+ * is is known before the memory of a step is planned. */
+static void try_sum(cuda *c)
+{
+    cuda_group *g = c->group;
+    void *x = cuda_memory(c, TRY_BYTES, "a first sum over cards");
+    cuda_check(cudaMemsetAsync(x, 0, TRY_BYTES, g->stream), "a first sum");
+    nccl_sum(g->library, x, (int64_t)(TRY_BYTES / tensor_size(g->travel)), g->travel, g->stream);
+    cuda_check(cudaEventRecord(g->back, g->stream), "a first sum");
+    wait_for_sums(c);
+    cuda_check(cudaFree(x), "a first sum");
+}
+
+extern "C" bool cuda_join(backend *be, tensor_type travel, err *e)
+{
+    cuda *c = cuda_of(be);
+    int64_t free = cuda_free();
+    nccl *library = nccl_open(be->ranks, e);
+    if (!library)
+        return false;
+    cuda_group *g = c->group = MEM_NEW(cuda_group);
+    g->library = library;
+    g->travel = travel;
+    cuda_check(cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking), "a stream for sums");
+    cuda_check(cudaEventCreateWithFlags(&g->written, cudaEventDisableTiming), "an event");
+    cuda_check(cudaEventCreateWithFlags(&g->back, cudaEventDisableTiming), "an event");
+    try_sum(c);
+    cuda_opened(c, free, 0);
+    return true;
+}
+
+void cuda_leave(cuda *c)
+{
+    cuda_group *g = c->group;
+    if (!g)
+        return;
+    cudaStreamSynchronize(g->stream);
+    nccl_close(g->library);
+    cudaEventDestroy(g->written);
+    cudaEventDestroy(g->back);
+    cudaStreamDestroy(g->stream);
+    cudaFree(g->half.data);
+    mem_free(g);
+    c->group = NULL;
 }

@@ -1,5 +1,6 @@
 /* The matrix products of the CUDA backend without cuBLASLt: the definition, in the order of k. */
 #include "model/cuda/gemm.h"
+#include "model/cuda/plan.h"
 
 #include <cmath>
 #include <cuda_bf16.h>
@@ -7,6 +8,7 @@
 
 struct cuda_gemm_context {
     cudaStream_t stream;
+    void *workspace; // of nobody: the card has it
 };
 
 static float get(tensor_type type, const void *p, size_t i)
@@ -15,13 +17,20 @@ static float get(tensor_type type, const void *p, size_t i)
                               : __bfloat162float(static_cast<const __nv_bfloat16 *>(p)[i]);
 }
 
-extern "C" cuda_gemm_context *cuda_gemm_open(void *stream, err *)
+extern "C" cuda_gemm_context *cuda_gemm_open(void *stream, err *e)
 {
-    return new cuda_gemm_context{static_cast<cudaStream_t>(stream)};
+    void *workspace = nullptr;
+    if (cudaMalloc(&workspace, PLAN_PRODUCTS) != cudaSuccess) {
+        err_set(e, ERR_MEMORY, "device cuda: no room for the workspace of products");
+        return nullptr;
+    }
+    return new cuda_gemm_context{static_cast<cudaStream_t>(stream), workspace};
 }
 
 extern "C" void cuda_gemm_close(cuda_gemm_context *c)
 {
+    if (c)
+        cudaFree(c->workspace);
     delete c;
 }
 

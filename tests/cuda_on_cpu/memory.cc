@@ -32,10 +32,18 @@ static size_t card_bytes()
     return set ? (size_t)atoll(set) << 10 : card;
 }
 
+// SHIM_CONTEXT_KIB: what the driver has taken of it for us.
+static size_t card_free()
+{
+    const char *set = getenv("SHIM_CONTEXT_KIB");
+    size_t taken = held + (set ? (size_t)atoll(set) << 10 : 0), all = card_bytes();
+    return taken < all ? all - taken : 0;
+}
+
 cudaError_t cudaMemGetInfo(size_t *room, size_t *all)
 {
     *all = card_bytes();
-    *room = *all - held < shim_memory_free ? *all - held : shim_memory_free;
+    *room = card_free() < shim_memory_free ? card_free() : shim_memory_free;
     return cudaSuccess;
 }
 
@@ -64,7 +72,7 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
     if (refused != cudaSuccess)
         return shim_failed(refused, nullptr);
     *p = nullptr;
-    if (bytes > card_bytes() - held)
+    if (bytes > card_free())
         return shim_failed(cudaErrorMemoryAllocation, nullptr);
     size_t all = (2 * ZONE + bytes + 255) / 256 * 256;
     char *base = (char *)aligned_alloc(256, all);

@@ -18,6 +18,7 @@
 #include "core/fs.h"
 #include "core/mem.h"
 #include "model/cuda/flash.h"
+#include "model/cuda/plan.h"
 
 int nvrtc_stand_in_compiled(void);
 
@@ -79,35 +80,26 @@ static void want_library(void)
     }
 }
 
-/* Bytes that the deterministic backward pass keeps its products in. */
-static size_t products(const flash_shape *s)
-{
-    size_t rows = ((size_t)s->queries + 127) / 128 * 128, keys = ((size_t)s->keys + 63) / 64 * 64;
-    return (size_t)s->b * (size_t)s->heads * rows * keys * 2;
-}
-
-/* The float32 sums of dq, which the kernel of sm_80 keeps itself. */
-static size_t sums(const flash_shape *s)
-{
-    size_t rows = ((size_t)s->queries + 127) / 128 * 128;
-    return (size_t)s->b * (size_t)s->heads * rows * (size_t)s->head * sizeof(float);
-}
-
+/* A plan wants what the memory of a step is planned with, and with less than a page beside the case
+ * of one query, whose keys are parted as the library likes. */
 static void plan(const card *c, const flash_shape *s)
 {
     size_t scratch = 0, workspace = 0, rows = (size_t)s->b * (size_t)s->heads * (size_t)s->queries;
+    char isa[16];
     err e = {0};
     assert_true(flash_takes(s));
     if (!flash_plan(c->f, s, &scratch, &workspace, &e))
         fail_msg("%s: %s", c->name, e.msg);
     if (s->backward && !s->deterministic)
         assert_true(scratch >= rows * (size_t)(s->head + 1) * sizeof(float));
-    if (s->deterministic) {
-        assert_true(workspace >= rows * (size_t)s->keys * 2);
-        assert_true(workspace <= products(s) + 4096);
-    } else if (s->queries > 1) { /* one query: keys in parts */
-        assert_true(workspace <= (s->backward && c->version != 900 ? sums(s) : 0) + 4096);
-    }
+    snprintf(isa, sizeof isa, "sm_%d", c->version / 10);
+    size_t most = plan_fused_workspace(isa, s), unknown = plan_fused_workspace("described", s);
+    if (workspace > most || most > unknown)
+        fail_msg("%s: %d by %d tokens, pass %d %d: %zu bytes are wanted, %zu and %zu planned",
+                 c->name, s->queries, s->keys, s->backward, s->deterministic, workspace, most,
+                 unknown);
+    if (c->version == 900 && (s->queries > 1 || s->backward))
+        assert_true(most - workspace <= 4096);
 }
 
 static void plan_packed(const card *c, int tokens, int heads, bool bias)
