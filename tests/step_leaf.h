@@ -46,7 +46,7 @@ static inline void step_images(step_image *x, int n)
     }
 }
 
-/* Micro-batch i: forward, backward, and its gradients go where the tree of sums wants them. */
+/* Micro-batch i: forward and backward as one piece of work, and its gradients go where the tree of sums wants them. */
 static inline void step_leaf(model *m, run *r, grads *g, const step_image *x, int i)
 {
     static const int32_t kept[] = {0, 2, 5, 7, 8, 9, 12, 15};
@@ -61,8 +61,11 @@ static inline void step_leaf(model *m, run *r, grads *g, const step_image *x, in
                       .sd = 0.3F,
                       .keep = i % 2 ? kept : NULL,
                       .n_keep = i % 2 ? 8 : 0};
+    backend *be = model_params(m)->be;
+    backend_begin(be);
     run_reset(r);
     grads_walk(g, r, op_loss(r, model_forward(m, r, &in), &label, NULL, 0));
+    backend_end(be);
     grads_keep(g);
 }
 #endif

@@ -18,7 +18,8 @@ typedef struct cuda_graph_counts {
     int64_t instantiated, updated, evicted;
 } cuda_graph_counts;
 cuda_graph_counts cuda_graph_count(backend *be);
-/* Keep so many graphs from now on, none at first; for tests. */
+#define CUDA_GRAPHS 32 /* that are kept, where nothing else is said */
+/* Keep so many graphs from now on, none at first. */
 void cuda_graph_limit(backend *be, int most);
 
 #ifdef __cplusplus

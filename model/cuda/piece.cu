@@ -8,7 +8,6 @@
 #define SLOTS       (PLAN_AHEAD + 1)
 #define CHUNKS      24 /* of staging memory, each twice as large as all before */
 #define IMAGES      2
-#define GRAPHS      32
 
 /* Staging memory never moves: addresses in it are on lists. */
 struct chunk {
@@ -238,7 +237,7 @@ static void issue(cuda *c, bool as_graph)
     cuda_pieces *p = c->pieces;
     send_staged(c);
     wait_for_images(c);
-    if (as_graph)
+    if (as_graph && p->list.size)
         cuda_graph_run(c, p->graphs, &p->list);
     else
         cuda_list_run(c, &p->list);
@@ -253,6 +252,12 @@ void cuda_spill(cuda *c)
         return;
     c->pieces->broken = true;
     issue(c, false);
+}
+
+void cuda_cut(cuda *c)
+{
+    if (c->collecting)
+        issue(c, !c->pieces->broken);
 }
 
 /* Waits for a slot's piece, and hands its answers out. */
@@ -345,7 +350,7 @@ void cuda_pieces_open(cuda *c)
         s.host = (char *)cuda_locked(PLAN_ANSWERS * PLAN_ANSWER);
     }
     chunk_add(c, PLAN_STAGING);
-    p->graphs = cuda_graph_cache_new(GRAPHS);
+    p->graphs = cuda_graph_cache_new(CUDA_GRAPHS);
 }
 
 void cuda_pieces_free(cuda *c)

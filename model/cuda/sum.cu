@@ -1,12 +1,17 @@
 /* Sums of gradients: over micro-batches in memory, over processes by NCCL on a stream of its own,
  * so that they run beside the backward pass. An event of the compute stream marks that the
- * gradients of a bucket are written; one of the sums' stream that all buckets are back. */
+ * gradients of a bucket are written; one of the sums' stream that all buckets are back.
+ *
+ * No sum is captured: NCCL wants a captured sum to be captured, and its graph launched, by all
+ * processes together, and theirs differ in what they have met (token counts, shares of a step, graphs
+ * given up). A piece is cut where a sum starts, so the calls around it are graphs all the same. */
 #include "model/cuda/cuda.cuh"
 
 extern "C" {
 #include "model/cuda/nccl.h"
 }
 
+#define CUTS      8 /* of a piece by its sums, about: each part has a graph */
 #define POLL_NS   20000
 #define TRY_BYTES ((size_t)16 << 20) /* as train.bucket_mib has it */
 
@@ -65,7 +70,7 @@ extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
     cuda_group *g = cuda_of(be)->group;
     unsigned blocks = cuda_blocks(n, CUDA_BLOCK);
     (void)active;
-    cuda_spill(cuda_of(be)); /* NCCL is on no list */
+    cuda_cut(cuda_of(be)); /* NCCL is on no list */
     cuda_check(cudaEventRecord(g->written, cuda_of(be)->stream), "marking gradients");
     cuda_check(cudaStreamWaitEvent(g->stream, g->written, 0), "waiting for gradients");
     g->sent = true;
@@ -151,6 +156,7 @@ extern "C" bool cuda_join(backend *be, tensor_type travel, err *e)
     cuda_check(cudaEventCreateWithFlags(&g->back, cudaEventDisableTiming), "an event");
     try_sum(c);
     cuda_opened(c, free, 0);
+    cuda_graph_limit(be, CUDA_GRAPHS * CUTS);
     return true;
 }
 

@@ -57,6 +57,8 @@ int ncclCommInitRank(void **group, int size, unique_id id, int rank)
 int ncclCommDestroy(void *)
 {
     state->joined--;
+    cudaFree(state->taken);
+    state->taken = nullptr;
     return 0;
 }
 
@@ -97,8 +99,14 @@ int ncclAllReduce(const void *from, void *to, size_t n, int type, int op, void *
 {
     if (from != to || op != 0 || (type != 7 && type != 9) || group != state || !stream)
         return 5;
+    if (shim_capturing(
+            (cudaStream_t)stream)) // by all processes or by none, which nobody here can say
+        return 5;
+    if (state->channels && !state->taken &&
+        cudaMalloc(&state->taken, state->channels) != cudaSuccess)
+        return 1;
     int number = state->calls++ % NCCL_CALLS; // of a long training only the last ones are kept
-    nccl_call c = {from, n, type, stream, shim_counted().submitted};
+    nccl_call c = {from, n, type, stream, shim_counted().submitted, shim_counted().graphs};
     state->call[number] = c;
     shim_node work = {SHIM_LIBRARY, [number, c] { return run(number, &c); }, {}};
     return shim_submit((cudaStream_t)stream, work) == cudaSuccess ? 0 : 1;

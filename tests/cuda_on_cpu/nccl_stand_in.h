@@ -13,12 +13,15 @@ typedef struct nccl_call {
     int type; /* 7: float32, 9: bf16 */
     const void *stream;
     uint64_t before; /* pieces of work that all streams had been given by then */
+    uint64_t graphs; /* launched by then */
 } nccl_call;
 
 typedef struct nccl_stand_in {
     int version, refuse; /* refuse: joining fails */
     int fault;           /* what asking for errors says */
     int joined, size, rank;
+    size_t channels; /* bytes that the first sum takes of the card */
+    void *taken;
     nccl_call call[NCCL_CALLS];
     int calls;
     void *kept[NCCL_CALLS];            /* what went in, by number of the call, when it ran */

@@ -373,6 +373,10 @@ static void a_piece_may_be_interrupted(void **state)
         backend_wait(d.cuda, backend_end(d.cuda));
         assert_true(after[1] == 2 * (float)(1 + round));
     }
+    backend_fixed fixed; /* what the input and the upload went through is what is planned for both */
+    backend_fixed_of(d.cuda, 2 * N * sizeof *x, &fixed);
+    assert_true(fixed.staging > 2 * N * sizeof *x);
+    assert_int_equal(fixed.held, fixed.products + fixed.staging);
     mem_free(x);
     mem_free(y);
     run_free(r);

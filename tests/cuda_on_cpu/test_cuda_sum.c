@@ -87,6 +87,9 @@ static float *on_card_alone(int first, int count)
 static void tell_library(const nccl_stand_in *other)
 {
     assert_int_equal(library->joined, 1);
+    assert_int_equal(library->calls, 1); /* joining ends with a sum */
+    free(library->kept[0]);
+    library->kept[0] = NULL;
     library->calls = 0;
     library->other = other;
     library->wrong = NULL;
@@ -99,31 +102,64 @@ static void take_record(const param_set *s, tensor_type travel, nccl_stand_in *o
     memset(library->kept, 0, sizeof library->kept);
     for (int i = 0; i < out->calls; i++)
         assert_non_null(out->kept[i]); /* else it is still to come */
+    library->calls = 0;
+    library->other = NULL;
     for (int i = 0; i < out->calls && travel == TENSOR_F32; i++)
         out->call[i].x = (void *)((const float *)library->call[i].x - (size_t)s->g / sizeof(float));
 }
 
-/* The same in a group; other: what it meets there. */
-static float *on_card(int first, int count, tensor_type travel, const nccl_stand_in *other,
-                      nccl_stand_in *wrote)
+/* What a process of a group does there. */
+typedef struct member {
+    int first, count; /* micro-batches */
+    tensor_type travel;
+    const nccl_stand_in *other; /* what it meets */
+    int steps;                  /* all the same */
+    bool calls;                 /* no graphs */
+    /* filled */
+    nccl_stand_in wrote;
+    cuda_graph_counts before, graphs; /* before the last step, and in the end */
+} member;
+
+/* The gradients of its last step. */
+static float *on_card_as(member *w)
 {
     err e = {0};
+    float *x = NULL;
     backend *be = cuda_open(0, threads, &e);
-    if (!be || !backend_join(be, NULL, travel, &e))
+    if (library)
+        library->calls = 0;
+    if (!be || !backend_join(be, NULL, w->travel, &e))
         fail_msg("%s", e.msg);
     if (library)
-        tell_library(other);
+        tell_library(w->other);
+    backend_graphs(be, !w->calls);
     place p = place_new(be);
     grads *g = grads_new(model_params(p.net), (size_t)1 << 19);
-    float *x = step(&p, g, first, count, 2);
+    for (int i = 0; i < w->steps; i++) {
+        w->before = cuda_graph_count(be);
+        float *now = step(&p, g, w->first, w->count, 2);
+        assert_true(!x || !memcmp(now, x, (size_t)count_of(&p) * sizeof(float)));
+        mem_free(x);
+        x = now;
+    }
+    w->graphs = cuda_graph_count(be);
     assert_true(!library || library->calls <= NCCL_CALLS);
     if (library && library->wrong)
         fail_msg("%s", library->wrong);
     if (library)
-        take_record(model_params(p.net), travel, wrote);
+        take_record(model_params(p.net), w->travel, &w->wrote);
     grads_free(g);
     place_free(&p);
     assert_true(!library || library->joined == 0);
+    return x;
+}
+
+static float *on_card(int first, int count, tensor_type travel, const nccl_stand_in *other,
+                      nccl_stand_in *wrote)
+{
+    member w = {.first = first, .count = count, .travel = travel, .other = other, .steps = 1};
+    float *x = on_card_as(&w);
+    *wrote = w.wrote;
     return x;
 }
 
@@ -245,6 +281,70 @@ static void test_two_bf16(void **state)
     two_processes(TENSOR_BF16, HALF);
 }
 
+/* A step that comes again: the same sums in the same order on one stream in both processes, none of
+ * them in a graph, everything between them launched as graphs, one from each sum to the next; and
+ * the bytes are those of single calls. */
+static void test_graphs_between_sums(void **state)
+{
+    SKIP_IF(!library, "the other process is a stand-in, which is not here");
+    enum { STEPS = 4 };
+    float *want = NULL;
+    for (int kind = 0; kind < 4; kind++) {
+        for (int calls = 1; calls >= 0; calls--) {
+            cuda_on_cpu_streams(kind, 5);
+            member one = {.first = 2, .count = 2, .steps = STEPS, .calls = calls}, zero = one;
+            float *x1 = on_card_as(&one);
+            zero.first = 0;
+            zero.other = &one.wrote;
+            float *x0 = on_card_as(&zero);
+            place p = place_new(backend_new("cpu", threads, &(err){0}));
+            assert_true(!want || !memcmp(want, x0, (size_t)count_of(&p) * sizeof(float)));
+            place_free(&p);
+            int n = zero.wrote.calls / STEPS;
+            assert_int_equal(zero.wrote.calls, STEPS * n);
+            assert_int_equal(one.wrote.calls, STEPS * n);
+            for (int i = 0; i < STEPS * n; i++) {
+                const nccl_call *c = &zero.wrote.call[i], *d = &one.wrote.call[i],
+                                *first = &zero.wrote.call[i % n];
+                assert_true(c->x == d->x && c->n == d->n && c->type == d->type);
+                assert_true(c->x == first->x && c->n == first->n && c->stream == first->stream);
+                if (!calls && i >= 2 * n && i % n)
+                    assert_int_equal(c->graphs - c[-1].graphs, 1);
+            }
+            assert_int_equal(zero.graphs.issued - zero.before.issued, 0);
+            assert_int_equal(zero.graphs.launched - zero.before.launched, calls ? 0 : n + 1);
+            assert_int_equal(zero.graphs.evicted, 0);
+            if (want)
+                mem_free(x0);
+            want = want ? want : x0;
+            mem_free(x1);
+            forget(&one.wrote);
+            forget(&zero.wrote);
+        }
+    }
+    cuda_on_cpu_streams(0, 0);
+    mem_free(want);
+}
+
+/* What the library takes with its first sum is known when the group is joined. */
+static void test_what_the_library_takes(void **state)
+{
+    SKIP_IF(!library, "the stand-in for NCCL is not here");
+    err e = {0};
+    backend_fixed alone, joined;
+    backend *be = cuda_open(0, threads, &e);
+    backend_fixed_of(be, 0, &alone);
+    library->channels = 5 << 20;
+    assert_true(backend_join(be, NULL, TENSOR_BF16, &e));
+    backend_fixed_of(be, 0, &joined);
+    assert_int_equal(joined.libraries - alone.libraries, 5 << 20);
+    library->channels = 0;
+    nccl_stand_in wrote;
+    take_record(NULL, TENSOR_BF16, &wrote);
+    forget(&wrote);
+    backend_free(be);
+}
+
 static bool lacks_nccl(void)
 {
     err e = {0};
@@ -307,8 +407,12 @@ int main(int argc, char **argv)
 {
     log_set_level(LOG_ERROR);
     struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fold),     cmocka_unit_test(test_two_f32),
-        cmocka_unit_test(test_two_bf16), cmocka_unit_test(test_alone_and_idle),
+        cmocka_unit_test(test_fold),
+        cmocka_unit_test(test_two_f32),
+        cmocka_unit_test(test_two_bf16),
+        cmocka_unit_test(test_graphs_between_sums),
+        cmocka_unit_test(test_what_the_library_takes),
+        cmocka_unit_test(test_alone_and_idle),
         cmocka_unit_test(test_refusals),
     };
     (void)argc;

@@ -86,6 +86,8 @@ static void check(const plan_case *k)
     }
     near(k, "workspace of training", train.workspace, backend_workspace(be), 0.05);
     assert_true(train.saved < train.arena && train.workspace > infer.workspace);
+    /* labels, and the patches that are kept */
+    assert_true(train.staged >= (size_t)(B * (batch.n_keep + 1)) * sizeof(int32_t));
     run_free(t);
     run_free(i);
     mem_free(pixels);
