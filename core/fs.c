@@ -457,10 +457,12 @@ bool fs_write_all(int fd, const void *data, size_t len)
     return true;
 }
 
-static bool write_file(const char *path, mode_t mode, const void *data, size_t len, err *e)
+/* Under the temporary name of `name`. */
+static bool write_file(const char *path, const char *name, mode_t mode, const void *data,
+                       size_t len, err *e)
 {
     char *tmp;
-    int fd = fs_create_partial(path, mode, &tmp, e);
+    int fd = fs_create_partial(name, mode, &tmp, e);
     if (fd < 0)
         return false;
     bool ok = fs_write_all(fd, data, len);
@@ -477,12 +479,25 @@ static bool write_file(const char *path, mode_t mode, const void *data, size_t l
 
 bool fs_write(const char *path, const void *data, size_t len, err *e)
 {
-    return write_file(path, 0666, data, len, e);
+    return write_file(path, path, 0666, data, len, e);
 }
 
 bool fs_write_private(const char *path, const void *data, size_t len, err *e)
 {
-    return write_file(path, 0600, data, len, e);
+    return write_file(path, path, 0600, data, len, e);
+}
+
+bool fs_write_among(const char *path, const void *data, size_t len, err *e)
+{
+    uint64_t own;
+    text name;
+    if (!fs_random(&own, sizeof own, e))
+        return false;
+    text_init(&name);
+    text_addf(&name, "%s.%016llx", path, (unsigned long long)own);
+    bool ok = write_file(path, name.s, 0600, data, len, e);
+    text_release(&name);
+    return ok;
 }
 
 /* ---- removal --------------------------------------------------------------------------------- */

@@ -32,6 +32,9 @@ MUST_CHECK bool fs_read(const char *path, size_t max, char **data, size_t *len, 
 /* Atomic, fsynced; with the mode that the umask leaves, or 0600. */
 MUST_CHECK bool fs_write(const char *path, const void *data, size_t len, err *e);
 MUST_CHECK bool fs_write_private(const char *path, const void *data, size_t len, err *e);
+/* As fs_write_private, where several programs may write the path at once: each has a temporary name
+ * of its own, "<path>.<digits>.partial", which nobody else takes away; the last one stays. */
+MUST_CHECK bool fs_write_among(const char *path, const void *data, size_t len, err *e);
 /* fsync the finished temporary file `tmp`, rename it to `path`, fsync the folder. */
 MUST_CHECK bool fs_commit(const char *tmp, const char *path, err *e);
 /* The same in steps, for streams: create "<path>.partial" (an older one is replaced) and write to
@@ -68,5 +71,5 @@ void fs_xxh128_add(fs_xxh128 *h, const void *data, size_t len);
 void fs_xxh128_end(fs_xxh128 *h, char out[33]); /* frees h */
 void fs_xxh128_of(const void *data, size_t len, char out[33]);
 void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2]);
-MUST_CHECK bool fs_random(void *out, size_t len, err *e); /* for keys only, never for science */
+MUST_CHECK bool fs_random(void *out, size_t len, err *e); /* for keys and names, never for science */
 #endif

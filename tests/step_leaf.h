@@ -46,7 +46,8 @@ static inline void step_images(step_image *x, int n)
     }
 }
 
-/* Micro-batch i: forward and backward as one piece of work, and its gradients go where the tree of sums wants them. */
+/* Micro-batch i: forward and backward as one piece of work, and its gradients go where the tree of
+ * sums wants them. */
 static inline void step_leaf(model *m, run *r, grads *g, const step_image *x, int i)
 {
     static const int32_t kept[] = {0, 2, 5, 7, 8, 9, 12, 15};

@@ -4,7 +4,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -214,34 +213,6 @@ char *cache_get(cache *c, const char *key, size_t *len)
     return out;
 }
 
-static bool write_entry(const char *path, const head *h, const char *key, const void *data, err *e)
-{
-    uint64_t own[1];
-    char mark[20], *tmp = NULL;
-    text name;
-    if (!fs_random(own, sizeof own, e))
-        return false;
-    snprintf(mark, sizeof mark, ".%016llx", (unsigned long long)own[0]);
-    text_init(&name);
-    text_add(&name, path);
-    text_add(&name, mark);
-    int fd = fs_create_partial(name.s, 0600, &tmp, e);
-    text_release(&name);
-    if (fd < 0)
-        return false;
-    bool ok = fs_write_all(fd, h, sizeof *h) && fs_write_all(fd, key, h->key_len) &&
-              fs_write_all(fd, data, h->data_len);
-    if (!ok)
-        err_errno(e, "cannot write '%s'", tmp);
-    if (close(fd) != 0 && ok)
-        ok = err_errno(e, "cannot write '%s'", tmp);
-    ok = ok && fs_commit(tmp, path, e);
-    if (!ok)
-        unlink(tmp);
-    mem_free(tmp);
-    return ok;
-}
-
 void cache_put(cache *c, const char *key, const void *data, size_t len)
 {
     size_t key_len = strlen(key);
@@ -253,18 +224,22 @@ void cache_put(cache *c, const char *key, const void *data, size_t len)
     uint64_t size = sizeof h + key_len + len;
     if (len > CACHE_DATA_MAX || size > c->limit)
         return; /* larger than anything that is read again */
-    char sum[NAME_LEN + 1], *path = path_of(c, key);
+    char sum[NAME_LEN + 1], *path = path_of(c, key), *bytes = mem_alloc(size);
     err e = {0};
     memcpy(h.magic, magic, sizeof magic);
     hash_of(key, key_len, data, len, sum);
     memcpy(h.hash, sum, NAME_LEN);
+    memcpy(bytes, &h, sizeof h);
+    memcpy(bytes + sizeof h, key, key_len);
+    memcpy(bytes + sizeof h + key_len, data, len);
     if (c->held + size > c->limit)
         make_room(c, size);
-    if (write_entry(path, &h, key, data, &e)) {
+    if (fs_write_among(path, bytes, size, &e)) {
         c->held += size;
     } else if (!c->told_disk) {
         log_warn("cuda_cache_not_written", "why=\"%s\"", e.msg);
         c->told_disk = true;
     }
+    mem_free(bytes);
     mem_free(path);
 }

@@ -52,8 +52,9 @@ static size_t rounded(size_t n, size_t to)
 
 /* ---- attention by cuDNN ---------------------------------------------------------------------- */
 
-#define FUSED_LEAST 256                /* workspace of a plan that wants none to speak of */
-#define FUSED_PARTS ((size_t)128 << 10) /* one query: keys in parts, the sums of each */
+#define FUSED_LEAST 256 /* workspace of a plan that wants none to speak of */
+#define FUSED_KEYS  128 /* one query: keys go in parts of so many at least, */
+#define FUSED_PARTS 512 /* so many in all at most, as many as keep a card busy */
 
 size_t plan_fused_delta(const flash_shape *s)
 {
@@ -65,6 +66,14 @@ size_t plan_fused_scratch(const flash_shape *s)
     return s->backward ? plan_fused_delta(s) * (size_t)(1 + (s->deterministic ? 0 : s->head)) : 0;
 }
 
+/* Each part leaves its sums, its maximum and its total. */
+static size_t one_query_bytes(const flash_shape *s)
+{
+    size_t parts = (size_t)s->b * (size_t)s->heads * (((size_t)s->keys - 1) / FUSED_KEYS + 1);
+    parts = parts < FUSED_PARTS ? parts : FUSED_PARTS;
+    return parts * (size_t)(s->head + 2) * sizeof(float) + FUSED_LEAST;
+}
+
 /* Only the kernels of sm_90 and sm_100 are lent the sum of dq; the deterministic ones keep all
  * products between tokens. */
 size_t plan_fused_workspace(const char *isa, const flash_shape *s)
@@ -72,7 +81,7 @@ size_t plan_fused_workspace(const char *isa, const flash_shape *s)
     size_t groups = (size_t)s->b * (size_t)s->heads;
     size_t queries = (size_t)s->queries, keys = (size_t)s->keys;
     if (!s->backward)
-        return s->queries == 1 ? FUSED_PARTS : FUSED_LEAST;
+        return s->queries == 1 ? one_query_bytes(s) : FUSED_LEAST;
     if (s->deterministic)
         return groups * rounded(queries, 64) * rounded(keys, 128) * 2 + FUSED_LEAST;
     if (!strcmp(isa, "sm_90") || !strcmp(isa, "sm_100"))

@@ -134,21 +134,32 @@ static void plans_for_every_length(void **state)
     }
 }
 
+static void plan_one_query(const card *c, int b, int heads, int keys, bool backward, bool bias)
+{
+    plan(c, &(flash_shape){.b = b,
+                           .heads = heads,
+                           .queries = 1,
+                           .keys = keys,
+                           .head = 64,
+                           .ldq = 64 * heads,
+                           .ldk = 128 * heads,
+                           .backward = backward,
+                           .bias = bias});
+}
+
 /* The last block reads one query of all keys; queries and keys lie apart. */
 static void plans_for_one_query(void **state)
 {
     (void)state;
     want_library();
     for (int pass = 0; pass < 4; pass++)
-        plan(&cards[H200], &(flash_shape){.b = 8,
-                                          .heads = 6,
-                                          .queries = 1,
-                                          .keys = 785,
-                                          .head = 64,
-                                          .ldq = 384,
-                                          .ldk = 768,
-                                          .backward = pass > 1,
-                                          .bias = pass % 2});
+        plan_one_query(&cards[H200], 8, 6, 785, pass > 1, pass % 2);
+    /* keys in parts, or not: that is the forward pass's */
+    static const int shapes[][3] = {{1, 6, 16385}, {2, 6, 785},   {1, 16, 65537},
+                                    {64, 6, 785},  {4, 12, 3137}, {1, 3, 197}};
+    for (size_t i = 0; i < COUNT_OF(shapes); i++)
+        plan_one_query(&cards[i % 2 ? A100 : H200], shapes[i][0], shapes[i][1], shapes[i][2], false,
+                       false);
 }
 
 /* PPT counts merged tokens by a bias on their keys: cuDNN has these plans. */

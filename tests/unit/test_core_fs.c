@@ -4,6 +4,7 @@
 #include "core/mem.h"
 #include "core/rng.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <setjmp.h>
@@ -367,6 +368,39 @@ static void modes(void **state)
     }
 }
 
+/* What another program is about to write to the same path stays where it is, and nothing of ours is
+ * left over. */
+static void several_programs_write_one_path(void **state)
+{
+    err e = {0};
+    struct stat st;
+    char *theirs, *data;
+    size_t len;
+    int fd = fs_create_partial(in_dir("among"), 0600, &theirs, &e);
+    assert_true(fd >= 0 && fs_write_all(fd, "theirs", 6));
+    assert_true(fs_write_among(in_dir("among"), "first", 5, &e));
+    assert_true(fs_write_among(in_dir("among"), "second", 6, &e));
+    assert_int_equal(stat(in_dir("among"), &st), 0);
+    assert_int_equal(st.st_mode & 07777, 0600);
+    assert_true(fs_read(in_dir("among"), 100, &data, &len, &e));
+    assert_string_equal(data, "second");
+    mem_free(data);
+    close(fd);
+    assert_true(fs_read(theirs, 100, &data, &len, &e));
+    assert_string_equal(data, "theirs");
+    mem_free(data);
+    assert_true(fs_commit(theirs, in_dir("among"), &e));
+    mem_free(theirs);
+    assert_true(fs_mkdirs(in_dir("among-taken/x"), &e)); /* a folder does not give way */
+    assert_false(fs_write_among(in_dir("among-taken"), "x", 1, &e));
+    assert_non_null(strstr(e.msg, "cannot rename"));
+    DIR *d = opendir(in_dir(""));
+    assert_non_null(d);
+    for (struct dirent *f; (f = readdir(d));)
+        assert_true(strncmp(f->d_name, "among", 5) || !strstr(f->d_name, ".partial"));
+    closedir(d);
+}
+
 /* A trap behind the temporary name is neither followed nor fatal. */
 static void temporary_name_is_hostile(void **state)
 {
@@ -687,6 +721,7 @@ int main(void)
         T(walk_random_trees),
         T(reads_and_writes),
         T(modes),
+        T(several_programs_write_one_path),
         T(temporary_name_is_hostile),
         T(full_disk_keeps_the_old),
         T(killed_writer_leaves_old_or_new),
