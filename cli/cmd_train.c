@@ -29,12 +29,18 @@ static json_t *footprint_json(const footprint *m)
     const struct {
         const char *name;
         int64_t bytes;
-    } part[] = {{"params", m->params},           {"grads", m->grads},
-                {"optimizer", m->optimizer},     {"saved", m->saved},
-                {"activations", m->activations}, {"validation", m->validation},
-                {"workspace", m->workspace},     {"images", m->images},
-                {"products", m->products},       {"staging", m->staging},
-                {"sums", m->sums},               {"page_locked", m->locked},
+    } part[] = {{"params", m->params},
+                {"grads", m->grads},
+                {"optimizer", m->optimizer},
+                {"saved", m->saved},
+                {"activations", m->activations},
+                {"validation", m->validation},
+                {"workspace", m->workspace},
+                {"images", m->images},
+                {"products", m->products},
+                {"staging", m->staging},
+                {"sums", m->sums},
+                {"page_locked", m->locked},
                 {"total", m->total}};
     json_t *o = json_object();
     for (size_t i = 0; i < COUNT_OF(part); i++)

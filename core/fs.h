@@ -71,5 +71,6 @@ void fs_xxh128_add(fs_xxh128 *h, const void *data, size_t len);
 void fs_xxh128_end(fs_xxh128 *h, char out[33]); /* frees h */
 void fs_xxh128_of(const void *data, size_t len, char out[33]);
 void fs_xxh128_raw(const void *data, size_t len, uint64_t out[2]);
-MUST_CHECK bool fs_random(void *out, size_t len, err *e); /* for keys and names, never for science */
+MUST_CHECK bool fs_random(void *out, size_t len,
+                          err *e); /* for keys and names, never for science */
 #endif

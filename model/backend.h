@@ -44,20 +44,22 @@ typedef struct backend_how {
 extern const cfg_group backend_options; /* "cuda.*": timed and cache */
 /* From now on. ERR_CONFIG where the device cannot. */
 MUST_CHECK bool backend_compute(backend *b, const backend_how *how, err *e);
-const char *backend_name(const backend *b);  /* "cpu" */
-size_t backend_workspace(const backend *b);  /* bytes held beside what was asked for */
-int64_t backend_room(backend *b);            /* bytes free on a card; all that a machine has */
+const char *backend_name(const backend *b); /* "cpu" */
+size_t backend_workspace(const backend *b); /* bytes held beside what was asked for */
+int64_t backend_room(backend *b);           /* bytes free on a card; all that a machine has */
 
 /* Memory that a device has beside what was asked for and backend_workspace, in bytes. */
 typedef struct backend_fixed {
-    size_t products;   /* workspace of the library of matrix products, from the start */
-    size_t staging;    /* that small data of the host go through */
-    size_t locked;     /* the same on the host's side, page-locked; not on the device */
-    size_t held;       /* of products and staging: is there already */
-    int64_t libraries; /* what libraries took when they were opened, as the device said; -1 unknown */
-    int64_t before;    /* taken before that: by the driver for us, by other programs; -1 unknown */
+    size_t products; /* workspace of the library of matrix products, from the start */
+    size_t staging;  /* that small data of the host go through */
+    size_t locked;   /* the same on the host's side, page-locked; not on the device */
+    size_t held;     /* of products and staging: is there already */
+    int64_t
+        libraries;  /* what libraries took when they were opened, as the device said; -1 unknown */
+    int64_t before; /* taken before that: by the driver for us, by other programs; -1 unknown */
 } backend_fixed;
-/* For steps that hand over `staged` bytes (model_bytes). All zero where the device is the machine. */
+/* For steps that hand over `staged` bytes (model_bytes). All zero where the device is the machine.
+ */
 void backend_fixed_of(const backend *b, size_t staged, backend_fixed *out);
 const char *backend_isa(const backend *b);   /* "avx512_core_amx", what identity holds for */
 const char *backend_title(const backend *b); /* a card's own name; the instruction set of a CPU */

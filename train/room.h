@@ -22,9 +22,9 @@ typedef struct room_plan {
     footprint at[ROOM_LEVELS];
     int64_t largest[ROOM_LEVELS]; /* train.batch that fits; 0 = none */
     int64_t room, batch;          /* bytes of the device that a training may take; train.batch */
-    int64_t reserve; /* bytes that are free too, left to code that libraries load later */
+    int64_t reserve;           /* bytes that are free too, left to code that libraries load later */
     int64_t libraries, before; /* backend_fixed: what else is taken of the card */
-    footprint_ask ask;            /* what it was made of, borrowed */
+    footprint_ask ask;         /* what it was made of, borrowed */
 } room_plan;
 
 const char *room_level_name(run_level level); /* "ln_gelu" */

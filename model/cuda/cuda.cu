@@ -245,8 +245,8 @@ static void cuda_fixed(const backend *be, size_t staged, backend_fixed *out)
     out->before = c->before;
 }
 
-/* Attention's library comes with the first plan that has some, so that what it takes is known before
- * a step. */
+/* Attention's library comes with the first plan that has some, so that what it takes is known
+ * before a step. */
 static void cuda_plan(const backend *be, const op_args *a, bool backward, backend_plan *p)
 {
     if (a->kind == OP_ATTENTION && a->x->type == TENSOR_BF16)

@@ -185,8 +185,8 @@ void *cuda_stage(cuda *c, const void *x, size_t bytes);
 /* What was collected so far is issued now, one by one: memory will move, or the host wants to
  * read. */
 void cuda_spill(cuda *c);
-/* What was collected so far is issued now as a list, and a graph, of its own; the piece goes on with
- * another: work that no list holds comes in between. */
+/* What was collected so far is issued now as a list, and a graph, of its own; the piece goes on
+ * with another: work that no list holds comes in between. */
 void cuda_cut(cuda *c);
 /* Raw images on their way to the card, on a stream of their own: the device address of the word
  * that says where they lie. One image has `bytes`. cuda_images_used goes behind what read them. */

@@ -5,9 +5,9 @@
  * be PLAN_AHEAD pieces in front; what it writes for a piece it has once for each of these. */
 #include "model/cuda/piece.cuh"
 
-#define SLOTS       (PLAN_AHEAD + 1)
-#define CHUNKS      24 /* of staging memory, each twice as large as all before */
-#define IMAGES      2
+#define SLOTS  (PLAN_AHEAD + 1)
+#define CHUNKS 24 /* of staging memory, each twice as large as all before */
+#define IMAGES 2
 
 /* Staging memory never moves: addresses in it are on lists. */
 struct chunk {

@@ -32,8 +32,8 @@ int64_t plan_window_chunk(const backend *be, const op_args *a);
 size_t plan_window_floats(const backend *be, const op_args *a);
 
 /* Attention by cuDNN 9.19, as its plans for described cards say (test_flash_plan): delta, which the
- * sum of dq lies behind; what the backward pass is lent in all; the workspace at most. isa: "sm_90"; of
- * a card that nobody knows, the largest of all. */
+ * sum of dq lies behind; what the backward pass is lent in all; the workspace at most. isa:
+ * "sm_90"; of a card that nobody knows, the largest of all. */
 size_t plan_fused_delta(const flash_shape *s);
 size_t plan_fused_scratch(const flash_shape *s);
 size_t plan_fused_workspace(const char *isa, const flash_shape *s);

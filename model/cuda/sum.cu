@@ -3,8 +3,9 @@
  * gradients of a bucket are written; one of the sums' stream that all buckets are back.
  *
  * No sum is captured: NCCL wants a captured sum to be captured, and its graph launched, by all
- * processes together, and theirs differ in what they have met (token counts, shares of a step, graphs
- * given up). A piece is cut where a sum starts, so the calls around it are graphs all the same. */
+ * processes together, and theirs differ in what they have met (token counts, shares of a step,
+ * graphs given up). A piece is cut where a sum starts, so the calls around it are graphs all the
+ * same. */
 #include "model/cuda/cuda.cuh"
 
 extern "C" {

@@ -172,8 +172,8 @@ static void a_card_gives_what_was_planned(void **state)
             backend_end(be);
         }
         double took = (double)(room - backend_room(be));
-        double planned = (double)(4 * 4 * model_params(m)->total) + (double)plan.arena +
-                         (double)plan.workspace;
+        double planned =
+            (double)(4 * 4 * model_params(m)->total) + (double)plan.arena + (double)plan.workspace;
         print_message("%s: planned %.0f, took %.0f bytes\n", room_level_name((run_level)level),
                       planned, took);
         assert_true(fabs(planned - took) < 0.001 * took);
@@ -186,8 +186,8 @@ static void a_card_gives_what_was_planned(void **state)
     }
 }
 
-static room_plan plan_beside(const char *context_kib, const char *library_kib, const char *memory_kib,
-                             const char *precision)
+static room_plan plan_beside(const char *context_kib, const char *library_kib,
+                             const char *memory_kib, const char *precision)
 {
     setenv("SHIM_CONTEXT_KIB", context_kib, 1);
     setenv("SHIM_LIBRARY_KIB", library_kib, 1);
@@ -221,8 +221,7 @@ static void what_others_take_is_measured(void **state)
     snprintf(kib, sizeof kib, "%lld", (long long)(some >> 10));
     assert_int_equal(plan_beside("0", "0", kib, "train.precision=bf16").level, RUN_KEEP);
     char taken[32];
-    snprintf(taken, sizeof taken, "%lld",
-             (long long)((p.at[RUN_KEEP].total / 16 + mib / 2) >> 10));
+    snprintf(taken, sizeof taken, "%lld", (long long)((p.at[RUN_KEEP].total / 16 + mib / 2) >> 10));
     assert_int_equal(plan_beside("0", taken, kib, "train.precision=bf16").level, RUN_LN_GELU);
     assert_int_equal(plan_beside(taken, "0", kib, "train.precision=bf16").level, RUN_LN_GELU);
 }
