@@ -18,6 +18,12 @@ typedef struct work {
     scratch *thread;
 } work;
 
+double operate_fpr(int g)
+{
+    double part = (double)g / (OPERATE_GRID - 1);
+    return part * part;
+}
+
 /* ---- rates at a point ------------------------------------------------------------------------ */
 
 /* Sensitivity, specificity and flagged share; ties at the border of a top share count in part. */
@@ -112,7 +118,7 @@ static bool statistic(void *ctx, const int32_t *times, double *out, int thread)
     for (int k = 0; k < w->r->n_points; k++, out += STATS_PER_POINT)
         rates(&s->c, &w->r->point[k], out);
     for (int g = 0; g < OPERATE_GRID; g++)
-        *out++ = curve_tpr_at(&s->c, (double)g / (OPERATE_GRID - 1));
+        *out++ = curve_tpr_at(&s->c, operate_fpr(g));
     return true;
 }
 
@@ -128,10 +134,10 @@ static void wilson(operate_point *o)
 /* A rate of 0 or 1 that no replicate moves is not known for certain: its interval is exact. */
 static void exact_ends(const metric_in *in, operate_point *o)
 {
-    bool any = metric_exact_share(in, 1, o->sens.value, &o->sens.lo, &o->sens.hi);
-    any = metric_exact_share(in, 0, o->spec.value, &o->spec.lo, &o->spec.hi) || any;
-    any = metric_exact_share(in, -1, o->flagged.value, &o->flagged.lo, &o->flagged.hi) || any;
-    if (any)
+    bool sens = metric_exact_share(in, 1, o->sens.value, &o->sens.lo, &o->sens.hi),
+         spec = metric_exact_share(in, 0, o->spec.value, &o->spec.lo, &o->spec.hi);
+    metric_exact_share(in, -1, o->flagged.value, &o->flagged.lo, &o->flagged.hi);
+    if (sens || (spec && o->kind != OPERATE_TOP)) /* of a top share only the first is shown */
         o->ci = strcmp(o->ci, "bca") ? "bootstrap-exact" : "bca-exact";
 }
 
@@ -222,7 +228,7 @@ void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,
             if (out->point[k].fixed && !repeated && !w.in.weight)
                 wilson(&out->point[k]);
         for (int g = 0; g < OPERATE_GRID; g++)
-            out->tpr[g] = curve_tpr_at(&here, (double)g / (OPERATE_GRID - 1));
+            out->tpr[g] = curve_tpr_at(&here, operate_fpr(g));
         if (want->bootstrap > 0)
             bootstrap(&w, want, p);
     }

@@ -27,7 +27,7 @@ typedef struct operate_point {
     bool cases_told, controls_told;  /* may counts and rates of this class be told? report_tell.h */
 } operate_point;
 
-#define OPERATE_GRID    101 /* false-positive rates 0, 0.01 ... 1 of the band */
+#define OPERATE_GRID    101 /* false-positive rates of the band */
 #define OPERATE_POINTS  (3 * CFG_LIST_MAX)
 #define OPERATE_METRICS 16
 
@@ -41,6 +41,8 @@ typedef struct operate_result {
     int64_t replicates, redrawn, failed;
 } operate_result;
 
+/* The g-th of them, from 0 to 1: close where a curve is steep, near 0. */
+double operate_fpr(int g);
 /* `fixed`: exams that thresholds are chosen on, or NULL to choose them on `v`. `repeated`: patients
  * have several exams. Without both classes only the point values of the metrics are tried. */
 void operate_run(const cohort_view *v, const cohort_view *fixed, bool repeated,

@@ -313,6 +313,30 @@ static void show_population(report_doc *d, const json_t *tree)
             doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), NULL});
 }
 
+/* Three ratios with one name: what each of them compares. */
+static void show_ratios(report_doc *d, const json_t *tree)
+{
+    const json_t *p = json_object_get(tree, "population"),
+                 *risk = report_tree_by_id(tree, "tables", "risk"),
+                 *rows = json_object_get(risk, "rows"),
+                 *last = json_array_get(rows, json_array_size(rows) - 1);
+    doc_number given, set, shifted, prevalence, share;
+    const double v[] = {
+        report_tree_num(report_tree_metric(tree, "oe", "all"), "value"),
+        last ? report_tree_num(json_array_get(last, (size_t)report_tree_column(risk, "oe")), "v")
+             : NAN,
+        report_tree_num(report_tree_metric(tree, "oe", "shifted"), "value")};
+    if (!json_is_true(json_object_get(p, "enriched")) || isnan(v[0]) || isnan(v[1]) || isnan(v[2]))
+        return;
+    report_doc_fill(
+        d, DOC_NOTE, "calibration.relate",
+        (const char *const[]){
+            "given", doc_number_show(&given, "2", v[0]), "set", doc_number_show(&set, "2", v[1]),
+            "shifted", doc_number_show(&shifted, "2", v[2]), "prevalence",
+            doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), "share",
+            doc_number_show(&share, "4g", 100 * report_tree_num(p, "share")), NULL});
+}
+
 static void show_map(report_doc *d, const json_t *tree)
 {
     const json_t *m = json_object_get(tree, "recalibration");
@@ -340,6 +364,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_joined(d, tree, report_tree_by_id(tree, "tables", "reliability"));
     report_doc_names(d, tree, "reliability", "single", "small.single");
     report_doc_table(d, tree, "calibration", false);
+    show_ratios(d, tree);
     show_map(d, tree);
     report_doc_table(d, tree, "calibration_error", true);
     report_doc_table(d, tree, "calibration_bootstrap", true);

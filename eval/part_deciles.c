@@ -6,6 +6,8 @@
 #include "eval/report_text.h"
 #include <math.h>
 
+#define POPULATION_EXAMS 10000
+
 static void cell_value(json_t *row, const rate_value *v)
 {
     cells_est(row, v->value, v->lo, v->hi);
@@ -24,15 +26,23 @@ static void cell_group(json_t *row, const tell_bands *bands, int i)
     text_release(&name);
 }
 
-static void add_counts(const decile_table *t, const tell_bands *bands, json_t *table)
+/* With weights, observed and expected are both of a population, per 10,000 of its exams; what was
+ * counted stands before them. */
+static void add_counts(const decile_table *t, const tell_bands *bands, json_t *table, bool weighted)
 {
+    double total = 0;
+    for (int i = 0; i < t->k; i++)
+        total += t->row[i].group.weight;
+    const double scale = weighted ? POPULATION_EXAMS / total : 1;
     for (int i = 0; i < t->k; i++) {
         const decile_row *r = &t->row[i];
         json_t *row = cells_row(table);
         cell_group(row, bands, i);
         cells_int(row, r->group.n);
         cells_int(row, r->group.events);
-        cells_num(row, r->expected);
+        if (weighted)
+            cells_num(row, scale * r->observed);
+        cells_num(row, scale * r->expected);
         cell_value(row, &r->oe);
         cells_est(row, r->group.mean_p, NAN, NAN);
         cells_est(row, r->group.rate, r->group.lo, r->group.hi);
@@ -84,9 +94,12 @@ static json_t *table_of(report_build *b, const char *id, const char *const colum
 
 static bool add(report_build *b, err *e)
 {
-    static const char *const counts[][2] = {
+    static const char *const plain[][2] = {
         {"group", "int"}, {"exams", "int"},   {"cancers", "int"}, {"expected_n", "num1"},
         {"oe", "est"},    {"mean_p", "risk"}, {"rate", "risk"}};
+    static const char *const mixed[][2] = {
+        {"group", "int"},         {"exams", "int"}, {"cancers", "int"}, {"observed_pop", "num1"},
+        {"expected_pop", "num1"}, {"oe", "est"},    {"mean_p", "risk"}, {"rate", "risk"}};
     static const char *const ratios[][2] = {
         {"group", "int"},     {"least", "risk"},    {"most", "risk"},  {"share", "pct"},
         {"rr_middle", "est"}, {"rr_lowest", "est"}, {"remark", "text"}};
@@ -96,13 +109,15 @@ static bool add(report_build *b, err *e)
         return true;
     const tell_bands *bands = &b->tell.deciles;
     decile_table *t = MEM_NEW(decile_table);
-    json_t *table = table_of(b, "deciles", counts, COUNT_OF(counts));
+    const bool weighted = in.weight != NULL;
+    json_t *table = weighted ? table_of(b, "deciles", mixed, COUNT_OF(mixed))
+                             : table_of(b, "deciles", plain, COUNT_OF(plain));
     if (bands->n > 1 || bands->asked == 1)
         decile_build(&in, bands->of, bands->n, t);
     else
         json_object_set_new(table, "single", json_pack("[s]", report_text("section.deciles")));
     if (t->k) {
-        add_counts(t, bands, table);
+        add_counts(t, bands, table, weighted);
         add_ratios(t, bands, table_of(b, "decile_ratios", ratios, COUNT_OF(ratios)));
         add_curves(b, t, bands);
         json_object_set_new(table, "risks", json_string(risks_words(&b->risks, form)));

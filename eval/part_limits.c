@@ -32,6 +32,21 @@ static bool synthetic(const report_build *b)
            says_synthetic(c->label) || says_synthetic(c->follow_up);
 }
 
+/* The only place where keys stand in a sentence. */
+static void add_keys(json_t *l, const report_cfg *c)
+{
+    char share[32], minimum[32], screen[32], interval[32], pages[32];
+    snprintf(share, sizeof share, "%.4g", 100 * c->population);
+    snprintf(minimum, sizeof minimum, "%lld", (long long)c->min_count);
+    snprintf(screen, sizeof screen, "%.4g", c->screen_days);
+    snprintf(interval, sizeof interval, "%.4g", c->interval_days);
+    snprintf(pages, sizeof pages, "%lld", (long long)c->pages);
+    report_build_sentence(l, "limit.keys",
+                          (const char *const[]){"population", share, "minimum", minimum, "screen",
+                                                screen, "interval", interval, "pages", pages,
+                                                NULL});
+}
+
 static bool add(report_build *b, err *e)
 {
     static const char *const none[] = {NULL};
@@ -79,6 +94,7 @@ static bool add(report_build *b, err *e)
     if (!b->src->val)
         report_build_sentence(l, "limit.exploratory", none);
     json_array_extend(l, json_object_get(b->tree, "limits")); /* what other parts have found */
+    add_keys(l, c);
     json_object_set_new(b->tree, "limits", l);
     return true;
 }

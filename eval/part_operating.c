@@ -86,16 +86,35 @@ static at_population population_at(const report_build *b, const curve *c, double
     return a;
 }
 
+/* Which rows have no cut of their own in a population. */
+static void capture_note(const report_build *b, json_t *t, const char *same)
+{
+    char prevalence[32];
+    text note;
+    snprintf(prevalence, sizeof prevalence, "%.4g", 100 * b->opts->cfg.population);
+    text_init(&note);
+    report_fill(&note, "note.capture", (const char *const[]){"prevalence", prevalence, NULL});
+    if (same[0]) {
+        text_add(&note, " ");
+        report_fill(&note, "capture.same", (const char *const[]){"points", same, NULL});
+    }
+    json_object_set_new(t, "note", cells_string(note.s));
+    text_release(&note);
+}
+
 static void capture_table(report_build *b)
 {
     curve c = {0};
     bool known = curve_build(&b->all.in, &c);
+    double cut = -1; /* the largest share of a population that a row has told */
+    text same;
+    text_init(&same);
     json_t *t = cells_table("capture");
     cells_column(t, "point", "text");
     cells_column(t, "threshold", "score");
     cells_column(t, "capture", "est");
-    cells_column(t, "capture_min", "num");
-    cells_column(t, "capture_max", "num");
+    cells_column(t, "capture_min", "num2");
+    cells_column(t, "capture_max", "num2");
     cells_column(t, "ci_method", "text");
     cells_column(t, "flagged_pop", "pct");
     cells_column(t, "capture_pop", "est");
@@ -118,11 +137,19 @@ static void capture_table(report_build *b)
         at_population a = {NAN, NAN, NAN, NAN};
         if (known)
             a = population_at(b, &c, o->target);
+        if (a.flagged <= cut) { /* said above: the same threshold */
+            text_addf(&same, "%s%s", same.len ? ", " : "", name.s);
+            a = (at_population){NAN, NAN, NAN, NAN};
+        } else if (!isnan(a.flagged)) {
+            cut = a.flagged;
+        }
         cells_num(row, a.flagged);
         cells_est(row, a.capture, a.lo, a.hi);
         text_release(&name);
     }
     curve_release(&c);
+    capture_note(b, t, same.s);
+    text_release(&same);
     report_build_table(b, t);
 }
 
@@ -150,6 +177,8 @@ static void predictive_table(report_build *b)
         {"point", "text"},      {"prevalence", "pct"}, {"per1000", "num1"}, {"found1000", "num1"},
         {"missed1000", "num1"}, {"ppv", "pct"},        {"npv", "pct4"},     {"nns", "num1"}};
     json_t *t = cells_table("predictive");
+    if (b->risks.pop.enriched)
+        json_object_set_new(t, "note", json_string(report_text("predictive.enriched")));
     for (size_t i = 0; i < COUNT_OF(columns); i++)
         cells_column(t, columns[i][0], columns[i][1]);
     for (int i = 0; i < b->operate.n_points; i++) {

@@ -101,7 +101,8 @@ static double cents(const report_build *b, double v)
 
 /* The ROC and precision-recall points that may be told, thinned when there are very many. Between
  * them the band would tell of single exams as the curve would: it follows the line through them,
- * and its ends are whole per cents. */
+ * which it holds even where the line runs below the band of the curve, and its ends are whole per
+ * cents. */
 static void add_curves(report_build *b)
 {
     curve c = {0};
@@ -125,10 +126,10 @@ static void add_curves(report_build *b)
             report_build_point(pr, "y", p->flagged1 / (p->flagged1 + p->flagged0));
         }
         for (int g = 0; b->operate.band && g < OPERATE_GRID; g++) {
-            double fpr = (double)g / (OPERATE_GRID - 1);
+            double fpr = operate_fpr(g), y = band_told ? height_at(roc, fpr) : b->operate.tpr[g];
             report_build_point(band, "x", fpr);
-            report_build_point(band, "y", band_told ? height_at(roc, fpr) : b->operate.tpr[g]);
-            report_build_point(band, "lo", cents(b, b->operate.tpr_lo[g]));
+            report_build_point(band, "y", y);
+            report_build_point(band, "lo", fmin(y, cents(b, b->operate.tpr_lo[g])));
             report_build_point(band, "hi", cents(b, b->operate.tpr_hi[g]));
         }
         mem_free(at[0]);

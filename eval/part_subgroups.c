@@ -189,7 +189,10 @@ static void group_row(report_build *b, json_t *t, const variables *all, const va
     if (all->spec)
         rate_cell(cells, b, (double[]){x->spec, x->spec_lo, x->spec_hi}, &view, 0, of->spec);
     calibration_cells(cells, b, &view, of->var.cases_only);
-    report_build_remark(cells, &a);
+    if (g->n == b->all.n) /* not a part: nothing to set it beside */
+        cells_text(cells, report_text("subgroup.whole"));
+    else
+        report_build_remark(cells, &a);
     cohort_view_release(&view);
     text_release(&subset);
 }

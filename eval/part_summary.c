@@ -94,8 +94,15 @@ static void sentence_flag(report_doc *d, const json_t *tree)
     int capture = report_tree_column(t, enriched ? "capture_pop" : "capture"),
         flagged = report_tree_column(t, "flagged_pop"), at = report_tree_column(t, "threshold");
     doc_number top, share, threshold, prevalence, ceiling;
+    const json_t *rows = json_object_get(t, "rows");
+    for (size_t i = json_array_size(rows); enriched && row && i-- > 0;) {
+        const json_t *above = json_array_get(rows, i); /* a cut of its own, or the next above */
+        if (above == row && isnan(report_tree_num(json_array_get(row, (size_t)capture), "v")))
+            row = i ? json_array_get(rows, i - 1) : NULL;
+    }
     double v = row ? report_tree_num(json_array_get(row, (size_t)capture), "v") : NAN,
-           cases = report_tree_num(m, "n_events") / report_tree_num(m, "n_exams");
+           exams = report_tree_num(m, "n_exams"),
+           places = ceil(SUMMARY_TOP * exams - 1e-9) / report_tree_num(m, "n_events");
     if (isnan(v))
         return;
     doc_number_show(&share, "0", 100 * v);
@@ -107,13 +114,43 @@ static void sentence_flag(report_doc *d, const json_t *tree)
         return;
     }
     doc_number_show(&top, "1", 100 * json_number_value(json_array_get(row, (size_t)flagged)));
-    doc_number_show(&ceiling, "0", fmin(100, 100 * SUMMARY_TOP / cases));
+    doc_number_show(&ceiling, "0", fmin(100, 100 * places));
     report_doc_fill(
         d, DOC_ITEM, "sum.flag_population",
         (const char *const[]){
             "top", top.s, "capture", share.s, "ceiling", ceiling.s, "prevalence",
             doc_number_show(&prevalence, "4g", 100 * report_tree_num(pop, "prevalence")), "share",
             doc_number_show(&threshold, "0", 100 * SUMMARY_TOP), NULL});
+}
+
+/* Are cancers that the exam itself found among the evaluated ones? By the books, else by times. */
+static void sentence_early(report_doc *d, const json_t *tree)
+{
+    const json_t *flow = json_object_get(tree, "flow"), *row,
+                 *early = json_object_get(report_tree_by_id(tree, "tables", "found"), "early");
+    doc_number days, n;
+    const char *key = "sum.early_unknown";
+    size_t i;
+    if (early)
+        key = json_is_integer(early) && !json_integer_value(early) ? "sum.early_none"
+                                                                   : "sum.early_in";
+    json_array_foreach(flow, i, row)
+    {
+        if (strstr(report_tree_str(row, "reason"), "WITHIN_DETECTION") &&
+            strcmp(key, "sum.early_in") != 0)
+            key = "sum.early_out";
+    }
+    if (json_is_integer(early))
+        doc_number_count(&n, early);
+    else
+        snprintf(n.s, sizeof n.s, "%s", report_text("hidden"));
+    report_doc_fill(
+        d, DOC_ITEM, key,
+        (const char *const[]){
+            "days",
+            doc_number_show(&days, "4g",
+                            report_tree_num(json_object_get(tree, "options"), "screen_days")),
+            "n", n.s, NULL});
 }
 
 /* Women of a thousand: a number, or less than the smallest one that can be said. */
@@ -485,6 +522,9 @@ static void show(report_doc *d, const json_t *tree)
         (const char *const[]){"exams", doc_number_count(&n, json_object_get(m, "n_exams")),
                               "patients", doc_number_count(&p, json_object_get(m, "n_patients")),
                               "cases", doc_number_count(&k, json_object_get(m, "n_events")), NULL});
+    sentence_early(d, tree);
+    if (json_is_true(json_object_get(tree, "synthetic")))
+        report_doc_text(d, DOC_ITEM, report_text("sum.synthetic"));
     sentence_flag(d, tree);
     sentence_weakest(d, tree);
     sentence_wholes(d, tree);

@@ -199,9 +199,10 @@ static void add_metric(report_build *b, const followed *f, const entry *x)
     json_decref(year);
 }
 
-static const char *label_text(int later)
+/* Without early cancers the second set is the first: its rows say so. */
+static const char *label_text(const followed *f, int later)
 {
-    return report_text(later ? "time.later" : "time.all");
+    return report_text(!later ? "time.all" : f->early ? "time.later" : "time.later_none");
 }
 
 static void year_cell(json_t *row, double h)
@@ -279,7 +280,7 @@ static bool year_rows(report_build *b, const followed *f, json_t *t, double h,
         }
         json_t *row = cells_row(t);
         year_cell(row, h);
-        cells_text(row, label_text(later));
+        cells_text(row, label_text(f, later));
         cells_int(row, m->events);
         cells_int(row, m->n - m->events);
         cells_est(row, m->value, m->lo, m->hi);
@@ -333,7 +334,7 @@ static void concordance_row(report_build *b, const followed *f, json_t *t, survi
     json_t *row = cells_row(t);
     snprintf(key, sizeof key, "metric.%s", id);
     cells_text(row, report_text(key));
-    cells_text(row, label_text(later));
+    cells_text(row, label_text(f, later));
     cells_count(row, c.n, told);
     cells_count(row, c.events, told);
     cells_est(row, c.value, c.lo, c.hi);
@@ -588,6 +589,9 @@ static void found_table(report_build *b, followed *f)
     cells_text(row, report_text("time.bin.unknown"));
     cells_count(row, f->set.n_unlabelled, !disclose_few(c->min_count, f->set.n_unlabelled));
     cells_num(row, NAN);
+    /* exams whose cancer the exam found: none may be told; a few may not */
+    json_object_set_new(
+        t, "early", !f->early || found_told(f, f->early) ? json_integer(f->early) : json_null());
     report_build_table(b, t);
 }
 

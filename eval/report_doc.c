@@ -121,6 +121,8 @@ const char *doc_number_show(doc_number *n, const char *kind, double v)
         snprintf(n->s, sizeof n->s, "%.0f", v);
     else if (!strcmp(kind, "1"))
         snprintf(n->s, sizeof n->s, "%.1f", v);
+    else if (!strcmp(kind, "2"))
+        snprintf(n->s, sizeof n->s, "%.2f", v);
     else
         snprintf(n->s, sizeof n->s, "%.4g", v);
     report_number_in(n->s, sizeof n->s);

@@ -11,6 +11,7 @@ static const report_word rows[] = {
     {"time.year", "{year} y"},
     {"time.all", "all"},
     {"time.later", "without those found by the exam"},
+    {"time.later_none", "without those found by the exam: there are none, so all again"},
     {"time.bin.screen", "found by the exam (within {screen} days)"},
     {"time.bin.interval", "between rounds (within {interval} days)"},
     {"time.bin.later", "later (after {interval} days)"},
@@ -117,7 +118,7 @@ static const report_word rows[] = {
     {"population.enriched",
      "{share} % of these exams belong to women with cancer: exams with cancer were sampled more "
      "often than exams without. Calibration, net benefit and risk groups are therefore computed as "
-     "if {prevalence} % of exams had cancer (eval.population). This is right when exams of both "
+     "if {prevalence} % of exams had cancer. This is right when exams of both "
      "kinds "
      "were drawn at random; it says nothing of a population with another share."},
     {"recalibration.none",
@@ -127,6 +128,12 @@ static const report_word rows[] = {
      "unchanged."},
     {"recalibration.failed",
      "No recalibration could be learnt on the {n} validation exams: {reason}."},
+    {"calibration.relate",
+     "Three ratios of observed to predicted cancers stand in this report. {given}: the scores as "
+     "they are, against a population in which {prevalence} % have cancer. {set} (Time to "
+     "diagnosis): the same scores against these exams, {share} % of which belong to women with "
+     "cancer. {shifted}: the scores moved to that population, against it; only this one judges the "
+     "risks that the risk groups and single exams show."},
     {"calibration.groups", "groups of equal count, with 95 % intervals"},
     {"calibration.smooth", "smooth curve (local linear), with its band"},
     {"calibration.line", "perfect agreement"},
@@ -217,7 +224,7 @@ static const report_word rows[] = {
      "are off on the screen until they are switched on, and stand beside the pictures in print; "
      "none is a map of suspicion."},
     {"images.left_out", "{n} more chosen exams are not shown, to keep this file below 25 MB or "
-                        "because eval.pages asks for fewer."},
+                        "because fewer were asked for."},
     {"images.head", "Exam {n} of {of}: {exam}"},
     {"images.why.highest", "Shown because its score is among the highest."},
     {"images.why.missed", "Shown because cancer was found in the time that the label looks at and "

@@ -40,9 +40,10 @@ static const report_word rows[] = {
      "(95 "
      "% confidence interval {lo} to {hi}) on {exams} exams, {cases} with cancer. Where small "
      "counts "
-     "are hidden the line is straight from one told point to the next, and the true curve, which "
-     "the band is of, lies above it. The dashed diagonal is chance. Diamonds mark the operating "
-     "points of the table."},
+     "are hidden the line is straight from one told point to the next; the true curve lies above "
+     "it, and the band holds both. Where the curve rises straight up, the band is of the upper "
+     "end. "
+     "The dashed diagonal is chance. Diamonds mark the operating points of the table."},
     {"figdesc.scores",
      "Two histograms of the exam score, back to back: exams with cancer upwards, "
      "exams without downwards, each as a share of its group. {exams} exams, {cases} "
@@ -115,7 +116,7 @@ static const report_word rows[] = {
     /* flow */
     {"flow.repeated", "row repeats another one"},
     {"flow.other_split", "belongs to another split"},
-    {"flow.incomplete", "exam has not exactly four images (eval.require)"},
+    {"flow.incomplete", "exam has not exactly four images"},
     {"flow.unlabelled", "label unknown"},
     {"flow.other_exams", "exams of other splits, or left out with all their images"},
     {"flow.women", "women of these exams"},

@@ -61,6 +61,21 @@ static const report_word rows[] = {
     {"sum.size",
      "This was measured on {exams} exams of {patients} women; {cases} of the exams belong "
      "to women with cancer as defined below."},
+    {"sum.synthetic",
+     "The data are synthetic: images and outcomes were made by a program, and no woman was "
+     "examined."},
+    {"sum.early_out", "Exams that a cancer was found at, or soon after, were left out: the numbers "
+                      "are about cancers "
+                      "that came later."},
+    {"sum.early_none",
+     "No cancer here was found by the exam itself (within {days} days): the numbers are about "
+     "cancers that came later."},
+    {"sum.early_in",
+     "Cancers that the exam itself found (within {days} days) are counted: {n} exams. The numbers "
+     "mix finding a cancer that is there with foreseeing one that comes later; Time to diagnosis "
+     "has them apart."},
+    {"sum.early_unknown",
+     "It is not recorded whether cancers that the exam itself found are among them."},
     {"sum.flag", "To flag the {top} % of exams with the highest scores, the threshold here is "
                  "{threshold}; {capture} of 100 cancers would be among them."},
     {"sum.flag_population",
@@ -70,12 +85,14 @@ static const report_word rows[] = {
      "them at most, whatever the model.)"},
     {"sum.weakest",
      "Among subgroups the model separates least well for {variable}: {level}, with an AUC of "
-     "{auc} ({lo} to {hi}; exams with cancer: {cancers}) against {all} of all exams. {judged} of "
-     "{groups} groups could be judged; the lowest of several is partly so by chance."},
+     "{auc} ({lo} to {hi}; exams with cancer: {cancers}) against {all} of all exams, these among "
+     "them. {judged} of {groups} groups could be judged; the lowest of several is partly so by "
+     "chance."},
     {"sum.weakest_unsure",
      "Among subgroups the model separates least well for {variable}: {level}, with an AUC of "
      "{auc}. That is uncertain: the interval, {lo} to {hi} (exams with cancer: {cancers}), "
-     "reaches the {all} of all exams, so the difference may be chance. {judged} of {groups} "
+     "reaches the {all} of all exams (these among them), so the difference may be chance. {judged} "
+     "of {groups} "
      "groups could be judged; the others are too few, hidden, without an interval, or all exams "
      "under another name."},
     {"fewer_than", "fewer than {n}"},
@@ -130,15 +147,17 @@ static const report_word rows[] = {
      "cancer, filled squares flagged without, open squares cancers that are not flagged, dots all "
      "others."},
     {"table.participants", "Participants by outcome"},
-    {"note.participants", "Exams with their share of the column. Median with quartiles."},
+    {"note.participants",
+     "Exams with their share of the column. Median with quartiles. A woman who has exams with and "
+     "exams without cancer stands in both columns of women."},
     {"small.note",
      "Small counts: no number of fewer than {minimum} women (exams of so few women) is told, nor "
      "what it could be worked out from. Groups are joined until each holds {minimum} women with "
      "cancer and as many without; rates are given for all groups of a variable or for none; steps "
      "of curves are as wide as that, and bars of distributions are joined. Counts at a threshold, "
      "and of subsets that are no groups, say hidden where they would tell, and so do those beside "
-     "them. The totals are always told (eval.min_count)."},
-    {"small.none", "Small counts are not hidden in this report (eval.min_count=0): it must not be "
+     "them. The totals are always told."},
+    {"small.none", "Small counts are not hidden in this report: it must not be "
                    "passed on unless its data are public."},
     {"small.joined", "Neighbouring groups are shown together until each has at least {minimum} "
                      "women with cancer and as many without."},
@@ -148,7 +167,7 @@ static const report_word rows[] = {
                      "and as many without."},
     {"small.pages",
      "This report shows the images, the outcome and the score of {n} single exams under "
-     "pseudonyms: it is personal data and not for the public. eval.pages=0 leaves them out."},
+     "pseudonyms: it is personal data and not for the public."},
     {"participants.age", "Age in years"},
     {"participants.years", "Years to diagnosis or last contact"},
     {"participants.median", "median"},
@@ -238,6 +257,12 @@ static const report_word rows[] = {
     {"limit.few",
      "Only {cases} exams with cancer: subgroups hold few of them. The intervals say how far other "
      "women of the same kind could differ, not other clinics or machines."},
+    {"limit.keys",
+     "Choices behind these numbers, with the keys that change them: the share with cancer in a "
+     "population, {population} % (eval.population); the fewest women who are counted openly, "
+     "{minimum} (eval.min_count); a cancer counts as found by the exam within {screen} days, as "
+     "found between rounds within {interval} (eval.screen_days, eval.interval_days); single exams "
+     "that are shown, up to {pages} (eval.pages)."},
     {"limit.synthetic",
      "These data are synthetic: images and outcomes were made by a program, and no woman was "
      "examined. The cancers are drawn so that a small network can learn them. The numbers show "
@@ -269,7 +294,7 @@ static const report_word rows[] = {
      "than this one: a difference may come from there."},
     {"limit.calibration",
      "Calibration, net benefit and risk groups are not given: fewer than 5 exams of a class."},
-    {"limit.ranks", "The scores are means of ranks (eval.ensemble=mean_rank): an order, not a "
+    {"limit.ranks", "The scores are means of ranks: an order, not a "
                     "risk. Calibration, net "
                     "benefit and risk groups are not given."},
     /* provenance */

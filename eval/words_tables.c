@@ -60,14 +60,16 @@ static const report_word rows[] = {
      "When exams tie at the border, the lowest and highest possible share are given. Of a set with "
      "many cancers the top share has no room for all of them: 5 % of the exams cannot hold 100 "
      "cancers when 20 % have one. The last two columns therefore take the thresholds to a "
-     "population with the prevalence eval.population: the largest flagged share up to the one "
+     "population in which {prevalence} % have cancer: the largest flagged share up to the one "
      "asked for (of thresholds whose counts are not hidden), and the share of cancers in it."},
+    {"capture.same",
+     "Too few exams, or too few that are told, to cut a population finer: {points} would have the "
+     "threshold of the row above and are left empty there."},
     {"note.metrics",
      "One AUC is to be cited: the headline, with its interval. The lines below it are the same AUC "
      "with other intervals, for comparison with studies that use them; they agree when exams are "
      "many."},
-    {"note.found",
-     "Exams, counted from the day of the exam. Limits: eval.screen_days and eval.interval_days."},
+    {"note.found", "Exams, counted from the day of the exam."},
     {"note.years",
      "Cancers: found until that year. First AUC (the rule of Mirai's program): against exams "
      "without cancer until that year, those with a later cancer among them; women lost before "
@@ -85,9 +87,13 @@ static const report_word rows[] = {
      "sight; lower is better. Read these only of a set that is a sample of the population or "
      "weighted to one. Bootstrap intervals, women drawn with replacement."},
     {"note.predictive",
-     "Computed from sensitivity and specificity above for stated prevalences; the share of cancers "
-     "in this data set counts only where it is taken as a population (last row of a point). Per "
-     "1,000 women. Points with hidden counts are left out."},
+     "Computed from sensitivity and specificity above for stated prevalences; the last row of a "
+     "point has the share of cancers of this set, which is taken as a population. Per 1,000 women. "
+     "Points with hidden counts are left out."},
+    {"predictive.enriched",
+     "Computed from sensitivity and specificity above for stated prevalences, not for the share of "
+     "cancers in this set, which is no population. Per 1,000 women. Points with hidden counts are "
+     "left out."},
     {"note.calibration",
      "Observed over expected: cancers found for each cancer predicted. Intercept: 0 when risks are "
      "right on average, above 0 when they are too low. Slope: 1 when risks are as spread as they "
@@ -178,6 +184,8 @@ static const report_word rows[] = {
     {"col.observed", "Observed risk"},
     {"col.expected", "Predicted risk"},
     {"col.expected_n", "Expected cancers"},
+    {"col.observed_pop", "Cancers per 10,000 exams of the population"},
+    {"col.expected_pop", "Expected per 10,000 exams of the population"},
     {"col.oe", "Observed / predicted"},
     {"col.brier", "Brier score"},
     {"col.lr_pos", "LR+"},
@@ -292,6 +300,7 @@ static const report_word rows[] = {
     {"bootstrap.bca", "BCa (corrected for bias and skewness)"},
     {"bootstrap.none", "The bootstrap was switched off: intervals that need it are missing."},
     {"ties.note", "Weights of the exams are used in every rate and in the AUC."},
+    {"subgroup.whole", "all exams, under another name"},
     {"controls.shared", "the same for all groups"},
     {"controls.range", "{low} to {high}"},
     {"subgroups.absent", "Not recorded in these tables: {names}."},

@@ -206,6 +206,47 @@ static void rates_of_one_have_a_width(void **state)
     pool_free(threads);
 }
 
+/* The band is made at some false-positive rates and drawn straight between them: it still holds
+ * the curve, here one that is up before the first of 100 equal steps. */
+static void the_band_holds_the_curve(void **state)
+{
+    enum { CASES = 40, ALL = 10040 };
+    static int c[ALL], y[ALL];
+    static double s[ALL], w[ALL];
+    for (int i = 0; i < ALL; i++) {
+        double part = i / (double)CASES;
+        c[i] = i;
+        y[i] = i < CASES;
+        s[i] = y[i] ? 1 - .003 * part * part : (i - CASES + .5) / (ALL - CASES);
+        w[i] = 1;
+    }
+    metric_in in = {s, y, NULL, c, ALL, ALL, false};
+    cohort_view v = {s, w, y, c, ALL, CASES, ALL, in};
+    report_cfg want = {.bootstrap = 200, .seed = 3};
+    pool *p = pool_new(1);
+    operate_result *r = MEM_NEW(operate_result);
+    curve at = {0};
+    operate_run(&v, NULL, false, &want, p, r);
+    assert_true(r->band && curve_build(&in, &at));
+    near(operate_fpr(0), 0, 0);
+    near(operate_fpr(OPERATE_GRID - 1), 1, 0);
+    for (int64_t i = 0; i + 1 < at.n; i++) {
+        int g = 0;
+        if (at.p[i + 1].fpr == at.p[i].fpr) /* straight up: the band is of the upper end */
+            continue;
+        while (operate_fpr(g + 1) <= at.p[i].fpr)
+            g++;
+        double part = (at.p[i].fpr - operate_fpr(g)) / (operate_fpr(g + 1) - operate_fpr(g)),
+               lo = r->tpr_lo[g] + part * (r->tpr_lo[g + 1] - r->tpr_lo[g]),
+               hi = r->tpr_hi[g] + part * (r->tpr_hi[g + 1] - r->tpr_hi[g]);
+        if (at.p[i].tpr < lo - 1e-12 || at.p[i].tpr > hi + 1e-12)
+            fail_msg("at %g: %g is not in %g to %g", at.p[i].fpr, at.p[i].tpr, lo, hi);
+    }
+    curve_release(&at);
+    mem_free(r);
+    pool_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -217,6 +258,7 @@ int main(void)
         cmocka_unit_test(a_perfect_auc_is_not_certain),
         cmocka_unit_test(shares_of_all_and_none),
         cmocka_unit_test(rates_of_one_have_a_width),
+        cmocka_unit_test(the_band_holds_the_curve),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

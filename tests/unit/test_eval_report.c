@@ -450,6 +450,8 @@ static void nothing_foreign_reaches_the_page_unescaped(void **state)
     assert_null(strstr(html, "No exam that the thresholds come from")); /* there is no --val */
     assert_non_null(strstr(html, "there is no clear miss to show"));
     assert_non_null(strstr(html, "These data are synthetic"));
+    assert_non_null(strstr(html, "The data are synthetic: images and outcomes"));
+    assert_non_null(strstr(html, "It is not recorded whether cancers that the exam itself found"));
     assert_non_null(strstr(html, "made by a program, no women"));
     assert_non_null(strstr(html, "outcome and the score of 2 single exams"));
     for (const char *p = html; (p = strstr(p, "http")) != NULL; p++) /* only names, no addresses */

@@ -271,10 +271,21 @@ static void an_enriched_set_speaks_of_a_population(void **state)
     near(report_tree_num(rate, "hi"), rate_prior_shift(hi, share, .01),
          .15 * report_tree_num(rate, "v"));
     near(report_tree_num(json_object_get(j, "population"), "prevalence"), .01, 0);
+    /* observed and expected of a group are of one population, and so is their ratio */
+    double observed = 0;
+    for (int i = 0; i < 10; i++) {
+        double o = json_number_value(cell(j, "deciles", i, "observed_pop")),
+               expected = json_number_value(cell(j, "deciles", i, "expected_pop"));
+        observed += o;
+        near(report_tree_num(cell(j, "deciles", i, "oe"), "v"), o / expected, 1e-9);
+    }
+    near(observed, 10000 * .01, 1e-9);
     json_decref(j);
     j = report("enr.csv", NULL, NULL, "eval.sampling=population"); /* the user says so */
     near(metric(j, "oe", "all", "value"), calibrate_sums(&in).oe, 1e-12);
     assert_null(report_tree_metric(j, "oe", "shifted"));
+    assert_int_equal(report_tree_column(report_tree_by_id(j, "tables", "deciles"), "observed_pop"),
+                     -1); /* counted cancers are the observed ones */
     json_decref(j);
     make(&b, 5, 4000, .005, 1);
     put("low.csv", &b, 'b');

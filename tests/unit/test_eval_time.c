@@ -101,6 +101,37 @@ static char *syn_csv(bool all_labels, bool years)
     return text_take(&t);
 }
 
+/* Does the page of a report say this? */
+static bool says(const char *out, const char *words)
+{
+    char name[64], *html;
+    size_t n;
+    snprintf(name, sizeof name, "%s/report.html", out);
+    assert_true(fs_read(at(name), 64u << 20, &html, &n, NULL));
+    bool found = strstr(html, words) != NULL;
+    mem_free(html);
+    return found;
+}
+
+/* One name, three ratios: beside each stands what it compares. */
+static void ratios_are_told_apart(const json_t *j, const char *out)
+{
+    const struct {
+        double v;
+        const char *of;
+    } ratio[] = {
+        {metric(j, "oe", "all", 0, "value"), "the scores as they are, against a population in"},
+        {metric(j, "risk_oe", "followed", 3, "value"), "(Time to diagnosis): the same scores"},
+        {metric(j, "oe", "shifted", 0, "value"), "the scores moved to that population"},
+    };
+    char words[128];
+    for (size_t i = 0; i < COUNT_OF(ratio); i++) {
+        snprintf(words, sizeof words, "%.2f%s %s", ratio[i].v, i == 1 ? "" : ":", ratio[i].of);
+        if (!says(out, words))
+            fail_msg("the page lacks '%s'", words);
+    }
+}
+
 static void golden_numbers_in_eval_json(void **state)
 {
     const char *const settings[] = {"eval.horizon=3", "eval.years=1, 2, 3, 4, 5", NULL};
@@ -131,6 +162,9 @@ static void golden_numbers_in_eval_json(void **state)
     near(metric(j, "cindex_uno", "followed", 0, "n_patients"), 30, 0);
     /* nobody was found within 60 days here: the later cancers are all of them */
     near(metric(j, "cindex_uno", "later_cancers", 0, "value"), .674612971966147, 1e-10);
+    assert_true(says("golden", "without those found by the exam: there are none, so all again"));
+    assert_true(says("golden", "No cancer here was found by the exam itself (within 60 days)"));
+    ratios_are_told_apart(j, "golden");
     json_decref(j);
     mem_free(csv);
 }
@@ -155,6 +189,8 @@ static void early_cancers_are_left_out(void **state)
         assert_int_equal(json_integer_value(json_array_get(json_array_get(rows, k), 1)), exams[k]);
     const char *name = json_string_value(json_array_get(json_array_get(rows, 1), 0));
     assert_non_null(strstr(name, "between rounds (within 1200 days) to later"));
+    assert_true(says("early", "itself found (within 800 days) are counted: 6 exams."));
+    assert_false(says("early", "there are none, so all again"));
     json_decref(j);
     mem_free(csv);
 }
