@@ -47,7 +47,8 @@ typedef struct bench_ask {
 
 typedef struct bench_times {
     double least, q1, median, q3, most; /* seconds of a step */
-    double lap[LAPS_CLASSES];           /* seconds of a step, by class */
+    int64_t graphs, issued;   /* of the timed steps: launches of graphs, or call by call */
+    double lap[LAPS_CLASSES]; /* seconds of a step, by class */
 } bench_times;
 
 static bool integer(const cmd_args *a, const char *name, int64_t def, int64_t least, int64_t *out,
@@ -223,11 +224,16 @@ static void measure(bench_net *b, const bench_ask *k, bench_times *out)
     double *s = MEM_ARRAY(double, n);
     for (int64_t i = 0; i < k->warmup; i++)
         one_pass(b);
+    backend_graphed before, after;
+    backend_graphs_done(b->d.be, &before);
     mark[0] = backend_mark(b->d.be, NULL);
     for (int i = 0; i < n; i++) {
         one_pass(b);
         mark[i + 1] = backend_mark(b->d.be, NULL);
     }
+    backend_graphs_done(b->d.be, &after);
+    out->graphs = after.launched - before.launched;
+    out->issued = after.issued - before.issued;
     for (int i = 0; i < n; i++)
         s[i] = backend_between(b->d.be, mark[i], mark[i + 1]);
     for (int i = 0; i <= n; i++)
@@ -286,14 +292,18 @@ static json_t *classes_json(const bench_times *t)
 static json_t *memory_json(const bench_net *b, size_t *all)
 {
     size_t params = (size_t)model_params(b->m)->total * sizeof(float);
+    backend_fixed fixed;
+    backend_fixed_of(b->d.be, 0, &fixed);
     size_t part[] = {params,
                      params,
                      b->o ? 2 * params : 0,
                      run_held(b->r),
                      backend_workspace(b->d.be),
+                     fixed.held,
+                     (size_t)fixed.libraries,
                      (size_t)(b->in.b * b->mc.image_h * b->mc.image_w) * sizeof(uint16_t)};
-    static const char *const names[] = {"params", "grads",     "optimizer",
-                                        "arena",  "workspace", "images"};
+    static const char *const names[] = {"params",    "grads", "optimizer", "arena",
+                                        "workspace", "held",  "libraries", "images"};
     json_t *o = json_object();
     *all = 0;
     for (size_t i = 0; i < COUNT_OF(part); i++) {
@@ -341,6 +351,8 @@ static void tell(const cmd_args *a, const bench_net *b, const bench_ask *k, cons
         json_object_set_new(o, "loss", json_num(b->loss));
     }
     json_object_set_new(o, "class_ms", classes_json(t));
+    json_object_set_new(o, "graphs", json_integer((json_int_t)t->graphs));
+    json_object_set_new(o, "issued", json_integer((json_int_t)t->issued));
     text_addf(&line,
               "%-6s %s %" PRId64 " px keep %.3g batch %d on %s%s, %s: %.2f images/s, %.2f ms "
               "(%.2f to %.2f), %.3f TFLOP/s = %.2f of %.3f, memory %.0f MiB",

@@ -226,6 +226,13 @@ void backend_graphs(backend *b, bool on)
     b->ops->graphs(b, on);
 }
 
+void backend_graphs_done(const backend *b, backend_graphed *out)
+{
+    *out = (backend_graphed){0};
+    if (b->ops->graphs_done)
+        b->ops->graphs_done(b, out);
+}
+
 void *backend_lock_alloc(backend *b, size_t bytes)
 {
     return b->ops->lock_alloc(b, bytes);

@@ -105,6 +105,13 @@ int backend_ahead(const backend *b);
 /* Are pieces that come again launched as one (CUDA graphs)? On at first; no result depends on it.
  */
 void backend_graphs(backend *b, bool on);
+/* How pieces, or their parts, were done so far: as a graph, or call by call; and graphs made. All
+ * zero where there is no such thing. */
+typedef struct backend_graphed {
+    int64_t launched, issued;
+    int64_t instantiated, updated, evicted;
+} backend_graphed;
+void backend_graphs_done(const backend *b, backend_graphed *out);
 /* Memory of the host that the device can copy from while the host goes on. NULL: any memory is as
  * good. */
 void *backend_lock_alloc(backend *b, size_t bytes);

@@ -131,6 +131,7 @@ typedef struct backend_ops {
     void (*later)(backend *be, void *dst, const void *src, size_t bytes);
     void (*wait)(backend *be, int64_t piece);
     void (*graphs)(backend *be, bool on);
+    void (*graphs_done)(const backend *be, backend_graphed *out); /* NULL: it has none */
     void *(*stage)(backend *be, const void *x, size_t bytes);
     void *(*lock_alloc)(backend *be, size_t bytes);
     void (*lock_free)(backend *be, void *p);

@@ -389,6 +389,7 @@ static backend_ops table_of(void)
     t.later = cuda_later;
     t.wait = cuda_wait;
     t.graphs = cuda_graphs;
+    t.graphs_done = cuda_graphs_done;
     t.stage = stage;
     t.lock_alloc = lock_alloc;
     t.lock_free = lock_free;

@@ -202,6 +202,7 @@ int64_t cuda_end(backend *be);
 void cuda_later(backend *be, void *dst, const void *src, size_t bytes);
 void cuda_wait(backend *be, int64_t piece);
 void cuda_graphs(backend *be, bool on);
+void cuda_graphs_done(const backend *be, backend_graphed *out);
 }
 
 #define CUDA_WARP  32

@@ -12,12 +12,6 @@ extern "C" {
  * pool is borrowed. */
 backend *cuda_open(int device, pool *p, err *e);
 
-/* How the pieces of a backend (model/backend.h) were done: as a graph, or call by call. */
-typedef struct cuda_graph_counts {
-    int64_t launched, issued;
-    int64_t instantiated, updated, evicted;
-} cuda_graph_counts;
-cuda_graph_counts cuda_graph_count(backend *be);
 #define CUDA_GRAPHS 32 /* that are kept, where nothing else is said */
 /* Keep so many graphs from now on, none at first. */
 void cuda_graph_limit(backend *be, int most);

@@ -18,7 +18,7 @@ struct cuda_graph_cache {
     uint64_t clock, seen[SEEN];
     unsigned next_seen;
     bool off; /* a capture failed */
-    cuda_graph_counts counts;
+    backend_graphed counts;
 };
 
 cuda_graph_cache *cuda_graph_cache_new(int most)
@@ -43,7 +43,7 @@ void cuda_graph_cache_free(cuda_graph_cache *g)
     mem_free(g);
 }
 
-cuda_graph_counts cuda_graph_counted(const cuda_graph_cache *g)
+backend_graphed cuda_graph_counted(const cuda_graph_cache *g)
 {
     return g->counts;
 }

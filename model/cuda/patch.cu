@@ -85,8 +85,8 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     j.mean = b->mean;
     j.sd = b->sd;
     TYPED(a->y, T,
-          cuda_launch(c, "patch", patch_kernel<T>, (unsigned)(b->b * j.n), CUDA_BLOCK, 0, j,
-                      values<T>(a->y)));
+          cuda_launch(c, "patch", patch_kernel<T>, cuda_blocks((int64_t)b->b * j.n, 1), CUDA_BLOCK,
+                      0, j, values<T>(a->y)));
     cuda_images_used(c);
 }
 

@@ -358,7 +358,7 @@ void cuda_pieces_free(cuda *c)
     cuda_pieces *p = c->pieces;
     if (!p)
         return;
-    cuda_graph_counts n = cuda_graph_counted(p->graphs);
+    backend_graphed n = cuda_graph_counted(p->graphs);
     log_debug("cuda_graphs", "launched=%lld issued=%lld made=%lld updated=%lld evicted=%lld",
               (long long)n.launched, (long long)n.issued, (long long)n.instantiated,
               (long long)n.updated, (long long)n.evicted);
@@ -399,7 +399,7 @@ void cuda_graph_limit(backend *be, int most)
     p->graphs = cuda_graph_cache_new(most);
 }
 
-cuda_graph_counts cuda_graph_count(backend *be)
+extern "C" void cuda_graphs_done(const backend *be, backend_graphed *out)
 {
-    return cuda_graph_counted(cuda_of(be)->pieces->graphs);
+    *out = cuda_graph_counted(((const cuda *)be)->pieces->graphs);
 }

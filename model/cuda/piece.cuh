@@ -21,6 +21,6 @@ void cuda_graph_cache_free(cuda_graph_cache *g);
  * the second time is captured; anything else call by call, which also lets the libraries make their
  * plans and load their kernels outside of a capture. */
 void cuda_graph_run(cuda *c, cuda_graph_cache *g, const cuda_list *l);
-cuda_graph_counts cuda_graph_counted(const cuda_graph_cache *g);
+backend_graphed cuda_graph_counted(const cuda_graph_cache *g);
 
 #endif

@@ -48,7 +48,7 @@ typedef struct outcome {
     float *weights;
     int64_t n;
     size_t held; /* bytes of the device beside what was asked for */
-    cuda_graph_counts graphs;
+    backend_graphed graphs;
     counts before_last, after; /* around the last step */
 } outcome;
 
@@ -187,7 +187,7 @@ static outcome train(const plan *p)
     out.weights = MEM_ARRAY(float, s->total);
     for (int i = 0, at = 0; i < s->n; at += (int)s->p[i++].n)
         param_read(s, &s->p[i], out.weights + at);
-    out.graphs = cuda_graph_count(l.d.cuda);
+    backend_graphs_done(l.d.cuda, &out.graphs);
     out.held = backend_workspace(l.d.cuda);
     lab_close(&l);
     return out;

@@ -117,7 +117,7 @@ typedef struct member {
     bool calls;                 /* no graphs */
     /* filled */
     nccl_stand_in wrote;
-    cuda_graph_counts before, graphs; /* before the last step, and in the end */
+    backend_graphed before, graphs; /* before the last step, and in the end */
 } member;
 
 /* The gradients of its last step. */
@@ -136,13 +136,13 @@ static float *on_card_as(member *w)
     place p = place_new(be);
     grads *g = grads_new(model_params(p.net), (size_t)1 << 19);
     for (int i = 0; i < w->steps; i++) {
-        w->before = cuda_graph_count(be);
+        backend_graphs_done(be, &w->before);
         float *now = step(&p, g, w->first, w->count, 2);
         assert_true(!x || !memcmp(now, x, (size_t)count_of(&p) * sizeof(float)));
         mem_free(x);
         x = now;
     }
-    w->graphs = cuda_graph_count(be);
+    backend_graphs_done(be, &w->graphs);
     assert_true(!library || library->calls <= NCCL_CALLS);
     if (library && library->wrong)
         fail_msg("%s", library->wrong);
