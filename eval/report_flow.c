@@ -6,6 +6,9 @@
 #include "eval/report_text.h"
 #include "eval/report_tree.h"
 
+#include <stdio.h>
+#include <string.h>
+
 static int64_t number(const json_t *row, const char *key)
 {
     return json_integer_value(json_object_get(row, key));
@@ -134,8 +137,22 @@ static void take_in(joined_sum *s, const json_t *row)
     s->members++;
 }
 
+/* Reasons that lie in files and machines and tell nothing of a woman's health: how many they are is
+ * told, few or not. A code that is not here is private. */
+static const char of_files[] =
+    " IO_UNREADABLE IO_TRUNCATED NOT_IMAGE DECODER_CRASH DECODER_LIMIT TS_UNSUPPORTED "
+    "TS_LIES DEC_FAILED DEC_WARNED PIX_GEOMETRY BITS_LIE BLANK NOT_MG FOR_PROCESSING "
+    "SC_CAPTURE SCO_PRIVATE MF_TOMO MF_PROJ SYN_2D QC_IMAGE PHANTOM LOSSY VIEW_UNKNOWN "
+    "VIEW_NONSTANDARD LAT_UNKNOWN LAT_BOTH LAT_CONFLICT SEG_FAILED POLARITY_UNCERTAIN "
+    "POLARITY_CONFLICT NO_PATIENT_ID NO_STUDY NO_DATE NO_SPACING VENDOR_FILTER DUP_SOP "
+    "DUP_PIXEL DUP_VIEW REPEATED_ROW EXPOSURE_ABORTED ";
+
 static bool few(int64_t minimum, const json_t *row)
 {
+    char word[64];
+    snprintf(word, sizeof word, " %s ", report_tree_str(row, "reason"));
+    if (strstr(of_files, word))
+        return false;
     return disclose_few(minimum, number(row, "excluded")) ||
            disclose_few(minimum, number(row, "women_touched")) ||
            disclose_few(minimum, number(row, "exams_lost")) ||

@@ -94,6 +94,19 @@ static void small_reasons_are_joined(void **state)
     assert_non_null(strchr(text_at(1, "step"), ';'));
 }
 
+/* That a file is damaged tells nothing of a woman; that she has an implant does. */
+static void reasons_of_files_stand_alone(void **state)
+{
+    static const char *const reason[] = {"DEC_FAILED", "IMPLANT", "PRIOR_CANCER", "MF_TOMO"};
+    for (size_t k = 0; k < COUNT_OF(reason); k++) {
+        row("prepare", "files", 100 - 4 * (int)k, 4);
+        json_object_set_new(json_array_get(flow, k), "reason", json_string(reason[k]));
+    }
+    joined_is((const int[]){4, 4, 8, -1});
+    assert_string_equal(text_at(0, "reason"), "DEC_FAILED");
+    assert_string_equal(text_at(1, "reason"), "MF_TOMO");
+}
+
 static void one_alone_takes_the_next(void **state)
 {
     row("scan", "files", 100, 2);
@@ -251,6 +264,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(units_stand_in_order),
         T(small_reasons_are_joined),
+        T(reasons_of_files_stand_alone),
         T(one_alone_takes_the_next),
         T(a_small_stage_goes_with_its_neighbour),
         T(a_few_of_a_unit_are_not_counted),
