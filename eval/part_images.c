@@ -108,6 +108,21 @@ static void add_years(const report_build *b, const exam_row *x, json_t *page)
     json_object_set_new(page, "year_risks", years);
 }
 
+/* Where the score lies, in per cent of the exams: no finer than the risk groups of the tables, and
+ * no step with fewer exams than the smallest told number. */
+static void add_rank(const report_build *b, double score, json_t *page)
+{
+    static const int steps[] = {10, 20, 25, 50, 100};
+    const double n = (double)b->set.exams.n, least = (double)b->opts->cfg.min_count;
+    size_t k = 0;
+    while (k + 1 < COUNT_OF(steps) && n * steps[k] < 100 * least)
+        k++;
+    int from = (int)(percentile(b, score) / steps[k]) * steps[k];
+    from = from < 100 ? from : 100 - steps[k];
+    json_object_set_new(page, "rank_from", json_integer(from));
+    json_object_set_new(page, "rank_to", json_integer(from + steps[k]));
+}
+
 static json_t *make_page(const report_build *b, const json_t *from)
 {
     json_t *page = json_copy((json_t *)from);
@@ -117,7 +132,7 @@ static json_t *make_page(const report_build *b, const json_t *from)
     if (!x)
         return page;
     json_object_set_new(page, "score", json_num(x->score));
-    json_object_set_new(page, "percentile", json_num(percentile(b, x->score)));
+    add_rank(b, x->score, page);
     json_object_set_new(page, "y", json_integer(x->y));
     json_object_set_new(page, "event", x->event < 0 ? json_null() : json_integer(x->event));
     json_object_set_new(page, "years", json_num(x->t_years));
@@ -155,6 +170,11 @@ static bool add(report_build *b, err *e)
     json_object_set_new(facts, "exams", json_integer(b->set.exams.n));
     json_object_set_new(facts, "threshold", o ? threshold_facts(o) : json_null());
     json_object_set_new(b->tree, "page_facts", facts);
+    if (json_array_size(pages)) {
+        char n[24];
+        snprintf(n, sizeof n, "%zu", json_array_size(pages));
+        report_build_limit(b, "limit.pages", (const char *const[]){"n", n, NULL});
+    }
     return true;
 }
 
@@ -234,15 +254,30 @@ static void say_why(const json_t *page, json_t *says)
         json_array_append_new(says, cells_string(words));
 }
 
+static void say_rank(const json_t *page, const char *score, json_t *says)
+{
+    double from = value(page, "rank_from"), to = value(page, "rank_to");
+    char low[16], high[16], top[16];
+    snprintf(low, sizeof low, "%.0f", from);
+    snprintf(high, sizeof high, "%.0f", to);
+    snprintf(top, sizeof top, "%.0f", 100 - from);
+    const char *const pairs[] = {"score", score, "from", low, "to", high, "top", top, NULL};
+    say(says,
+        to - from >= 100 ? "images.rank_none"
+        : to >= 100      ? "images.rank_top"
+        : from <= 0      ? "images.rank_low"
+                         : "images.rank",
+        pairs);
+}
+
 static void say_score(const json_t *page, json_t *says)
 {
     const json_t *known = json_object_get(page, "risk");
-    char score[16], rank[16], risk[16], prevalence[16];
-    double v = value(page, "score"), p = value(page, "percentile");
+    char score[16], risk[16], prevalence[16];
+    double v = value(page, "score");
     snprintf(score, sizeof score, "%.3f", v);
     report_number_in(score, sizeof score);
-    say(says, "images.rank",
-        (const char *const[]){"score", score, "rank", of_hundred(p / 100, rank), NULL});
+    say_rank(page, score, says);
     per_thousand(json_is_object(known) ? value(known, "value") : v, risk);
     snprintf(prevalence, sizeof prevalence, "%.4g", 100 * value(known, "prevalence"));
     report_number_in(prevalence, sizeof prevalence);
@@ -380,7 +415,11 @@ static void show(report_doc *d, const json_t *tree)
     json_t *page;
     if (!json_array_size(pages))
         return;
+    doc_number n;
     report_doc_section(d, "images");
+    report_doc_fill(
+        d, DOC_WARN, "images.single",
+        (const char *const[]){"n", doc_number_show(&n, "0", (double)json_array_size(pages)), NULL});
     report_doc_text(d, DOC_NOTE, report_text("images.note"));
     if (!any_miss(pages))
         report_doc_text(d, DOC_NOTE, report_text("images.no_miss"));

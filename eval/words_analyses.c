@@ -216,6 +216,9 @@ static const report_word rows[] = {
     {"col.area", "Area"},
     {"col.knee", "Knee"},
     /* images */
+    {"images.single",
+     "This part shows single women: {n} exams with their images, score and outcome. Pseudonyms do "
+     "not make them anonymous. It stays in the hospital; eval.pages=0 leaves it out."},
     {"images.note",
      "Chosen by rule, not by eye: highest and lowest scores, exams with cancer that score low "
      "(misses), exams without that score high (false alarms), as far as there are any, and exams "
@@ -245,7 +248,11 @@ static const report_word rows[] = {
                           "({vendor}): the threshold may not hold for it."},
     {"images.why.lowest", "Shown because its score is among the lowest."},
     {"images.why.random", "Shown because it was drawn at random."},
-    {"images.rank", "The score is {score}: higher than that of {rank} of 100 exams in this set."},
+    {"images.rank",
+     "The score is {score}: higher than that of {from} to {to} of 100 exams in this set."},
+    {"images.rank_top", "The score is {score}, among the highest {top} of 100 in this set."},
+    {"images.rank_low", "The score is {score}, among the lowest {to} of 100 in this set."},
+    {"images.rank_none", "The score is {score}."},
     {"images.risk", "Read as a probability, the score says about {risk} in 1,000. It is not a "
                     "woman's risk unless calibration has been shown for women like her."},
     {"images.risk_recalibrated",

@@ -166,8 +166,9 @@ static const report_word rows[] = {
     {"small.single", "Not shown by {names}: only one group would hold {minimum} women with cancer "
                      "and as many without."},
     {"small.pages",
-     "This report shows the images, the outcome and the score of {n} single exams under "
-     "pseudonyms: it is personal data and not for the public."},
+     "The exam pages show {n} single women under pseudonyms, with images, score and outcome: for "
+     "them, and for what follows from their scores, the above does not hold. With its pages this "
+     "report is personal data and stays in the hospital; it can be made without them."},
     {"participants.age", "Age in years"},
     {"participants.years", "Years to diagnosis or last contact"},
     {"participants.median", "median"},
@@ -233,6 +234,8 @@ static const report_word rows[] = {
     {"col.topic", "Topic"},
     {"col.where", "Answered in"},
     /* limits */
+    {"limit.pages", "This report shows {n} single women on its exam pages: it stays in the "
+                    "hospital. eval.pages=0 makes one without them."},
     {"limit.research",
      "Research use only: the model is not cleared as a medical device and must not be "
      "used for decisions about patients."},

@@ -453,7 +453,7 @@ static void nothing_foreign_reaches_the_page_unescaped(void **state)
     assert_non_null(strstr(html, "The data are synthetic: images and outcomes"));
     assert_non_null(strstr(html, "It is not recorded whether cancers that the exam itself found"));
     assert_non_null(strstr(html, "made by a program, no women"));
-    assert_non_null(strstr(html, "outcome and the score of 2 single exams"));
+    assert_non_null(strstr(html, "The exam pages show 2 single women under pseudonyms"));
     for (const char *p = html; (p = strstr(p, "http")) != NULL; p++) /* only names, no addresses */
         if (strncmp(p, "http://www.w3.org/2000/svg", 26) && strncmp(p, "http-equiv", 10))
             fail_msg("the page holds '%.40s'", p);
@@ -511,13 +511,38 @@ static void bad_pages_fail(void **state)
     assert_false(fs_exists(at("pages/eval.json")));
 }
 
+/* A report with exam pages says what it shows, three times; one option leaves them out. */
+static void single_women_are_announced_or_left_out(void **state)
+{
+    static const char *const says[] = {
+        "The exam pages show 2 single women under pseudonyms", /* beside the small counts */
+        "class=\"warn\">This part shows single women: 2 exams",
+        "This report shows 2 single women on its exam pages: it stays in the hospital"};
+    make_pred("p7", 0);
+    for (int pages = 1; pages >= 0; pages--) {
+        const char *const in[] = {at("p7")};
+        json_t *j = NULL;
+        run(in, 1, "single", pages ? "eval.pages=12" : "eval.pages=0",
+            &(report_opts){.force = true}, NULL);
+        char *html = get("single/report.html");
+        for (size_t i = 0; i < COUNT_OF(says); i++)
+            if ((strstr(html, says[i]) != NULL) != pages)
+                fail_msg("pages %d: '%s'", pages, says[i]);
+        assert_int_equal(strstr(html, "data:image/png") != NULL, pages);
+        assert_true(json_read(at("single/eval.json"), &j, NULL));
+        assert_int_equal(json_array_size(json_object_get(j, "pages")), pages ? 2 : 0);
+        json_decref(j);
+        mem_free(html);
+    }
+}
+
 /* Each page tells the rank of its exam among those evaluated, which side of the threshold it is on,
  * the exam before, and what became known, by the label. */
 static void exam_pages_say_what_is_known(void **state)
 {
     static const char *const says[] = {
         "Shown because its score is among the highest.",
-        "The score is 0.800: higher than that of 89 of 100 exams in this set.",
+        "The score is 0.800, among the highest 20 of 100 in this set.", /* 7 exams: enough */
         "As a risk: about 78 in 1,000 exams like this one where 0.6 % of exams have cancer.",
         "It lies above the threshold 0.8, which keeps 90 % specificity on these exams: the exam "
         "would be flagged.",
@@ -789,6 +814,7 @@ int main(void)
         cmocka_unit_test(small_groups_are_no_groups),
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
+        cmocka_unit_test(single_women_are_announced_or_left_out),
         cmocka_unit_test(exam_pages_say_what_is_known),
         cmocka_unit_test(names_and_uids_are_noticed),
         cmocka_unit_test(exams_without_four_images_change_nothing),
