@@ -163,7 +163,7 @@ static const report_word rows[] = {
                      "women with cancer and as many without."},
     {"small.years", "Not shown: {names}. Fewer than {minimum} women were found with cancer or lost "
                     "between these times and their neighbours."},
-    {"small.single", "Not shown by {names}: only one group would hold {minimum} women with cancer "
+    {"small.single", "Not shown: {names}. Only one group would hold {minimum} women with cancer "
                      "and as many without."},
     {"small.pages",
      "The exam pages show {n} single women under pseudonyms, with images, score and outcome: for "

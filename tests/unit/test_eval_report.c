@@ -470,7 +470,7 @@ static void small_groups_are_no_groups(void **state)
     assert_null(strstr(csv, "Manufacturer"));
     assert_null(strstr(csv, "hidden"));
     char *html = get("mask/report.html");
-    assert_non_null(strstr(html, "Not shown by Manufacturer: only one group would hold 5 women"));
+    assert_non_null(strstr(html, "Not shown: Manufacturer. Only one group would hold 5 women"));
     assert_null(strstr(html, "Rare"));
     mem_free(html);
     mem_free(csv);
