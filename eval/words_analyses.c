@@ -218,7 +218,7 @@ static const report_word rows[] = {
     /* images */
     {"images.single",
      "This part shows single women: {n} exams with their images, score and outcome. Pseudonyms do "
-     "not make them anonymous. It stays in the hospital; eval.pages=0 leaves it out."},
+     "not make them anonymous. It stays in the hospital; a report can be made without it."},
     {"images.note",
      "Chosen by rule, not by eye: highest and lowest scores, exams with cancer that score low "
      "(misses), exams without that score high (false alarms), as far as there are any, and exams "

@@ -235,7 +235,7 @@ static const report_word rows[] = {
     {"col.where", "Answered in"},
     /* limits */
     {"limit.pages", "This report shows {n} single women on its exam pages: it stays in the "
-                    "hospital. eval.pages=0 makes one without them."},
+                    "hospital. It can be made without them."},
     {"limit.research",
      "Research use only: the model is not cleared as a medical device and must not be "
      "used for decisions about patients."},
