@@ -14,8 +14,14 @@ static const cfg_option table[] = {
     {"train.memory_gib", CFG_REAL, AT(memory_gib), "0", 0, 1e6, NULL, "GiB",
      "memory that training may take; 0 = what the card has free, or all of the machine. With "
      "--dry-run --device cuda also of a card that is not here"},
+    {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
+     "memory for inflated images, of all processes of a machine; changes speed only"},
+    {"train.cuda_graphs", CFG_BOOL, AT(cuda_graphs), "true", 0, 0, NULL, "",
+     "launch a step that comes again as one CUDA graph; changes speed only"},
+    {"train.rank_patience", CFG_REAL, AT(patience_s), "600", 1, 86400, NULL, "seconds",
+     "how long a process waits for the others before it ends them all"},
 };
-const cfg_group room_options = {"Memory", table, COUNT_OF(table)};
+const cfg_group room_options = {"Machine", table, COUNT_OF(table)};
 
 const char *room_level_name(run_level level)
 {

@@ -9,12 +9,15 @@
 
 #define ROOM_LEVELS 3 /* of run_level */
 
-/* Options train.recompute and train.memory_gib: they change no byte of a result, so a run that ends
- * for want of memory goes on with others. */
+/* Options of the machine that a training runs on: they change no byte of a result, so a run goes on
+ * with others. */
 extern const cfg_group room_options;
 typedef struct room_cfg {
     int recompute;     /* 0 auto, else a run_level + 1 */
     double memory_gib; /* 0 = ask the device */
+    int64_t cache_mib; /* of the loader */
+    bool cuda_graphs;
+    double patience_s; /* with other processes */
 } room_cfg;
 
 typedef struct room_plan {

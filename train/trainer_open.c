@@ -64,10 +64,6 @@ static const cfg_option table[] = {
      "what gradients travel as between processes; bf16 needs --device cuda"},
     {"train.bucket_mib", CFG_INT, AT(bucket_mib), "16", 1, 1024, NULL, "MiB",
      "gradients that travel together between processes, while the backward pass goes on"},
-    {"train.rank_patience", CFG_REAL, AT(patience_s), "600", 1, 86400, NULL, "seconds",
-     "how long a process waits for the others before it ends them all"},
-    {"train.cuda_graphs", CFG_BOOL, AT(cuda_graphs), "true", 0, 0, NULL, "",
-     "launch a step that comes again as one CUDA graph; changes speed only"},
     {"train.sampling", CFG_ENUM, AT(sampling), "balanced", 0, 0, "balanced|all", "",
      "balanced: every epoch all positives and, vendor by vendor, as many fresh negatives"},
     {"train.normalize", CFG_ENUM, AT(normalize), "all", 0, 0, "all|breast", "",
@@ -81,8 +77,6 @@ static const cfg_option table[] = {
      "stop after so many validations without a better one; 0 = never"},
     {"train.save_steps", CFG_INT, AT(save_steps), "0", 0, 1e12, NULL, "steps",
      "also save every so many steps inside an epoch; 0 = at its end only"},
-    {"train.cache_mib", CFG_INT, AT(cache_mib), "4096", 0, 1e7, NULL, "MiB",
-     "memory for inflated images, of all processes of a machine; changes speed only"},
     {"train.init", CFG_TEXT, AT(init), "", 0, 0, NULL, "",
      "weights to start from: a file (safetensors, PyTorch .pth, AugReg .npz), or a RUN or "
      "checkpoint "
@@ -190,7 +184,7 @@ static bool open_data(trainer *t, err *e)
         return err_set(e, ERR_CONFIG,
                        "train.size or train.horizon is beyond the cohort's %d sizes, %d horizons",
                        t->data.n_sizes, t->data.n_horizons);
-    size_t cache = ((size_t)t->c.cache_mib << 20) / (size_t)ranks_local_size(t->o->ranks);
+    size_t cache = ((size_t)t->room.cache_mib << 20) / (size_t)ranks_local_size(t->o->ranks);
     t->load = loader_new(&t->data, (int)t->c.size, cache, e);
     if (!t->load)
         return false;
@@ -330,12 +324,12 @@ bool trainer_open(trainer *t, err *e)
     t->threads = open_threads(t);
     if (!open_data(t, e) || !fit_model(t, e) || !check_share(t, e))
         return false;
-    ranks_limit(t->o->ranks, t->c.patience_s);
+    ranks_limit(t->o->ranks, t->room.patience_s);
     t->be = open_device(t, e);
     cfg_bind(t->o->config, &backend_options, &t->c.how);
     if (!t->be || !backend_compute(t->be, &t->c.how, e))
         return false;
-    backend_graphs(t->be, t->c.cuda_graphs);
+    backend_graphs(t->be, t->room.cuda_graphs);
     loader_use(t->load, t->be);
     if (t->c.how.deterministic && !trainer_few_shapes(t))
         log_info("deterministic", "device=cpu why=it_is_so_in_any_case");

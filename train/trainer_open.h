@@ -13,13 +13,13 @@
 #include "train/trainer.h"
 
 typedef struct train_cfg {
-    int64_t epochs, batch, accum, val_every, patience, size, cache_mib, horizon, save_steps;
+    int64_t epochs, batch, accum, val_every, patience, size, horizon, save_steps;
     int64_t evit_start, evit_warmup, bucket_mib;
-    double lr, lr_final, warmup_epochs, drop_epoch, smoothing, patience_s;
+    double lr, lr_final, warmup_epochs, drop_epoch, smoothing;
     int schedule, lr_counts, sampling, normalize, init_resample;
     backend_how how;
     int reduce; /* 0 float32, 1 bf16: a tensor_type */
-    bool accum_average, cuda_graphs;
+    bool accum_average;
     const char *init;
     optim_cfg optim;
 } train_cfg;

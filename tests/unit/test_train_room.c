@@ -105,17 +105,19 @@ static void a_described_card_is_planned_for(void **state)
     assert_true(bf16.largest[RUN_BLOCK] > bf16.largest[RUN_KEEP]);
 }
 
-/* Not a byte of a run tells its level. */
+/* Not a byte of a run tells its level, or another option of the machine; and so one goes on with
+ * others. */
 static void levels_train_the_same_run(void **state)
 {
     (void)state;
-    static const char *const level[] = {"none", "ln_gelu", "block", "auto"};
+    static const char *const way[] = {"recompute=none", "recompute=ln_gelu", "recompute=block",
+                                      "recompute=auto", "cuda_graphs=false", "cache_mib=0"};
     text want, got;
     text_init(&want);
-    for (size_t i = 0; i < COUNT_OF(level); i++) {
+    for (size_t i = 0; i < COUNT_OF(way); i++) {
         char set[64], name[32];
-        snprintf(set, sizeof set, "train.recompute=%s", level[i]);
-        snprintf(name, sizeof name, "run-%s", level[i]);
+        snprintf(set, sizeof set, "train.%s", way[i]);
+        snprintf(name, sizeof name, "run-%s", way[i]);
         assert_int_equal(
             TRAIN(NULL, run_name(name), cohort_path, "train.epochs=1", "model.depth=2", set), 0);
         text_init(&got);
@@ -124,6 +126,17 @@ static void levels_train_the_same_run(void **state)
             assert_string_equal(got.s, want.s);
         text_release(&got);
     }
+    const char *run = run_name("run-changed");
+    assert_int_equal(TRAIN("train_step:2", run, cohort_path, "train.epochs=1", "model.depth=2",
+                           "train.rank_patience=7"),
+                     -SIGKILL);
+    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "model.depth=2",
+                           "train.recompute=block", "train.cuda_graphs=false", "train.cache_mib=1"),
+                     0);
+    text_init(&got);
+    tiny_hash(run, &got);
+    assert_string_equal(got.s, want.s);
+    text_release(&got);
     text_release(&want);
 }
 
