@@ -1,6 +1,6 @@
 #!/bin/bash
-# Do the tests of the CUDA kernels have teeth? Each row of planted_faults.tsv puts one fault into a
-# copy of one file of model/cuda; what reads it is compiled again and linked to a test, which has to
+# Do the tests of the CUDA backend have teeth? Each row of planted_faults.tsv puts one fault into a
+# copy of one file of model/cuda, kernels or what stands around them; what reads it is compiled again and linked to a test, which has to
 # fail by its own words or by the emulator's. Then each barrier of the kernels is taken away, and
 # weakened to one of a warp: tests or ThreadSanitizer have to see that, too (barriers.tsv names the
 # tests, and a barrier without a row is a failed test).
@@ -9,7 +9,8 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
-build=${BUILD:-build}
+export BUILD=${BUILD:-build}
+build=$BUILD
 here=tests/cuda_on_cpu
 lanes=${LANES:-2}
 tmp=$(mktemp -d) || exit 1
@@ -26,22 +27,23 @@ bad() { echo "not ok fault_$1: $2" >>"$3"; }
 # Files that are compiled again when this one changes.
 readers_of() {
     case $1 in
-    *.cu) echo "$1" ;;
+    *.cu | *.c) echo "$1" ;;
     *) grep -l "[ /]$1\b" "$build"/shim/model/cuda/*.d | sed 's|.*/|model/cuda/|; s|\.d$|.cu|' ;;
     esac
 }
 
 # compile LANE FILE FLAGS: what reads the file of $LANE/model/cuda in place of FILE.
 compile() {
-    local lane=$1 readers unit from objects=()
+    local lane=$1 readers unit from how objects=()
     readers=$(readers_of "$2")
     rm -f "$lane"/*.o
-    for unit in "$build"/shim/model/cuda/*.o; do
-        from=model/cuda/$(basename "$unit" .o).cu
+    for unit in "$build"/shim/model/cuda/*.o "$build"/shim/*.o; do
+        from=model/cuda/$(basename "$unit" .o)
+        case $unit in */cuda/*) from=$from.cu how=${compile_kernel//@/$lane} ;; *) from=$from.c how="$compile_test -w" ;; esac
         if grep -qx "$from" <<<"$readers"; then
             unit=$lane/$(basename "$unit")
             [ -e "$lane/$from" ] && from=$lane/$from
-            bash -c "${compile_kernel//@/$lane} $3 -o $unit $from" >"$lane/log" 2>&1 || return 1
+            bash -c "$how $3 -o $unit $from" >"$lane/log" 2>&1 || return 1
         fi
         objects+=("$unit")
     done
@@ -51,12 +53,11 @@ compile() {
 # link LANE TEST FLAGS: the program that TEST is a case of.
 link() {
     local program=test_cuda_${2%%:*}
-    bash -c "$link_front $3 -o $1/$program $tmp/$program.o $(cat "$1/objects") \
-        $(echo "$build"/shim/*.o) $link_behind" >"$1/log" 2>&1
+    bash -c "$link_front $3 -o $1/$program $tmp/$program.o $(cat "$1/objects") $link_behind" >"$1/log" 2>&1
 }
 
-# verdict LANE TEST...: prints who noticed, nothing where nobody did. A test is op:NAME, ends:NAME,
-# net:NAME: the case NAME of test_cuda_op ... (+ for a blank)
+# verdict LANE TEST: prints who noticed, nothing where nobody did. A test is PROGRAM:NAME, the case
+# NAME of test_cuda_PROGRAM (+ for a blank)
 verdict() {
     local lane=$1 test=$2 rc
     timeout -k 5 240 "$lane/test_cuda_${test%%:*}" "${test#*:}" >"$lane/out" 2>&1
@@ -64,8 +65,8 @@ verdict() {
     tr -d '\000' <"$lane/out" >"$lane/out.txt"
     if grep -q 'WARNING: ThreadSanitizer' "$lane/out.txt"; then
         echo "race: $(grep -m 1 -oE '(model/cuda/)?[a-z_]+\.cuh?:[0-9]+' "$lane/out.txt")"
-    elif grep -qE '^bug .*cuda: ' "$lane/out.txt"; then
-        echo "emulator: $(grep -m 1 -oE 'cuda: .*' "$lane/out.txt" | cut -c 7-110)"
+    elif grep -qE '^bug .*(cuda|NCCL): ' "$lane/out.txt"; then
+        echo "emulator: $(grep -m 1 -oE '(cuda|NCCL): .*' "$lane/out.txt" | cut -c 7-110)"
     elif grep -q '^\[  FAILED  \]' "$lane/out.txt" && ! grep -q 'failed with exception' "$lane/out.txt"; then
         echo "test: $(grep -m 1 '^ERROR: \|LINE' "$lane/out.txt" | sed 's/^ERROR: //' | cut -c 1-110)"
     elif [ $rc -ne 0 ]; then
@@ -162,11 +163,12 @@ if [ "${FAULTS:-}" != all ] && [ $# -eq 0 ]; then
 fi
 
 # ---- tests without a fault, then lanes side by side -----------------------------------------------
-for program in $(grep -oE '(op|ends|net):' "$tmp/rows" | sort -u | tr -d ':'); do
+tests_of() { awk -F '\t' '{ print $1 == "plant" ? $3 : $5 }' "$tmp/rows" | tr ',' '\n' | sort -u; }
+for program in $(tests_of | cut -d: -f1 | sort -u); do
     bash -c "$compile_test -o $tmp/test_cuda_$program.o $here/test_cuda_$program.c" || exit 1
 done
-echo "$build"/shim/model/cuda/*.o >"$tmp/objects"
-for one in $(awk -F '\t' '{ print $1 == "plant" ? $3 : $5 }' "$tmp/rows" | tr ',' '\n' | sort -u); do
+echo "$build"/shim/model/cuda/*.o "$build"/shim/*.o >"$tmp/objects"
+for one in $(tests_of); do
     link "$tmp" "$one" "" || exit 1
     if [ -n "$(verdict "$tmp" "${one//+/ }")" ] || ! grep -q '^\[  PASSED  \] 1 ' "$tmp/out.txt"; then
         tail -n 20 "$tmp/out.txt"

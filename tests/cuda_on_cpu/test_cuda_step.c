@@ -384,6 +384,68 @@ static void a_piece_may_be_interrupted(void **state)
     delay_streams(0, 0);
 }
 
+/* An upload that is larger than a next chunk of staging memory would be. */
+static void an_upload_may_be_large(void **state)
+{
+    (void)state;
+    enum { N = 3000000 };
+    device d = device_new();
+    run *r = run_new(d.cuda, RUN_INFER);
+    float *x = MEM_ARRAY(float, N), last[2];
+    x[N - 1] = 7;
+    backend_begin(d.cuda);
+    run_reset(r);
+    backend_to_host(d.cuda, last, run_upload(r, x, N) + N - 2, sizeof last);
+    backend_wait(d.cuda, backend_end(d.cuda));
+    assert_true(last[0] == 0 && last[1] == 7);
+    mem_free(x);
+    run_free(r);
+    device_free(&d);
+}
+
+/* Losses of three batches: in one piece, which two buffers of images are not enough for, or one by
+ * one, their two images not in a row. */
+static void three_losses(lab *l, run *r, const plan *p, bool piece, float loss[3])
+{
+    static uint16_t apart[PIXELS];
+    backend *be = l->d.cuda;
+    if (piece)
+        backend_begin(be);
+    run_reset(r);
+    for (int i = 0; i < 3; i++) {
+        model_batch b = next_batch(l, p, 8);
+        memcpy(apart, l->image[1], sizeof apart);
+        if (!piece)
+            l->image[1] = apart;
+        tensor *y = op_loss(r, model_forward(l->m, r, &b), l->label, l->weight, 0.1F);
+        if (piece)
+            backend_later(be, &loss[i], y->x, sizeof(float));
+        else
+            backend_to_host(be, &loss[i], y->x, sizeof(float));
+    }
+    if (piece)
+        backend_wait(be, backend_end(be));
+}
+
+static void a_piece_may_hold_three_batches(void **state)
+{
+    (void)state;
+    float want[3], got[3];
+    for (int delay = -1; delay < 3; delay++) {
+        plan p = {.delay = delay < 0 ? 0 : delay};
+        lab l;
+        lab_open(&l, &p);
+        run *r = run_new(l.d.cuda, RUN_INFER);
+        run_reserve(r, (size_t)4 << 20);
+        three_losses(&l, r, &p, false, got); /* memory is there from now on */
+        three_losses(&l, r, &p, delay >= 0, delay < 0 ? want : got);
+        run_free(r);
+        lab_close(&l);
+        assert_true(want[0] != want[1] && want[1] != want[2] && want[0] != want[2]);
+        assert_memory_equal(delay < 0 ? want : got, want, sizeof want);
+    }
+}
+
 /* bf16 has the range of float32: a loss that is scaled by a power of two gives gradients that are
  * scaled by it, bit for bit, so there is nothing that loss scaling could save. */
 static void loss_scaling_would_change_no_bit(void **state)
@@ -429,6 +491,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(few_graphs_are_kept),
         cmocka_unit_test(a_nan_stops_the_weights),
         cmocka_unit_test(a_piece_may_be_interrupted),
+        cmocka_unit_test(an_upload_may_be_large),
+        cmocka_unit_test(a_piece_may_hold_three_batches),
         cmocka_unit_test(loss_scaling_would_change_no_bit),
     };
     (void)argc;

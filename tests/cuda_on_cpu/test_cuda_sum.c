@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "core/log.h"
 #include "tests/cuda_on_cpu/cases.h"
@@ -381,6 +383,37 @@ static void test_alone_and_idle(void **state)
     mem_free(half);
 }
 
+/* A fault that NCCL reports while sums are on their way ends this process, with the words. */
+static void test_fault(void **state)
+{
+    SKIP_IF(!library, "the stand-in for NCCL is not here");
+    char said[400] = "";
+    int ends[2], status = 0;
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        nccl_stand_in wrote;
+        dup2(ends[1], 2);
+        cuda_on_cpu_streams(1, 0);
+        library->fault = 3;
+        on_card(0, 1, TENSOR_F32, NULL, &wrote);
+        _exit(99);
+    }
+    close(ends[1]);
+    for (size_t at = 0; at < sizeof said - 1;) {
+        ssize_t n = read(ends[0], said + at, sizeof said - 1 - at);
+        if (n <= 0)
+            break;
+        at += (size_t)n;
+    }
+    close(ends[0]);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), err_exit(ERR_IO));
+    assert_non_null(strstr(said, "internal error; the job ends, the same command continues"));
+}
+
 static void refused(const char *words)
 {
     err e = {0};
@@ -413,6 +446,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_graphs_between_sums),
         cmocka_unit_test(test_what_the_library_takes),
         cmocka_unit_test(test_alone_and_idle),
+        cmocka_unit_test(test_fault),
         cmocka_unit_test(test_refusals),
     };
     (void)argc;
