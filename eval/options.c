@@ -71,8 +71,9 @@ static const cfg_option options[] = {
     {"eval.pages", CFG_INT, AT(pages), "12", 0, 200, NULL, "exams",
      "number of exams whose images are shown"},
     {"eval.min_count", CFG_INT, AT(min_count), "5", 0, 1000, NULL, "women",
+     "groups are joined until each has this many women with cancer and as many without; other "
      "counts of 1 to this many - 1 women are hidden, and what they could be worked out from; 0: "
-     "nothing is hidden (research data that are public)"},
+     "nothing is joined or hidden (research data that are public)"},
 };
 
 const cfg_group eval_options = {"Evaluation and report", options, COUNT_OF(options)};
