@@ -476,6 +476,44 @@ static void small_groups_are_no_groups(void **state)
     mem_free(csv);
 }
 
+/* Pages of single exams: risks by year where the table has them; a false alarm that was early. */
+static void pages_tell_years_and_early_alarms(void **state)
+{
+    text t;
+    text_init(&t);
+    text_add(&t,
+             "exam_id,patient_id,image_id,laterality,view,score,y,T,E,split,score_h1,score_h2\n");
+    for (int i = 0; i < 40; i++) /* e00: cancer in year 4; e01: never */
+        text_addf(&t, "e%02d,p%02d,i%02d,L,CC,%.3f,%d,%g,%d,val,%.4f,%.4f\n", i, i, i,
+                  i < 2 ? .9 - .01 * i : .2 + .01 * i, i % 4 == 3,
+                  !i           ? 4.
+                  : i % 4 == 3 ? 1.
+                               : 5.,
+                  i % 4 == 3 || !i, i ? .01 : .012, i ? .02 : .034);
+    assert_true(fs_mkdirs(at("yearly/pages"), NULL));
+    put("yearly/predictions.csv", t.s);
+    assert_true(fs_write(at("yearly/pages/x.png"), png, sizeof png, NULL));
+    text_clear(&t);
+    text_add(&t, "{\"format\":\"mammovit.pages/2\",\"exams\":[");
+    for (int i = 0; i < 2; i++)
+        text_addf(&t,
+                  "%s{\"exam_id\":\"e%02d\",\"why\":\"false_alarm\",\"views\":[{\"view\":"
+                  "\"LCC\",\"file\":\"x.png\",\"score\":0.9,\"chest_wall\":\"left\"}]}",
+                  i ? "," : "", i);
+    text_add(&t, "]}");
+    put("yearly/pages/index.json", t.s);
+    text_release(&t);
+    run_one("yearly", "yearly_out", NULL);
+    char *html = get("yearly_out/report.html"),
+         *early = strstr(html, "counted as a false alarm of the model, but cancer"),
+         *plain = strstr(html, "upper half: a false alarm of the model.");
+    assert_true(early && plain && early < plain); /* the first page, then the second */
+    assert_null(strstr(early + 1, "counted as a false alarm of the model, but cancer"));
+    assert_non_null(strstr(html, "in 1,000 exams like this one: year 1: 12, year 2: 34."));
+    assert_non_null(strstr(html, "cancer 4.0 years after the exam"));
+    mem_free(html);
+}
+
 static void flow_ends_with_the_table(void **state)
 {
     json_t *j = NULL, *row;
@@ -812,6 +850,7 @@ int main(void)
         cmocka_unit_test(same_bytes_for_any_threads_and_order),
         cmocka_unit_test(nothing_foreign_reaches_the_page_unescaped),
         cmocka_unit_test(small_groups_are_no_groups),
+        cmocka_unit_test(pages_tell_years_and_early_alarms),
         cmocka_unit_test(flow_ends_with_the_table),
         cmocka_unit_test(bad_pages_fail),
         cmocka_unit_test(single_women_are_announced_or_left_out),
