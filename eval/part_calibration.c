@@ -320,19 +320,22 @@ static void show_ratios(report_doc *d, const json_t *tree)
                  *risk = report_tree_by_id(tree, "tables", "risk"),
                  *rows = json_object_get(risk, "rows"),
                  *last = json_array_get(rows, json_array_size(rows) - 1);
-    doc_number given, set, shifted, prevalence, share;
+    const bool learnt = report_tree_metric(tree, "oe", risks_name(RISKS_RECALIBRATED)) != NULL;
+    const risks_form form = learnt ? RISKS_RECALIBRATED : RISKS_SHIFTED;
+    doc_number given, set, moved, prevalence, share;
     const double v[] = {
         report_tree_num(report_tree_metric(tree, "oe", "all"), "value"),
         last ? report_tree_num(json_array_get(last, (size_t)report_tree_column(risk, "oe")), "v")
              : NAN,
-        report_tree_num(report_tree_metric(tree, "oe", "shifted"), "value")};
+        report_tree_num(report_tree_metric(tree, "oe", risks_name(form)), "value")};
     if (!json_is_true(json_object_get(p, "enriched")) || isnan(v[0]) || isnan(v[1]) || isnan(v[2]))
         return;
     report_doc_fill(
         d, DOC_NOTE, "calibration.relate",
         (const char *const[]){
             "given", doc_number_show(&given, "2", v[0]), "set", doc_number_show(&set, "2", v[1]),
-            "shifted", doc_number_show(&shifted, "2", v[2]), "prevalence",
+            "moved", doc_number_show(&moved, "2", v[2]), "how",
+            report_text(learnt ? "calibration.learnt" : "calibration.moved"), "prevalence",
             doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), "share",
             doc_number_show(&share, "4g", 100 * report_tree_num(p, "share")), NULL});
 }

@@ -132,8 +132,10 @@ static const report_word rows[] = {
      "Three ratios of observed to predicted cancers stand in this report. {given}: the scores as "
      "they are, against a population in which {prevalence} % have cancer. {set} (Time to "
      "diagnosis): the same scores against these exams, {share} % of which belong to women with "
-     "cancer. {shifted}: the scores moved to that population, against it; only this one judges the "
+     "cancer. {moved}: the scores {how}, against that population; only this one judges the "
      "risks that the risk groups and single exams show."},
+    {"calibration.learnt", "recalibrated on the validation exams"},
+    {"calibration.moved", "moved to that population"},
     {"calibration.groups", "groups of equal count, with 95 % intervals"},
     {"calibration.smooth", "smooth curve (local linear), with its band"},
     {"calibration.line", "perfect agreement"},

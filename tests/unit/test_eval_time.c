@@ -122,7 +122,7 @@ static void ratios_are_told_apart(const json_t *j, const char *out)
     } ratio[] = {
         {metric(j, "oe", "all", 0, "value"), "the scores as they are, against a population in"},
         {metric(j, "risk_oe", "followed", 3, "value"), "(Time to diagnosis): the same scores"},
-        {metric(j, "oe", "shifted", 0, "value"), "the scores moved to that population"},
+        {metric(j, "oe", "shifted", 0, "value"), "the scores moved to that population, against"},
     };
     char words[128];
     for (size_t i = 0; i < COUNT_OF(ratio); i++) {
