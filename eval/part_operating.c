@@ -60,7 +60,7 @@ static void operating_table(report_build *b)
 
 /* What a threshold does in a population of eval.population. */
 typedef struct at_population {
-    double flagged, capture, lo, hi; /* NaN: no such threshold may be told */
+    double threshold, flagged, capture, lo, hi; /* NaN: no such threshold may be told */
 } at_population;
 
 /* The lowest threshold that flags at most the share q of the population, of those whose counts may
@@ -68,7 +68,7 @@ typedef struct at_population {
 static at_population population_at(const report_build *b, const curve *c, double q)
 {
     const double pi = b->opts->cfg.population;
-    at_population a = {NAN, NAN, NAN, NAN};
+    at_population a = {NAN, NAN, NAN, NAN, NAN};
     for (int64_t i = c->n - 1; i > 0; i--) {
         double share = pi * c->p[i].tpr + (1 - pi) * c->p[i].fpr;
         int64_t n[2] = {0};
@@ -78,7 +78,7 @@ static at_population population_at(const report_build *b, const curve *c, double
             n[b->all.y[k] != 0] += b->all.score[k] >= c->p[i].threshold;
         if (!report_tell_both(b, n[1], n[0]))
             continue;
-        a = (at_population){share, c->p[i].tpr, NAN, NAN};
+        a = (at_population){c->p[i].threshold, share, c->p[i].tpr, NAN, NAN};
         if (!b->set.repeated && !b->set.weighted)
             metric_wilson((double)n[1], (double)b->all.events, &a.lo, &a.hi);
         break;
@@ -86,29 +86,9 @@ static at_population population_at(const report_build *b, const curve *c, double
     return a;
 }
 
-/* Which rows have no cut of their own in a population. */
-static void capture_note(const report_build *b, json_t *t, const char *same)
-{
-    char prevalence[32];
-    text note;
-    snprintf(prevalence, sizeof prevalence, "%.4g", 100 * b->opts->cfg.population);
-    text_init(&note);
-    report_fill(&note, "note.capture", (const char *const[]){"prevalence", prevalence, NULL});
-    if (same[0]) {
-        text_add(&note, " ");
-        report_fill(&note, "capture.same", (const char *const[]){"points", same, NULL});
-    }
-    json_object_set_new(t, "note", cells_string(note.s));
-    text_release(&note);
-}
-
+/* The highest scores of these exams, as they are mixed here. */
 static void capture_table(report_build *b)
 {
-    curve c = {0};
-    bool known = curve_build(&b->all.in, &c);
-    double cut = -1; /* the largest share of a population that a row has told */
-    text same;
-    text_init(&same);
     json_t *t = cells_table("capture");
     cells_column(t, "point", "text");
     cells_column(t, "threshold", "score");
@@ -116,8 +96,6 @@ static void capture_table(report_build *b)
     cells_column(t, "capture_min", "num2");
     cells_column(t, "capture_max", "num2");
     cells_column(t, "ci_method", "text");
-    cells_column(t, "flagged_pop", "pct");
-    cells_column(t, "capture_pop", "est");
     for (int i = 0; i < b->operate.n_points; i++) {
         const operate_point *o = &b->operate.point[i];
         if (o->kind != OPERATE_TOP)
@@ -134,21 +112,65 @@ static void capture_table(report_build *b)
         cells_num(row, o->cases_told ? o->capture_max : NAN);
         snprintf(key, sizeof key, "ci.%s", o->ci[0] ? o->ci : "none");
         cells_text(row, report_text(key));
-        at_population a = {NAN, NAN, NAN, NAN};
-        if (known)
-            a = population_at(b, &c, o->target);
-        if (a.flagged <= cut) { /* said above: the same threshold */
-            text_addf(&same, "%s%s", same.len ? ", " : "", name.s);
-            a = (at_population){NAN, NAN, NAN, NAN};
-        } else if (!isnan(a.flagged)) {
-            cut = a.flagged;
+        text_release(&name);
+    }
+    report_build_table(b, t);
+}
+
+/* The prevalence, and which shares have no cut of their own. */
+static void population_note(const report_build *b, json_t *t, const char *same)
+{
+    char prevalence[32];
+    text note;
+    snprintf(prevalence, sizeof prevalence, "%.4g", 100 * b->opts->cfg.population);
+    text_init(&note);
+    report_fill(&note, "note.capture_population",
+                (const char *const[]){"prevalence", prevalence, NULL});
+    if (same[0]) {
+        text_add(&note, " ");
+        report_fill(&note, "capture.same", (const char *const[]){"points", same, NULL});
+    }
+    json_object_set_new(t, "note", cells_string(note.s));
+    text_release(&note);
+}
+
+/* The highest scores in a population, each row with the threshold that cuts them off. */
+static void population_table(report_build *b)
+{
+    curve c = {0};
+    bool known = curve_build(&b->all.in, &c);
+    double cut = 0; /* the largest share of the rows so far */
+    text same;
+    text_init(&same);
+    json_t *t = cells_table("capture_population");
+    cells_column(t, "point", "text");
+    cells_column(t, "threshold", "score");
+    cells_column(t, "flagged_pop", "pct");
+    cells_column(t, "capture_pop", "est");
+    for (int i = 0; known && i < b->operate.n_points; i++) {
+        const operate_point *o = &b->operate.point[i];
+        if (o->kind != OPERATE_TOP)
+            continue;
+        at_population a = population_at(b, &c, o->target);
+        char target[32];
+        snprintf(target, sizeof target, "%.4g", 100 * o->target);
+        if (!(a.flagged > cut)) { /* none, or that of the row above */
+            text_addf(&same, "%s%s %%", same.len ? ", " : "", target);
+            continue;
         }
+        cut = a.flagged;
+        text name;
+        text_init(&name);
+        report_fill(&name, "point.top_population", (const char *const[]){"target", target, NULL});
+        json_t *row = cells_row(t);
+        cells_text(row, name.s);
+        cells_num(row, a.threshold);
         cells_num(row, a.flagged);
         cells_est(row, a.capture, a.lo, a.hi);
         text_release(&name);
     }
     curve_release(&c);
-    capture_note(b, t, same.s);
+    population_note(b, t, same.s);
     text_release(&same);
     report_build_table(b, t);
 }
@@ -238,6 +260,7 @@ static bool add(report_build *b, err *e)
     operating_table(b);
     mix_table(b);
     capture_table(b);
+    population_table(b);
     predictive_table(b);
     return true;
 }
@@ -250,6 +273,7 @@ static void show(report_doc *d, const json_t *tree)
         report_doc_table(d, tree, "threshold_mix", false);
     report_doc_names(d, tree, "threshold_mix", "single", "small.single");
     report_doc_table(d, tree, "capture", false);
+    report_doc_table(d, tree, "capture_population", false);
     report_doc_table(d, tree, "predictive", false);
 }
 

@@ -83,44 +83,64 @@ static const json_t *row_named(const json_t *table, const char *key, double targ
 }
 
 /* Of an enriched set the top share is full of cancers: what it holds is bounded by the number of
- * places. Then the share is one of a population, computed from the same thresholds. */
+ * places. Then the share is one of a population, with the threshold that cuts it off. */
+static void sentence_flag_population(report_doc *d, const json_t *tree, double exams, double cases)
+{
+    const json_t *t = report_tree_by_id(tree, "tables", "capture_population"), *best = NULL, *row;
+    const size_t flagged = (size_t)report_tree_column(t, "flagged_pop"),
+                 capture = (size_t)report_tree_column(t, "capture_pop"),
+                 at = (size_t)report_tree_column(t, "threshold");
+    doc_number top, share, threshold, prevalence, ceiling, places;
+    size_t i;
+    json_array_foreach(json_object_get(t, "rows"), i, row)
+    {
+        if (json_number_value(json_array_get(row, flagged)) <= SUMMARY_TOP)
+            best = row; /* rows rise */
+    }
+    if (!best)
+        return;
+    report_doc_fill(
+        d, DOC_ITEM, "sum.flag_population",
+        (const char *const[]){
+            "top",
+            doc_number_show(&top, "1", 100 * json_number_value(json_array_get(best, flagged))),
+            "threshold",
+            doc_number_show(&threshold, "4g", json_number_value(json_array_get(best, at))),
+            "capture",
+            doc_number_show(&share, "0", 100 * report_tree_num(json_array_get(best, capture), "v")),
+            "ceiling",
+            doc_number_show(&ceiling, "0",
+                            fmin(100, 100 * ceil(SUMMARY_TOP * exams - 1e-9) / cases)),
+            "prevalence",
+            doc_number_show(&prevalence, "4g",
+                            100 *
+                                report_tree_num(json_object_get(tree, "population"), "prevalence")),
+            "share", doc_number_show(&places, "0", 100 * SUMMARY_TOP), NULL});
+}
+
 static void sentence_flag(report_doc *d, const json_t *tree)
 {
     const json_t *t = report_tree_by_id(tree, "tables", "capture"),
                  *row = row_named(t, "point.top", SUMMARY_TOP),
-                 *pop = json_object_get(tree, "population"),
                  *m = report_tree_metric(tree, "auc", "all");
-    bool enriched = json_is_true(json_object_get(pop, "enriched"));
-    int capture = report_tree_column(t, enriched ? "capture_pop" : "capture"),
-        flagged = report_tree_column(t, "flagged_pop"), at = report_tree_column(t, "threshold");
-    doc_number top, share, threshold, prevalence, ceiling;
-    const json_t *rows = json_object_get(t, "rows");
-    for (size_t i = json_array_size(rows); enriched && row && i-- > 0;) {
-        const json_t *above = json_array_get(rows, i); /* a cut of its own, or the next above */
-        if (above == row && isnan(report_tree_num(json_array_get(row, (size_t)capture), "v")))
-            row = i ? json_array_get(rows, i - 1) : NULL;
+    if (json_is_true(json_object_get(json_object_get(tree, "population"), "enriched"))) {
+        sentence_flag_population(d, tree, report_tree_num(m, "n_exams"),
+                                 report_tree_num(m, "n_events"));
+        return;
     }
-    double v = row ? report_tree_num(json_array_get(row, (size_t)capture), "v") : NAN,
-           exams = report_tree_num(m, "n_exams"),
-           places = ceil(SUMMARY_TOP * exams - 1e-9) / report_tree_num(m, "n_events");
+    double v =
+        row ? report_tree_num(json_array_get(row, (size_t)report_tree_column(t, "capture")), "v")
+            : NAN;
+    doc_number top, share, threshold;
     if (isnan(v))
         return;
-    doc_number_show(&share, "0", 100 * v);
-    if (!enriched) {
-        doc_number_show(&threshold, "4g", json_number_value(json_array_get(row, (size_t)at)));
-        report_doc_fill(d, DOC_ITEM, "sum.flag",
-                        (const char *const[]){"top", doc_number_show(&top, "4g", 100 * SUMMARY_TOP),
-                                              "threshold", threshold.s, "capture", share.s, NULL});
-        return;
-    }
-    doc_number_show(&top, "1", 100 * json_number_value(json_array_get(row, (size_t)flagged)));
-    doc_number_show(&ceiling, "0", fmin(100, 100 * places));
-    report_doc_fill(
-        d, DOC_ITEM, "sum.flag_population",
-        (const char *const[]){
-            "top", top.s, "capture", share.s, "ceiling", ceiling.s, "prevalence",
-            doc_number_show(&prevalence, "4g", 100 * report_tree_num(pop, "prevalence")), "share",
-            doc_number_show(&threshold, "0", 100 * SUMMARY_TOP), NULL});
+    report_doc_fill(d, DOC_ITEM, "sum.flag",
+                    (const char *const[]){
+                        "top", doc_number_show(&top, "4g", 100 * SUMMARY_TOP), "threshold",
+                        doc_number_show(&threshold, "4g",
+                                        json_number_value(json_array_get(
+                                            row, (size_t)report_tree_column(t, "threshold")))),
+                        "capture", doc_number_show(&share, "0", 100 * v), NULL});
 }
 
 /* Are cancers that the exam itself found among the evaluated ones? By the books, else by times. */

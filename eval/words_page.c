@@ -80,9 +80,9 @@ static const report_word rows[] = {
                  "{threshold}; {capture} of 100 cancers would be among them."},
     {"sum.flag_population",
      "In a population where {prevalence} % have cancer, flagging the {top} % of exams with the "
-     "highest scores would find about {capture} of 100 cancers. (Computed from the thresholds of "
-     "this set. Cancers are many in it: its own top {share} % has room for {ceiling} of 100 of "
-     "them at most, whatever the model.)"},
+     "highest scores, those of at least {threshold}, would find about {capture} of 100 cancers. "
+     "(Computed from the thresholds of this set. Cancers are many in it: its own top {share} % has "
+     "room for {ceiling} of 100 of them at most, whatever the model.)"},
     {"sum.weakest",
      "Among subgroups the model separates least well for {variable}: {level}, with an AUC of "
      "{auc} ({lo} to {hi}; exams with cancer: {cancers}) against {all} of all exams, these among "

@@ -59,12 +59,15 @@ static const report_word rows[] = {
     {"note.capture",
      "When exams tie at the border, the lowest and highest possible share are given. Of a set with "
      "many cancers the top share has no room for all of them: 5 % of the exams cannot hold 100 "
-     "cancers when 20 % have one. The last two columns therefore take the thresholds to a "
-     "population in which {prevalence} % have cancer: the largest flagged share up to the one "
-     "asked for (of thresholds whose counts are not hidden), and the share of cancers in it."},
+     "cancers when 20 % have one. The next table is of a population."},
+    {"table.capture_population", "Cancers among the highest scores of a population"},
+    {"note.capture_population",
+     "Computed from the sensitivity and specificity of thresholds on these exams, for a population "
+     "in which {prevalence} % have cancer: the lowest threshold that flags at most the share asked "
+     "for (of thresholds whose counts are not hidden), and the share of cancers that it finds."},
     {"capture.same",
      "Too few exams, or too few that are told, to cut a population finer: {points} would have the "
-     "threshold of the row above and are left empty there."},
+     "threshold of a row above, or none, and are left out."},
     {"note.metrics",
      "One AUC is to be cited: the headline, with its interval. The lines below it are the same AUC "
      "with other intervals, for comparison with studies that use them; they agree when exams are "
@@ -291,6 +294,7 @@ static const report_word rows[] = {
     {"point.spec", "specificity \xE2\x89\xA5 {target} %"},
     {"point.sens", "sensitivity \xE2\x89\xA5 {target} %"},
     {"point.top", "top {target} % of exams"},
+    {"point.top_population", "top {target} % of a population"},
     {"chosen.same", "these exams"},
     {"chosen.val", "other women"},
     {"bootstrap.note",

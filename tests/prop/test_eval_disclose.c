@@ -545,6 +545,13 @@ static void attack_steps(const json_t *tree)
     const json_t *t = report_tree_by_id(tree, "tables", "capture");
     for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++)
         cut(&y1, column(t, i, "capture"), n1);
+    t = report_tree_by_id(tree, "tables", "capture_population");
+    const double pi = 0.006;
+    for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++) {
+        double found = column(t, i, "capture_pop");
+        cut(&y1, found, n1);
+        cut(&y0, (column(t, i, "flagged_pop") - pi * found) / (1 - pi), exams - n1);
+    }
     t = report_tree_by_id(tree, "tables", "deciles");
     int64_t below = 0;
     for (size_t i = 0; i < json_array_size(json_object_get(t, "rows")); i++) {
