@@ -15,8 +15,9 @@ typedef struct nccl nccl;
  * words where the library is missing, too old, or does not join. */
 nccl *nccl_open(ranks *r, err *e);
 void nccl_close(nccl *n); /* accepts NULL */
-/* x[n], device memory, becomes the sum over all, in place, as the next work of the stream. */
-void nccl_sum(nccl *n, void *x, int64_t count, tensor_type type, void *stream);
+/* x[n], device memory, becomes the sum over all, in place, as the next work of the stream. NULL, or
+ * in words of the library why not. */
+const char *nccl_sum(nccl *n, void *x, int64_t count, tensor_type type, void *stream);
 /* What went wrong since, in words of the library; NULL = nothing. */
 const char *nccl_fault(nccl *n);
 

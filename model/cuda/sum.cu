@@ -65,6 +65,18 @@ static bf16 *room_of(cuda *c, int64_t n)
     return (bf16 *)g->half.data;
 }
 
+/* To the library, in the type that sums travel as. What it refuses now (a cable, a peer that is
+ * gone) ends all processes. */
+static void give(cuda *c, void *x, int64_t n)
+{
+    const char *fault = nccl_sum(c->group->library, x, n, c->group->travel, c->group->stream);
+    if (!fault)
+        return;
+    char why[160];
+    snprintf(why, sizeof why, "a sum of %lld values by NCCL: %s", (long long)n, fault);
+    ranks_give_up(c->base.ranks, why);
+}
+
 /* A process beyond `active` brings zeros, which is what its gradients are. */
 extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
 {
@@ -76,13 +88,13 @@ extern "C" void cuda_sum_start(backend *be, float *x, int64_t n, int active)
     cuda_check(cudaStreamWaitEvent(g->stream, g->written, 0), "waiting for gradients");
     g->sent = true;
     if (g->travel == TENSOR_F32) {
-        nccl_sum(g->library, x, n, TENSOR_F32, g->stream);
+        give(cuda_of(be), x, n);
         return;
     }
     bf16 *half = room_of(cuda_of(be), n);
     cuda_check(launch(convert_kernel<float, bf16>, blocks, CUDA_BLOCK, 0, g->stream, x, half, n),
                "gradients as bf16");
-    nccl_sum(g->library, half, n, TENSOR_BF16, g->stream);
+    give(cuda_of(be), half, n);
     cuda_check(launch(convert_kernel<bf16, float>, blocks, CUDA_BLOCK, 0, g->stream, half, x, n),
                "gradients from bf16");
 }
@@ -136,7 +148,7 @@ static void try_sum(cuda *c)
     cuda_group *g = c->group;
     void *x = cuda_memory(c, TRY_BYTES, "a first sum over cards");
     cuda_check(cudaMemsetAsync(x, 0, TRY_BYTES, g->stream), "a first sum");
-    nccl_sum(g->library, x, (int64_t)(TRY_BYTES / tensor_size(g->travel)), g->travel, g->stream);
+    give(c, x, (int64_t)(TRY_BYTES / tensor_size(g->travel)));
     cuda_check(cudaEventRecord(g->back, g->stream), "a first sum");
     wait_for_sums(c);
     cuda_check(cudaFree(x), "a first sum");

@@ -99,8 +99,10 @@ int ncclAllReduce(const void *from, void *to, size_t n, int type, int op, void *
 {
     if (from != to || op != 0 || (type != 7 && type != 9) || group != state || !stream)
         return 5;
-    if (shim_capturing(
-            (cudaStream_t)stream)) // by all processes or by none, which nobody here can say
+    if (state->fails)
+        return state->fails;
+    // by all processes or by none, which nobody here can say
+    if (shim_capturing((cudaStream_t)stream))
         return 5;
     if (state->channels && !state->taken &&
         cudaMalloc(&state->taken, state->channels) != cudaSuccess)

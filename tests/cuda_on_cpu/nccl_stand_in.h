@@ -19,6 +19,7 @@ typedef struct nccl_call {
 typedef struct nccl_stand_in {
     int version, refuse; /* refuse: joining fails */
     int fault;           /* what asking for errors says */
+    int fails;           /* what a sum says */
     int joined, size, rank;
     size_t channels; /* bytes that the first sum takes of the card */
     void *taken;

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/fs.h"
 #include "core/log.h"
 #include "tests/cuda_on_cpu/cases.h"
 #include "tests/cuda_on_cpu/nccl_stand_in.h"
@@ -436,6 +437,44 @@ static void test_refusals(void **state)
     library->refuse = 0;
 }
 
+static NORETURN void child_whose_sums_fail(void)
+{
+    err e = {0};
+    backend *be = cuda_open(0, threads, &e);
+    if (!be || !backend_join(be, NULL, TENSOR_F32, &e))
+        _exit(98);
+    library->fails = 3;
+    place p = place_new(be);
+    step(&p, grads_new(model_params(p.net), (size_t)1 << 19), 0, 1, 2);
+    _exit(97);
+}
+
+/* A peer that is gone is no bug of ours: the job ends with the library's words. */
+static void test_a_sum_that_fails(void **state)
+{
+    SKIP_IF(!library, "the stand-in for NCCL is not here");
+    const char *top = getenv("TMPDIR");
+    char path[300], *said;
+    size_t len;
+    int status = 0;
+    err e = {0};
+    snprintf(path, sizeof path, "%s/sum_fails.%d", top && *top ? top : "/tmp", (int)getpid());
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (!pid) {
+        if (freopen(path, "w", stderr) && !setvbuf(stderr, NULL, _IONBF, 0))
+            child_whose_sums_fail();
+        _exit(99);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), err_exit(ERR_IO));
+    assert_true(fs_read(path, 1 << 16, &said, &len, &e));
+    assert_non_null(strstr(said, "values by NCCL: internal error; the job ends"));
+    unlink(path);
+    mem_free(said);
+}
+
 int main(int argc, char **argv)
 {
     log_set_level(LOG_ERROR);
@@ -448,6 +487,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_alone_and_idle),
         cmocka_unit_test(test_fault),
         cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_a_sum_that_fails),
     };
     (void)argc;
     return _cmocka_run_group_tests("cuda_sum", tests,
