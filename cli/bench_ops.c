@@ -37,12 +37,17 @@ static tensor_type type_of(const bench_device *d)
     return strcmp(d->precision, "f32") ? TENSOR_BF16 : TENSOR_F32;
 }
 
+static bool is_fast(const bench_device *d)
+{
+    return !strcmp(d->precision, "bf16_fast");
+}
+
 /* One op in a run of its own: what goes in, and how it is called. */
 typedef struct bench_op {
     int b, n, c;     /* of the input */
     int rows;        /* of a linear op's weight; 0 = attention */
     int heads;       /* of attention */
-    bool gelu;       /* behind a linear op */
+    bool gelu;       /* behind a linear op, and a second one behind that, back to c */
     bool fixed;      /* no gradient of the input */
     laps_class kind; /* whose time counts */
 } bench_op;
@@ -62,23 +67,27 @@ static double lap_of(const bench_op *k, laps *l)
 
 static op_times time_op(const bench_device *d, const bench_op *k, bool backward)
 {
-    int out = k->rows ? k->rows : k->c / 3, shape[2] = {k->rows, k->c};
+    int out = k->gelu ? k->c : k->rows ? k->rows : k->c / 3, shape[4] = {k->rows, k->c, k->rows};
     int64_t rows = (int64_t)k->b * k->n;
     float *x = noise(rows * k->c), *dy = backward ? noise(rows * out) : NULL;
     double f[ROUNDS], g[ROUNDS];
     run *r = run_new(d->be, RUN_TRAIN);
-    param_set *set = param_set_new(d->be, 2);
+    param_set *set = param_set_new(d->be, 4);
     param *w = k->rows ? param_add(set, "w", 2, shape) : NULL;
     param *b = k->rows ? param_add(set, "b", 1, shape) : NULL;
+    param *w2 = k->gelu ? param_add(set, "w2", 2, shape + 1) : NULL;
+    param *b2 = k->gelu ? param_add(set, "b2", 1, shape + 1) : NULL;
     param_set_alloc(set);
     if (w)
         param_init(set, w, PARAM_UNIFORM, 0.05, 1);
+    if (w2)
+        param_init(set, w2, PARAM_UNIFORM, 0.05, 1);
     for (int i = 0; i <= ROUNDS; i++) {
         run_reset(r);
         tensor *in = run_input_type(r, type_of(d), k->b, k->n, k->c, x, k->fixed);
         laps *l = laps_start(d->be);
         tensor *y = !w        ? op_attention(r, in, &(op_attention_spec){.heads = k->heads}, NULL)
-                    : k->gelu ? op_linear_gelu(r, in, w, b)
+                    : k->gelu ? op_mlp(r, in, &(op_mlp_spec){w, b, w2, b2, is_fast(d)})
                               : op_linear(r, in, w, b);
         double s = lap_of(k, l);
         l = laps_start(d->be);
@@ -163,8 +172,11 @@ static void product_rows(const bench_device *d, json_t *list, text *t)
         const char *name;
         int in, out; /* in widths */
         bool gelu;
-    } layer[] = {
-        {"qkv", 1, 3, false}, {"proj", 1, 1, false}, {"fc1", 1, 4, true}, {"fc2", 4, 1, false}};
+    } layer[] = {{"qkv", 1, 3, false},
+                 {"proj", 1, 1, false},
+                 {"fc1", 1, 4, false},
+                 {"fc2", 4, 1, false},
+                 {"mlp", 1, 4, true}};
     static const int batch[SCALES][2] = {{256, 128}, {8, 4}, {1, 1}}, width[2] = {384, 768};
     int tokens = scale_of(d) == SCALE_EMULATED ? 20 : 197;
     for (int i = 0; i < (scale_of(d) == SCALE_EMULATED ? 1 : 2); i++)
@@ -173,7 +185,7 @@ static void product_rows(const bench_device *d, json_t *list, text *t)
                 out = layer[j].out * width[i];
             bench_op k = {b, tokens, in, out, 0, layer[j].gelu, false, LAPS_LINEAR};
             op_times s = time_op(d, &k, true);
-            double flops = 2e-12 * b * (double)tokens * in * out;
+            double flops = (k.gelu ? 4e-12 : 2e-12) * b * (double)tokens * in * out;
             json_array_append_new(
                 list, json_pack("{s:s, s:i, s:i, s:i, s:b, s:f, s:f, s:f, s:f}", "layer",
                                 layer[j].name, "rows", b * tokens, "in", in, "out", out, "gelu",
@@ -183,7 +195,7 @@ static void product_rows(const bench_device *d, json_t *list, text *t)
             text_addf(t,
                       "product %-4s %6d x %4d -> %4d%s: forward %.3f ms %.3f TFLOP/s, backward "
                       "%.3f ms %.3f TFLOP/s\n",
-                      layer[j].name, b * tokens, in, out, layer[j].gelu ? ", GELU" : "",
+                      layer[j].name, b * tokens, in, out, layer[j].gelu ? ", GELU, back" : "",
                       1e3 * s.forward, flops / s.forward, 1e3 * s.backward, 2 * flops / s.backward);
         }
 }

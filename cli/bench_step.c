@@ -84,7 +84,9 @@ bool bench_device_open(const cmd_args *a, bench_device *d, err *e)
     d->be = backend_new(a->device, d->threads, e);
     backend_how how = {0};
     cfg_bind(a->config, &backend_options, &how);
-    how.precision = strcmp(d->precision, "f32") ? BACKEND_BF16 : BACKEND_F32;
+    how.precision = !strcmp(d->precision, "f32")    ? BACKEND_F32
+                    : !strcmp(d->precision, "bf16") ? BACKEND_BF16
+                                                    : BACKEND_BF16_FAST;
     return d->be && backend_compute(d->be, &how, e);
 }
 

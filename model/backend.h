@@ -27,9 +27,9 @@ void backend_on_shortage(backend *b, backend_advice *advise, void *ctx);
 backend *backend_described(pool *p);
 void backend_free(backend *b);
 /* f32: everything. bf16: what matrix products read and write; weights, sums and the residual stream
- * stay float32. */
-typedef enum backend_precision { BACKEND_F32, BACKEND_BF16 } backend_precision;
-#define BACKEND_PRECISIONS "f32|bf16"
+ * stay float32. bf16_fast: that, and networks take GELU's tanh form, which products can end in. */
+typedef enum backend_precision { BACKEND_F32, BACKEND_BF16, BACKEND_BF16_FAST } backend_precision;
+#define BACKEND_PRECISIONS "f32|bf16|bf16_fast"
 
 /* How a device computes; zeros are how it does so at first. */
 typedef struct backend_how {

@@ -1,5 +1,4 @@
-/* The parts of a plain vision transformer: pre-norm blocks, CLS token, exact GELU (patchdropout.md
- * 3).
+/* The parts of a plain vision transformer: pre-norm blocks, CLS token (patchdropout.md 3).
  */
 #include "model/block.h"
 
@@ -70,8 +69,7 @@ static stream mlp(run *r, const block *k, stream in)
 {
     stream out = in;
     tensor *h = norm_stream(r, in, k->norm2_w, k->norm2_b, k->eps, &out.x);
-    h = op_linear_gelu(r, h, k->fc1_w, k->fc1_b);
-    out.add = op_linear(r, h, k->fc2_w, k->fc2_b);
+    out.add = op_mlp(r, h, &(op_mlp_spec){k->fc1_w, k->fc1_b, k->fc2_w, k->fc2_b, .tanh = k->tanh});
     return out;
 }
 
@@ -171,6 +169,7 @@ void trunk_params(trunk *t, param_set *s, const trunk_spec *k)
         char prefix[48];
         snprintf(prefix, sizeof prefix, "%sblocks.%d.", k->prefix, i);
         block_params(&t->block[i], s, prefix, k->width, k->heads);
+        t->block[i].tanh = k->tanh;
     }
 }
 

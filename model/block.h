@@ -10,6 +10,7 @@ typedef struct block {
     param *norm2_w, *norm2_b, *fc1_w, *fc1_b, *fc2_w, *fc2_b;
     param *bias; /* of relative positions in a window, where there are windows */
     int heads;
+    bool tanh; /* GELU's tanh form */
     float eps;
 } block;
 /* Equal blocks in a row. */
@@ -51,6 +52,7 @@ stream block_forward_windows(run *r, const block *k, stream in, const op_window_
 typedef struct trunk_spec {
     const char *prefix; /* of the names: PREFIXblocks.0. ... */
     int depth, width, heads;
+    bool tanh;
 } trunk_spec;
 void trunk_params(trunk *t, param_set *s, const trunk_spec *k);
 /* All blocks, with the call's token reduction; of the result only the first `reads` tokens are read

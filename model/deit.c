@@ -34,7 +34,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
 {
     deit *d = net;
     stem_params(&d->stem, s, c, "dist_token");
-    trunk_params(&d->trunk, s, &(trunk_spec){"", (int)c->m.depth, c->width, c->heads});
+    trunk_params(&d->trunk, s, &(trunk_spec){"", (int)c->m.depth, c->width, c->heads, c->tanh});
     head_params(&d->head, s, c, c->width, c->preset->prefix);
 }
 

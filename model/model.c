@@ -87,6 +87,9 @@ static const cfg_option options[] = {
     {"model.swin_init", CFG_ENUM, AT(swin_init), "timm", 0, 0, "timm|torch", "",
      "initial weights of Swin's blocks: normal with sd 0.02, or uniform in +-1/sqrt(inputs) with "
      "biases, as in the published program"},
+    {"model.gelu", CFG_ENUM, AT(gelu), "auto", 0, 0, "auto|erf|tanh", "",
+     "form of GELU: erf is exact, as in published weights; tanh differs by 4.7e-4 at most. auto: "
+     "tanh with train.precision bf16_fast, else erf. Checkpoints keep the form"},
     {"model.head_init", CFG_REAL, AT(head_init), "0.02", 0, 10, NULL, "",
      "standard deviation of the head's initial weights"},
 };
@@ -307,6 +310,19 @@ static bool resolve(const model_cfg *in, net_cfg *out, err *e)
     return check_rate(out, "model.keep_rate", out->m.keep_rate, e);
 }
 
+/* The form of GELU on this device; be NULL: shapes only. */
+static bool resolve_gelu(net_cfg *c, const backend *be, err *e)
+{
+    bool fast = be && be->how.precision == BACKEND_BF16_FAST;
+    if (c->m.gelu == MODEL_GELU_AUTO)
+        c->m.gelu = fast ? MODEL_GELU_TANH : MODEL_GELU_ERF;
+    c->tanh = c->m.gelu == MODEL_GELU_TANH;
+    return c->tanh || !fast ||
+           err_set(e, ERR_CONFIG,
+                   "model.gelu: erf, and train.precision: bf16_fast, which is bf16 with the tanh "
+                   "form; say bf16, or leave model.gelu auto");
+}
+
 /* Whether the weight belongs to a head: "head.weight", "head_dist.weight". */
 static bool is_head(const param *p)
 {
@@ -344,7 +360,7 @@ static void init_all(model *m, uint64_t seed)
 static model *build(const model_cfg *want, backend *be, err *e)
 {
     net_cfg c;
-    if (!resolve(want, &c, e))
+    if (!resolve(want, &c, e) || !resolve_gelu(&c, be, e))
         return NULL;
     model *m = MEM_NEW(model);
     m->kind = c.kind;

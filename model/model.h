@@ -23,6 +23,7 @@ typedef struct model_cfg {
     double keep_rate; /* 0 < k <= 1: fraction of patches kept in training */
     int keep_mode;    /* select_mode: how kept patches are drawn */
     double head_init; /* sd of the head's normal initialisation */
+    int gelu;         /* model_gelu */
     bool full_last;   /* the last block makes all tokens, not only those that heads read */
     /* Token reduction on plain vision transformers (token_reduction.md 2, 3, 8.2) */
     int reduction;                /* model_reduction */
@@ -36,6 +37,7 @@ typedef struct model_cfg {
     int swin_sets; /* swin_sets: which windows share kept rows and columns */
     int swin_init; /* 0 timm, 1 PyTorch's own */
 } model_cfg;
+typedef enum model_gelu { MODEL_GELU_AUTO, MODEL_GELU_ERF, MODEL_GELU_TANH } model_gelu;
 typedef enum model_reduction { MODEL_FULL, MODEL_EVIT, MODEL_PPT } model_reduction;
 typedef enum model_ppt_rule { MODEL_SCALE_FREE, MODEL_ABSOLUTE } model_ppt_rule;
 extern const cfg_group model_options;

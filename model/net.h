@@ -37,6 +37,7 @@ typedef struct net_cfg {
     const struct net_kind *kind;
     const net_preset *preset;
     int width, heads;        /* of the first stage */
+    bool tanh;               /* GELU's tanh form */
     int rows, cols, patches; /* grid of the stem */
     int cuts;
     net_cut cut[WATCH_LAYERS]; /* by rising block */

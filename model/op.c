@@ -19,6 +19,7 @@ unsigned op_reads_back(const op_args *a)
 {
     switch (a->kind) {
     case OP_LINEAR:
+        return OP_READS_X | OP_READS_X2;
     case OP_GELU:
     case OP_POOL:
         return OP_READS_X;
@@ -60,34 +61,46 @@ tensor *op_patch(run *r, const model_batch *batch, int channels, int p, int stri
     return run_record(r, &a, (run_counts){0});
 }
 
-static tensor *linear(run *r, tensor *x, param *w, param *b, int row0, int rows, bool gelu)
+/* The linear layer that `a` begins to describe: x, w, b, its rows. gelu: GELU of it is wanted, too.
+ */
+static tensor *linear(run *r, op_args a, tensor **gelu)
 {
+    const tensor *x = a.x;
+    const param *w = a.w;
+    int row0 = a.linear.row0, rows = a.linear.rows;
     if (w->n != (int64_t)w->shape[0] * x->c)
         BUG("linear %s: input has %d channels, weight wants %lld", w->name, x->c,
             (long long)(w->n / w->shape[0]));
     if (row0 < 0 || rows < 1 || row0 + rows > w->shape[0])
         BUG("linear %s: rows %d+%d of %d", w->name, row0, rows, w->shape[0]);
-    want_vector(b, w->shape[0], "linear");
-    tensor *y = run_tensor(r, x->type, x->b, x->n, rows);
-    int64_t padded = (rows_of(y) + OP_ROW_PAD - 1) / OP_ROW_PAD * OP_ROW_PAD;
-    op_args a = {.kind = OP_LINEAR, .y = y, .x = x, .w = w, .b = b, .linear = {row0, rows, gelu}};
-    a.saves = gelu ? (size_t)(padded * rows) * tensor_size(y->type) : 0;
+    want_vector(a.b, w->shape[0], "linear");
+    a.kind = OP_LINEAR;
+    a.y = run_tensor(r, x->type, x->b, x->n, rows);
+    if (gelu) {
+        *gelu = a.y2 = run_mode_of(r) == RUN_INFER ? run_alias(r, a.y)
+                                                   : run_tensor(r, x->type, x->b, x->n, rows);
+        a.y2->fixed = true; /* gradients go through what it is GELU of */
+    }
     return run_record(r, &a, (run_counts){.matmul = rows_of(x) * x->c * rows});
 }
 
 tensor *op_linear(run *r, tensor *x, param *w, param *bias)
 {
-    return linear(r, x, w, bias, 0, w->shape[0], false);
+    return op_linear_rows(r, x, w, bias, 0, w->shape[0]);
 }
 
 tensor *op_linear_rows(run *r, tensor *x, param *w, param *bias, int row0, int rows)
 {
-    return linear(r, x, w, bias, row0, rows, false);
+    return linear(r, (op_args){.x = x, .w = w, .b = bias, .linear = {row0, rows, false}}, NULL);
 }
 
-tensor *op_linear_gelu(run *r, tensor *x, param *w, param *bias)
+tensor *op_mlp(run *r, tensor *x, const op_mlp_spec *k)
 {
-    return linear(r, x, w, bias, 0, w->shape[0], true);
+    op_args first = {
+        .x = x, .w = k->w1, .b = k->b1, .linear = {.rows = k->w1->shape[0], .tanh = k->tanh}};
+    op_args second = {.w = k->w2, .b = k->b2, .linear = {.rows = k->w2->shape[0], .tanh = k->tanh}};
+    second.x2 = linear(r, first, &second.x);
+    return linear(r, second, NULL);
 }
 
 /* May the float32 stream x be overwritten by what is made of it? */
@@ -136,9 +149,10 @@ tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
     return run_record(r, &a, (run_counts){0});
 }
 
-tensor *op_gelu(run *r, tensor *x)
+tensor *op_gelu(run *r, tensor *x, bool tanh)
 {
     op_args a = {.kind = OP_GELU, .y = run_tensor(r, x->type, x->b, x->n, x->c), .x = x};
+    a.gelu.tanh = tanh;
     return run_record(r, &a, (run_counts){0});
 }
 

@@ -16,11 +16,16 @@ static inline int op_patch_side(int side, int p, int stride) /* patches along on
 }
 
 /* y = x W^T + bias; w [out, in] (or [out, ...] with `in` elements per row), bias [out] or NULL.
- * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only.
- * op_linear_gelu: exact GELU of it, in the same pass. */
+ * op_linear_rows uses rows row0 .. row0+rows-1 of w and bias only. */
 tensor *op_linear(run *r, tensor *x, param *w, param *bias);
 tensor *op_linear_rows(run *r, tensor *x, param *w, param *bias, int row0, int rows);
-tensor *op_linear_gelu(run *r, tensor *x, param *w, param *bias);
+/* Two linear layers with GELU between them, in the passes of the first one forward and of the
+ * second one backward. */
+typedef struct op_mlp_spec {
+    param *w1, *b1, *w2, *b2;
+    bool tanh; /* GELU's tanh form, else the exact one (erf) */
+} op_mlp_spec;
+tensor *op_mlp(run *r, tensor *x, const op_mlp_spec *how);
 
 /* LayerNorm over c; biased variance. */
 tensor *op_layernorm(run *r, tensor *x, param *w, param *b, float eps);
@@ -31,7 +36,7 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
                          float eps, tensor **sum);
 /* x + scale[sample] * add; same rules. */
 tensor *op_add(run *r, tensor *x, tensor *add, const float *scale);
-tensor *op_gelu(run *r, tensor *x); /* exact, erf */
+tensor *op_gelu(run *r, tensor *x, bool tanh); /* alone; false: exact, erf */
 
 /* Softmax attention, heads of c/heads channels, scale 1/sqrt(head size). x: [b, n, 3*D] rows
  * [q|k|v], each head-major; with kv: q [b, m, D] (m = 1: CLS only). */

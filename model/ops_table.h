@@ -37,8 +37,9 @@ typedef enum op_kind {
 
 typedef struct op_args {
     op_kind kind;
-    tensor *y, *y2;     /* outputs; y2: the sum of LAYERNORM, the score of ATTENTION */
-    tensor *x, *x2;     /* inputs, NULL where absent; x2: added branch, kv, map weights, tokens */
+    tensor *y, *y2; /* outputs; y2: the sum of LAYERNORM, the score of ATTENTION, GELU of LINEAR */
+    tensor *x, *x2; /* inputs, NULL where absent; x2: added branch, kv, map weights, tokens, what x
+                       is GELU of */
     bool add_x, add_x2; /* backward: x->g, x2->g hold something to add to; else overwrite */
     param *w, *b;
     size_t saves; /* bytes that forward leaves for backward, 0 = none */
@@ -50,8 +51,13 @@ typedef struct op_args {
         } patch;
         struct {
             int row0, rows;
-            bool gelu; /* save = the value before GELU, shaped like y */
+            /* y2 = GELU(y), fixed, the same memory in inference; backward knows y->g alone.
+             * x2: what x is GELU of; backward writes its gradient and none of x. */
+            bool tanh;
         } linear;
+        struct {
+            bool tanh;
+        } gelu;
         struct {
             float eps;
             const float *scale; /* save = mean and 1/sd per row */
@@ -85,6 +91,12 @@ typedef struct op_args {
         } loss;
     };
 } op_args;
+
+/* Whose gradient the backward pass of LINEAR writes. */
+static inline tensor *op_linear_source(const op_args *a)
+{
+    return a->x2 ? a->x2 : a->x;
+}
 
 /* Whose values the backward pass of an op reads, beside `save`. */
 enum { OP_READS_X = 1, OP_READS_X2 = 2, OP_READS_Y = 4, OP_READS_Y2 = 8 };

@@ -125,7 +125,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
         char prefix[32];
         snprintf(prefix, sizeof prefix, "transformers.%d.", i);
         trunk_params(&p->stage[i], s,
-                     &(trunk_spec){prefix, c->preset->depth[i], d << i, c->heads << i});
+                     &(trunk_spec){prefix, c->preset->depth[i], d << i, c->heads << i, c->tanh});
     }
     for (int i = 0; i + 1 < STAGES; i++)
         pool_params(&p->pool[i], s, i, d << i);

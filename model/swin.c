@@ -156,6 +156,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
             snprintf(name, sizeof name, "blocks.%d.attn.relative_position_bias_table", i);
             k->bias = layer_param(s, stage, name, wide * wide, heads);
             k->eps = SWIN_EPS;
+            k->tanh = c->tanh;
         }
         if (stage + 1 < SWIN_STAGES) {
             merge *m = &n->merge[stage];

@@ -488,8 +488,8 @@ static void let_go_save(run *r, node *n)
 /* Outputs that one pass over memory makes again, of a norm and of GELU. */
 static bool is_cheap(const op_args *a, const tensor *t)
 {
-    return t == a->y && (a->kind == OP_LAYERNORM || a->kind == OP_GELU ||
-                         (a->kind == OP_LINEAR && a->linear.gelu));
+    return a->kind == OP_LINEAR ? t == a->y2
+                                : t == a->y && (a->kind == OP_LAYERNORM || a->kind == OP_GELU);
 }
 
 /* A tensor that no op ahead reads: may its values go until the backward pass wants them? Patches
@@ -555,11 +555,8 @@ static void make_again(run *r, int i)
         a->x = a->y2;
         a->x2 = a->y2 = NULL;
         a->norm.scale = NULL;
-    } else if (a->kind == OP_LINEAR && a->linear.gelu && !n->save_gone) {
-        tensor *u = arena_alloc(r->host, sizeof *u);
-        *u = *a->y;
-        u->x = a->save;
-        *a = (op_args){.kind = OP_GELU, .x = u, .y = a->y};
+    } else if (a->kind == OP_LINEAR && a->y2 && !slot_of(a->y)->gone) {
+        *a = (op_args){.kind = OP_GELU, .x = a->y, .y = a->y2, .gelu.tanh = n->a.linear.tanh};
     } else {
         need(r, a->x);
         need(r, a->x2);
@@ -604,7 +601,7 @@ static bool grad_open(run *r, tensor *t)
 
 static void grad_zero(run *r, tensor *t)
 {
-    if (t && !t->g) {
+    if (t && !t->fixed && !t->g) {
         grad_take(r, t);
         if (!r->shape)
             r->be->ops->zero(r->be, t->g, tensor_bytes(t));

@@ -28,7 +28,7 @@ static void build(void *net, const net_cfg *c, param_set *s)
 {
     vit_reg *v = net;
     stem_params(&v->stem, s, c, "reg_token");
-    trunk_params(&v->trunk, s, &(trunk_spec){"", (int)c->m.depth, c->width, c->heads});
+    trunk_params(&v->trunk, s, &(trunk_spec){"", (int)c->m.depth, c->width, c->heads, c->tanh});
     head_params(&v->head, s, c, c->width, 1);
 }
 

@@ -56,7 +56,8 @@ static const cfg_option table[] = {
      "share of the target spread over all classes"},
     {"train.precision", CFG_ENUM, AT(how.precision), "f32", 0, 0, BACKEND_PRECISIONS, "",
      "what matrix products read and write; weights, sums and the residual stream are f32 always. "
-     "bf16 needs --device cuda"},
+     "bf16_fast: bf16, with GELU's tanh form in the products (model.gelu). Both need --device "
+     "cuda"},
     {"train.deterministic", CFG_BOOL, AT(how.deterministic), "false", 0, 0, NULL, "",
      "the same bytes each time on a card too: attention's deterministic backward pass, which takes "
      "memory by the square of the tokens, and no timed choice. On the CPU it is so in any case"},

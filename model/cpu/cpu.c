@@ -161,7 +161,10 @@ static bool cpu_compute(backend *be, const backend_how *how, err *e)
 {
     (void)be;
     return how->precision == BACKEND_F32 ||
-           err_set(e, ERR_CONFIG, "precision bf16: the cpu backend computes in f32");
+           err_set(e, ERR_CONFIG,
+                   "precision bf16%s: the cpu backend computes in f32; GELU's tanh form is "
+                   "model.gelu: tanh",
+                   how->precision == BACKEND_BF16_FAST ? "_fast" : "");
 }
 
 static size_t cpu_workspace(const backend *be)

@@ -1,4 +1,4 @@
-/* GELU on its own, exact form x * Phi(x). */
+/* GELU on its own, by both forms. */
 #include "model/cpu/cpu.h"
 
 #define PIECE 16384
@@ -16,9 +16,9 @@ static void task(void *ctx, int64_t i, int thread)
     int64_t at = i * PIECE, left = tensor_count(a->y) - at;
     int n = left < PIECE ? (int)left : PIECE;
     if (j->back)
-        j->c->k->gelu_back(a->x->x + at, a->y->g + at, a->x->g + at, a->add_x, n);
+        j->c->k->gelu_back[a->gelu.tanh](a->x->x + at, a->y->g + at, a->x->g + at, a->add_x, n);
     else
-        j->c->k->gelu(a->x->x + at, a->y->x + at, n);
+        j->c->k->gelu[a->gelu.tanh](a->x->x + at, a->y->x + at, n);
 }
 
 static void run_pieces(backend *be, op_args *a, bool back)

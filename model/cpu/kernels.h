@@ -33,8 +33,9 @@ typedef struct kernels_product {
 typedef struct kernels {
     const char *name;
     int lanes; /* floats of a vector */
-    void (*gelu)(const float *u, float *y, int n);
-    void (*gelu_back)(const float *u, const float *dy, float *du, bool add, int n);
+    /* [0]: the exact form, [1]: the tanh form */
+    void (*gelu[2])(const float *u, float *y, int n);
+    void (*gelu_back[2])(const float *u, const float *dy, float *du, bool add, int n);
     /* s = x + scale*add (add may be NULL; s may be x or NULL), y = norm(s); stat[2] or NULL. */
     void (*norm)(const float *x, const float *add, float scale, const float *w, const float *b,
                  float eps, float *s, float *y, float *stat, int n);

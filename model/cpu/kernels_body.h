@@ -88,20 +88,11 @@ static inline void ISA(v_put)(float *y, V v, int n)
         y[i] = t[i];
 }
 
-static void ISA(gelu)(const float *u, float *y, int n)
+static inline V ISA(gelu_value)(V x)
 {
-    int i = 0;
     V cdf, pdf;
-    for (; i + VL <= n; i += VL) {
-        V x = v_load(u + i);
-        ISA(v_normal)(x, &cdf, &pdf);
-        v_store(y + i, v_mul(x, cdf));
-    }
-    if (i < n) {
-        V x = ISA(v_head)(u + i, n - i);
-        ISA(v_normal)(x, &cdf, &pdf);
-        ISA(v_put)(y + i, v_mul(x, cdf), n - i);
-    }
+    ISA(v_normal)(x, &cdf, &pdf);
+    return v_mul(x, cdf);
 }
 
 static inline V ISA(gelu_slope)(V x)
@@ -111,19 +102,58 @@ static inline V ISA(gelu_slope)(V x)
     return v_fma(v_mul(x, v_set(0.398942280f)), pdf, cdf);
 }
 
-static void ISA(gelu_back)(const float *u, const float *dy, float *du, bool add, int n)
+/* The tanh form, (1 + tanh z) / 2 written as s = 1 / (1 + exp(-2 z)), z = sqrt(2/pi) (x + 0.044715
+ * x^3); beyond +-10, where s is 0 or 1, z stays. *rest = 1 - s, *slope = the slope of 2 z. */
+static inline V ISA(v_gate)(V x, V *rest, V *slope)
 {
-    int i = 0;
-    for (; i + VL <= n; i += VL) {
-        V d = v_mul(ISA(gelu_slope)(v_load(u + i)), v_load(dy + i));
-        v_store(du + i, add ? v_add(v_load(du + i), d) : d);
-    }
-    if (i < n) {
-        int k = n - i;
-        V d = v_mul(ISA(gelu_slope)(ISA(v_head)(u + i, k)), ISA(v_head)(dy + i, k));
-        ISA(v_put)(du + i, add ? v_add(ISA(v_head)(du + i, k), d) : d, k);
-    }
+    x = v_max(v_set(-10.0f), v_min(v_set(10.0f), x));
+    V xx = v_mul(x, x);
+    V e =
+        ISA(v_exp)(v_mul(v_mul(x, v_set(-1.59576912f)), v_fma(xx, v_set(0.044715f), v_set(1.0f))));
+    V s = v_div(v_set(1.0f), v_add(v_set(1.0f), e));
+    *rest = v_mul(e, s);
+    *slope = v_mul(v_set(1.59576912f), v_fma(xx, v_set(0.134145f), v_set(1.0f)));
+    return s;
 }
+
+static inline V ISA(gelu_tanh_value)(V x)
+{
+    V rest, slope;
+    return v_mul(x, ISA(v_gate)(x, &rest, &slope));
+}
+
+static inline V ISA(gelu_tanh_slope)(V x)
+{
+    V rest, slope, s = ISA(v_gate)(x, &rest, &slope);
+    return v_fma(v_mul(v_mul(x, s), rest), slope, s);
+}
+
+/* A row by a function of one vector, and its gradient by the slope. */
+#define GELU(form)                                                                                 \
+    static void ISA(form)(const float *u, float *y, int n)                                         \
+    {                                                                                              \
+        int i = 0;                                                                                 \
+        for (; i + VL <= n; i += VL)                                                               \
+            v_store(y + i, ISA(form##_value)(v_load(u + i)));                                      \
+        if (i < n)                                                                                 \
+            ISA(v_put)(y + i, ISA(form##_value)(ISA(v_head)(u + i, n - i)), n - i);                \
+    }                                                                                              \
+    static void ISA(form##_back)(const float *u, const float *dy, float *du, bool add, int n)      \
+    {                                                                                              \
+        int i = 0;                                                                                 \
+        for (; i + VL <= n; i += VL) {                                                             \
+            V d = v_mul(ISA(form##_slope)(v_load(u + i)), v_load(dy + i));                         \
+            v_store(du + i, add ? v_add(v_load(du + i), d) : d);                                   \
+        }                                                                                          \
+        if (i < n) {                                                                               \
+            int k = n - i;                                                                         \
+            V d = v_mul(ISA(form##_slope)(ISA(v_head)(u + i, k)), ISA(v_head)(dy + i, k));         \
+            ISA(v_put)(du + i, add ? v_add(ISA(v_head)(du + i, k), d) : d, k);                     \
+        }                                                                                          \
+    }
+GELU(gelu)
+GELU(gelu_tanh)
+#undef GELU
 
 static void ISA(sum2)(float *y, const float *a, const float *b, float scale, int n)
 {
@@ -441,8 +471,8 @@ static void ISA(adamw)(float *p, const float *g, float *m, float *v, const kerne
 static const kernels ISA(table) = {
     .name = ISA_NAME,
     .lanes = VL,
-    .gelu = ISA(gelu),
-    .gelu_back = ISA(gelu_back),
+    .gelu = {ISA(gelu), ISA(gelu_tanh)},
+    .gelu_back = {ISA(gelu_back), ISA(gelu_tanh_back)},
     .norm = ISA(norm),
     .norm_back = ISA(norm_back),
     .softmax = ISA(softmax),

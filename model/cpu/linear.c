@@ -1,6 +1,6 @@
-/* y = x W^T + bias, with GELU on request. Forward and input gradient: panels of OP_ROW_PAD rows x
- * one packed weight panel. Weight gradient: one task per tile of W, which adds the samples in
- * order, so that a batch and its parts in sequence give the same bytes. */
+/* y = x W^T + bias; GELU of y, and GELU's slope behind the input gradient. Forward and that: panels
+ * of OP_ROW_PAD rows x one packed weight panel. Weight gradient: one task per tile of W, which adds
+ * the samples in order, so that a batch and its parts in sequence give the same bytes. */
 #include "model/cpu/gemm.h"
 
 #define TILE_ROWS  192 /* of the weight gradient: the tile stays in the second-level cache */
@@ -20,14 +20,27 @@ static const float *bias_of(const op_args *a)
 
 typedef struct panel_job {
     cpu *c;
-    op_args *a;
     gemm_pack *pack;
     gemm *g, *last; /* products of all panels but the last, of the last */
     const float *in;
     float *out;
     int in_c, out_c;
     const float *bias;
+    float *gelu;    /* GELU of what comes out, or NULL; may be `out` */
+    const float *u; /* what comes out is multiplied by GELU's slope here, or NULL */
+    bool tanh;
 } panel_job;
+
+/* A panel of n columns from element `at` on. */
+static void panel_gelu(const panel_job *j, int64_t at, int n)
+{
+    for (int k = 0; k < OP_ROW_PAD; k++, at += j->out_c) {
+        if (j->gelu)
+            j->c->k->gelu[j->tanh](j->out + at, j->gelu + at, n);
+        else
+            j->c->k->gelu_back[j->tanh](j->u + at, j->out + at, j->out + at, false, n);
+    }
+}
 
 static void panel_task(void *ctx, int64_t i, int thread)
 {
@@ -35,15 +48,11 @@ static void panel_task(void *ctx, int64_t i, int thread)
     int64_t row = i / j->pack->panels * OP_ROW_PAD;
     int p = (int)(i % j->pack->panels), col = p * j->pack->width;
     gemm *g = p + 1 < j->pack->panels ? j->g : j->last;
-    float *out = j->out + row * j->out_c + col;
+    int64_t at = row * j->out_c + col;
     gemm_run_packed(j->c, g, thread, j->in + row * j->in_c, j->pack->memory[p],
-                    j->bias ? j->bias + col : NULL, out);
-    if (j->a && j->a->linear.gelu) {
-        int n = j->out_c - col < j->pack->width ? j->out_c - col : j->pack->width;
-        float *y = j->a->y->x + row * j->out_c + col;
-        for (int k = 0; k < OP_ROW_PAD; k++)
-            j->c->k->gelu(out + (int64_t)k * j->out_c, y + (int64_t)k * j->out_c, n);
-    }
+                    j->bias ? j->bias + col : NULL, j->out + at);
+    if (j->gelu || j->u)
+        panel_gelu(j, at, j->out_c - col < j->pack->width ? j->out_c - col : j->pack->width);
 }
 
 static void run_panels(panel_job *j, int64_t rows, bool add)
@@ -58,19 +67,20 @@ static void run_panels(panel_job *j, int64_t rows, bool add)
 void cpu_linear_forward(backend *be, op_args *a)
 {
     cpu *c = cpu_of(be);
-    panel_job j = {.c = c, .a = a, .in = a->x->x, .in_c = a->x->c, .out_c = a->y->c};
+    panel_job j = {.c = c, .in = a->x->x, .in_c = a->x->c, .out = a->y->x, .out_c = a->y->c};
     j.pack = gemm_pack_get(c, a->w, true, a->linear.row0, a->linear.rows);
-    j.out = a->save ? a->save : a->y->x; /* GELU in place where nothing is kept */
     j.bias = bias_of(a);
+    j.gelu = a->y2 ? a->y2->x : NULL;
+    j.tanh = a->linear.tanh;
     run_panels(&j, rows_of(a->x), false);
 }
 
-/* ---- gradients of the bias and of GELU, one pass over dy ----------------------------------------
+/* ---- gradient of the bias -----------------------------------------------------------------------
  */
 
 typedef struct bias_job {
     cpu *c;
-    op_args *a;
+    const op_args *a;
     float *parts;
 } bias_job;
 
@@ -82,28 +92,20 @@ static void bias_task(void *ctx, int64_t i, int thread)
     int from = (int)(i % chunks) * CPU_CHUNK;
     int rows = n - from < CPU_CHUNK ? n - from : CPU_CHUNK;
     int64_t at = (i / chunks * n + from) * c;
-    float *part = j->parts ? j->parts + i * c : NULL;
-    if (part)
-        memset(part, 0, (size_t)c * sizeof(float));
-    for (int k = 0; k < rows; k++, at += c) {
-        if (a->linear.gelu)
-            j->c->k->gelu_back(a->save + at, a->y->g + at, a->y->g + at, false, c);
-        if (part)
-            j->c->k->add(part, a->y->g + at, c);
-    }
+    float *part = j->parts + i * c;
+    memset(part, 0, (size_t)c * sizeof(float));
+    for (int k = 0; k < rows; k++, at += c)
+        j->c->k->add(part, a->y->g + at, c);
 }
 
-static void bias_backward(cpu *c, op_args *a)
+static void bias_backward(cpu *c, const op_args *a)
 {
     int64_t count = (int64_t)a->y->b * cpu_chunks(a->y->n);
-    if (!a->b && !a->linear.gelu)
+    if (!a->b)
         return;
-    bias_job j = {c, a, NULL};
-    if (a->b)
-        j.parts = cpu_scratch_get(&c->shared, (size_t)count * (size_t)a->y->c);
+    bias_job j = {c, a, cpu_scratch_get(&c->shared, (size_t)count * (size_t)a->y->c)};
     pool_for(c->base.pool, count, bias_task, &j);
-    if (a->b)
-        cpu_sum_parts(c, a->b->g + a->linear.row0, j.parts, count, a->y->c);
+    cpu_sum_parts(c, a->b->g + a->linear.row0, j.parts, count, a->y->c);
 }
 
 /* ---- gradient of the weight ---------------------------------------------------------------------
@@ -196,9 +198,12 @@ void cpu_linear_backward(backend *be, op_args *a)
     cpu *c = cpu_of(be);
     bias_backward(c, a);
     weight_backward(c, a);
-    if (a->x->fixed)
+    const tensor *x = op_linear_source(a);
+    if (x->fixed)
         return;
-    panel_job j = {.c = c, .in = a->y->g, .in_c = a->y->c, .out = a->x->g, .out_c = a->x->c};
+    panel_job j = {.c = c, .in = a->y->g, .in_c = a->y->c, .out = x->g, .out_c = x->c};
+    j.u = a->x2 ? x->x : NULL;
+    j.tanh = a->linear.tanh;
     j.pack = gemm_pack_get(c, a->w, false, a->linear.row0, a->linear.rows);
-    run_panels(&j, rows_of(a->x), a->add_x);
+    run_panels(&j, rows_of(x), a->add_x);
 }

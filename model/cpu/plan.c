@@ -21,7 +21,7 @@ void cpu_plan(const backend *be, const op_args *a, bool backward, backend_plan *
     case OP_LINEAR: {
         size_t pack = (size_t)a->linear.rows * (size_t)a->x->c * sizeof(float);
         p->kept += pack;
-        if (backward && !a->x->fixed)
+        if (backward && !op_linear_source(a)->fixed)
             p->kept += pack;
         if (backward && a->b)
             at_least(&p->most[0], parts(a->y, a->y->c));

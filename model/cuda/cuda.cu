@@ -466,7 +466,7 @@ backend *cuda_open(int device, pool *p, err *e)
     cuda_check(cudaMalloc((void **)&c->numbers, CUDA_NUMBERS * sizeof *c->numbers), "numbers");
     cuda_pieces_open(c);
     int64_t free = cuda_free();
-    c->gemm = cuda_gemm_open(c->stream, e);
+    c->gemm = cuda_gemm_open(c->stream, cuda_linear_finish, c, e);
     if (!c->gemm) {
         cuda_close(&c->base);
         return NULL;

@@ -174,8 +174,7 @@ static inline void cuda_launch(cuda *c, const char *name, void (*kernel)(P...), 
 /* cuDNN, opened with the first call; NULL, with one warning, where it is not here. */
 flash *cuda_fused(cuda *c);
 void cuda_fill_zero(cuda *c, void *p, size_t bytes);
-void cuda_multiply(cuda *c, const cuda_gemm *g, const void *a, const void *b, const void *bias,
-                   void *d);
+extern "C" cuda_gemm_finish cuda_linear_finish;
 
 /* ---- pieces (piece.cu) ------------------------------------------------------------------------
  */

@@ -13,13 +13,15 @@ extern "C" {
 
 typedef struct cuda_gemm_context cuda_gemm_context;
 
-/* What a product ends in. */
+/* What a product ends in. Those behind BIAS are done by the library, or by kernels of ours behind a
+ * product with a plainer end: the faster of the two where products are timed; else GELU by the
+ * library, DGELU and BGRAD by the kernels; by the kernels wherever the library has no way. */
 typedef enum cuda_gemm_end {
     CUDA_GEMM_PLAIN,
     CUDA_GEMM_BIAS,  /* + bias[n] */
     CUDA_GEMM_GELU,  /* the tanh GELU of that; its argument goes to aux, unless that is NULL */
     CUDA_GEMM_DGELU, /* times the slope of the tanh GELU at aux */
-    CUDA_GEMM_BGRAD, /* bias[m] = sums of the rows of op(a), float32 */
+    CUDA_GEMM_BGRAD, /* sums[m] += sums of the rows of op(a) */
 } cuda_gemm_end;
 
 /* Row-major d[m,n] (+)= op(a)[m,k] op(b)[k,n]; op(a) is stored [k,m] when ta, op(b) [n,k] when tb;
@@ -38,7 +40,13 @@ typedef struct cuda_gemm_call {
     const void *bias; /* of BIAS and GELU */
     void *aux;        /* of GELU and DGELU */
     float *sums;      /* of BGRAD */
+    float *parts;     /* of BGRAD: scratch, plan_parts(k, PLAN_ROWS) x m; the library's sums come
+                         first */
 } cuda_gemm_call;
+
+/* Behind each product with such an end. done: the library made the end; of BGRAD, parts[m]. Else
+ * what aux (of GELU; d where that is NULL) and d hold has no end yet. */
+typedef void cuda_gemm_finish(void *ctx, const cuda_gemm *g, const cuda_gemm_call *call, bool done);
 
 /* Where the choice of an algorithm comes from. */
 typedef struct cuda_gemm_choice {
@@ -51,13 +59,12 @@ typedef struct cuda_gemm_choice {
 
 /* stream: a cudaStream_t. ERR_CONFIG: the library is missing or too old, with where it was looked
  * for. */
-cuda_gemm_context *cuda_gemm_open(void *stream, err *e);
+cuda_gemm_context *cuda_gemm_open(void *stream, cuda_gemm_finish *finish, void *ctx, err *e);
 void cuda_gemm_close(cuda_gemm_context *c);
 /* From now on; before the first call it is the library's first guess. */
 void cuda_gemm_choose(cuda_gemm_context *c, const cuda_gemm_choice *how);
-/* Has the library a way to do this? Chooses it, as the first run of a shape does: timing reads the
- * pointers' values, writes memory of its own, and never happens while the stream is captured. */
-MUST_CHECK bool cuda_gemm_has(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call);
+/* The first run of a shape chooses its algorithm: timing reads the pointers' values, writes memory
+ * of its own, and never happens while the stream is captured. */
 void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call);
 
 #ifdef __cplusplus

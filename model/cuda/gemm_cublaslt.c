@@ -1,6 +1,6 @@
 /* Matrix products by cuBLASLt. A row-major product d = op(a) op(b) is the column-major one of the
  * transposes in reverse order: d' = op(b)' op(a)'. Descriptors are made once for each shape, when
- * the algorithm is chosen: by the clock or by the library's guess (gpu.md 6). */
+ * it is chosen how it runs: by the clock, or by a rule and the library's guess (gpu.md 6). */
 #include "model/cuda/gemm.h"
 
 #include <cublasLt.h>
@@ -37,15 +37,24 @@
     X(cublasLtMatmulAlgoCheck)                                                                     \
     X(cublasLtMatmulAlgoGetHeuristic)
 
+/* Who makes the end: the library; the caller's `finish`, behind a product that ends plainer. */
+enum { WHOLE, APART, WAYS };
+
+/* How a product can run; also the bytes that are kept on disk. */
+typedef struct recipe {
+    cublasLtMatmulAlgo_t algo;
+    int64_t way;
+} recipe;
+
 /* One shape: what the library needs to run it. */
 typedef struct product {
     cuda_gemm key;
-    bool aux;       /* of GELU: its argument is wanted */
-    uint32_t align; /* bytes that all its pointers are multiples of, 256 at most */
-    cublasLtMatmulDesc_t desc;
-    cublasLtMatrixLayout_t a, b, d; /* of the library's first and second factor, and the result */
+    bool aux;                        /* of GELU: its argument is wanted */
+    uint32_t align;                  /* bytes that all its pointers are multiples of, 256 at most */
+    cublasLtMatmulDesc_t desc[WAYS]; /* NULL: it cannot run so */
+    cublasLtMatrixLayout_t a, b, d;  /* of the library's first and second factor, and the result */
     bool possible;
-    cublasLtMatmulAlgo_t algo;
+    recipe best;
 } product;
 
 struct cuda_gemm_context {
@@ -55,6 +64,8 @@ struct cuda_gemm_context {
     cublasLtHandle_t handle;
     cublasLtMatmulPreference_t prefer;
     cudaStream_t stream;
+    cuda_gemm_finish *finish;
+    void *ctx; /* of finish */
     void *workspace;
     bool timed, told_memory;
     cache *store;
@@ -77,7 +88,7 @@ static void must(cudaError_t status, const char *what)
         BUG("cuda: %s: %s", what, cudaGetErrorString(status));
 }
 
-cuda_gemm_context *cuda_gemm_open(void *stream, err *e)
+cuda_gemm_context *cuda_gemm_open(void *stream, cuda_gemm_finish *finish, void *ctx, err *e)
 {
     void *library = library_open(LIBRARY, e);
     if (!library)
@@ -97,6 +108,8 @@ cuda_gemm_context *cuda_gemm_open(void *stream, err *e)
     }
     const size_t most = WORKSPACE;
     c->stream = stream;
+    c->finish = finish;
+    c->ctx = ctx;
     check(c->cublasLtMatmulPreferenceCreate(&c->prefer), "preference");
     check(c->cublasLtMatmulPreferenceSetAttribute(
               c->prefer, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, &most, sizeof most),
@@ -109,12 +122,12 @@ void cuda_gemm_close(cuda_gemm_context *c)
     if (!c)
         return;
     for (int i = 0; i < c->n; i++) {
-        if (!c->made[i].desc)
-            continue;
         c->cublasLtMatrixLayoutDestroy(c->made[i].a);
         c->cublasLtMatrixLayoutDestroy(c->made[i].b);
         c->cublasLtMatrixLayoutDestroy(c->made[i].d);
-        c->cublasLtMatmulDescDestroy(c->made[i].desc);
+        for (int k = 0; k < WAYS; k++)
+            if (c->made[i].desc[k])
+                c->cublasLtMatmulDescDestroy(c->made[i].desc[k]);
     }
     if (c->prefer)
         c->cublasLtMatmulPreferenceDestroy(c->prefer);
@@ -138,10 +151,10 @@ static cudaDataType_t type_of(tensor_type t)
     return t == TENSOR_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
-static void set(cuda_gemm_context *c, product *p, cublasLtMatmulDescAttributes_t which,
-                const void *value, size_t size)
+static void set(cuda_gemm_context *c, cublasLtMatmulDesc_t desc,
+                cublasLtMatmulDescAttributes_t which, const void *value, size_t size)
 {
-    check(c->cublasLtMatmulDescSetAttribute(p->desc, which, value, size), "description");
+    check(c->cublasLtMatmulDescSetAttribute(desc, which, value, size), "description");
 }
 
 /* ---- what a shape is to the library -----------------------------------------------------------
@@ -158,24 +171,34 @@ static void prefer(cuda_gemm_context *c, const product *p)
               "alignment");
 }
 
-/* The pointers of the epilogue: the library also infers from them what they are multiples of. */
-static void point(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+/* What the library's product ends in. */
+static cuda_gemm_end end_of(const product *p, int64_t way)
 {
     cuda_gemm_end end = p->key.end;
-    const void *bias = end == CUDA_GEMM_BGRAD ? call->sums : call->bias;
-    if (end == CUDA_GEMM_BIAS || end == CUDA_GEMM_GELU || end == CUDA_GEMM_BGRAD)
-        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
-    if (p->aux)
-        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &call->aux, sizeof call->aux);
+    if (way == WHOLE || end <= CUDA_GEMM_BIAS)
+        return end;
+    return end == CUDA_GEMM_GELU ? CUDA_GEMM_BIAS : CUDA_GEMM_PLAIN;
 }
 
-static cublasLtEpilogue_t epilogue_of(const product *p)
+/* The pointers of the epilogue: the library also infers from them what they are multiples of. */
+static void point(cuda_gemm_context *c, const product *p, int64_t way, const cuda_gemm_call *call)
 {
-    switch (p->key.end) {
+    cuda_gemm_end end = end_of(p, way);
+    const void *bias = end == CUDA_GEMM_BGRAD ? call->parts : call->bias;
+    if (end == CUDA_GEMM_BIAS || end == CUDA_GEMM_GELU || end == CUDA_GEMM_BGRAD)
+        set(c, p->desc[way], CUBLASLT_MATMUL_DESC_BIAS_POINTER, &bias, sizeof bias);
+    if (p->aux && way == WHOLE)
+        set(c, p->desc[way], CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_POINTER, &call->aux,
+            sizeof call->aux);
+}
+
+static cublasLtEpilogue_t epilogue_of(cuda_gemm_end end, bool aux)
+{
+    switch (end) {
     case CUDA_GEMM_BIAS:
         return CUBLASLT_EPILOGUE_BIAS;
     case CUDA_GEMM_GELU:
-        return p->aux ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_BIAS;
+        return aux ? CUBLASLT_EPILOGUE_GELU_AUX_BIAS : CUBLASLT_EPILOGUE_GELU_BIAS;
     case CUDA_GEMM_DGELU:
         return CUBLASLT_EPILOGUE_DGELU;
     case CUDA_GEMM_BGRAD: /* our a is the library's second factor */
@@ -185,27 +208,40 @@ static cublasLtEpilogue_t epilogue_of(const product *p)
     }
 }
 
-static void describe(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+static void describe_way(cuda_gemm_context *c, product *p, int64_t way, const cuda_gemm_call *call)
 {
     const cuda_gemm *g = &p->key;
     cublasOperation_t first = g->tb ? CUBLAS_OP_T : CUBLAS_OP_N,
                       second = g->ta ? CUBLAS_OP_T : CUBLAS_OP_N;
-    cudaDataType_t out = type_of(g->out), in = type_of(g->in), sums = CUDA_R_32F;
-    cublasLtEpilogue_t epilogue = epilogue_of(p);
+    cudaDataType_t out = type_of(g->out), sums = CUDA_R_32F;
+    cuda_gemm_end end = end_of(p, way);
+    cublasLtEpilogue_t epilogue = epilogue_of(end, p->aux);
+    cublasLtMatmulDesc_t desc = NULL;
     int64_t ld = g->ldd;
-    check(c->cublasLtMatmulDescCreate(&p->desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "description");
-    set(c, p, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);
-    set(c, p, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
-    set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
-    if (g->end == CUDA_GEMM_BIAS || g->end == CUDA_GEMM_GELU)
-        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &out, sizeof out);
-    if (g->end == CUDA_GEMM_BGRAD)
-        set(c, p, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &sums, sizeof sums);
-    if (p->aux) {
-        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &ld, sizeof ld);
-        set(c, p, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, &out, sizeof out);
+    check(c->cublasLtMatmulDescCreate(&desc, CUBLAS_COMPUTE_32F, CUDA_R_32F), "description");
+    set(c, desc, CUBLASLT_MATMUL_DESC_TRANSA, &first, sizeof first);
+    set(c, desc, CUBLASLT_MATMUL_DESC_TRANSB, &second, sizeof second);
+    set(c, desc, CUBLASLT_MATMUL_DESC_EPILOGUE, &epilogue, sizeof epilogue);
+    if (end == CUDA_GEMM_BIAS || end == CUDA_GEMM_GELU)
+        set(c, desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &out, sizeof out);
+    if (end == CUDA_GEMM_BGRAD)
+        set(c, desc, CUBLASLT_MATMUL_DESC_BIAS_DATA_TYPE, &sums, sizeof sums);
+    if (p->aux && way == WHOLE) {
+        set(c, desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_LD, &ld, sizeof ld);
+        set(c, desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, &out, sizeof out);
     }
-    point(c, p, call);
+    p->desc[way] = desc;
+    point(c, p, way, call);
+}
+
+static void describe(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+{
+    const cuda_gemm *g = &p->key;
+    cudaDataType_t out = type_of(g->out), in = type_of(g->in);
+    if (!p->aux || g->ldd % AUX_ROW == 0)
+        describe_way(c, p, WHOLE, call);
+    if (g->end > CUDA_GEMM_BIAS)
+        describe_way(c, p, APART, call);
     check(c->cublasLtMatrixLayoutCreate(&p->a, in, (uint64_t)(g->tb ? g->k : g->n),
                                         (uint64_t)(g->tb ? g->n : g->k), g->ldb),
           "layout of b");
@@ -216,12 +252,19 @@ static void describe(cuda_gemm_context *c, product *p, const cuda_gemm_call *cal
           "layout of d");
 }
 
-static cublasStatus_t issue(cuda_gemm_context *c, const product *p,
-                            const cublasLtMatmulAlgo_t *algo, const void *a, const void *b, void *d)
+static cublasStatus_t issue(cuda_gemm_context *c, const product *p, const recipe *h,
+                            const cuda_gemm_call *call)
 {
     const float one = 1, beta = p->key.add ? 1 : 0;
-    return c->cublasLtMatmul(c->handle, p->desc, &one, b, p->a, a, p->b, &beta, d, p->d, d, p->d,
-                             algo, c->workspace, WORKSPACE, c->stream);
+    cuda_gemm_end end = p->key.end;
+    void *d = h->way == APART && end == CUDA_GEMM_GELU && call->aux ? call->aux : call->d;
+    point(c, p, h->way, call);
+    cublasStatus_t status =
+        c->cublasLtMatmul(c->handle, p->desc[h->way], &one, call->b, p->a, call->a, p->b, &beta, d,
+                          p->d, d, p->d, &h->algo, c->workspace, WORKSPACE, c->stream);
+    if (status == CUBLAS_STATUS_SUCCESS && end > CUDA_GEMM_BIAS)
+        c->finish(c->ctx, &p->key, call, h->way == WHOLE);
+    return status;
 }
 
 /* ---- the choice -------------------------------------------------------------------------------
@@ -236,7 +279,8 @@ static size_t bytes_of(int rows, int ld, tensor_type t)
  * what the epilogue writes. */
 typedef struct sets {
     char *memory;
-    size_t a, b, d, aux, sums; /* bytes, multiples of 256 */
+    size_t a, b, d, aux, sums, parts; /* bytes, multiples of 256 */
+    size_t each;                      /* of one set */
     int n;
 } sets;
 
@@ -250,22 +294,20 @@ static bool sets_new(cuda_gemm_context *c, const product *p, const cuda_gemm_cal
     const cuda_gemm *g = &p->key;
     size_t a = bytes_of(g->ta ? g->k : g->m, g->lda, g->in);
     size_t b = bytes_of(g->tb ? g->n : g->k, g->ldb, g->in), d = bytes_of(g->m, g->ldd, g->out);
-    *s = (sets){NULL,
-                rounded(a),
-                rounded(b),
-                rounded(d),
-                p->aux ? rounded(d) : 0,
-                rounded((size_t)g->m * sizeof(float)),
-                1};
-    size_t each = s->a + s->b + s->d + s->aux + s->sums;
-    while (s->n < SETS && (size_t)s->n * each <= c->beyond)
+    size_t sums = g->end == CUDA_GEMM_BGRAD ? (size_t)g->m * sizeof(float) : 0;
+    *s = (sets){.a = rounded(a), .b = rounded(b), .d = rounded(d), .n = 1};
+    s->aux = p->aux ? s->d : 0;
+    s->sums = rounded(sums);
+    s->parts = rounded(sums * (size_t)plan_parts(g->k, PLAN_ROWS));
+    s->each = s->a + s->b + s->d + s->aux + s->sums + s->parts;
+    while (s->n < SETS && (size_t)s->n * s->each <= c->beyond)
         s->n++;
-    if (cudaMalloc((void **)&s->memory, (size_t)s->n * each) != cudaSuccess) {
+    if (cudaMalloc((void **)&s->memory, (size_t)s->n * s->each) != cudaSuccess) {
         cudaGetLastError();
         return false;
     }
     for (int i = 0; i < s->n; i++) {
-        char *at = s->memory + (size_t)i * each;
+        char *at = s->memory + (size_t)i * s->each;
         must(cudaMemcpyAsync(at, call->a, a, cudaMemcpyDeviceToDevice, c->stream), "copying a");
         must(cudaMemcpyAsync(at + s->a, call->b, b, cudaMemcpyDeviceToDevice, c->stream),
              "copying b");
@@ -279,29 +321,28 @@ static bool sets_new(cuda_gemm_context *c, const product *p, const cuda_gemm_cal
 }
 
 /* One run on set number i. */
-static cublasStatus_t run_set(cuda_gemm_context *c, product *p, const cublasLtMatmulAlgo_t *algo,
+static cublasStatus_t run_set(cuda_gemm_context *c, const product *p, const recipe *h,
                               const sets *s, int i, const cuda_gemm_call *call)
 {
-    char *at = s->memory + (size_t)(i % s->n) * (s->a + s->b + s->d + s->aux + s->sums);
-    char *d = at + s->a + s->b;
-    cuda_gemm_call own = *call;
-    own.aux = d + s->d;
+    char *at = s->memory + (size_t)(i % s->n) * s->each, *d = at + s->a + s->b;
+    cuda_gemm_call own = {.a = at, .b = at + s->a, .d = d, .bias = call->bias};
+    own.aux = p->aux ? d + s->d : NULL;
     own.sums = (float *)(void *)(d + s->d + s->aux);
-    point(c, p, &own);
-    return issue(c, p, algo, at, at + s->a, d);
+    own.parts = (float *)(void *)(d + s->d + s->aux + s->sums);
+    return issue(c, p, h, &own);
 }
 
-/* Median of a few runs in ms, or -1 where the algorithm does not run. */
-static float time_of(cuda_gemm_context *c, product *p, const cublasLtMatmulAlgo_t *algo,
-                     const sets *s, const cuda_gemm_call *call, cudaEvent_t at[2])
+/* Median of a few runs in ms, or -1 where it does not run so. */
+static float time_of(cuda_gemm_context *c, const product *p, const recipe *h, const sets *s,
+                     const cuda_gemm_call *call, cudaEvent_t at[2])
 {
     float ms[TIMES];
-    if (run_set(c, p, algo, s, 0, call) != CUBLAS_STATUS_SUCCESS)
+    if (run_set(c, p, h, s, 0, call) != CUBLAS_STATUS_SUCCESS)
         return -1;
     for (int i = 0; i < TIMES; i++) {
         float t;
         must(cudaEventRecord(at[0], c->stream), "timing");
-        check(run_set(c, p, algo, s, i + 1, call), "timed product");
+        check(run_set(c, p, h, s, i + 1, call), "timed product");
         must(cudaEventRecord(at[1], c->stream), "timing");
         must(cudaEventSynchronize(at[1]), "timing");
         must(cudaEventElapsedTime(&t, at[0], at[1]), "timing");
@@ -314,8 +355,8 @@ static float time_of(cuda_gemm_context *c, product *p, const cublasLtMatmulAlgo_
 }
 
 /* The fastest of the guesses; the earlier one where two are equal. */
-static void race(cuda_gemm_context *c, product *p, const cublasLtMatmulHeuristicResult_t *guess,
-                 int n, const cuda_gemm_call *call)
+static void race(cuda_gemm_context *c, product *p, const recipe *guess, int n,
+                 const cuda_gemm_call *call)
 {
     sets s;
     cudaEvent_t at[2];
@@ -329,26 +370,24 @@ static void race(cuda_gemm_context *c, product *p, const cublasLtMatmulHeuristic
     for (int i = 0; i < 2; i++)
         must(cudaEventCreate(&at[i]), "an event");
     for (int i = 0; i < n; i++) {
-        float ms = guess[i].state == CUBLAS_STATUS_SUCCESS
-                       ? time_of(c, p, &guess[i].algo, &s, call, at)
-                       : -1;
+        float ms = time_of(c, p, &guess[i], &s, call, at);
         if (ms >= 0 && (best < 0 || ms < best)) {
             best = ms;
-            p->algo = guess[i].algo;
+            p->best = guess[i];
         }
     }
     must(cudaStreamSynchronize(c->stream), "timing");
     for (int i = 0; i < 2; i++)
         cudaEventDestroy(at[i]);
     must(cudaFree(s.memory), "memory of a timing");
-    point(c, p, call);
 }
 
 static void key_of(const cuda_gemm_context *c, const product *p, char key[CACHE_KEY_MAX])
 {
     const cuda_gemm *g = &p->key;
     snprintf(key, CACHE_KEY_MAX,
-             "cuBLASLt %zu, %s, product m %d, n %d, k %d, rows %d %d %d, turned %d %d, add %d, in "
+             "cuBLASLt %zu, %s, product and end, m %d, n %d, k %d, rows %d %d %d, turned %d %d, "
+             "add %d, in "
              "%d, out %d, end %d %d, alignment %u",
              c->cublasLtGetVersion(), c->card, g->m, g->n, g->k, g->lda, g->ldb, g->ldd, g->ta,
              g->tb, g->add, (int)g->in, (int)g->out, (int)g->end, p->aux, (unsigned)p->align);
@@ -359,17 +398,17 @@ static bool remembered(cuda_gemm_context *c, product *p, const char *key)
 {
     size_t len = 0;
     cublasLtMatmulHeuristicResult_t r;
-    cublasLtMatmulAlgo_t algo;
+    recipe h;
     char *kept = cache_get(c->store, key, &len);
-    bool ok = kept && len == sizeof algo;
+    bool ok = kept && len == sizeof h;
     if (ok)
-        memcpy(&algo, kept, sizeof algo);
-    ok = ok &&
-         c->cublasLtMatmulAlgoCheck(c->handle, p->desc, p->a, p->b, p->d, p->d, &algo, &r) ==
-             CUBLAS_STATUS_SUCCESS &&
+        memcpy(&h, kept, sizeof h);
+    ok = ok && h.way >= 0 && h.way < WAYS && p->desc[h.way] &&
+         c->cublasLtMatmulAlgoCheck(c->handle, p->desc[h.way], p->a, p->b, p->d, p->d, &h.algo,
+                                    &r) == CUBLAS_STATUS_SUCCESS &&
          r.state == CUBLAS_STATUS_SUCCESS && r.workspaceSize <= WORKSPACE;
     if (ok)
-        p->algo = algo;
+        p->best = h;
     else if (kept)
         log_warn("product_ignored",
                  "why=\"a kept algorithm is none for %dx%dx%d\" "
@@ -387,26 +426,44 @@ static bool captured(const cuda_gemm_context *c)
     return status != cudaStreamCaptureStatusNone;
 }
 
-static void choose(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+/* At most `most` of the library's guesses; -> how many. */
+static int ask(cuda_gemm_context *c, const product *p, int64_t way, int most, recipe *out)
 {
     cublasLtMatmulHeuristicResult_t guess[GUESSES];
+    int found = 0, n = 0;
+    if (!p->desc[way] ||
+        c->cublasLtMatmulAlgoGetHeuristic(c->handle, p->desc[way], p->a, p->b, p->d, p->d,
+                                          c->prefer, most, guess, &found) != CUBLAS_STATUS_SUCCESS)
+        return 0;
+    for (int i = 0; i < found; i++)
+        if (guess[i].state == CUBLAS_STATUS_SUCCESS)
+            out[n++] = (recipe){guess[i].algo, way};
+    return n;
+}
+
+/* Ends of the backward pass are made apart where nothing is timed: the library's are not known to
+ * be faster (gpu.md 6). */
+static void choose(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+{
+    recipe guess[WAYS * GUESSES];
     char key[CACHE_KEY_MAX];
-    int found = 0;
+    int64_t first = p->key.end > CUDA_GEMM_GELU ? APART : WHOLE,
+            other = first == APART ? WHOLE : APART;
     prefer(c, p);
-    cublasStatus_t status =
-        c->cublasLtMatmulAlgoGetHeuristic(c->handle, p->desc, p->a, p->b, p->d, p->d, c->prefer,
-                                          c->timed ? GUESSES : 1, guess, &found);
-    p->possible = status == CUBLAS_STATUS_SUCCESS && found > 0;
+    int n = ask(c, p, first, c->timed ? GUESSES : 1, guess);
+    if (c->timed || n == 0)
+        n += ask(c, p, other, c->timed ? GUESSES : 1, guess + n);
+    p->possible = n > 0;
     if (!p->possible)
         return;
-    p->algo = guess[0].algo;
-    if (!c->timed || found == 1 || captured(c))
+    p->best = guess[0];
+    if (!c->timed || n == 1 || captured(c))
         return;
     key_of(c, p, key);
     if (remembered(c, p, key))
         return;
-    race(c, p, guess, found, call);
-    cache_put(c->store, key, &p->algo, sizeof p->algo);
+    race(c, p, guess, n, call);
+    cache_put(c->store, key, &p->best, sizeof p->best);
 }
 
 /* ---- runs -------------------------------------------------------------------------------------
@@ -442,16 +499,9 @@ static product *find(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_c
     p->key = *g;
     p->aux = aux;
     p->align = align;
-    if (!aux || g->ldd % AUX_ROW == 0) {
-        describe(c, p, call);
-        choose(c, p, call);
-    }
+    describe(c, p, call);
+    choose(c, p, call);
     return p;
-}
-
-bool cuda_gemm_has(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
-{
-    return find(c, g, call)->possible;
 }
 
 void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_call *call)
@@ -460,6 +510,5 @@ void cuda_gemm_run(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_cal
     if (!p->possible)
         BUG("cuBLASLt: no way to multiply %dx%d by %dx%d with end %d", g->m, g->k, g->k, g->n,
             (int)g->end);
-    point(c, p, call);
-    check(issue(c, p, &p->algo, call->a, call->b, call->d), "product");
+    check(issue(c, p, &p->best, call), "product");
 }

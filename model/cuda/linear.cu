@@ -1,5 +1,6 @@
-/* y = x W^T + bias, and with a GELU behind it. Weights are float32; where activations are bf16 the
- * product reads the bf16 copies. Gradients of weights and biases are float32 and are added to. */
+/* y = x W^T + bias; GELU of y, and GELU's slope behind the input gradient. Weights are float32;
+ * where activations are bf16 the product reads the bf16 copies. Gradients of weights and biases are
+ * float32 and are added to. The tanh form of GELU and the bias gradient are ends of products. */
 #include "model/cuda/gelu.cuh"
 
 /* One column per lane, one part of the rows per block; the warps' sums are added in order. */
@@ -22,21 +23,33 @@ __global__ void column_sum_kernel(const T *x, float *parts, int64_t rows, int64_
     }
 }
 
-static void bias_backward(cuda *c, const op_args *a, const void *dy)
+/* Into call->parts; -> how many. */
+static int column_sums(cuda *c, const cuda_gemm *g, const cuda_gemm_call *call)
 {
-    int64_t rows = (int64_t)a->y->b * a->y->n;
-    int n = a->y->c;
-    if (!a->b || rows == 0)
-        return;
-    int64_t per_part = plan_rows_per_part(rows, PLAN_ROWS);
-    unsigned count = (unsigned)plan_parts(rows, PLAN_ROWS);
-    float *parts =
-        (float *)cuda_scratch_get(c, &c->parts, (size_t)count * (size_t)n * sizeof(float));
-    dim3 grid(cuda_blocks(n, CUDA_WARP), count);
-    TYPED(a->y, T,
-          cuda_launch(c, "bias gradient", column_sum_kernel<T>, grid, CUDA_BLOCK, 0, (const T *)dy,
-                      parts, rows, per_part, n));
-    cuda_sum_columns(c, a->b->g + a->linear.row0, parts, (int)count, n, n);
+    int count = plan_parts(g->k, PLAN_ROWS);
+    dim3 grid(cuda_blocks(g->m, CUDA_WARP), (unsigned)count);
+    tensor t = {};
+    t.type = g->in;
+    TYPED(&t, T,
+          cuda_launch(c, "bias gradient", column_sum_kernel<T>, grid, CUDA_BLOCK, 0,
+                      (const T *)call->a, call->parts, (int64_t)g->k,
+                      plan_rows_per_part(g->k, PLAN_ROWS), g->m));
+    return count;
+}
+
+extern "C" void cuda_linear_finish(void *ctx, const cuda_gemm *g, const cuda_gemm_call *call,
+                                   bool done)
+{
+    cuda *c = (cuda *)ctx;
+    int64_t n = (int64_t)g->m * g->n;
+    const void *u = call->aux ? call->aux : call->d;
+    if (g->end == CUDA_GEMM_BGRAD)
+        cuda_sum_columns(c, call->sums, call->parts, done ? 1 : column_sums(c, g, call), g->m,
+                         g->m);
+    else if (g->end == CUDA_GEMM_GELU && !done)
+        cuda_gelu(c, {g->out, true, false, u, NULL, call->d, n});
+    else if (g->end == CUDA_GEMM_DGELU && !done)
+        cuda_gelu_back(c, {g->out, true, false, u, call->d, call->d, n});
 }
 
 struct gemm_job {
@@ -47,13 +60,6 @@ struct gemm_job {
 static void run_gemm(cuda *c, const gemm_job &j)
 {
     cuda_gemm_run(c->gemm, &j.how, &j.call);
-}
-
-void cuda_multiply(cuda *c, const cuda_gemm *g, const void *a, const void *b, const void *bias,
-                   void *d)
-{
-    gemm_job j = {*g, {a, b, d, bias, NULL, NULL}};
-    cuda_call<gemm_job, run_gemm>(c, j);
 }
 
 /* Elements of the given type behind `p`. */
@@ -71,44 +77,67 @@ extern "C" void cuda_linear_forward(backend *be, op_args *a)
         return;
     const void *w = cuda_param(c, a->w, a->x->type);
     const void *b = a->b ? cuda_param(c, a->b, a->y->type) : NULL;
-    void *to = a->linear.gelu && a->save ? (void *)a->save : (void *)a->y->x;
-    cuda_gemm g = {(int)rows, out,        in,         in,
-                   in,        out,        false,      true,
-                   false,     a->x->type, a->y->type, b ? CUDA_GEMM_BIAS : CUDA_GEMM_PLAIN};
-    cuda_multiply(c, &g, a->x->x, element(w, a->x->type, (int64_t)a->linear.row0 * in),
-                  b ? element(b, a->y->type, a->linear.row0) : NULL, to);
-    if (a->linear.gelu) {
+    bool ends = a->y2 && a->linear.tanh && b;
+    cuda_gemm_end end = ends ? CUDA_GEMM_GELU : b ? CUDA_GEMM_BIAS : CUDA_GEMM_PLAIN;
+    gemm_job j = {};
+    j.how = {(int)rows, out, in, in, in, out, false, true, false, a->x->type, a->y->type, end};
+    j.call.a = a->x->x;
+    j.call.b = element(w, a->x->type, (int64_t)a->linear.row0 * in);
+    j.call.bias = b ? element(b, a->y->type, a->linear.row0) : NULL;
+    j.call.d = ends ? a->y2->x : a->y->x;
+    j.call.aux = ends && a->y->x != a->y2->x ? a->y->x : NULL;
+    cuda_call<gemm_job, run_gemm>(c, j);
+    if (a->y2 && !ends) {
         laps_enter(be, LAPS_GELU);
-        cuda_gelu(c, a->y->type, to, a->y->x, rows * out);
+        cuda_gelu(c, {a->y->type, a->linear.tanh, false, a->y->x, NULL, a->y2->x, rows * out});
         laps_enter(be, LAPS_LINEAR);
     }
+}
+
+static void weight_backward(cuda *c, const op_args *a)
+{
+    int64_t rows = (int64_t)a->y->b * a->y->n;
+    int in = a->x->c, out = a->y->c;
+    cuda_gemm_end end = a->b ? CUDA_GEMM_BGRAD : CUDA_GEMM_PLAIN;
+    gemm_job j = {};
+    j.how = {out, in, (int)rows, out, in, in, true, false, true, a->y->type, TENSOR_F32, end};
+    j.call.a = a->y->g;
+    j.call.b = a->x->x;
+    j.call.d = a->w->g + (int64_t)a->linear.row0 * in;
+    if (a->b) {
+        size_t floats = (size_t)plan_parts(rows, PLAN_ROWS) * (size_t)out;
+        j.call.sums = a->b->g + a->linear.row0;
+        j.call.parts = (float *)cuda_scratch_get(c, &c->parts, floats * sizeof(float));
+    }
+    cuda_call<gemm_job, run_gemm>(c, j);
 }
 
 extern "C" void cuda_linear_backward(backend *be, op_args *a)
 {
     cuda *c = cuda_of(be);
+    const tensor *x = op_linear_source(a);
     int64_t rows = (int64_t)a->y->b * a->y->n;
-    int in = a->x->c, out = a->y->c;
-    const void *dy = a->y->g;
+    int in = x->c, out = a->y->c;
     if (rows == 0)
         return;
-    if (a->linear.gelu) {
-        void *du = cuda_scratch_get(c, &c->scratch, (size_t)(rows * out) * tensor_size(a->y->type));
-        laps_enter(be, LAPS_GELU);
-        cuda_gelu_back(c, a->y->type, a->save, dy, du, rows * out, false);
-        laps_enter(be, LAPS_LINEAR);
-        dy = du;
-    }
-    bias_backward(c, a, dy);
-    cuda_gemm dw = {out,  in,    (int)rows, out,        in,         in,
-                    true, false, true,      a->y->type, TENSOR_F32, CUDA_GEMM_PLAIN};
-    if (a->x->type != a->y->type)
+    if (x->type != a->y->type)
         BUG("linear: gradients of two types");
-    cuda_multiply(c, &dw, dy, a->x->x, NULL, a->w->g + (int64_t)a->linear.row0 * in);
-    if (a->x->fixed)
+    weight_backward(c, a);
+    if (x->fixed)
         return;
+    bool ends = a->x2 && a->linear.tanh;
+    cuda_gemm_end end = ends ? CUDA_GEMM_DGELU : CUDA_GEMM_PLAIN;
     const void *w = cuda_param(c, a->w, a->y->type);
-    cuda_gemm dx = {(int)rows, in,    out,      out,        in,         in,
-                    false,     false, a->add_x, a->y->type, a->x->type, CUDA_GEMM_PLAIN};
-    cuda_multiply(c, &dx, dy, element(w, a->y->type, (int64_t)a->linear.row0 * in), NULL, a->x->g);
+    gemm_job j = {};
+    j.how = {(int)rows, in, out, out, in, in, false, false, a->add_x, a->y->type, x->type, end};
+    j.call.a = a->y->g;
+    j.call.b = element(w, a->y->type, (int64_t)a->linear.row0 * in);
+    j.call.d = x->g;
+    j.call.aux = ends ? x->x : NULL;
+    cuda_call<gemm_job, run_gemm>(c, j);
+    if (a->x2 && !ends) {
+        laps_enter(be, LAPS_GELU);
+        cuda_gelu_back(c, {x->type, a->linear.tanh, false, x->x, x->g, x->g, rows * in});
+        laps_enter(be, LAPS_LINEAR);
+    }
 }

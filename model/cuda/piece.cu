@@ -231,10 +231,12 @@ void cuda_images_used(cuda *c)
 /* ---- pieces -----------------------------------------------------------------------------------
  */
 
-/* What the list needs before it runs, the list, and what it leaves behind. */
+/* What the list needs before it runs, the list, and what it leaves behind. What a call of the list
+ * asks for runs at once. */
 static void issue(cuda *c, bool as_graph)
 {
     cuda_pieces *p = c->pieces;
+    c->collecting = false;
     send_staged(c);
     wait_for_images(c);
     if (as_graph && p->list.size)
@@ -244,6 +246,7 @@ static void issue(cuda *c, bool as_graph)
     images_are_used(c);
     p->list.size = 0;
     p->list.calls = 0;
+    c->collecting = true;
 }
 
 void cuda_spill(cuda *c)

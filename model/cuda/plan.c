@@ -122,8 +122,6 @@ static void plan_linear(const op_args *a, bool backward, backend_plan *p)
     if (a->x->type == TENSOR_BF16)
         p->kept +=
             (size_t)a->linear.rows * (size_t)(a->x->c + (a->b ? 1 : 0)) * tensor_size(TENSOR_BF16);
-    if (backward && a->linear.gelu)
-        at_least(&p->most[PLAN_SCRATCH], (size_t)tensor_count(a->y) * tensor_size(a->y->type));
     if (backward && a->b)
         at_least(&p->most[PLAN_SUMS], sum_bytes(a, PLAN_ROWS, a->y->c));
 }

@@ -110,6 +110,14 @@ static void fill(cublasLtMatmulHeuristicResult_t *r, int algo)
     r->state = s.bad_state[algo - 1] ? CUBLAS_STATUS_NOT_SUPPORTED : CUBLAS_STATUS_SUCCESS;
 }
 
+/* Has the epilogue the pointers that it wants, and no others? */
+static int pointers_set(const desc *d)
+{
+    int bias = d->epilogue & (CUBLASLT_EPILOGUE_BIAS | CUBLASLT_EPILOGUE_BGRADB);
+    int aux = d->epilogue & 128; /* CUBLASLT_EPILOGUE_GELU_AUX less GELU */
+    return !bias == !d->bias && !aux == !d->aux;
+}
+
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t e,
@@ -120,10 +128,9 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
     (void)h, (void)a, (void)b, (void)c, (void)e, (void)p;
     s.asked++;
     s.wanted = wanted;
-    s.epilogue = (int)own->epilogue;
-    s.bias = own->bias;
-    s.aux = own->aux;
-    *found = wanted < s.found ? wanted : s.found;
+    *found = (int)own->epilogue == s.lacks ? 0 : wanted < s.found ? wanted : s.found;
+    if (!pointers_set(own))
+        *found = 0; /* it would infer their alignment from nothing */
     for (int i = 0; i < *found; i++)
         fill(&r[i], i + 1);
     return *found ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_SUPPORTED;
@@ -151,12 +158,14 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t desc_, co
                               cudaStream_t stream)
 {
     int id = (int)algo->data[0];
-    (void)h, (void)desc_, (void)alpha, (void)la, (void)lb, (void)lc, (void)ld, (void)stream;
-    if (!workspace || !bytes || c != d || s.fails[id - 1])
+    const desc *own = (const desc *)desc_;
+    (void)h, (void)alpha, (void)la, (void)lb, (void)lc, (void)ld, (void)stream;
+    if (!workspace || !bytes || c != d || s.fails[id - 1] || !pointers_set(own))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     stand_in_run *r = &s.log[s.runs % STAND_IN_LOG];
-    *r = (stand_in_run){id, a, b, d, 0};
+    *r = (stand_in_run){id, a, b, d, 0, (int)own->epilogue, own->bias, own->aux};
     memcpy(&r->beta, beta, sizeof r->beta);
+    s.clock += own->epilogue > CUBLASLT_EPILOGUE_BIAS ? s.ends_ms : 0;
     s.clock += id == s.lucky && s.runs % 5 == 0 ? 0 : s.ms[id - 1];
     s.runs++;
     return CUBLAS_STATUS_SUCCESS;

@@ -11,6 +11,8 @@ typedef struct stand_in_run {
     const void *a, *b;
     void *d;
     float beta;
+    int epilogue;
+    const void *bias, *aux; /* set by then */
 } stand_in_run;
 
 typedef struct stand_in {
@@ -21,12 +23,11 @@ typedef struct stand_in {
     int fails[STAND_IN_ALGOS];     /* to run */
     int lucky;                     /* algorithm (from 1) of which every fifth run takes no time */
     size_t version;
+    int lacks;      /* epilogue that no algorithm knows, 0 = none */
+    double ends_ms; /* more for a run that ends in more than a bias */
     /* seen */
     double clock; /* ms */
     int descs, descs_gone, layouts, layouts_gone, asked, wanted, checks, runs;
-    int epilogue;     /* of the shape last asked for */
-    const void *bias; /* set when it was asked for */
-    const void *aux;
     unsigned align;
     stand_in_run log[STAND_IN_LOG];
 } stand_in;

@@ -107,13 +107,11 @@ static param *guard_param(guard *g, param *own, const param *p, bool backward)
     return own;
 }
 
-/* Elements of `save`, which are of the output's type behind a product and float32 elsewhere. */
+/* Bytes of `save`. */
 static size_t guard_save(const op_args *a)
 {
     int64_t rows = a->x ? (int64_t)a->x->b * a->x->n : 0;
     switch (a->kind) {
-    case OP_LINEAR:
-        return (size_t)tensor_count(a->y) * tensor_size(a->y->type);
     case OP_LAYERNORM:
         return 2 * (size_t)rows * sizeof(float);
     case OP_ATTENTION:

@@ -36,6 +36,9 @@ static const subject subjects[] = {
      true},
     {"DeiT, dropped, colour", NET("deit_tiny_patch16_224", 48, 64, .channels = 3, .depth = 2), 0.5,
      false, false},
+    {"DeiT, tanh",
+     NET("deit_tiny_patch16_224", 48, 64, .channels = 1, .depth = 3, .gelu = MODEL_GELU_TANH), 0.7,
+     true, true},
     {"distilled", NET("deit_tiny_distilled_patch16_224", 32, 48, .channels = 1, .depth = 2), 1,
      false, true},
     {"registers", NET("vit_tiny_patch16_reg4_224", 32, 48, .channels = 1, .depth = 2), 0.7, false,
@@ -192,16 +195,21 @@ static void networks_are_those_of_the_cpu(void **state)
     device_free(&d);
 }
 
-/* bf16: the loss and the direction of every large gradient. */
+/* bf16, with GELU's tanh form bf16_fast: the loss and the direction of every large gradient. */
 static void networks_in_bf16(void **state)
 {
     const subject *t = *state;
     device d = device_new();
     err e = {0};
     side a, b;
+    subject own = *t;
+    bool fast = t->cfg.gelu == MODEL_GELU_TANH;
+    backend_how how = {.precision = fast ? BACKEND_BF16_FAST : BACKEND_BF16};
     side_new(&a, t, d.cpu, 1);
-    assert_true(backend_compute(d.cuda, &(backend_how){.precision = BACKEND_BF16}, &e));
-    side_new(&b, t, d.cuda, 1);
+    assert_true(backend_compute(d.cuda, &how, &e));
+    own.cfg.gelu = MODEL_GELU_AUTO; /* the precision says the form */
+    side_new(&b, &own, d.cuda, 1);
+    assert_int_equal(model_config(b.m)->gelu, model_config(a.m)->gelu);
     outcome want = side_step(&a), got = side_step(&b);
     double least;
     param_set *pa = model_params(a.m), *pb = model_params(b.m);

@@ -21,11 +21,13 @@ typedef struct bound {
 
 static const bound bounds[] = {
     {"linear", 5e-6, 8e-3, 1e15F},
-    {"linear_gelu", 5e-6, 8e-3, 1e3F},
+    {"mlp", 5e-6, 8e-3, 1e3F},
+    {"mlp_tanh", 5e-6, 8e-3, 1e3F},
     {"layernorm", 5e-6, 8e-3, 1e15F},
     {"add_layernorm", 5e-6, 8e-3, 1e15F},
     {"add", 5e-6, 8e-3, 1e30F},
     {"gelu", 5e-6, 8e-3, 1e15F},
+    {"gelu_tanh", 5e-6, 8e-3, 1e15F},
     {"sum of gradients", 5e-6, 8e-3, 1e3F},
     {"attention", 5e-6, 2e-2, 1.5F},
     {"attention_cls", 5e-6, 2e-2, 1.5F},

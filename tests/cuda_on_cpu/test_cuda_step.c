@@ -30,7 +30,7 @@ static counts counted(void)
 
 /* What a training does. */
 typedef struct plan {
-    tensor_type type;
+    backend_precision precision;
     int delay, accum;
     uint64_t seed;
     bool same;          /* train.deterministic */
@@ -87,7 +87,7 @@ static void lab_open(lab *l, const plan *p)
     delay_streams(p->delay, p->seed);
     l->d = device_new();
     /* on a card cuDNN's fast backward pass in bf16 has no fixed order of sums */
-    backend_how how = {.precision = p->type, .deterministic = p->same || !cuda_on_cpu_counts};
+    backend_how how = {.precision = p->precision, .deterministic = p->same || !cuda_on_cpu_counts};
     assert_true(backend_compute(l->d.cuda, &how, &e));
     backend_graphs(l->d.cuda, !p->calls);
     if (p->limit)
@@ -232,7 +232,7 @@ static void ways_agree(const plan *p, int first_delay, int last_delay)
 static void every_way_gives_the_same_bytes(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16,
+    plan p = {.precision = BACKEND_BF16,
               .accum = 1,
               .kept = {16, 8, 4},
               .kinds = 3,
@@ -245,7 +245,7 @@ static void every_way_gives_the_same_bytes(void **state)
 static void deterministic_steps_too(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16, .accum = 2, .kept = {8, 4}, .kinds = 2, .steps = 4};
+    plan p = {.precision = BACKEND_BF16, .accum = 2, .kept = {8, 4}, .kinds = 2, .steps = 4};
     outcome fast = train(&p);
     p.same = true;
     outcome same = train(&p);
@@ -258,7 +258,7 @@ static void deterministic_steps_too(void **state)
 static void accumulation_too(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_F32, .accum = 3, .kept = {4}, .kinds = 1, .steps = 4};
+    plan p = {.precision = BACKEND_BF16_FAST, .accum = 3, .kept = {4}, .kinds = 1, .steps = 4};
     ways_agree(&p, 1, 2);
 }
 
@@ -268,7 +268,7 @@ static void a_step_that_comes_again_is_two_launches(void **state)
 {
     (void)state;
     for (int kinds = 1; kinds <= 2; kinds++) {
-        plan p = {.type = TENSOR_BF16,
+        plan p = {.precision = BACKEND_BF16,
                   .delay = 1,
                   .accum = 1,
                   .kept = {8, 4},
@@ -296,7 +296,7 @@ static void a_step_that_comes_again_is_two_launches(void **state)
 static void steps_allocate_nothing(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16, .accum = 2, .kept = {16, 4}, .kinds = 2};
+    plan p = {.precision = BACKEND_BF16, .accum = 2, .kept = {16, 4}, .kinds = 2};
     for (int steps = 3; steps <= 6; steps++) {
         p.steps = steps;
         outcome o = train(&p);
@@ -451,7 +451,7 @@ static void a_piece_may_hold_three_batches(void **state)
 static void loss_scaling_would_change_no_bit(void **state)
 {
     (void)state;
-    plan p = {.type = TENSOR_BF16, .accum = 1, .kept = {8}, .kinds = 1};
+    plan p = {.precision = BACKEND_BF16, .accum = 1, .kept = {8}, .kinds = 1};
     float *g[2];
     int64_t n = 0;
     for (int i = 0; i < 2; i++) {

@@ -1,6 +1,6 @@
-/* How algorithms of matrix products are chosen and remembered (model/cuda/gemm_cublaslt.c): its own
- * file, the toolkit's headers, and stand-ins for cuBLASLt (a library beside this program) and for
- * the few calls of the runtime, below. No card is needed. */
+/* How algorithms of matrix products are chosen and remembered, and who makes their ends
+ * (model/cuda/gemm_cublaslt.c): its own file, the toolkit's headers, and stand-ins for cuBLASLt (a
+ * library beside this program) and for the few calls of the runtime, below. No card is needed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -117,7 +117,28 @@ static char folder[256];
 static char a[1 << 16] ALIGNED, b[1 << 16] ALIGNED, d[1 << 16] ALIGNED, bias[256] ALIGNED;
 static char aux[1 << 14] ALIGNED;
 static const cuda_gemm plain = {M, N, K, K, N, N, .in = TENSOR_BF16, .out = TENSOR_BF16};
-static const cuda_gemm_call call = {.a = a, .b = b, .d = d, .bias = bias, .aux = aux};
+static float sums[M] ALIGNED, parts[M] ALIGNED;
+static const cuda_gemm_call call = {a, b, d, bias, aux, sums, parts};
+
+/* What makes the ends that the library does not make. */
+static struct {
+    int runs;
+    double ms; /* of one run */
+    bool done; /* as the last run was told */
+    cuda_gemm_call call;
+    bool touched; /* sums that are not a timing's own, in a run before the last */
+} ours;
+
+static void finish(void *ctx, const cuda_gemm *g, const cuda_gemm_call *now, bool done)
+{
+    assert_ptr_equal(ctx, &ours);
+    assert_true(g->end > CUDA_GEMM_BIAS);
+    ours.touched = ours.touched || (ours.runs && ours.call.sums == sums);
+    ours.runs++;
+    ours.done = done;
+    ours.call = *now;
+    s->clock += done ? 0 : ours.ms;
+}
 
 static int desk_open(void **state)
 {
@@ -130,6 +151,7 @@ static int desk_open(void **state)
                     .fails[6] = 1,     /* the next */
                     .lucky = 5,
                     .version = 130100};
+    memset(&ours, 0, sizeof ours);
     room = SIZE_MAX;
     allocations = events = 0;
     capturing = false;
@@ -151,7 +173,7 @@ typedef struct desk {
 static desk open_context(bool timed, const char *card)
 {
     err e = {0};
-    desk k = {cache_open(folder, CACHE_LIMIT), cuda_gemm_open(NULL, &e)};
+    desk k = {cache_open(folder, CACHE_LIMIT), cuda_gemm_open(NULL, finish, &ours, &e)};
     if (!k.c)
         fail_msg("%s", e.msg);
     cuda_gemm_choose(k.c, &(cuda_gemm_choice){timed, k.store, card, 100000});
@@ -282,6 +304,7 @@ static void other_keys_are_timed_again(void **state)
         {M, N, K, K, N, N, .in = TENSOR_BF16, .out = TENSOR_BF16, .end = CUDA_GEMM_BIAS},
         {M, N, K, K, N, N, .in = TENSOR_BF16, .out = TENSOR_BF16, .end = CUDA_GEMM_GELU},
         {M, N, K, K, N, N, .in = TENSOR_BF16, .out = TENSOR_BF16, .end = CUDA_GEMM_DGELU},
+        {M, N, K, K, N, N, .in = TENSOR_BF16, .out = TENSOR_BF16, .end = CUDA_GEMM_BGRAD},
     };
     int more;
     (void)state;
@@ -319,7 +342,8 @@ static bool first_file(void *ctx, const fs_entry *f, err *e)
     return true;
 }
 
-/* A kept choice that is none: of another length, or refused by the library. */
+/* A kept choice that is none: of another length, refused by the library, of an end that a plain
+ * product does not have, or of none. */
 static void a_wrong_choice_is_made_again(void **state)
 {
     char key[CACHE_KEY_MAX] = "", path[512], log[600], *bytes;
@@ -334,10 +358,13 @@ static void a_wrong_choice_is_made_again(void **state)
     memcpy(&len, bytes + 16, 4);
     memcpy(key, bytes + 56, len);
     assert_non_null(strstr(key, "cuBLASLt 130100, " CARD));
-    const cublasLtMatmulAlgo_t wrong = {{99}};
+    const struct {
+        cublasLtMatmulAlgo_t algo;
+        int64_t way;
+    } wrong[] = {{{{4}}, 0}, {{{99}}, 0}, {{{4}}, 1}, {{{4}}, 7}};
     snprintf(log, sizeof log, "%s/said", folder);
-    for (int i = 0; i < 2; i++) {
-        cache_put(k.store, key, &wrong, i ? sizeof wrong : 5);
+    for (int i = 0; i < 4; i++) {
+        cache_put(k.store, key, &wrong[i], i ? sizeof wrong[i] : 5);
         desk other = open_context(true, CARD);
         said was = said_begin(log);
         int got = run_once(other.c, &plain, &more);
@@ -386,47 +413,110 @@ static void without_memory_the_first_guess(void **state)
     close_context(k);
 }
 
-/* Epilogues, and the pointers that the library is shown before it is asked. */
-static void epilogues_are_asked_with_their_pointers(void **state)
+/* A product with such an end, run once: what of it the library made, and where it wrote. */
+static const stand_in_run *ended(cuda_gemm_context *c, cuda_gemm_end end, const cuda_gemm_call *at)
+{
+    cuda_gemm g = plain;
+    g.end = end;
+    g.out = end == CUDA_GEMM_BGRAD ? TENSOR_F32 : TENSOR_BF16;
+    g.add = end == CUDA_GEMM_BGRAD;
+    memset(&ours.call, 0, sizeof ours.call);
+    cuda_gemm_run(c, &g, at);
+    if (end > CUDA_GEMM_BIAS)
+        assert_memory_equal(&ours.call, at, sizeof *at); /* it is told where the values lie */
+    return &s->log[(s->runs - 1) % STAND_IN_LOG];
+}
+
+/* Who makes an end without timing; with its pointers, before the library is asked and when it runs.
+ * What the library lacks is made by ours. */
+static void ends_without_timing(void **state)
 {
     static const struct {
         cuda_gemm_end end;
-        int epilogue;
-        bool bias, aux;
+        int lacks, epilogue;
+        bool no_aux, done;
+        const void *to, *bias, *aux;
     } row[] = {
-        {CUDA_GEMM_PLAIN, CUBLASLT_EPILOGUE_DEFAULT, false, false},
-        {CUDA_GEMM_BIAS, CUBLASLT_EPILOGUE_BIAS, true, false},
-        {CUDA_GEMM_GELU, CUBLASLT_EPILOGUE_GELU_AUX_BIAS, true, true},
-        {CUDA_GEMM_DGELU, CUBLASLT_EPILOGUE_DGELU, false, true},
-        {CUDA_GEMM_BGRAD, CUBLASLT_EPILOGUE_BGRADB, true, false},
+        {CUDA_GEMM_PLAIN, 0, CUBLASLT_EPILOGUE_DEFAULT, false, false, d, NULL, NULL},
+        {CUDA_GEMM_BIAS, 0, CUBLASLT_EPILOGUE_BIAS, false, false, d, bias, NULL},
+        {CUDA_GEMM_GELU, 0, CUBLASLT_EPILOGUE_GELU_AUX_BIAS, false, true, d, bias, aux},
+        {CUDA_GEMM_GELU, 0, CUBLASLT_EPILOGUE_GELU_BIAS, true, true, d, bias, NULL},
+        {CUDA_GEMM_GELU, CUBLASLT_EPILOGUE_GELU_AUX_BIAS, CUBLASLT_EPILOGUE_BIAS, false, false, aux,
+         bias, NULL},
+        {CUDA_GEMM_GELU, CUBLASLT_EPILOGUE_GELU_BIAS, CUBLASLT_EPILOGUE_BIAS, true, false, d, bias,
+         NULL},
+        {CUDA_GEMM_DGELU, 0, CUBLASLT_EPILOGUE_DEFAULT, false, false, d, NULL, NULL},
+        {CUDA_GEMM_DGELU, CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_DGELU, false, true, d, NULL,
+         aux},
+        {CUDA_GEMM_BGRAD, 0, CUBLASLT_EPILOGUE_DEFAULT, false, false, d, NULL, NULL},
+        {CUDA_GEMM_BGRAD, CUBLASLT_EPILOGUE_DEFAULT, CUBLASLT_EPILOGUE_BGRADB, false, true, d,
+         parts, NULL},
     };
     (void)state;
-    desk k = open_context(true, CARD);
     for (size_t i = 0; i < COUNT_OF(row); i++) {
-        cuda_gemm g = plain;
-        cuda_gemm_call own = call;
-        float sums[M];
-        g.end = row[i].end;
-        g.out = g.end == CUDA_GEMM_BGRAD ? TENSOR_F32 : TENSOR_BF16;
-        own.sums = sums;
-        assert_true(cuda_gemm_has(k.c, &g, &own));
-        assert_int_equal(s->epilogue, row[i].epilogue);
-        const void *want = g.end == CUDA_GEMM_BGRAD ? (const void *)sums : bias;
-        assert_ptr_equal(s->bias, row[i].bias ? want : NULL);
-        assert_ptr_equal(s->aux, row[i].aux ? aux : NULL);
+        desk k = open_context(false, CARD);
+        cuda_gemm_call at = call;
+        int before = s->runs, of_ours = ours.runs;
+        s->lacks = row[i].lacks;
+        at.aux = row[i].no_aux ? NULL : at.aux;
+        const stand_in_run *last = ended(k.c, row[i].end, &at);
+        assert_int_equal(s->runs, before + 1);
+        assert_int_equal(ours.runs, of_ours + (row[i].end > CUDA_GEMM_BIAS));
+        assert_int_equal(last->epilogue, row[i].epilogue);
+        assert_ptr_equal(last->d, row[i].to);
+        assert_ptr_equal(last->bias, row[i].bias);
+        assert_ptr_equal(last->aux, row[i].aux);
+        if (row[i].end > CUDA_GEMM_BIAS)
+            assert_int_equal(ours.done, row[i].done);
+        close_context(k);
     }
+}
+
+/* Rows of aux that the library does not take. */
+static void odd_rows_are_ours(void **state)
+{
+    (void)state;
+    desk k = open_context(true, CARD);
     cuda_gemm g = plain;
     g.end = CUDA_GEMM_GELU;
-    cuda_gemm_call no_aux = call;
-    no_aux.aux = NULL;
-    assert_true(cuda_gemm_has(k.c, &g, &no_aux));
-    assert_int_equal(s->epilogue, CUBLASLT_EPILOGUE_GELU_BIAS);
-    g.n = g.ldb = g.ldd = N + 1; /* rows of aux that the library does not take */
-    assert_false(cuda_gemm_has(k.c, &g, &call));
-    s->found = 0;
-    g.n = g.ldb = g.ldd = N + 8;
-    assert_false(cuda_gemm_has(k.c, &g, &call));
+    g.n = g.ldb = g.ldd = N + 1;
+    s->ends_ms = -0.5; /* it would win */
+    cuda_gemm_run(k.c, &g, &call);
+    assert_false(ours.done);
+    assert_int_equal(s->log[(s->runs - 1) % STAND_IN_LOG].epilogue, CUBLASLT_EPILOGUE_BIAS);
     close_context(k);
+}
+
+/* With timing the faster of the two makes the end: the library's product against a plainer one and
+ * our kernel. The next program remembers who it was. */
+static void ends_race(void **state)
+{
+    static const cuda_gemm_end ends[] = {CUDA_GEMM_GELU, CUDA_GEMM_DGELU, CUDA_GEMM_BGRAD};
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        for (int done = 0; done < 2; done++) {
+            char card[64];
+            snprintf(card, sizeof card, "card %zu %d", i, done);
+            s->ends_ms = done ? 0.25 : 0.75;
+            ours.ms = 0.5;
+            ours.runs = 0;
+            ours.touched = false;
+            desk k = open_context(true, card);
+            const stand_in_run *last = ended(k.c, ends[i], &call);
+            assert_int_equal(ours.done, done);
+            assert_int_equal(last->algo, 4);
+            assert_int_equal(ours.runs, 2 * 6 * 6 + 1);
+            assert_false(ours.touched);
+            close_context(k);
+            s->ends_ms = done ? 0.75 : 0.25;
+            ours.runs = 0;
+            k = open_context(true, card);
+            ended(k.c, ends[i], &call);
+            assert_int_equal(ours.done, done);
+            assert_int_equal(ours.runs, 1);
+            close_context(k);
+        }
+    }
 }
 
 #define TEST(f) cmocka_unit_test_setup_teardown(f, desk_open, desk_close)
@@ -442,7 +532,9 @@ int main(void)
         TEST(a_wrong_choice_is_made_again),
         TEST(nothing_is_timed_while_captured),
         TEST(without_memory_the_first_guess),
-        TEST(epilogues_are_asked_with_their_pointers),
+        TEST(ends_without_timing),
+        TEST(odd_rows_are_ours),
+        TEST(ends_race),
     };
     setenv("MAMMOVIT_CUDA_LIBS", STAND_IN_FOLDER, 1);
     void *library = dlopen(STAND_IN_FOLDER "/libcublasLt.so.13", RTLD_NOW | RTLD_LOCAL);

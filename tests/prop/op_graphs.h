@@ -46,9 +46,19 @@ static tensor *linear_rows(const graph *g, run *r, tensor **in, param *p)
 {
     return op_linear_rows(r, in[0], &p[0], &p[1], g->number, g->number * 2);
 }
-static tensor *linear_gelu(const graph *g, run *r, tensor **in, param *p)
+/* Back to as many channels by a weight of its own, or by the first one where it is square. */
+static tensor *mlp_of(const graph *g, run *r, tensor **in, param *p, bool tanh)
 {
-    return op_linear_gelu(r, in[0], &p[0], &p[1]);
+    param *w2 = g->par[2][0] ? &p[2] : &p[0], *b2 = g->par[2][0] ? NULL : &p[1];
+    return op_mlp(r, in[0], &(op_mlp_spec){&p[0], &p[1], w2, b2, tanh});
+}
+static tensor *mlp(const graph *g, run *r, tensor **in, param *p)
+{
+    return mlp_of(g, r, in, p, false);
+}
+static tensor *mlp_tanh(const graph *g, run *r, tensor **in, param *p)
+{
+    return mlp_of(g, r, in, p, true);
 }
 /* The parameter is used twice, so that its gradient is a sum of two. */
 static tensor *linear_twice(const graph *g, run *r, tensor **in, param *p)
@@ -81,13 +91,17 @@ static tensor *add(const graph *g, run *r, tensor **in, param *p)
 }
 static tensor *gelu(const graph *g, run *r, tensor **in, param *p)
 {
-    return op_gelu(r, in[0]);
+    return op_gelu(r, in[0], false);
+}
+static tensor *gelu_tanh(const graph *g, run *r, tensor **in, param *p)
+{
+    return op_gelu(r, in[0], true);
 }
 /* The input has three readers: its gradient is a sum. The first reader's output comes first in add,
  * since an inference run may reuse it. */
 static tensor *three_readers(const graph *g, run *r, tensor **in, param *p)
 {
-    tensor *a = op_gelu(r, in[0]);
+    tensor *a = op_gelu(r, in[0], false);
     tensor *b = op_linear(r, in[0], &p[0], &p[1]);
     tensor *c = op_layernorm(r, in[0], &p[1], &p[1], 1e-6F);
     return op_add(r, op_add(r, a, b, NULL), c, NULL);
@@ -195,9 +209,15 @@ static const graph graphs[] = {
      .number = 4},
     {"linear", "rows 5 to 14", linear_rows, .in = {{2, 5, 7}}, .par = {{2, 17, 7}, {1, 17}},
      .number = 5},
-    {"linear_gelu", "7 to 9", linear_gelu, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}}},
-    {"linear_gelu", "panel borders", linear_gelu, .in = {{2, 67, 48}},
-     .par = {{2, 96, 48}, {1, 96}}},
+    {"mlp", "7 to 9 to 4", mlp, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}, {2, 4, 9}}},
+    {"mlp", "shared weight", mlp, .in = {{2, 5, 8}}, .par = {{2, 8, 8}, {1, 8}}},
+    {"mlp", "panel borders", mlp, .in = {{2, 67, 48}}, .par = {{2, 96, 48}, {1, 96}, {2, 48, 96}}},
+    {"mlp_tanh", "7 to 9 to 4", mlp_tanh, .in = {{2, 5, 7}}, .par = {{2, 9, 7}, {1, 9}, {2, 4, 9}}},
+    {"mlp_tanh", "8 to 17 to 5", mlp_tanh, .in = {{2, 5, 8}},
+     .par = {{2, 17, 8}, {1, 17}, {2, 5, 17}}},
+    {"mlp_tanh", "shared weight", mlp_tanh, .in = {{2, 5, 8}}, .par = {{2, 8, 8}, {1, 8}}},
+    {"mlp_tanh", "panel borders", mlp_tanh, .in = {{2, 67, 48}},
+     .par = {{2, 96, 48}, {1, 96}, {2, 48, 96}}},
     {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}},
      .mixed = true},
     {"layernorm", "192 wide", layernorm, .in = {{3, 27, 192}}, .par = {{1, 192}, {1, 192}}},
@@ -212,6 +232,7 @@ static const graph graphs[] = {
     {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}, .mixed = true},
     {"add", "drop-path", add, .in = {{3, 5, 7}, {3, 5, 7}}, .factor = drop_path},
     {"gelu", "wide range", gelu, .in = {{2, 9, 35}}, .spread = 2},
+    {"gelu_tanh", "wide range", gelu_tanh, .in = {{2, 9, 35}}, .spread = 2},
     {"sum of gradients", "three readers", three_readers, .in = {{2, 5, 8}},
      .par = {{2, 8, 8}, {1, 8}}},
     {"attention", "5 tokens", attention, .in = {{2, 5, 48}}, .heads = 2, .groups = 3,

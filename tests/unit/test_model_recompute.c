@@ -1,6 +1,6 @@
 /* Levels of recompute: every network's loss and gradients are the same bytes at each of them, less
- * is held, and what a boundary let go is not read by mistake. Also as DEVICE=cuda, there in bf16.
- */
+ * is held, and what a boundary let go is not read by mistake. Also as DEVICE=cuda, there in bf16; a
+ * product that ends in GELU's tanh form rounds once less than the kernel which makes that again. */
 #include "tests/unit/reduction.h"
 
 #include <string.h>
@@ -28,6 +28,8 @@ typedef struct subject {
 
 static const subject subjects[] = {
     {"DeiT, dropped", NET("deit_tiny_patch16_224", 48, 64, .depth = 3), 0.5, false},
+    {"DeiT, tanh", NET("deit_tiny_patch16_224", 48, 64, .depth = 2, .gelu = MODEL_GELU_TANH), 1,
+     false},
     {"distilled", NET("deit_tiny_distilled_patch16_224", 32, 48, .depth = 3), 1, true},
     {"registers", NET("vit_tiny_patch16_reg4_224", 32, 48, .depth = 3), 0.7, true},
     {"EViT, fused",
@@ -52,6 +54,17 @@ typedef struct world {
     uint16_t *image[SAMPLES];
     int32_t *keep;
 } world;
+
+/* Within so much of the whole; 0: the same bytes. */
+static bool is_near(const float *want, const float *got, size_t n, double within)
+{
+    double diff = 0, norm = 0;
+    for (size_t i = 0; i < n; i++) {
+        diff += pow((double)want[i] - (double)got[i], 2);
+        norm += pow((double)want[i], 2);
+    }
+    return within > 0 ? diff <= within * within * norm : !memcmp(want, got, n * sizeof *got);
+}
 
 static bool on_cpu(void)
 {
@@ -141,7 +154,7 @@ static void levels_give_the_same_bytes(void **state)
     assert_true(want[0] > 0);
     for (int level = RUN_LN_GELU; level <= RUN_BLOCK; level++) {
         float *got = step(&w, (run_level)level, &saved[level]);
-        if (memcmp(want, got, n * sizeof *got))
+        if (!is_near(want, got, n, t->cfg.gelu == MODEL_GELU_TANH && !on_cpu() ? 5e-3 : 0))
             fail_msg("%s: level %d changes loss or gradients", t->what, level);
         mem_free(got);
     }
@@ -215,7 +228,8 @@ static void ops_read_back_what_they_say(void **state)
             for (int k = 0; k < t.n_in; at += in_count(t.g, k++))
                 run_read_grad(t.r, in[k], at);
             *(level < 0 ? &want : &got) = g;
-            if (got && memcmp(want, got, (size_t)(n + inputs) * sizeof *g))
+            double within = !on_cpu() && !strcmp(t.g->op, "mlp_tanh") ? 1e-5 : 0;
+            if (got && !is_near(want, got, (size_t)(n + inputs), within))
                 fail_msg("%s, %s: level %d changes gradients", t.g->op, t.g->name, level);
             mem_free(got);
             got = NULL;
@@ -275,10 +289,10 @@ static tensor *residuals(const desk *d, run *r, tensor *x)
     tensor *h = op_layernorm(r, x, d->norm, d->zero, 1e-6F);
     for (int i = 0; i < LAYERS; i++) {
         run_boundary(r, x, h);
-        tensor *a = op_linear_gelu(r, h, d->w[i], d->b[i]);
+        tensor *a = op_mlp(r, h, &(op_mlp_spec){d->w[i], d->b[i], d->w[0], d->b[0], false});
         h = op_add_layernorm(r, x, a, factor[i], d->norm, d->zero, 1e-6F, &x);
     }
-    return op_add(r, x, op_gelu(r, h), NULL);
+    return op_add(r, x, op_gelu(r, h, false), NULL);
 }
 
 static float *residual_step(const desk *d, run_level level, float *dx)
@@ -328,7 +342,7 @@ static void values_that_went_are_gone(void **state)
     tensor *in = run_input(r, SAMPLES, ROWS_, WIDTH, NULL, false), *sum = NULL;
     tensor *h = op_layernorm(r, in, d.norm, d.zero, 1e-6F);
     run_boundary(r, in, h);
-    tensor *a = op_linear_gelu(r, h, d.w[0], d.b[0]);
+    tensor *a = op_mlp(r, h, &(op_mlp_spec){d.w[0], d.b[0], d.w[0], d.b[0], false});
     tensor *k = op_add_layernorm(r, in, a, NULL, d.norm, d.zero, 1e-6F, &sum);
     assert_true(h->x && a->x);
     run_boundary(r, sum, k);
