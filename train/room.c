@@ -10,7 +10,7 @@ static const cfg_option table[] = {
     {"train.recompute", CFG_ENUM, AT(recompute), "auto", 0, 0, "auto|none|ln_gelu|block", "",
      "what is made again in the backward pass instead of kept: nothing; outputs of LayerNorm and "
      "GELU; all of a block but its input. auto: the first of these that fits the memory. Gradients "
-     "are the same"},
+     "are the same, to rounding with GELU's tanh form on a card"},
     {"train.memory_gib", CFG_REAL, AT(memory_gib), "0", 0, 1e6, NULL, "GiB",
      "memory that training may take; 0 = what the card has free, or all of the machine. With "
      "--dry-run --device cuda also of a card that is not here"},

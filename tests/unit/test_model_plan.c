@@ -107,7 +107,7 @@ static void plan_is_what_is_held(void **state)
  */
 
 /* Saved bytes of DeiT-S with so many blocks at 224 px for a batch of 64, whose rows fill panels. */
-static size_t saved_by(tensor_type type, run_level level, int depth, bool full_last)
+static size_t saved_by(backend_precision precision, run_level level, int depth, bool full_last)
 {
     err e = {0};
     pool *threads = pool_new(1);
@@ -118,9 +118,11 @@ static size_t saved_by(tensor_type type, run_level level, int depth, bool full_l
                    .keep_rate = 1,
                    .depth = depth,
                    .full_last = full_last};
-    assert_true(backend_compute(be, &(backend_how){.precision = (int)type}, &e));
+    assert_true(backend_compute(be, &(backend_how){.precision = precision}, &e));
     model *m = model_new(&c, be, 1, &e);
     assert_non_null(m);
+    assert_int_equal(model_config(m)->gelu,
+                     precision == BACKEND_BF16_FAST ? MODEL_GELU_TANH : MODEL_GELU_ERF);
     model_batch batch = {.b = 64};
     size_t saved = model_plan(m, RUN_TRAIN, level, &batch).saved;
     model_free(m);
@@ -132,19 +134,20 @@ static size_t saved_by(tensor_type type, run_level level, int depth, bool full_l
 /* Of a block and a token, d = 384, 6 heads. Every level keeps x, the residual sum that the block
  * begins with, in float32. none: also x2, the sum in the middle; the outputs of norm1, qkv (3 d),
  * attention, norm2, fc1 before and behind GELU (4 d each); 8 bytes for each norm, 4 for each head.
- * ln_gelu: without the outputs of norms and GELU. gpu.md 1. */
+ * ln_gelu: without the outputs of norms and GELU. gpu.md 1. bf16_fast: the same, both sides of GELU
+ * are written by one product. */
 static void a_token_costs_what_its_parts_cost(void **state)
 {
     (void)state;
     enum { D = 384, HEADS = 6, T = 197, IMAGES = 64 };
-    for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
-        size_t e = tensor_size((tensor_type)type), stat = 2 * 8 + 4 * HEADS, f32 = 4;
+    for (int how = BACKEND_F32; how <= BACKEND_BF16_FAST; how++) {
+        size_t e = how == BACKEND_F32 ? 4 : 2, stat = 2 * 8 + 4 * HEADS, f32 = 4;
         const size_t want[] = {2 * f32 * D + (1 + 3 + 1 + 1 + 4 + 4) * e * D + stat,
                                2 * f32 * D + (3 + 1 + 4) * e * D + stat, f32 * D};
         for (int level = RUN_KEEP; level <= RUN_BLOCK; level++) {
             for (int full = 0; full < 2; full++) {
-                size_t three = saved_by((tensor_type)type, (run_level)level, 3, full);
-                size_t four = saved_by((tensor_type)type, (run_level)level, 4, full);
+                size_t three = saved_by((backend_precision)how, (run_level)level, 3, full);
+                size_t four = saved_by((backend_precision)how, (run_level)level, 4, full);
                 assert_int_equal(four - three, want[level] * T * IMAGES);
             }
         }
@@ -157,7 +160,7 @@ static void ln_gelu_saves_at_most_25_d(void **state)
     (void)state;
     enum { D = 384, T = 197, IMAGES = 64, L = 12 };
     for (int full = 0; full < 2; full++) {
-        size_t saved = saved_by(TENSOR_BF16, RUN_LN_GELU, L, full);
+        size_t saved = saved_by(BACKEND_BF16, RUN_LN_GELU, L, full);
         double per = (double)saved / ((double)L * T * IMAGES * D);
         print_message("%s last block: %.2f d bytes per token and layer\n", full ? "full" : "small",
                       per);

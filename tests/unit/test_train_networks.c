@@ -1,5 +1,6 @@
 /* Every family of networks through the trainer on a tiny cohort: a run that was killed and went on
- * with other threads has the bytes of one that was not, and its checkpoint scores images. */
+ * with other threads has the bytes of one that was not, and its checkpoint scores images. The form
+ * of GELU is the checkpoint's; also as DEVICE=cuda, where the precision says it. */
 #include "tests/unit/tiny_run.h"
 
 #include <math.h>
@@ -101,6 +102,79 @@ static void every_family(void **state)
     }
 }
 
+/* The logit of one image on the CPU by the newest checkpoint, as if it said this form of GELU; -1:
+ * as it is. */
+static double logit_by(const char *run, int gelu, int *form)
+{
+    checkpoint_info k;
+    char d[4096];
+    double score, logit;
+    err e = {0};
+    uint16_t *image = mem_alloc(TINY_SIDE * TINY_SIDE * sizeof *image);
+    const uint16_t *one = image;
+    tiny_pixels(3, true, image);
+    assert_int_equal(checkpoint_newest(run, &k, d, &e), 1);
+    *form = k.model.gelu;
+    k.model.gelu = gelu < 0 ? k.model.gelu : gelu;
+    pool *p = pool_new(1);
+    backend *be = backend_new("cpu", p, &e);
+    model *m = checkpoint_load(d, &k, be, &e);
+    assert_non_null(m);
+    OK(predict_images(m, be, &k, &one, 1, &score, &logit, e));
+    model_free(m);
+    backend_free(be);
+    pool_free(p);
+    checkpoint_release(&k);
+    mem_free(image);
+    return logit;
+}
+
+/* A checkpoint says with which form it was trained, and that is what it computes with; one that is
+ * older than the option is exact. */
+static void the_form_of_gelu_is_kept(void **state)
+{
+    bool card = strcmp(test_device(), "cpu") != 0;
+    const family fast = {"fast", {card ? "train.precision=bf16_fast" : "model.gelu=tanh"}};
+    const family exact = {"exact", {card ? "train.precision=bf16" : "model.gelu=auto"}};
+    const family *f[] = {&exact, &fast};
+    (void)state;
+    for (int tanh = 0; tanh < 2; tanh++) {
+        char run[128];
+        int form;
+        snprintf(run, sizeof run, "%s/gelu_%s", dir, f[tanh]->name);
+        train(f[tanh], run, NULL, "-j1");
+        double own = logit_by(run, -1, &form);
+        double erf = logit_by(run, MODEL_GELU_ERF, &form);
+        double other = logit_by(run, MODEL_GELU_TANH, &form);
+        double old = logit_by(run, MODEL_GELU_AUTO, &form);
+        assert_int_equal(form, tanh ? MODEL_GELU_TANH : MODEL_GELU_ERF);
+        assert_true(own == (tanh ? other : erf));
+        assert_true(old == erf);
+        assert_true(fabs(erf - other) > 1e-6 && fabs(erf - other) < 0.01);
+    }
+}
+
+static void refuses(const char *first, const char *second, const char *words)
+{
+    char run[128], message[1024];
+    snprintf(run, sizeof run, "%s/refused", dir);
+    assert_int_equal(TRAIN(NULL, run, cohort_path, first, second), 3);
+    tiny_message(run, message);
+    if (!strstr(message, words))
+        fail_msg("message '%s' lacks '%s'", message, words);
+}
+
+static void a_precision_that_cannot_be(void **state)
+{
+    (void)state;
+    if (strcmp(test_device(), "cpu"))
+        refuses("train.precision=bf16_fast", "model.gelu=erf",
+                "say bf16, or leave model.gelu auto");
+    else
+        refuses("train.precision=bf16_fast", "model.gelu=tanh",
+                "precision bf16_fast: the cpu backend computes in f32");
+}
+
 static int setup(void **state)
 {
     if (!store_tmp("networks", dir))
@@ -121,6 +195,9 @@ int main(int argc, char **argv)
     if (argc > 2)
         return tiny_main(argc, argv);
     log_set_level(LOG_ERROR);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_family)};
-    return cmocka_run_group_tests(tests, setup, teardown);
+    const struct CMUnitTest tests[] = {cmocka_unit_test(the_form_of_gelu_is_kept),
+                                       cmocka_unit_test(a_precision_that_cannot_be),
+                                       cmocka_unit_test(every_family)};
+    bool card = strcmp(test_device(), "cpu") != 0; /* an emulated one is slow */
+    return _cmocka_run_group_tests("networks", tests, COUNT_OF(tests) - card, setup, teardown);
 }
