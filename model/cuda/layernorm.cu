@@ -2,7 +2,7 @@
  * shared memory, so that it is read from the card once. */
 #include "model/cuda/cuda.cuh"
 
-#define ROW_WARPS 4 /* rows of a block */
+#define ROW_WARPS PLAN_NORM_ROWS
 
 /* X: the stream that comes in, A: the branch, Y: the normalised rows; the sum is float32. */
 template <class X, class A, class Y>
@@ -107,9 +107,7 @@ template <class S, class Y, class X, class A> static void backward(cuda *c, op_a
     int64_t rows = (int64_t)a->y->b * a->y->n;
     int w = a->y->c;
     size_t shared = (size_t)ROW_WARPS * 2 * (size_t)w * sizeof(float);
-    int64_t blocks = (rows + ROW_WARPS - 1) / ROW_WARPS;
-    if (blocks > PLAN_PARTS)
-        blocks = PLAN_PARTS;
+    int blocks = plan_norm_parts(rows);
     float *parts =
         (float *)cuda_scratch_get(c, &c->scratch, (size_t)blocks * 2 * (size_t)w * sizeof(float));
     cuda_check(cudaFuncSetAttribute(norm_back_kernel<S, Y, X, A>,
@@ -120,8 +118,8 @@ template <class S, class Y, class X, class A> static void backward(cuda *c, op_a
                 a->y2 ? (const float *)a->y2->g : NULL, a->w->x, a->save, a->norm.scale,
                 gradient<X>(a->x), gradient<A>(a->x2), a->add_x, a->add_x2, parts, rows, a->y->n,
                 w);
-    cuda_sum_columns(c, a->w->g, parts, (int)blocks, w, 2 * w);
-    cuda_sum_columns(c, a->b->g, parts + w, (int)blocks, w, 2 * w);
+    cuda_sum_columns(c, a->w->g, parts, blocks, w, 2 * w);
+    cuda_sum_columns(c, a->b->g, parts + w, blocks, w, 2 * w);
 }
 
 extern "C" void cuda_layernorm_forward(backend *be, op_args *a)

@@ -14,6 +14,12 @@ int plan_parts(int64_t rows, int least)
     return (int)((rows + per_part - 1) / per_part);
 }
 
+int plan_norm_parts(int64_t rows)
+{
+    int64_t parts = (rows + PLAN_NORM_ROWS - 1) / PLAN_NORM_ROWS;
+    return parts < PLAN_PARTS ? (int)parts : PLAN_PARTS;
+}
+
 int64_t plan_rows_per_part(int64_t rows, int least)
 {
     int64_t per_part = (rows + PLAN_PARTS - 1) / PLAN_PARTS;
@@ -37,12 +43,6 @@ size_t plan_window_floats(const backend *be, const op_args *a)
     int64_t chunk = plan_window_chunk(be, a);
     return (size_t)(chunk * a->window.heads * tokens + a->window.spec.tables * per_group +
                     chunk * per_group);
-}
-
-static size_t sum_bytes(const op_args *a, int least, int64_t columns)
-{
-    int64_t rows = (int64_t)a->y->b * a->y->n;
-    return (size_t)plan_parts(rows, least) * (size_t)columns * sizeof(float);
 }
 
 static size_t rounded(size_t n, size_t to)
@@ -117,13 +117,20 @@ void plan_fixed(const backend *be, size_t staged, backend_fixed *out)
 
 /* ---- ops ------------------------------------------------------------------------------------- */
 
+static size_t norm_bytes(const op_args *a)
+{
+    int parts = plan_norm_parts((int64_t)a->y->b * a->y->n);
+    return (size_t)parts * 2 * (size_t)a->y->c * sizeof(float);
+}
+
 static void plan_linear(const op_args *a, bool backward, backend_plan *p)
 {
     if (a->x->type == TENSOR_BF16)
         p->kept +=
             (size_t)a->linear.rows * (size_t)(a->x->c + (a->b ? 1 : 0)) * tensor_size(TENSOR_BF16);
     if (backward && a->b)
-        at_least(&p->most[PLAN_SUMS], sum_bytes(a, PLAN_ROWS, a->y->c));
+        at_least(&p->most[PLAN_SUMS], (size_t)plan_parts((int64_t)a->y->b * a->y->n, PLAN_ROWS) *
+                                          (size_t)a->y->c * sizeof(float));
 }
 
 /* Where cuDNN does it, it is lent a sum of dq in float32; the delta of each row and head is wanted
@@ -168,7 +175,7 @@ void plan_op(const backend *be, const op_args *a, bool backward, backend_plan *p
         break;
     case OP_LAYERNORM:
         if (backward)
-            at_least(&p->most[PLAN_SCRATCH], sum_bytes(a, 1, 2 * (int64_t)a->y->c));
+            at_least(&p->most[PLAN_SCRATCH], norm_bytes(a));
         break;
     case OP_ATTENTION:
         plan_attention(be, a, backward, p);
