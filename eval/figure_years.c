@@ -106,9 +106,12 @@ static double paint_years(draw *d, const json_t *tree)
     draw_text(d, 16, a.y + a.h / 2, (draw_font){AXES_NORMAL, DRAW_MIDDLE, DRAW_TEXT, false, true},
               report_text("axis.auc"));
     double y = a.y + a.h + 66;
-    for (size_t k = 0; k < COUNT_OF(series); k++, y += 20) {
+    for (size_t k = 0; k < COUNT_OF(series); k++) {
+        if (!report_tree_by_id(tree, "curves", series[k].curve))
+            continue; /* no early cancers */
         mark(d, &series[k], a.x + 8, y - 4);
         draw_text(d, a.x + 24, y, axes_text, report_text(series[k].text));
+        y += 20;
     }
     return y;
 }

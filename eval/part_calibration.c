@@ -256,7 +256,7 @@ static bool add(report_build *b, err *e)
         {"ece_mass", "num"},   {"ece_mass_expected", "num"}, {"mce", "num"}};
     static const char *const boot[][2] = {
         {"risks", "text"}, {"oe", "est"},           {"intercept", "est"}, {"slope", "est"},
-        {"brier", "est"},  {"brier_scaled", "est"}, {"log_loss", "est"},  {"ici", "est"}};
+        {"brier", "est4"}, {"brier_scaled", "est"}, {"log_loss", "est4"}, {"ici", "est4"}};
     static const char *const groups[][2] = {
         {"risks", "text"},  {"group", "text"}, {"exams", "int"},  {"cancers", "int"},
         {"mean_p", "risk"}, {"rate", "risk"},  {"remark", "text"}};
@@ -340,6 +340,23 @@ static void show_ratios(report_doc *d, const json_t *tree)
             doc_number_show(&share, "4g", 100 * report_tree_num(p, "share")), NULL});
 }
 
+/* What a slope away from 1 means for the risks that the reader sees. */
+static void show_slope(report_doc *d, const json_t *tree)
+{
+    static const risks_form forms[] = {RISKS_RECALIBRATED, RISKS_SHIFTED, RISKS_GIVEN};
+    const json_t *m = NULL;
+    doc_number slope;
+    for (size_t k = 0; !m && k < COUNT_OF(forms); k++)
+        m = report_tree_metric(tree, "calibration_slope",
+                               forms[k] == RISKS_GIVEN ? "all" : risks_name(forms[k]));
+    double lo = report_tree_num(m, "lo"), hi = report_tree_num(m, "hi");
+    if (!(lo > 1 || hi < 1))
+        return; /* NaN, or 1 is inside */
+    report_doc_fill(d, DOC_WARN, lo > 1 ? "calibration.close" : "calibration.far",
+                    (const char *const[]){
+                        "slope", doc_number_show(&slope, "2", report_tree_num(m, "value")), NULL});
+}
+
 static void show_map(report_doc *d, const json_t *tree)
 {
     const json_t *m = json_object_get(tree, "recalibration");
@@ -368,6 +385,7 @@ static void show(report_doc *d, const json_t *tree)
     report_doc_names(d, tree, "reliability", "single", "small.single");
     report_doc_table(d, tree, "calibration", false);
     show_ratios(d, tree);
+    show_slope(d, tree);
     show_map(d, tree);
     report_doc_table(d, tree, "calibration_error", true);
     report_doc_table(d, tree, "calibration_bootstrap", true);

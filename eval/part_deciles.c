@@ -141,7 +141,7 @@ static void show(report_doc *d, const json_t *tree)
     if (!t)
         return;
     report_doc_section(d, "deciles");
-    if (json_is_true(json_object_get(pop, "enriched")))
+    if (json_is_true(json_object_get(pop, "enriched")) && report_tree_str(t, "risks")[0])
         report_doc_fill(
             d, DOC_NOTE, "deciles.enriched",
             (const char *const[]){

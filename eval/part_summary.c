@@ -45,15 +45,21 @@ static void headline(report_doc *d, const json_t *m)
     report_doc_data(d, DOC_HEADLINE, h);
 }
 
+/* Of 100 pairs; what is not quite all of them does not become 100. */
+static const char *of_pairs(doc_number *n, double v)
+{
+    return v < 1 && v > 0.995 ? report_text("sum.pairs_most") : doc_number_show(n, "0", 100 * v);
+}
+
 static void sentence_pairs(report_doc *d, const json_t *m)
 {
     doc_number a, lo, hi;
     double v = report_tree_num(m, "value");
     if (isnan(v))
         return;
-    const char *const pairs[] = {"auc", doc_number_show(&a, "0", 100 * v),
-                                 "lo",  doc_number_show(&lo, "0", 100 * report_tree_num(m, "lo")),
-                                 "hi",  doc_number_show(&hi, "0", 100 * report_tree_num(m, "hi")),
+    const char *const pairs[] = {"auc", of_pairs(&a, v),
+                                 "lo",  of_pairs(&lo, report_tree_num(m, "lo")),
+                                 "hi",  of_pairs(&hi, report_tree_num(m, "hi")),
                                  NULL};
     bool interval = !isnan(report_tree_num(m, "lo"));
     report_doc_fill(d, DOC_ITEM, interval ? "sum.pairs" : "sum.pairs_bare", pairs);

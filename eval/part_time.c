@@ -199,10 +199,15 @@ static void add_metric(report_build *b, const followed *f, const entry *x)
     json_decref(year);
 }
 
-/* Without early cancers the second set is the first: its rows say so. */
-static const char *label_text(const followed *f, int later)
+/* Without early cancers the second set would be the first again. */
+static int labels_of(const followed *f)
 {
-    return report_text(!later ? "time.all" : f->early ? "time.later" : "time.later_none");
+    return f->early ? LABELS : 1;
+}
+
+static const char *label_text(bool later)
+{
+    return report_text(later ? "time.later" : "time.all");
 }
 
 static void year_cell(json_t *row, double h)
@@ -265,13 +270,13 @@ static bool year_rows(report_build *b, const followed *f, json_t *t, double h,
     static const survive_rule rule[2] = {SURVIVE_MIRAI, SURVIVE_IPCW};
     metric_value v[LABELS][2];
     bool told = true, one;
-    for (int later = 0; later < LABELS; later++)
+    for (int later = 0; later < labels_of(f); later++)
         for (int r = 0; r < 2; r++) {
             survive_in in = later ? without_early(b, f) : f->in;
             v[later][r] = yearly_auc(f, &in, h, rule[r], &one);
             told = told && one;
         }
-    for (int later = 0; told && later < LABELS; later++) {
+    for (int later = 0; told && later < labels_of(f); later++) {
         const metric_value *m = &v[later][0], *u = &v[later][1];
         survive_in in = later ? without_early(b, f) : f->in;
         for (int r = 0; r < 2; r++) {
@@ -280,7 +285,7 @@ static bool year_rows(report_build *b, const followed *f, json_t *t, double h,
         }
         json_t *row = cells_row(t);
         year_cell(row, h);
-        cells_text(row, label_text(f, later));
+        cells_text(row, label_text(later));
         cells_int(row, m->events);
         cells_int(row, m->n - m->events);
         cells_est(row, m->value, m->lo, m->hi);
@@ -299,10 +304,10 @@ static void years_table(report_build *b, const followed *f)
     static const char *const curves[LABELS][2] = {{"years_mirai", "years_ipcw"},
                                                   {"years_mirai_later", "years_ipcw_later"}};
     const cfg_reals *years = &b->opts->cfg.years;
-    json_t *t = cells_table("years"), *line[LABELS][2];
+    json_t *t = cells_table("years"), *line[LABELS][2] = {{NULL}};
     for (size_t i = 0; i < COUNT_OF(columns); i++)
         cells_column(t, columns[i][0], columns[i][1]);
-    for (int later = 0; later < LABELS; later++)
+    for (int later = 0; later < labels_of(f); later++)
         for (int r = 0; r < 2; r++)
             line[later][r] = report_build_curve(b, curves[later][r]);
     json_t *left_out = json_array();
@@ -334,7 +339,7 @@ static void concordance_row(report_build *b, const followed *f, json_t *t, survi
     json_t *row = cells_row(t);
     snprintf(key, sizeof key, "metric.%s", id);
     cells_text(row, report_text(key));
-    cells_text(row, label_text(f, later));
+    cells_text(row, label_text(later));
     cells_count(row, c.n, told);
     cells_count(row, c.events, told);
     cells_est(row, c.value, c.lo, c.hi);
@@ -383,7 +388,7 @@ static void concordance_table(report_build *b, const followed *f)
     for (size_t i = 0; i < COUNT_OF(columns); i++)
         cells_column(t, columns[i][0], columns[i][1]);
     json_object_set_new(t, "tau", json_num(tau));
-    for (int later = 0; later < LABELS; later++) {
+    for (int later = 0; later < labels_of(f); later++) {
         survive_in in = later ? without_early(b, f) : f->in;
         concordance_row(b, f, t, survive_uno(&in, tau), "cindex_uno", later);
         concordance_row(b, f, t, survive_harrell(&in), "cindex_harrell", later);
@@ -619,7 +624,12 @@ static void show(report_doc *d, const json_t *tree)
     if (!t)
         return;
     report_doc_section(d, "time");
+    const json_t *early = json_object_get(report_tree_by_id(tree, "tables", "found"), "early");
     report_doc_text(d, DOC_TEXT, report_text("time.intro"));
+    report_doc_text(d, DOC_TEXT,
+                    report_text(json_is_integer(early) && !json_integer_value(early)
+                                    ? "time.once"
+                                    : "time.twice"));
     report_doc_table(d, tree, "found", false);
     report_doc_figure(d, tree, "years");
     report_doc_table(d, tree, "years", false);

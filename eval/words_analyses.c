@@ -5,13 +5,14 @@
 static const report_word rows[] = {
     /* time to diagnosis */
     {"time.intro",
-     "A cancer that the exam itself shows is detected; one that comes years later is predicted. "
+     "A cancer that the exam itself shows is detected; one that comes years later is predicted."},
+    {"time.twice",
      "Separation is therefore given twice: for all cancers, and without those found by the exam."},
+    {"time.once", "None of the cancers here was found by the exam itself: all were predicted."},
     {"time.tau", "Uno's C looks at cancers within {tau} years."},
     {"time.year", "{year} y"},
     {"time.all", "all"},
     {"time.later", "without those found by the exam"},
-    {"time.later_none", "without those found by the exam: there are none, so all again"},
     {"time.bin.screen", "found by the exam (within {screen} days)"},
     {"time.bin.interval", "between rounds (within {interval} days)"},
     {"time.bin.later", "later (after {interval} days)"},
@@ -128,6 +129,12 @@ static const report_word rows[] = {
      "unchanged."},
     {"recalibration.failed",
      "No recalibration could be learnt on the {n} validation exams: {reason}."},
+    {"calibration.close",
+     "The slope is {slope}: the risks shown for single exams lie too close together. High ones are "
+     "higher in truth, low ones lower; do not read them as the chance of one woman."},
+    {"calibration.far", "The slope is {slope}: the risks shown for single exams lie too far apart. "
+                        "High ones are lower "
+                        "in truth, low ones higher; do not read them as the chance of one woman."},
     {"calibration.relate",
      "Three ratios of observed to predicted cancers stand in this report. {given}: the scores as "
      "they are, against a population in which {prevalence} % have cancer. {set} (Time to "

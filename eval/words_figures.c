@@ -18,7 +18,7 @@ static const report_word rows[] = {
     {"fig.years", "AUC by year after the exam"},
     {"figdesc.years",
      "AUC with 95 % confidence interval for cancers found until each year after the exam. Blue: "
-     "all cancers; vermilion, dashed intervals: without those that the exam itself found. "
+     "all cancers; vermilion, dashed intervals: without those that the exam itself found, if any. "
      "Squares: controls followed at least until that year; diamonds: weighted for women lost "
      "from sight. The dashed line is chance. The table below holds the same numbers."},
     {"figdesc.calibration",

@@ -48,14 +48,15 @@ static const report_word rows[] = {
     {"headline.no_interval", "no confidence interval: {reason}"},
     {"headline.undefined", "AUC not given: {reason}"},
     {"headline.method", "{method}; {exams} exams, {patients} women, {cases} exams with cancer"},
-    {"sum.pairs",
-     "If one woman who was found to have cancer and one who was not are picked at random, "
-     "the model gives the higher score to the woman with cancer {auc} times out of 100 "
-     "(95 % confidence interval: {lo} to {hi}). Guessing would be right 50 times."},
-    {"sum.pairs_bare",
-     "If one woman who was found to have cancer and one who was not are picked at "
-     "random, the model gives the higher score to the woman with cancer {auc} times "
-     "out of 100. Guessing would be right 50 times."},
+    {"sum.pairs", "If one exam of a woman who was found to have cancer and one of a woman who was "
+                  "not are picked "
+                  "at random, the model gives the higher score to the first {auc} times out of 100 "
+                  "(95 % confidence interval: {lo} to {hi}). Guessing would be right 50 times."},
+    {"sum.pairs_most", "more than 99"},
+    {"sum.pairs_bare", "If one exam of a woman who was found to have cancer and one of a woman who "
+                       "was not are picked "
+                       "at random, the model gives the higher score to the first {auc} times out "
+                       "of 100. Guessing would be right 50 times."},
     {"sum.chance", "The interval includes 50: these data do not show that the model is better than "
                    "guessing."},
     {"sum.size",
@@ -152,11 +153,13 @@ static const report_word rows[] = {
      "exams without cancer stands in both columns of women."},
     {"small.note",
      "Small counts: no number of fewer than {minimum} women (exams of so few women) is told, nor "
-     "what it could be worked out from. Groups are joined until each holds {minimum} women with "
-     "cancer and as many without; rates are given for all groups of a variable or for none; steps "
-     "of curves are as wide as that, and bars of distributions are joined. Counts at a threshold, "
-     "and of subsets that are no groups, say hidden where they would tell, and so do those beside "
-     "them. The totals are always told."},
+     "what gives it by adding and subtracting. Groups are joined until each holds {minimum} women "
+     "with cancer and as many without; rates are given for all groups of a variable or for none; "
+     "steps of curves are as wide as that, and bars of distributions are joined. Counts at a "
+     "threshold, and of subsets that are no groups, say hidden where they would tell, and so do "
+     "those beside them. The totals are always told. From exact measures such as the AUC somebody "
+     "who calculates may still find how few scores are out of order: this makes the report no "
+     "anonymous one."},
     {"small.none", "Small counts are not hidden in this report: it must not be "
                    "passed on unless its data are public."},
     {"small.joined", "Neighbouring groups are shown together until each has at least {minimum} "

@@ -11,7 +11,8 @@ static const report_word rows[] = {
      "the last one. Exams with some images left out for the reason still have others; a dash "
      "stands where they would be of few women, or where several reasons are counted together. "
      "Files "
-     "that name no exam or no woman count as files only."},
+     "that name no exam or no woman count as files only. The row of the divided cohort counts the "
+     "exams that lost some images by any of the reasons above it."},
     {"col.exams_in", "Exams in"},
     {"col.exams_lost", "Exams left out"},
     {"col.exams_part", "Exams with some images left out"},
@@ -39,7 +40,10 @@ static const report_word rows[] = {
     {"table.calibration", "Agreement of risk and outcome"},
     {"table.calibration_bootstrap", "Measures of calibration with intervals of the bootstrap"},
     {"note.calibration_bootstrap",
-     "Women are drawn with replacement; recalibration stays as it was learnt. ICI (integrated "
+     "Women are drawn with replacement, those with and those without cancer apart: how many have "
+     "cancer stays as it is, so that intervals of observed over expected and of the intercept are "
+     "narrower than those above, which are the ones to quote. Recalibration stays as it was "
+     "learnt. ICI (integrated "
      "calibration index): mean distance between the risk and the smooth curve. It is never 0 by "
      "chance, and its replicates lie higher than itself."},
     {"table.calibration_error", "Errors of the risks"},
@@ -101,8 +105,8 @@ static const report_word rows[] = {
      "Observed over expected: cancers found for each cancer predicted. Intercept: 0 when risks are "
      "right on average, above 0 when they are too low. Slope: 1 when risks are as spread as they "
      "should be, below 1 when they are too extreme. Intervals are Wald intervals (observed over "
-     "expected: exact Poisson); with repeated exams or weights they count women, not exams. Risks "
-     "of 0 and 1 are moved by 0.0000001 before logarithms."},
+     "expected: exact Poisson); with repeated exams or weights all are Wald intervals that count "
+     "women, not exams. Risks of 0 and 1 are moved by 0.0000001 before logarithms."},
     {"note.calibration_error",
      "Brier score: mean squared error; scaled: 1 is perfect, 0 is the same risk for every exam. "
      "Calibration error (ECE): mean gap between observed and predicted over 10 groups, of equal "

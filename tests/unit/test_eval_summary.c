@@ -273,6 +273,19 @@ static void capture_is_of_a_population(void **state)
     assert_non_null(strstr(html, "its own top 5 % has room for 40 of 100"));
 }
 
+/* The risks of single exams are only as good as their slope. */
+static void a_slope_away_from_one_is_said(void **state)
+{
+    const json_t *m = report_tree_metric(tree, "calibration_slope", "shifted");
+    char words[64];
+    assert_null(report_tree_metric(tree, "calibration_slope", "recalibrated"));
+    assert_true(report_tree_num(m, "lo") > 1);
+    snprintf(words, sizeof words, "The slope is %.2f: ", report_tree_num(m, "value"));
+    assert_non_null(strstr(html, words));
+    assert_non_null(strstr(html, "lie too close together"));
+    assert_null(strstr(html, "lie too far apart"));
+}
+
 /* What the numbers are about: here the books say that early cancers are out. */
 static void the_question_is_said(void **state)
 {
@@ -427,6 +440,7 @@ int main(void)
         cmocka_unit_test(exams_that_were_left_out),
         cmocka_unit_test(the_question_is_said),
         cmocka_unit_test(capture_is_of_a_population),
+        cmocka_unit_test(a_slope_away_from_one_is_said),
         cmocka_unit_test(participants_by_outcome),
         cmocka_unit_test(checklists_claim_what_is_there),
         cmocka_unit_test(words_of_another_language),
