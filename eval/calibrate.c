@@ -444,14 +444,31 @@ typedef struct group_sums {
 double calibrate_effective(const calibrate_group *g)
 {
     double r = g->observed / g->weight, spread = g->case_squares * (1 - 2 * r) + r * r * g->squares;
-    if (!(r > 0 && r < 1 && spread > 0))
+    if (r <= 0 || r >= 1)
+        return g->weight / g->unit[r <= 0];
+    if (!(spread > 0))
         return g->weight * g->weight / g->squares;
     return r * (1 - r) * g->weight * g->weight / spread;
 }
 
 double calibrate_event_scale(const calibrate_group *g)
 {
-    return g->observed > 0 ? g->case_squares / g->observed : g->squares / g->weight;
+    return g->observed > 0 ? g->case_squares / g->observed : g->unit[1];
+}
+
+/* Mean weight of a control and of a case: sum w^2 / sum w of the class, of all rows where a class
+ * has none. */
+static void units_of(const metric_in *in, double unit[2])
+{
+    ksum w[2] = {{0}}, w2[2] = {{0}};
+    for (int64_t i = 0; i < in->n; i++) {
+        double x = weight_of(in, i);
+        ksum_add(&w[in->y[i] != 0], x);
+        ksum_add(&w2[in->y[i] != 0], x * x);
+    }
+    double all = (ksum_get(&w2[0]) + ksum_get(&w2[1])) / (ksum_get(&w[0]) + ksum_get(&w[1]));
+    for (int y = 0; y < 2; y++)
+        unit[y] = ksum_get(&w[y]) > 0 ? ksum_get(&w2[y]) / ksum_get(&w[y]) : all;
 }
 
 static void group_finish(const group_sums *s, calibrate_group *g)
@@ -473,8 +490,10 @@ static void group_finish(const group_sums *s, calibrate_group *g)
 static void collect(const metric_in *in, const int *of, int k, calibrate_group *group)
 {
     group_sums *s = MEM_ARRAY(group_sums, k + 1);
+    double unit[2];
+    units_of(in, unit);
     for (int g = 0; g < k; g++)
-        group[g] = (calibrate_group){.least = NAN, .most = NAN};
+        group[g] = (calibrate_group){.least = NAN, .most = NAN, .unit = {unit[0], unit[1]}};
     for (int64_t i = 0; i < in->n; i++) {
         if (of[i] < 0)
             continue;

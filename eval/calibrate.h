@@ -69,19 +69,22 @@ typedef struct calibrate_group {
     double observed, expected;    /* weighted sums of y and of p */
     double squares, case_squares; /* sum of w^2 over all rows and over the cases */
     double weight;                /* sum of weights */
-    double mean_p;                /* weighted; NaN in an empty group, as are the next four */
-    double rate, lo, hi;          /* weighted share of cases with Wilson's interval at the effective
-                                     number; ignores repeated exams */
-    double effective;   /* rows that an unweighted group would need for the same precision */
-    double least, most; /* scores */
-    bool tie_split;     /* its lowest score is also in the group below */
+    double unit[2];      /* mean weight of a control and of a case of all groups together */
+    double mean_p;       /* weighted; NaN in an empty group, as are the next four */
+    double rate, lo, hi; /* weighted share of cases with Wilson's interval at the effective
+                            number; ignores repeated exams */
+    double effective;    /* rows that an unweighted group would need for the same precision */
+    double least, most;  /* scores */
+    bool tie_split;      /* its lowest score is also in the group below */
 } calibrate_group;
 /* rate (1 - rate) / variance of the rate, whose variance is sum w^2 (y - rate)^2 / (sum w)^2: the
- * number of rows without weights. Where the rate is 0 or 1: (sum w)^2 / sum w^2. Only the sums of g
- * are read, so that groups can be added. */
+ * number of rows without weights. Where the rate is 0 (1) that formula has no limit of its own: the
+ * first case (control) would weigh what one weighs elsewhere, so sum w / unit. In a set whose two
+ * classes are mixed anew these are Wilson's limits of the plain counts, moved to the prevalence as
+ * the rate is. Only the sums of g are read, so that groups can be added. */
 double calibrate_effective(const calibrate_group *g);
-/* Mean weight of a case, sum w^2 / sum w over cases (over all rows when there is none): what one
- * effective event of O/E weighs. */
+/* Mean weight of a case, sum w^2 / sum w over the cases of the group (of all groups when it has
+ * none): what one effective event of O/E weighs. */
 double calibrate_event_scale(const calibrate_group *g);
 /* Fills group[k]; returns how many there are: k, or for CALIBRATE_MASS at most the number of rows.
  * 0 when there is no row or a score is outside 0..1. */

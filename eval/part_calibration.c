@@ -301,7 +301,7 @@ static bool add(report_build *b, err *e)
 static void show_population(report_doc *d, const json_t *tree)
 {
     const json_t *p = json_object_get(tree, "population");
-    doc_number share, prevalence;
+    doc_number share, prevalence, from;
     bool enriched = json_is_true(json_object_get(p, "enriched"));
     report_doc_fill(
         d, enriched ? DOC_WARN : DOC_NOTE,
@@ -310,7 +310,8 @@ static void show_population(report_doc *d, const json_t *tree)
                                                        : "population.as_it_is",
         (const char *const[]){
             "share", doc_number_show(&share, "4g", 100 * report_tree_num(p, "share")), "prevalence",
-            doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), NULL});
+            doc_number_show(&prevalence, "4g", 100 * report_tree_num(p, "prevalence")), "from",
+            doc_number_show(&from, "4g", 100 * report_tree_num(p, "shift_from")), NULL});
 }
 
 /* Three ratios with one name: what each of them compares. */

@@ -117,11 +117,11 @@ static const report_word rows[] = {
      "Exams count with the weights of the table; weighted, {share} % of them belong to women with "
      "cancer."},
     {"population.enriched",
-     "{share} % of these exams belong to women with cancer: exams with cancer were sampled more "
-     "often than exams without. Calibration, net benefit and risk groups are therefore computed as "
-     "if {prevalence} % of exams had cancer. This is right when exams of both "
-     "kinds "
-     "were drawn at random; it says nothing of a population with another share."},
+     "{share} % of these exams belong to women with cancer as defined: exams with cancer were "
+     "sampled more often than exams without. Calibration, net benefit and risk groups are "
+     "therefore computed as if {prevalence} % of exams had cancer, and risks are moved there from "
+     "{from} %. This is right when exams of both kinds were drawn at random; it says nothing of a "
+     "population with another share."},
     {"recalibration.none",
      "No recalibration: it is learnt on the exams of --val, which were not given."},
     {"recalibration.done",
@@ -247,8 +247,10 @@ static const report_word rows[] = {
     {"images.why.early_alarm",
      "Shown because the score is in the upper half and no cancer was found in the time that the "
      "label looks at: counted as a false alarm of the model, but cancer was found later."},
-    {"images.no_miss", "No exam with cancer among those that were chosen has a score in the lower "
-                       "half: there is no clear miss to show."},
+    {"images.no_miss",
+     "No exam with cancer among those that were chosen has a score in the lower "
+     "half: there is no clear miss to show. Cancers that a threshold misses (FN of the "
+     "operating points) may have scores above that."},
     {"images.years", "Risk by year after the exam, in 1,000 exams like this one: {years}."},
     {"images.year", "year {year}: {risk}"},
     {"images.vendor_unseen", "No training image came from this manufacturer ({vendor}): the score "

@@ -48,15 +48,15 @@ static const report_word rows[] = {
     {"headline.no_interval", "no confidence interval: {reason}"},
     {"headline.undefined", "AUC not given: {reason}"},
     {"headline.method", "{method}; {exams} exams, {patients} women, {cases} exams with cancer"},
-    {"sum.pairs", "If one exam of a woman who was found to have cancer and one of a woman who was "
-                  "not are picked "
-                  "at random, the model gives the higher score to the first {auc} times out of 100 "
-                  "(95 % confidence interval: {lo} to {hi}). Guessing would be right 50 times."},
+    {"sum.pairs",
+     "If one exam of a woman who was found to have cancer (as defined below) and one of a woman "
+     "who was not are picked at random, the model gives the higher score to the first {auc} times "
+     "out of 100 (95 % confidence interval: {lo} to {hi}). Guessing would be right 50 times."},
     {"sum.pairs_most", "more than 99"},
-    {"sum.pairs_bare", "If one exam of a woman who was found to have cancer and one of a woman who "
-                       "was not are picked "
-                       "at random, the model gives the higher score to the first {auc} times out "
-                       "of 100. Guessing would be right 50 times."},
+    {"sum.pairs_bare",
+     "If one exam of a woman who was found to have cancer (as defined below) and one of a woman "
+     "who was not are picked at random, the model gives the higher score to the first {auc} times "
+     "out of 100. Guessing would be right 50 times."},
     {"sum.chance", "The interval includes 50: these data do not show that the model is better than "
                    "guessing."},
     {"sum.size",
@@ -97,10 +97,10 @@ static const report_word rows[] = {
      "groups could be judged; the others are too few, hidden, without an interval, or all exams "
      "under another name."},
     {"fewer_than", "fewer than {n}"},
-    {"sum.thousand",
-     "Of 1,000 women in a population where {prevalence} % have cancer, the model would flag about "
-     "{flagged}, at the threshold that keeps {spec} % specificity {where}. Of these women {found} "
-     "have cancer and {false} have not; {missed} women with cancer would not be flagged."},
+    {"sum.thousand", "Of 1,000 women in a population where {prevalence} % have cancer (as defined "
+                     "below), the model would flag about {flagged}, at the threshold that keeps "
+                     "{spec} % specificity {where}. Of these women {found} have cancer and {false} "
+                     "have not; {missed} women with cancer would not be flagged."},
     {"where.same", "on these exams"},
     {"where.val", "on the validation exams"},
     {"sum.excluded",
@@ -169,9 +169,9 @@ static const report_word rows[] = {
     {"small.single", "Not shown: {names}. Only one group would hold {minimum} women with cancer "
                      "and as many without."},
     {"small.pages",
-     "The exam pages show {n} single women under pseudonyms, with images, score and outcome: for "
-     "them, and for what follows from their scores, the above does not hold. With its pages this "
-     "report is personal data and stays in the hospital; it can be made without them."},
+     "The exam pages show {n} single women under pseudonyms, with images, score and outcome: no "
+     "rule on small counts holds for them, nor for what follows from their scores. With its pages "
+     "this report is personal data and stays in the hospital; it can be made without them."},
     {"participants.age", "Age in years"},
     {"participants.years", "Years to diagnosis or last contact"},
     {"participants.median", "median"},

@@ -137,7 +137,9 @@ static const report_word rows[] = {
      " with another share of cancers."},
     {"note.interaction",
      "Test that all groups of a variable with 5 exams of either class have one AUC: Wald's chi-"
-     "square of the differences, covariance from the bootstrap over women. p after Holm allows "
+     "square of the differences, covariance from the bootstrap over women; variables with a group "
+     "whose AUC never changes there (an AUC of 1) cannot be tested so and are not listed. p after "
+     "Holm allows "
      "for all rows of this table. Controls: exams without cancer per exam with cancer, fewest "
      "and most over the groups; where they are far apart the groups were not sampled alike, and "
      "an AUC compares unlike controls."},
@@ -207,11 +209,11 @@ static const report_word rows[] = {
     {"col.ece_width_expected", "expected by chance"},
     {"col.ece_mass", "ECE, equal count"},
     {"col.ece_mass_expected", "expected by chance (equal count)"},
-    {"col.mce", "Largest gap"},
+    {"col.mce", "Largest gap (equal width)"},
     {"col.ici", "ICI"},
     {"col.group", "Group"},
-    {"col.least", "From score"},
-    {"col.most", "To score"},
+    {"col.least", "From risk"},
+    {"col.most", "To risk"},
     {"col.mean_p", "Mean predicted risk"},
     {"col.rate", "Observed share"},
     {"col.share", "Share of all cancers"},

@@ -133,16 +133,23 @@ wilson <- function(p, n) {
 }
 poisson_ci <- function(k) c(if (k > 0) qgamma(.025, k) else 0, qgamma(.975, k + 1))
 # Rows without weights that would give the same precision: of a rate, of a count.
-effective <- function(y, w) {
+# A group of one class alone: what a row of the other class weighs in all of `d`.
+unit_of <- function(d, y) {
+  w <- d$w[d$y == y]
+  if (!length(w)) w <- d$w
+  sum(w^2) / sum(w)
+}
+effective <- function(y, w, d) {
   if (!length(w)) return(0)
   r <- sum(w * y) / sum(w)
-  if (r > 0 && r < 1) r * (1 - r) * sum(w)^2 / sum(w^2 * (y - r)^2) else sum(w)^2 / sum(w^2)
+  if (r > 0 && r < 1) return(r * (1 - r) * sum(w)^2 / sum(w^2 * (y - r)^2))
+  sum(w) / unit_of(d, 1 - round(r))
 }
 effective_count <- function(w) if (length(w)) sum(w)^2 / sum(w^2) else 0
-# Without a case the weight of one is that of the rows: sum w^2 / sum w.
-oe_ci <- function(w_cases, expected, w) {
+# Without a case the weight of one is what it is elsewhere.
+oe_ci <- function(w_cases, expected, d) {
   k <- effective_count(w_cases)
-  if (k == 0) return(poisson_ci(0) * sum(w^2) / sum(w) / expected)
+  if (k == 0) return(poisson_ci(0) * unit_of(d, 1) / expected)
   poisson_ci(k) / k * sum(w_cases) / expected
 }
 
@@ -210,7 +217,7 @@ calibration_lines <- function(d, weighted) {
   line("log_loss", -sum(d$w * (d$y * log(p) + (1 - d$y) * log(1 - p))) / total)
   expected <- sum(d$w * d$a)
   line("oe", sum(d$w * d$y) / expected)
-  ci <- oe_ci(d$w[d$y == 1], expected, d$w)
+  ci <- oe_ci(d$w[d$y == 1], expected, d)
   line("oe.lo", ci[1])
   line("oe.hi", ci[2])
   u <- rowsum(d$w * (d$y / sum(d$w * d$y) - d$a / expected), d$cluster)
@@ -228,7 +235,7 @@ calibration_lines <- function(d, weighted) {
     share <- sum_by(d$w * d$y, g) / w
     for (i in seq_len(nlevels(g))) {
       own <- g == levels(g)[i]
-      ci <- wilson(share[i], effective(d$y[own], d$w[own]))
+      ci <- wilson(share[i], effective(d$y[own], d$w[own], d))
       line_at(paste0(how, ".n"), i - 1, sum(g == levels(g)[i]))
       line_at(paste0(how, ".mean"), i - 1, mean_p[i])
       line_at(paste0(how, ".rate"), i - 1, share[i])
@@ -318,7 +325,7 @@ decile_lines <- function(d, weighted) {
   middle_rate <- sum(observed[middle]) / sum(w[middle])
   for (i in seq_len(k)) {
     own <- g == levels(g)[i]
-    ci <- oe_ci(d$w[own & d$y == 1], expected[i], d$w[own])
+    ci <- oe_ci(d$w[own & d$y == 1], expected[i], d)
     line_at("decile.observed", i - 1, observed[i])
     line_at("decile.expected", i - 1, expected[i])
     line_at("decile.oe", i - 1, observed[i] / expected[i])

@@ -189,6 +189,37 @@ static void sums_of_one_class(void **state)
     assert_string_equal(calibrate_sums(&in).reason, "EMPTY");
 }
 
+/* Classes mixed anew: cases weigh .02, controls 1.25. A group without a case (or a control) has the
+ * limits of its plain count, moved to the new mix like any share; not those of its own weights,
+ * which know nothing of what the other class weighs. */
+static void a_group_of_one_class_is_moved_to_the_mix(void **state)
+{
+    enum { N = 60 };
+    const double odds = .02 / 1.25, z2 = METRIC_Z95 * METRIC_Z95;
+    double s[N], w[N];
+    int y[N], of[N];
+    calibrate_group g[3];
+    for (int i = 0; i < N; i++) {
+        of[i] = i / 20;
+        y[i] = of[i] == 2 || (of[i] == 1 && i % 2);
+        s[i] = .2 + .3 * of[i];
+        w[i] = y[i] ? .02 : 1.25;
+    }
+    metric_in in = rows(s, y, N);
+    in.weight = w;
+    assert_int_equal(calibrate_groups_of(&in, of, 3, g), 3);
+    double high = z2 / (20 + z2), low = 20 / (20 + z2); /* Wilson: 0 of 20, 20 of 20 */
+    near(g[0].lo, 0, 1e-15);
+    near(g[0].hi / (1 - g[0].hi), odds * high / (1 - high), 1e-12);
+    near(g[2].lo / (1 - g[2].lo), odds * low / (1 - low), 1e-12);
+    near(g[2].hi, 1, 1e-15);
+    near(calibrate_event_scale(&g[0]), .02, 1e-15);
+    in.weight = NULL;
+    assert_int_equal(calibrate_groups_of(&in, of, 3, g), 3);
+    near(g[0].hi, high, 1e-15);
+    near(calibrate_event_scale(&g[0]), 1, 1e-15);
+}
+
 static void groups_of_equal_width(void **state)
 {
     const double s[] = {.1, .2, .3, .4, .65, .7, .8, .9, 1}; /* G3 */
@@ -270,11 +301,18 @@ static void error_and_its_expectation(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(logits_are_clipped),       cmocka_unit_test(slope_solves_its_equations),
-        cmocka_unit_test(two_risks_are_exact),      cmocka_unit_test(no_finite_answer),
-        cmocka_unit_test(zero_and_one_are_counted), cmocka_unit_test(weights_and_clusters),
-        cmocka_unit_test(sums_of_one_class),        cmocka_unit_test(groups_of_equal_width),
-        cmocka_unit_test(groups_of_equal_count),    cmocka_unit_test(error_and_its_expectation),
+        cmocka_unit_test(logits_are_clipped),
+        cmocka_unit_test(slope_solves_its_equations),
+        cmocka_unit_test(two_risks_are_exact),
+        cmocka_unit_test(no_finite_answer),
+        cmocka_unit_test(zero_and_one_are_counted),
+        cmocka_unit_test(weights_and_clusters),
+        cmocka_unit_test(sums_of_one_class),
+        cmocka_unit_test(a_group_of_one_class_is_moved_to_the_mix),
+        cmocka_unit_test(sums_of_one_class),
+        cmocka_unit_test(groups_of_equal_width),
+        cmocka_unit_test(groups_of_equal_count),
+        cmocka_unit_test(error_and_its_expectation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
