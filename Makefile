@@ -72,6 +72,7 @@ LIB_OBJ := $(filter-out $(BUILD)/obj/cli/main.o,$(OBJ))
 LIB := $(BUILD)/libmammovit.a
 TEST_SRC := $(foreach r,$(ROOMS),$(wildcard tests/unit/test_$(r)_*.c) $(wildcard tests/prop/test_$(r)_*.c))
 TEST_BIN := $(TEST_SRC:tests/%.c=$(BUILD)/tests/%)
+ACCEPT_BIN := $(patsubst tests/%.c,$(BUILD)/tests/%,$(wildcard tests/accept/*.c)) # programs of the campaigns
 DEP := $(OBJ:.o=.d) $(TEST_BIN:=.d)
 
 .PHONY: all deps demo test accept test-unit test-golden bench lint asan ubsan tsan hdr-check \
@@ -217,7 +218,7 @@ gpu-check: gpu-bundle ## build the bundle and run it here; ARGS="--list", ARGS="
 deps: ## install the Debian packages of docker/packages.txt that are missing
 	@tests/deps.sh
 
-test-bins: $(TEST_BIN) $(SHIM_TEST) $(BUILD)/shim/mammovit
+test-bins: $(TEST_BIN) $(ACCEPT_BIN) $(SHIM_TEST) $(BUILD)/shim/mammovit
 test-unit: $(if $(filter cli,$(ROOMS)),$(BUILD)/mammovit) $(TEST_BIN) ## unit and property tests only
 	@BUILD=$(BUILD) DATA=$(DATA) tests/run.sh $(TEST_BIN)
 test: deps ## everything CI runs; DATA=DIR adds the tests on real images

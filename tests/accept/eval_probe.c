@@ -277,7 +277,7 @@ static void decision_lines(const metric_in *in)
 static void decile_lines(const metric_in *in)
 {
     static decile_table t;
-    decile_build(in, 10, &t);
+    decile_build(in, NULL, 10, &t);
     line("decile.k", t.k);
     for (int i = 0; i < t.k; i++) {
         const decile_row *r = &t.row[i];
