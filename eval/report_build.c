@@ -111,7 +111,7 @@ int report_build_digits(const report_build *b, int64_t events, int64_t controls,
     return told || digits < DIGITS_HIDDEN ? digits : DIGITS_HIDDEN;
 }
 
-double report_build_rounded(double v, int digits)
+static double rounded(double v, int digits)
 {
     double unit = pow(10, digits);
     return digits ? round(v * unit) / unit : v;
@@ -125,7 +125,7 @@ void report_build_coarse(const report_build *b, metric_value *a, int64_t events,
     if (!a->digits)
         return;
     unit = pow(10, a->digits);
-    a->value = report_build_rounded(a->value, a->digits);
+    a->value = rounded(a->value, a->digits);
     a->lo = floor(a->lo * unit + 1e-9) / unit; /* outward: an interval stays one */
     a->hi = ceil(a->hi * unit - 1e-9) / unit;
     if (!told && !strcmp(a->ci, "exact-pairs")) { /* follows from the number of women */

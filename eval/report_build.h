@@ -65,7 +65,6 @@ metric_value report_build_subset(report_build *b, const cohort_set *set, const i
  * with all of them the number of pairs in the wrong order would follow. The one place that knows.
  */
 int report_build_digits(const report_build *b, int64_t events, int64_t controls, bool told);
-double report_build_rounded(double v, int digits);
 /* So rounds an AUC of these exams, its interval outward; told: are their numbers beside it? */
 void report_build_coarse(const report_build *b, metric_value *a, int64_t events, int64_t controls,
                          bool told);

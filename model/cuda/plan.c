@@ -96,7 +96,8 @@ size_t plan_staging_more(size_t have)
     return PLAN_STAGING + 2 * have;
 }
 
-size_t plan_staging(size_t staged)
+/* Staging memory once a piece handed over so many bytes. */
+static size_t staging_for(size_t staged)
 {
     size_t have = PLAN_STAGING;
     while (have < staged)
@@ -106,7 +107,7 @@ size_t plan_staging(size_t staged)
 
 void plan_fixed(const backend *be, size_t staged, backend_fixed *out)
 {
-    size_t staging = plan_staging(staged), copies = PLAN_AHEAD + 1;
+    size_t staging = staging_for(staged), copies = PLAN_AHEAD + 1;
     (void)be;
     *out = (backend_fixed){.products = PLAN_PRODUCTS,
                            .staging = staging,

@@ -40,8 +40,7 @@ size_t plan_fused_delta(const flash_shape *s);
 size_t plan_fused_scratch(const flash_shape *s);
 size_t plan_fused_workspace(const char *isa, const flash_shape *s);
 
-/* Staging memory once a piece handed over so many bytes, and its next chunk. */
-size_t plan_staging(size_t staged);
+/* The next chunk of staging memory beside `have` bytes. */
 size_t plan_staging_more(size_t have);
 /* backend_ops.fixed of a card; libraries and before are the opened card's to say. */
 void plan_fixed(const backend *be, size_t staged, backend_fixed *out);
