@@ -31,27 +31,6 @@
 #define v_select_neg(x, a, b)                                                                      \
     _mm512_mask_blend_ps(_mm512_cmp_ps_mask(x, _mm512_setzero_ps(), _CMP_LT_OQ), b, a)
 #include "model/cpu/kernels_body.h"
-#undef ISA
-#undef ISA_NAME
-#undef VL
-#undef V
-#undef v_load
-#undef v_store
-#undef v_set
-#undef v_add
-#undef v_sub
-#undef v_mul
-#undef v_div
-#undef v_fma
-#undef v_max
-#undef v_min
-#undef v_abs
-#undef v_round
-#undef v_scale2
-#undef v_sqrt
-#undef v_sum
-#undef v_hmax
-#undef v_select_neg
 #pragma GCC pop_options
 
 #pragma GCC push_options
@@ -96,27 +75,6 @@ static inline __m256 scale2_avx2(__m256 a, __m256 k)
 #define v_select_neg(x, a, b)                                                                      \
     _mm256_blendv_ps(b, a, _mm256_cmp_ps(x, _mm256_setzero_ps(), _CMP_LT_OQ))
 #include "model/cpu/kernels_body.h"
-#undef ISA
-#undef ISA_NAME
-#undef VL
-#undef V
-#undef v_load
-#undef v_store
-#undef v_set
-#undef v_add
-#undef v_sub
-#undef v_mul
-#undef v_div
-#undef v_fma
-#undef v_max
-#undef v_min
-#undef v_abs
-#undef v_round
-#undef v_scale2
-#undef v_sqrt
-#undef v_sum
-#undef v_hmax
-#undef v_select_neg
 #pragma GCC pop_options
 #endif
 

@@ -1,7 +1,7 @@
 /* The kernels' text, included by kernels.c once per instruction set. The includer defines V (vector
  * of VL floats), ISA(name), and v_load v_store v_set v_add v_sub v_mul v_div v_fma (a*b+c) v_max
  * v_min v_abs v_round v_scale2 (x * 2^k) v_sqrt v_sum (fixed tree) v_select_neg (x<0 ? a : b)
- * v_hmax. */
+ * v_hmax; all of them are undefined at the end. */
 
 #include <math.h>
 
@@ -486,3 +486,25 @@ static const kernels ISA(table) = {
     .sgd = ISA(sgd),
     .adamw = ISA(adamw),
 };
+
+#undef ISA
+#undef ISA_NAME
+#undef VL
+#undef V
+#undef v_load
+#undef v_store
+#undef v_set
+#undef v_add
+#undef v_sub
+#undef v_mul
+#undef v_div
+#undef v_fma
+#undef v_max
+#undef v_min
+#undef v_abs
+#undef v_round
+#undef v_scale2
+#undef v_sqrt
+#undef v_sum
+#undef v_hmax
+#undef v_select_neg

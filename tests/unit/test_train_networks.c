@@ -14,8 +14,6 @@ typedef struct family {
     const char *set[ARGS_MAX];
 } family;
 
-static char dir[64], cohort_path[96];
-
 static const family families[] = {
     {"distilled", {"model.name=deit_tiny_distilled_patch16_224", "model.depth=2"}},
     {"registers", {"model.name=vit_tiny_patch16_reg4_224", "model.depth=2"}},
@@ -31,7 +29,7 @@ static const family families[] = {
 static void train(const family *f, const char *run, const char *kill, const char *threads)
 {
     const char *args[ARGS_MAX + 8] = {
-        run, cohort_path, threads, "train.epochs=1", "train.save_steps=2", "train.batch=4"};
+        run, tiny_path, threads, "train.epochs=1", "train.save_steps=2", "train.batch=4"};
     int n = 6;
     if (!strncmp(f->name, "pit", 3))
         args[n++] = "model.depth=0";
@@ -87,8 +85,8 @@ static void every_family(void **state)
         text want, got;
         text_init(&want);
         text_init(&got);
-        snprintf(whole, sizeof whole, "%s/%s", dir, families[i].name);
-        snprintf(killed, sizeof killed, "%s/%s_killed", dir, families[i].name);
+        snprintf(whole, sizeof whole, "%s/%s", tiny_dir, families[i].name);
+        snprintf(killed, sizeof killed, "%s/%s_killed", tiny_dir, families[i].name);
         train(&families[i], whole, NULL, "-j1");
         train(&families[i], killed, "train_step:3", "-j3");
         train(&families[i], killed, NULL, "-j2");
@@ -141,7 +139,7 @@ static void the_form_of_gelu_is_kept(void **state)
     for (int tanh = 0; tanh < 2; tanh++) {
         char run[128];
         int form;
-        snprintf(run, sizeof run, "%s/gelu_%s", dir, f[tanh]->name);
+        snprintf(run, sizeof run, "%s/gelu_%s", tiny_dir, f[tanh]->name);
         train(f[tanh], run, NULL, "-j1");
         double own = logit_by(run, -1, &form);
         double erf = logit_by(run, MODEL_GELU_ERF, &form);
@@ -157,8 +155,8 @@ static void the_form_of_gelu_is_kept(void **state)
 static void refuses(const char *first, const char *second, const char *words)
 {
     char run[128], message[1024];
-    snprintf(run, sizeof run, "%s/refused", dir);
-    assert_int_equal(TRAIN(NULL, run, cohort_path, first, second), 3);
+    snprintf(run, sizeof run, "%s/refused", tiny_dir);
+    assert_int_equal(TRAIN(NULL, run, tiny_path, first, second), 3);
     tiny_message(run, message);
     if (!strstr(message, words))
         fail_msg("message '%s' lacks '%s'", message, words);
@@ -177,17 +175,9 @@ static void a_precision_that_cannot_be(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("networks", dir))
+    if (!tiny_setup("networks", &(tiny_spec){.train = 6, .val = 3, .test = 3}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 6, .val = 3, .test = 3});
     return 0;
-}
-
-static int teardown(void **state)
-{
-    err e = {0};
-    return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -199,5 +189,5 @@ int main(int argc, char **argv)
                                        cmocka_unit_test(a_precision_that_cannot_be),
                                        cmocka_unit_test(every_family)};
     bool card = strcmp(test_device(), "cpu") != 0; /* an emulated one is slow */
-    return _cmocka_run_group_tests("networks", tests, COUNT_OF(tests) - card, setup, teardown);
+    return _cmocka_run_group_tests("networks", tests, COUNT_OF(tests) - card, setup, tiny_teardown);
 }

@@ -12,7 +12,7 @@
 #include "model/select.h"
 #include "train/validate.h"
 
-static char dir[64], cohort_path[96], run_a[96], run_b[96];
+static char run_a[96], run_b[96];
 static cfg *config;
 
 static bool predict(const char *const *run, int n, const char *cohort, const char *split,
@@ -76,7 +76,7 @@ static int read_predictions(const char *out, scored *s)
 /* predict_run, predict_images one by one, and all in one call. */
 static void test_one_by_one(void **state)
 {
-    char *out = fs_join(dir, "pred");
+    char *out = fs_join(tiny_dir, "pred");
     scored got[64];
     checkpoint_info k;
     char d[4096];
@@ -85,13 +85,13 @@ static void test_one_by_one(void **state)
     backend *be;
     loader *l;
     pool *p = pool_new(2);
-    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", out, 3, e));
+    OK(predict((const char *[]){run_a}, 1, tiny_path, "test", out, 3, e));
     int n = read_predictions(out, got);
     assert_int_equal(n, 24);
     OK((be = backend_new("cpu", p, e)));
     OK(checkpoint_read_info(run_a, &k, d, e));
     OK((m = checkpoint_load(d, &k, be, e)));
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     OK((l = loader_new(&c, 0, 0, e)));
     uint16_t *pixels = MEM_ARRAY(uint16_t, 24 * TINY_SIDE * TINY_SIDE);
     const uint16_t *image[24];
@@ -138,7 +138,7 @@ static void test_one_by_one(void **state)
 /* The planted signal is found in women the network never saw. */
 static void test_finds_signal(void **state)
 {
-    char *out = fs_join(dir, "pred");
+    char *out = fs_join(tiny_dir, "pred");
     scored got[64];
     double x[64];
     int y[64], n = read_predictions(out, got);
@@ -172,7 +172,7 @@ static void the_draw_is_by_name(const scored *s, int n)
     OK((be = backend_new("cpu", p, e)));
     OK(checkpoint_read_info(run_a, &k, d, e));
     OK((m = checkpoint_load(d, &k, be, e)));
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     OK((l = loader_new(&c, 0, 0, e)));
     OK(loader_image(l, c.n - n + 5, pixels, e));
     fs_xxh128_raw(s[5].image, 32, name);
@@ -223,7 +223,7 @@ static void test_dropping_in_windows(void **state)
     pool *p = pool_new(2);
     OK((be = backend_new("cpu", p, e)));
     OK((m = model_new(&mc, be, 3, e)));
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     OK((l = loader_new(&c, 0, 0, e)));
     keep_plan keep = {.net = m, .rate = 0.5, .seed = 1};
     validate_rows rows = {.net = m, .load = l, .info = &k, .row = row, .n = N, .keep = &keep};
@@ -248,17 +248,17 @@ static void test_dropping_in_windows(void **state)
  * order and number of threads; the books call it what it is. */
 static void test_dropping(void **state)
 {
-    char *out[5], *said_path = fs_join(dir, "said");
+    char *out[5], *said_path = fs_join(tiny_dir, "said");
     scored s[5][200];
     int n[5];
     for (int i = 0; i < 5; i++) {
         char name[16];
         snprintf(name, sizeof name, "drop%d", i);
-        out[i] = fs_join(dir, name);
+        out[i] = fs_join(tiny_dir, name);
         OK(cfg_set(config, i == 4 ? "predict.keep_rate=1" : "predict.keep_rate=0.5", e));
         OK(cfg_set(config, i == 3 ? "predict.keep_seed=5" : "predict.keep_seed=1", e));
         said d = said_begin(said_path);
-        OK(predict((const char *[]){run_a}, 1, cohort_path, i == 2 ? "all" : "test", out[i],
+        OK(predict((const char *[]){run_a}, 1, tiny_path, i == 2 ? "all" : "test", out[i],
                    i == 1 ? 4 : 1, e));
         assert_true(said_end(d, said_path,
                              "warn stability_study predict.keep_rate=0.5 why=\"patches are left "
@@ -292,7 +292,7 @@ static void test_dropping(void **state)
     the_draw_is_by_name(s[0], 24);
     err e = {0};
     OK(cfg_set(config, "predict.keep_rate=0.01", e));
-    assert_false(predict((const char *[]){run_a}, 1, cohort_path, "test", dir, 1, &e));
+    assert_false(predict((const char *[]){run_a}, 1, tiny_path, "test", tiny_dir, 1, &e));
     assert_string_equal(e.msg, "predict.keep_rate: 0.01 keeps none of 16 patches; the smallest "
                                "rate is 0.0625");
     OK(cfg_set(config, "predict.keep_rate=1", e));
@@ -302,16 +302,16 @@ static void test_dropping(void **state)
  * knows. */
 static void test_books(void **state)
 {
-    char *out = fs_join(dir, "books"), *path;
+    char *out = fs_join(tiny_dir, "books"), *path;
     json_t *o, *row;
     cohort c;
     size_t i;
     int64_t rows = 0, women = 0, left = 0, exams = 0, vendors = 0;
     const cohort_row *before = NULL;
-    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", out, 1, e));
+    OK(predict((const char *[]){run_a}, 1, tiny_path, "test", out, 1, e));
     path = fs_join(out, "predictions.json");
     OK(json_read(path, &o, e));
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     for (int64_t k = 0; k < c.n; k++) {
         const cohort_row *r = &c.row[k];
         if (r->fold != COHORT_TRAIN || r->y[0] < 0)
@@ -348,11 +348,12 @@ static void test_books(void **state)
 
 static void test_ensemble(void **state)
 {
-    char *one = fs_join(dir, "one"), *two = fs_join(dir, "two"), *both = fs_join(dir, "both");
+    char *one = fs_join(tiny_dir, "one"), *two = fs_join(tiny_dir, "two"),
+         *both = fs_join(tiny_dir, "both");
     scored a[64], b[64], c[64];
-    OK(predict((const char *[]){run_a}, 1, cohort_path, "val", one, 1, e));
-    OK(predict((const char *[]){run_b}, 1, cohort_path, "val", two, 1, e));
-    OK(predict((const char *[]){run_a, run_b}, 2, cohort_path, "val", both, 1, e));
+    OK(predict((const char *[]){run_a}, 1, tiny_path, "val", one, 1, e));
+    OK(predict((const char *[]){run_b}, 1, tiny_path, "val", two, 1, e));
+    OK(predict((const char *[]){run_a, run_b}, 2, tiny_path, "val", both, 1, e));
     int n = read_predictions(one, a);
     assert_int_equal(n, 36);
     assert_int_equal(read_predictions(two, b), n);
@@ -395,9 +396,9 @@ static void refused(const char *run, const char *cohort, const char *split, cons
 
 static void test_refusals(void **state)
 {
-    char *out = fs_join(dir, "refused"), *other = fs_join(dir, "OTHER.h5");
+    char *out = fs_join(tiny_dir, "refused"), *other = fs_join(tiny_dir, "OTHER.h5");
     cohort c;
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     snprintf(c.prepare_id, sizeof c.prepare_id, "00000000000000cc");
     OK(cohort_write(&c, other, e));
     refused(
@@ -408,11 +409,11 @@ static void test_refusals(void **state)
     OK(cohort_write(&c, other, e));
     refused(run_a, other, "test", out, ERR_MISMATCH, "is truncated: ");
     cohort_release(&c);
-    refused(run_a, cohort_path, "holdout", out, ERR_USAGE,
+    refused(run_a, tiny_path, "holdout", out, ERR_USAGE,
             "unknown split 'holdout'; wanted train, val, test, val_natural or all");
-    refused(run_a, cohort_path, "val_natural", out, ERR_INPUT, "no image in split 'val_natural'");
-    refused(dir, cohort_path, "test", out, ERR_IO, "");
-    refused("/nowhere", cohort_path, "test", out, ERR_INPUT, "is no run and no checkpoint");
+    refused(run_a, tiny_path, "val_natural", out, ERR_INPUT, "no image in split 'val_natural'");
+    refused(tiny_dir, tiny_path, "test", out, ERR_IO, "");
+    refused("/nowhere", tiny_path, "test", out, ERR_INPUT, "is no run and no checkpoint");
     assert_false(fs_exists(out));
     mem_free(out);
     mem_free(other);
@@ -430,13 +431,13 @@ static size_t bytes_of(const char *path)
 /* The same again has nothing to do, and says so; other inputs are named. */
 static void test_again(void **state)
 {
-    char *out = fs_join(dir, "again"), *table = fs_join(out, "predictions.csv"),
+    char *out = fs_join(tiny_dir, "again"), *table = fs_join(out, "predictions.csv"),
          *index = fs_join(out, "pages/index.json"), *books = fs_join(out, "predictions.json"),
          before[65], after[65];
     const char *run = run_a;
     predict_opts o = {.checkpoint = &run,
                       .n_checkpoints = 1,
-                      .cohort = cohort_path,
+                      .cohort = tiny_path,
                       .split = "val",
                       .out = out,
                       .config = config,
@@ -450,12 +451,12 @@ static void test_again(void **state)
     OK(predict_run(&o, &r, e));
     assert_true(r.made_before && r.images == 36 && r.exams == 9);
     assert_int_equal(bytes_of(index), 4);
-    refused(run_a, cohort_path, "test", out, ERR_INPUT,
+    refused(run_a, tiny_path, "test", out, ERR_INPUT,
             "holds a prediction from other inputs; use another folder, or --force to replace it; "
             "other: --split (was val)");
-    refused(run_b, cohort_path, "val", out, ERR_INPUT, "; other: checkpoint (was ");
+    refused(run_b, tiny_path, "val", out, ERR_INPUT, "; other: checkpoint (was ");
     OK(cfg_set(config, "predict.pages=3", e));
-    refused(run_a, cohort_path, "val", out, ERR_INPUT, "; other: predict.pages (was 4)");
+    refused(run_a, tiny_path, "val", out, ERR_INPUT, "; other: predict.pages (was 4)");
     assert_int_equal(bytes_of(index), 4);
     o.replace = true; /* as the whole corridor does */
     OK(predict_run(&o, &r, e));
@@ -469,7 +470,7 @@ static void test_again(void **state)
     OK(predict_run(&o, &r, e));
     assert_true(!r.made_before && fs_exists(index));
     OK(fs_remove_tree(books, e));
-    refused(run_a, cohort_path, "val", out, ERR_INPUT, "holds a predictions.csv of unknown origin");
+    refused(run_a, tiny_path, "val", out, ERR_INPUT, "holds a predictions.csv of unknown origin");
     o.force = true;
     OK(predict_run(&o, &r, e));
     assert_true(!r.made_before);
@@ -483,7 +484,7 @@ static void test_again(void **state)
 /* Killed while its files are written, the same command ends with the same bytes. */
 static void test_killed(void **state)
 {
-    char *whole = fs_join(dir, "pred"), *out = fs_join(dir, "killed");
+    char *whole = fs_join(tiny_dir, "pred"), *out = fs_join(tiny_dir, "killed");
     text want, got;
     text_init(&want);
     text_init(&got);
@@ -492,8 +493,8 @@ static void test_killed(void **state)
         char point[32];
         snprintf(point, sizeof point, "predict_inside:%d", i);
         OK(fs_remove_tree(out, e));
-        assert_int_equal(TRAIN(point, "predict", run_a, cohort_path, out), -SIGKILL);
-        assert_int_equal(TRAIN(NULL, "predict", run_a, cohort_path, out), 0);
+        assert_int_equal(TRAIN(point, "predict", run_a, tiny_path, out), -SIGKILL);
+        assert_int_equal(TRAIN(NULL, "predict", run_a, tiny_path, out), 0);
         tiny_hash(out, &got);
         assert_string_equal(got.s, want.s);
     }
@@ -530,8 +531,8 @@ static void check_view(const char *out, const json_t *v, bool cancer)
 /* predict.pages exams of four views, each for a reason, with the scores of the table. */
 static void test_pages(void **state)
 {
-    char *out = fs_join(dir, "pred/pages"), *path = fs_join(out, "index.json");
-    char *pred = fs_join(dir, "pred");
+    char *out = fs_join(tiny_dir, "pred/pages"), *path = fs_join(out, "index.json");
+    char *pred = fs_join(tiny_dir, "pred");
     static const char *const why[] = {"highest", "false_alarm", "missed", "lowest"};
     json_t *index, *x, *v;
     scored table[64];
@@ -573,11 +574,11 @@ static void test_pages(void **state)
 
 static void test_same_bytes(void **state)
 {
-    char *a = fs_join(dir, "pred"), *b = fs_join(dir, "pred4");
+    char *a = fs_join(tiny_dir, "pred"), *b = fs_join(tiny_dir, "pred4");
     text x, y;
     text_init(&x);
     text_init(&y);
-    OK(predict((const char *[]){run_a}, 1, cohort_path, "test", b, 4, e));
+    OK(predict((const char *[]){run_a}, 1, tiny_path, "test", b, 4, e));
     tiny_hash(a, &x);
     tiny_hash(b, &y);
     assert_string_equal(x.s, y.s);
@@ -589,14 +590,12 @@ static void test_same_bytes(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("predict", dir))
+    if (!tiny_setup("predict", &(tiny_spec){.train = 18, .val = 9, .test = 6, .mm = 0.5f}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    snprintf(run_a, sizeof run_a, "%s/a", dir);
-    snprintf(run_b, sizeof run_b, "%s/b", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6, .mm = 0.5f});
-    if (TRAIN(NULL, run_a, cohort_path, "train.epochs=6") ||
-        TRAIN(NULL, run_b, cohort_path, "train.epochs=2", "seed=8"))
+    snprintf(run_a, sizeof run_a, "%s/a", tiny_dir);
+    snprintf(run_b, sizeof run_b, "%s/b", tiny_dir);
+    if (TRAIN(NULL, run_a, tiny_path, "train.epochs=6") ||
+        TRAIN(NULL, run_b, tiny_path, "train.epochs=2", "seed=8"))
         return -1;
     config = tiny_config();
     OK(cfg_set(config, "predict.pages=4", e));
@@ -605,9 +604,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    err e = {0};
     cfg_free(config);
-    return fs_remove_tree(dir, &e) ? 0 : -1;
+    return tiny_teardown(state);
 }
 
 int main(int argc, char **argv)

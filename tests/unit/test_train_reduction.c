@@ -4,17 +4,6 @@
 
 #include "train/checkpoint.h"
 
-static char dir[64], cohort_path[96];
-
-static const char *run_name(const char *name)
-{
-    static char path[4][128];
-    static int k;
-    k = (k + 1) % 4;
-    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
-    return path[k];
-}
-
 #define EVIT                                                                                       \
     "model.depth=3", "model.reduction=evit", "model.reduction_layers=0/1", "model.evit_keep=0.5",  \
         "train.epochs=2"
@@ -27,8 +16,8 @@ static void first_weights(const char *name, const char *start, const char *reduc
 {
     checkpoint_info k;
     char d[4096];
-    const char *run = run_name(name);
-    assert_int_equal(TRAIN(NULL, run, cohort_path, EVIT, "train.epochs=1", start, reduction), 0);
+    const char *run = tiny_name(name);
+    assert_int_equal(TRAIN(NULL, run, tiny_path, EVIT, "train.epochs=1", start, reduction), 0);
     OK(checkpoint_newest(run, &k, d, e) == 1);
     text_copy(sum, 65, k.model_sha256);
     checkpoint_release(&k);
@@ -50,7 +39,7 @@ static void test_schedule(void **state)
 
 static void resumes(const char *whole, const char *killed, const char *const *args)
 {
-    const char *a[16] = {whole, cohort_path}, *b[16] = {killed, cohort_path, "-j3"};
+    const char *a[16] = {whole, tiny_path}, *b[16] = {killed, tiny_path, "-j3"};
     text want, got;
     text_init(&want);
     text_init(&got);
@@ -68,9 +57,9 @@ static void resumes(const char *whole, const char *killed, const char *const *ar
 
 static void test_resume(void **state)
 {
-    resumes(run_name("evit"), run_name("evit_killed"),
+    resumes(tiny_name("evit"), tiny_name("evit_killed"),
             (const char *const[]){EVIT, "train.evit_warmup=2", "train.save_steps=4", NULL});
-    resumes(run_name("ppt"), run_name("ppt_killed"),
+    resumes(tiny_name("ppt"), tiny_name("ppt_killed"),
             (const char *const[]){PPT, "train.save_steps=4", NULL});
 }
 
@@ -83,15 +72,15 @@ static void test_refusals(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(keys); i++) {
         char message[1024];
-        const char *run = run_name("refused");
-        assert_int_equal(TRAIN(NULL, run, cohort_path, PPT, keys[i][0]), 3);
+        const char *run = tiny_name("refused");
+        assert_int_equal(TRAIN(NULL, run, tiny_path, PPT, keys[i][0]), 3);
         tiny_message(run, message);
         if (!strstr(message, keys[i][1]))
             fail_msg("'%s' lacks '%s'", message, keys[i][1]);
     }
     char message[1024];
-    const char *run = run_name("refused");
-    assert_int_equal(TRAIN(NULL, run, cohort_path, PPT, "model.keep_rate=1",
+    const char *run = tiny_name("refused");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, PPT, "model.keep_rate=1",
                            "train.keep_schedule=paper", "model.ppt_rule=absolute"),
                      3);
     tiny_message(run, message);
@@ -100,16 +89,8 @@ static void test_refusals(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("reduction", dir))
+    if (!tiny_setup("reduction", &(tiny_spec){.train = 18, .val = 9, .test = 6}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    OK(fs_remove_tree(dir, e));
     return 0;
 }
 
@@ -123,5 +104,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_resume),
         cmocka_unit_test(test_refusals),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, tiny_teardown);
 }

@@ -9,7 +9,7 @@
 #include "train/mask.h"
 #include "train/validate.h"
 
-static char dir[64], cohort_path[96], run_a[96], out[96];
+static char run_a[96], out[96];
 static cfg *config;
 
 static bool robust_of(const char *split, const char *to, int threads, predict_result *r, err *e)
@@ -18,7 +18,7 @@ static bool robust_of(const char *split, const char *to, int threads, predict_re
     run[0] = run_a;
     predict_opts o = {.checkpoint = run,
                       .n_checkpoints = 1,
-                      .cohort = cohort_path,
+                      .cohort = tiny_path,
                       .split = split,
                       .out = to,
                       .config = config,
@@ -40,7 +40,7 @@ static int robust_main(char **argv)
     err e = {0};
     char set[64];
     log_set_level(LOG_ERROR);
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", argv[3]);
+    snprintf(tiny_path, sizeof tiny_path, "%s/COHORT.h5", argv[3]);
     snprintf(run_a, sizeof run_a, "%s/a", argv[3]);
     snprintf(set, sizeof set, "robust.seed=%s", argv[2]);
     config = tiny_config();
@@ -102,7 +102,7 @@ static double by_hand(const row *r, double image[4])
     OK((be = backend_new("cpu", p, e)));
     OK(checkpoint_read_info(run_a, &k, d, e));
     OK((m = checkpoint_load(d, &k, be, e)));
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     OK((l = loader_new(&c, 0, 0, e)));
     for (int64_t i = 0; i < c.n; i++) {
         int32_t keep[16];
@@ -212,7 +212,7 @@ static void test_again(void **state)
     OK(cfg_set(config, "predict.pages=3", e));
     predict_opts o = {.checkpoint = (const char *[]){run_a},
                       .n_checkpoints = 1,
-                      .cohort = cohort_path,
+                      .cohort = tiny_path,
                       .split = "test",
                       .out = out,
                       .config = config,
@@ -273,16 +273,16 @@ static void forge(const char *part)
 static void test_killed(void **state)
 {
     static row whole[200], got[200];
-    char *to = fs_join(dir, "killed"), *undisturbed = fs_join(dir, "undisturbed"),
+    char *to = fs_join(tiny_dir, "killed"), *undisturbed = fs_join(tiny_dir, "undisturbed"),
          *first = fs_join(to, "robustness.parts/00000000.csv"),
          *second = fs_join(to, "robustness.parts/00000001.csv"),
          *parts = fs_join(to, "robustness.parts");
-    assert_int_equal(TRAIN(NULL, "robust", "1", dir, undisturbed), 0);
+    assert_int_equal(TRAIN(NULL, "robust", "1", tiny_dir, undisturbed), 0);
     int n = read_rows(undisturbed, whole, 200);
-    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", dir, to), -SIGKILL);
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", tiny_dir, to), -SIGKILL);
     assert_true(fs_exists(first) && !fs_exists(second));
     forge(first);
-    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), 0);
+    assert_int_equal(TRAIN(NULL, "robust", "1", tiny_dir, to), 0);
     assert_false(fs_exists(parts));
     assert_int_equal(read_rows(to, got, 200), n);
     for (int i = 0; i < n; i++) {
@@ -291,16 +291,16 @@ static void test_killed(void **state)
         assert_true(got[i].score == (i ? whole[i].score : 0.4242));
     }
     OK(fs_remove_tree(to, e));
-    assert_int_equal(TRAIN("robustness_part:1", "robust", "2", dir, to), -SIGKILL);
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "2", tiny_dir, to), -SIGKILL);
     forge(first);
-    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), 0); /* the seed is another one */
+    assert_int_equal(TRAIN(NULL, "robust", "1", tiny_dir, to), 0); /* the seed is another one */
     assert_int_equal(read_rows(to, got, 200), n);
     for (int i = 0; i < n; i++)
         assert_true(got[i].score == whole[i].score);
     OK(fs_remove_tree(to, e));
-    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", dir, to), -SIGKILL);
+    assert_int_equal(TRAIN("robustness_part:1", "robust", "1", tiny_dir, to), -SIGKILL);
     OK(fs_write(first, "exam_id,mask\n", 13, e));
-    assert_int_equal(TRAIN(NULL, "robust", "1", dir, to), err_exit(ERR_INPUT));
+    assert_int_equal(TRAIN(NULL, "robust", "1", tiny_dir, to), err_exit(ERR_INPUT));
     mem_free(to);
     mem_free(undisturbed);
     mem_free(first);
@@ -311,13 +311,11 @@ static void test_killed(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("robustness", dir))
+    if (!tiny_setup("robustness", &(tiny_spec){.train = 18, .val = 9, .test = 6}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    snprintf(run_a, sizeof run_a, "%s/a", dir);
-    snprintf(out, sizeof out, "%s/pred", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
-    if (TRAIN(NULL, run_a, cohort_path, "train.epochs=1"))
+    snprintf(run_a, sizeof run_a, "%s/a", tiny_dir);
+    snprintf(out, sizeof out, "%s/pred", tiny_dir);
+    if (TRAIN(NULL, run_a, tiny_path, "train.epochs=1"))
         return -1;
     config = tiny_config();
     OK(cfg_set(config, "predict.pages=2", e));
@@ -328,9 +326,8 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
-    err e = {0};
     cfg_free(config);
-    return fs_remove_tree(dir, &e) ? 0 : -1;
+    return tiny_teardown(state);
 }
 
 int main(int argc, char **argv)

@@ -8,16 +8,6 @@
 #include "model/grads.h"
 #include "tests/unit/said.h"
 
-static char dir[256], cohort_path[300];
-
-static const char *run_name(const char *name)
-{
-    static char path[4][400];
-    static int i;
-    i = (i + 1) % 4;
-    snprintf(path[i], sizeof path[i], "%s/%s", dir, name);
-    return path[i];
-}
 
 static bool on_card(void)
 {
@@ -30,8 +20,8 @@ static train_plan plan_of(const char *device, const char *const *set)
     train_result r;
     for (int i = 0; set[i]; i++)
         OK(cfg_set(c, set[i], e));
-    OK(train_run(&(train_opts){.run = run_name("plan"),
-                               .cohort = cohort_path,
+    OK(train_run(&(train_opts){.run = tiny_name("plan"),
+                               .cohort = tiny_path,
                                .device = device,
                                .threads = 1,
                                .seed = 7,
@@ -119,18 +109,18 @@ static void levels_train_the_same_run(void **state)
         snprintf(set, sizeof set, "train.%s", way[i]);
         snprintf(name, sizeof name, "run-%s", way[i]);
         assert_int_equal(
-            TRAIN(NULL, run_name(name), cohort_path, "train.epochs=1", "model.depth=2", set), 0);
+            TRAIN(NULL, tiny_name(name), tiny_path, "train.epochs=1", "model.depth=2", set), 0);
         text_init(&got);
-        tiny_hash(run_name(name), i ? &got : &want);
+        tiny_hash(tiny_name(name), i ? &got : &want);
         if (i)
             assert_string_equal(got.s, want.s);
         text_release(&got);
     }
-    const char *run = run_name("run-changed");
-    assert_int_equal(TRAIN("train_step:2", run, cohort_path, "train.epochs=1", "model.depth=2",
+    const char *run = tiny_name("run-changed");
+    assert_int_equal(TRAIN("train_step:2", run, tiny_path, "train.epochs=1", "model.depth=2",
                            "train.rank_patience=7"),
                      -SIGKILL);
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "model.depth=2",
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.epochs=1", "model.depth=2",
                            "train.recompute=block", "train.cuda_graphs=false", "train.cache_mib=1"),
                      0);
     text_init(&got);
@@ -242,7 +232,7 @@ static void what_others_take_is_measured(void **state)
 /* A card with so many bytes; what the run said, and how it ended. */
 static int on_small_card(int64_t bytes, const char *words, const char *const *args)
 {
-    const char *file = run_name("said");
+    const char *file = tiny_name("said");
     char kib[32];
     snprintf(kib, sizeof kib, "%lld", (long long)(bytes >> 10));
     setenv("SHIM_MEMORY_KIB", kib, 1);
@@ -264,40 +254,31 @@ static void a_small_card_ends_with_advice(void **state)
     int64_t card = (p.at[RUN_KEEP].total + 2 * p.at[RUN_BLOCK].total) / 3;
     assert_true(p.at[RUN_KEEP].total - p.at[RUN_BLOCK].total > 4 << 20);
     /* before the first step: the card was asked */
-    const char *run = run_name("small");
+    const char *run = tiny_name("small");
     assert_int_equal(
         on_small_card(card, "",
-                      (const char *const[]){run, cohort_path, BIG, "train.recompute=none", NULL}),
+                      (const char *const[]){run, tiny_path, BIG, "train.recompute=none", NULL}),
         5);
     tiny_message(run, message);
     assert_non_null(strstr(message, "training with train.batch=64 and train.recompute=none takes"));
     assert_non_null(strstr(message, "train.recompute=block fits"));
     assert_non_null(strstr(message, "fits with train.recompute=none"));
     /* in it: more was promised than there is */
-    run = run_name("told");
+    run = tiny_name("told");
     assert_int_equal(
         on_small_card(card, "fits with train.recompute=none",
-                      (const char *const[]){run, cohort_path, BIG, "train.recompute=none",
+                      (const char *const[]){run, tiny_path, BIG, "train.recompute=none",
                                             "train.memory_gib=8", NULL}),
         5);
     /* auto goes on where none does not, in the same folder */
-    assert_int_equal(on_small_card(card, "", (const char *const[]){run, cohort_path, BIG, NULL}),
-                     0);
+    assert_int_equal(on_small_card(card, "", (const char *const[]){run, tiny_path, BIG, NULL}), 0);
 }
 
 static int setup(void **state)
 {
-    if (!store_tmp("room", dir))
+    if (!tiny_setup("room", &(tiny_spec){.train = 18, .val = 0, .test = 6}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 0, .test = 6});
     return 0;
-}
-
-static int teardown(void **state)
-{
-    err e = {0};
-    return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -317,6 +298,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_small_card_ends_with_advice),
     };
     if (on_card())
-        return cmocka_run_group_tests(of_a_card, setup, teardown);
-    return cmocka_run_group_tests(tests, setup, teardown);
+        return cmocka_run_group_tests(of_a_card, setup, tiny_teardown);
+    return cmocka_run_group_tests(tests, setup, tiny_teardown);
 }

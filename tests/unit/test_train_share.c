@@ -12,28 +12,6 @@
         "train.keep_log=true", "train.keep_schedule=code", "train.save_steps=2",                   \
         "train.bucket_mib=1"
 
-static char dir[64], cohort_path[96];
-static text reference;
-
-static const char *run_name(const char *name)
-{
-    static char path[4][128];
-    static int k;
-    k = (k + 1) % 4;
-    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
-    return path[k];
-}
-
-static void is_reference(const char *run, const char *what)
-{
-    text t;
-    text_init(&t);
-    tiny_hash(run, &t);
-    if (strcmp(t.s, reference.s))
-        fail_msg("%s: the run differs:\n%s\nwanted:\n%s", what, t.s, reference.s);
-    text_release(&t);
-}
-
 static void ended(const char *what, int got, int want)
 {
     if (got != want)
@@ -46,9 +24,9 @@ static void test_same_bytes(void **state)
     for (int n = 2; n <= 4; n++) {
         char name[16];
         snprintf(name, sizeof name, "ranks%d", n);
-        const char *run = run_name(name);
-        ended(name, MPIRUN(n, 120, run, cohort_path, SETTINGS), 0);
-        is_reference(run, name);
+        const char *run = tiny_name(name);
+        ended(name, MPIRUN(n, 120, run, tiny_path, SETTINGS), 0);
+        tiny_is_wanted(run, name);
     }
 }
 
@@ -65,13 +43,13 @@ static void test_death(void **state)
     for (size_t i = 0; i < COUNT_OF(deaths); i++) {
         char name[16];
         snprintf(name, sizeof name, "death%zu", i);
-        const char *run = run_name(name);
-        ended(name,
-              MPIRUN(deaths[i].before, 120, run, cohort_path, SETTINGS, deaths[i].who,
-                     deaths[i].where),
-              137);
-        ended(name, MPIRUN(deaths[i].after, 120, run, cohort_path, SETTINGS), 0);
-        is_reference(run, name);
+        const char *run = tiny_name(name);
+        ended(
+            name,
+            MPIRUN(deaths[i].before, 120, run, tiny_path, SETTINGS, deaths[i].who, deaths[i].where),
+            137);
+        ended(name, MPIRUN(deaths[i].after, 120, run, tiny_path, SETTINGS), 0);
+        tiny_is_wanted(run, name);
     }
 }
 
@@ -79,22 +57,22 @@ static void test_death(void **state)
 static void test_stop(void **state)
 {
     MPIRUN_OR_SKIP();
-    const char *run = run_name("stop");
-    ended("stop", MPIRUN(2, 60, run, cohort_path, SETTINGS, "only1", "stop"), 75);
+    const char *run = tiny_name("stop");
+    ended("stop", MPIRUN(2, 60, run, tiny_path, SETTINGS, "only1", "stop"), 75);
     char message[1024];
     tiny_message(run, message);
     assert_string_equal(message,
                         "stopped on request at epoch 1 step 1; the same command continues");
-    assert_int_equal(TRAIN(NULL, run, cohort_path, SETTINGS), 0);
-    is_reference(run, "stop");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, SETTINGS), 0);
+    tiny_is_wanted(run, "stop");
 }
 
 static void refused(int n, const char *who, const char *what, const char *words, int status)
 {
     char message[1024];
-    const char *run = run_name("refused");
+    const char *run = tiny_name("refused");
     OK(fs_remove_tree(run, e));
-    ended(what, MPIRUN(n, 60, run, cohort_path, SETTINGS, "train.rank_patience=2", who, what),
+    ended(what, MPIRUN(n, 60, run, tiny_path, SETTINGS, "train.rank_patience=2", who, what),
           status);
     const char *said = mpirun_said;
     if (status == 3) {
@@ -115,12 +93,12 @@ static void test_one_differs(void **state)
     refused(2, "only1", "freeze", "waited 2 s for the other processes", 4);
     refused(2, "train.accum=1", "train.accum=1",
             "2 processes share the micro-batches of a step, and train.accum is 1", 3);
-    const char *run = run_name("differs");
-    ended("seed", MPIRUN(2, 60, run, cohort_path, SETTINGS, "only1", "seed=8"), 3);
+    const char *run = tiny_name("differs");
+    ended("seed", MPIRUN(2, 60, run, tiny_path, SETTINGS, "only1", "seed=8"), 3);
     tiny_message(run, message);
     assert_non_null(strstr(message, "run.seed of process 1 ("));
-    run = run_name("differs2");
-    ended("lr", MPIRUN(2, 60, run, cohort_path, SETTINGS, "only1", "train.lr=0.02"), 3);
+    run = tiny_name("differs2");
+    ended("lr", MPIRUN(2, 60, run, tiny_path, SETTINGS, "only1", "train.lr=0.02"), 3);
     tiny_message(run, message);
     assert_non_null(strstr(message, "the hash of the config of process 1 ("));
 }
@@ -130,7 +108,7 @@ static void test_bad_image(void **state)
 {
     MPIRUN_OR_SKIP();
     char message[1024], other[96];
-    snprintf(other, sizeof other, "%s/bad", dir);
+    snprintf(other, sizeof other, "%s/bad", tiny_dir);
     OK(fs_mkdirs(other, e));
     tiny_write(other, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
     char *shard = fs_join(other, "tiny-01.h5"), *cohort = fs_join(other, "COHORT.h5"), *bytes;
@@ -138,7 +116,7 @@ static void test_bad_image(void **state)
     OK(fs_read(shard, 1 << 28, &bytes, &len, e));
     memset(bytes + len / 2, 0x5a, 64); /* inside the pixels of one image or two */
     OK(fs_write(shard, bytes, len, e));
-    const char *run = run_name("bad_image");
+    const char *run = tiny_name("bad_image");
     ended("bad image", MPIRUN(3, 60, run, cohort, SETTINGS), 3);
     tiny_message(run, message);
     if (!strstr(message, "process ") || !strstr(message, " of 3 ("))
@@ -170,22 +148,12 @@ static void test_order(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("share", dir))
+    if (!tiny_setup("share", &(tiny_spec){.train = 18, .val = 9, .test = 6}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
-    text_init(&reference);
-    if (TRAIN(NULL, run_name("alone"), cohort_path, SETTINGS))
+    if (TRAIN(NULL, tiny_name("alone"), tiny_path, SETTINGS))
         return -1;
-    tiny_hash(run_name("alone"), &reference);
+    tiny_hash(tiny_name("alone"), &tiny_wanted);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    err e = {0};
-    text_release(&reference);
-    return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -198,5 +166,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_death),       cmocka_unit_test(test_stop),
         cmocka_unit_test(test_one_differs), cmocka_unit_test(test_bad_image),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, tiny_teardown);
 }

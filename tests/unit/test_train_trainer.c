@@ -9,28 +9,6 @@
 #include "train/checkpoint.h"
 #include "train/weights.h"
 
-static char dir[64], cohort_path[96];
-static text reference;
-
-static const char *run_name(const char *name)
-{
-    static char path[4][128];
-    static int k;
-    k = (k + 1) % 4;
-    snprintf(path[k], sizeof path[k], "%s/%s", dir, name);
-    return path[k];
-}
-
-static void same_as_reference(const char *run, const char *what)
-{
-    text t;
-    text_init(&t);
-    tiny_hash(run, &t);
-    if (strcmp(t.s, reference.s))
-        fail_msg("%s: the run differs:\n%s\nwanted:\n%s", what, t.s, reference.s);
-    text_release(&t);
-}
-
 static json_t *read_state(const char *run, checkpoint_info *k, char d[4096])
 {
     OK(checkpoint_read_info(run, k, d, e));
@@ -51,11 +29,11 @@ static void refused(int status, const char *run, const char *words)
 
 static void test_learns(void **state)
 {
-    const char *run = run_name("learn");
+    const char *run = tiny_name("learn");
     checkpoint_info k;
     char d[4096];
     assert_int_equal(
-        TRAIN(NULL, run, cohort_path, "train.epochs=8", "train.lr=0.02", "train.label_smoothing=0"),
+        TRAIN(NULL, run, tiny_path, "train.epochs=8", "train.lr=0.02", "train.label_smoothing=0"),
         0);
     read_state(run, &k, d);
     assert_true(k.best == 1);
@@ -79,12 +57,12 @@ static void test_learns(void **state)
 /* Micro-batches of an accumulated step are averaged: two of 12 are one of 24. */
 static void test_accumulation(void **state)
 {
-    const char *a = run_name("acc1"), *b = run_name("acc2");
+    const char *a = tiny_name("acc1"), *b = tiny_name("acc2");
     double loss[2];
     for (int i = 0; i < 2; i++) {
         checkpoint_info k;
         char d[4096];
-        assert_int_equal(TRAIN(NULL, i ? b : a, cohort_path, "train.sampling=all",
+        assert_int_equal(TRAIN(NULL, i ? b : a, tiny_path, "train.sampling=all",
                                i ? "train.batch=12" : "train.batch=24",
                                i ? "train.accum=2" : "train.accum=1", "train.clip=0"),
                          0);
@@ -123,14 +101,14 @@ static void test_accumulation_by_sum(void **state)
     "train.sampling=all", "train.batch=12", "train.accum=2", "train.clip=0",                       \
         "train.weight_decay=0", "train.epochs=2"
     char a[65], b[65], c[65];
-    assert_int_equal(TRAIN(NULL, run_name("mean"), cohort_path, TWO_OF_12, "train.lr=0.01"), 0);
-    assert_int_equal(TRAIN(NULL, run_name("sum"), cohort_path, TWO_OF_12, "train.lr=0.005",
+    assert_int_equal(TRAIN(NULL, tiny_name("mean"), tiny_path, TWO_OF_12, "train.lr=0.01"), 0);
+    assert_int_equal(TRAIN(NULL, tiny_name("sum"), tiny_path, TWO_OF_12, "train.lr=0.005",
                            "train.accum_average=false"),
                      0);
-    assert_int_equal(TRAIN(NULL, run_name("half"), cohort_path, TWO_OF_12, "train.lr=0.005"), 0);
-    newest_weights(run_name("mean"), a);
-    newest_weights(run_name("sum"), b);
-    newest_weights(run_name("half"), c);
+    assert_int_equal(TRAIN(NULL, tiny_name("half"), tiny_path, TWO_OF_12, "train.lr=0.005"), 0);
+    newest_weights(tiny_name("mean"), a);
+    newest_weights(tiny_name("sum"), b);
+    newest_weights(tiny_name("half"), c);
     assert_string_equal(a, b);
     assert_string_not_equal(a, c);
 }
@@ -140,15 +118,15 @@ static void test_accumulation_by_sum(void **state)
 static void test_lr_counts(void **state)
 {
     double lr[2];
-    assert_int_equal(TRAIN(NULL, run_name("steps"), cohort_path, TWO_OF_12, "train.lr=0.01",
+    assert_int_equal(TRAIN(NULL, tiny_name("steps"), tiny_path, TWO_OF_12, "train.lr=0.01",
                            "train.warmup_epochs=2"),
                      0);
-    history_lr(run_name("steps"), lr);
+    history_lr(tiny_name("steps"), lr);
     assert_true(lr[0] == 0.01 * 2 / 5 && lr[1] == 0.01);
-    assert_int_equal(TRAIN(NULL, run_name("batches"), cohort_path, TWO_OF_12, "train.lr=0.01",
+    assert_int_equal(TRAIN(NULL, tiny_name("batches"), tiny_path, TWO_OF_12, "train.lr=0.01",
                            "train.warmup_epochs=2", "train.lr_counts=batches"),
                      0);
-    history_lr(run_name("batches"), lr);
+    history_lr(tiny_name("batches"), lr);
     assert_true(lr[0] == 0.01 * 5 / 11 && lr[1] == 0.01);
 }
 
@@ -156,11 +134,11 @@ static void test_lr_counts(void **state)
 
 static void test_threads(void **state)
 {
-    const char *run = run_name("j4");
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "-j4", "train.save_steps=4"), 0);
-    same_as_reference(run, "-j4");
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "-j2", "train.save_steps=4"), 0); /* again */
-    same_as_reference(run, "a finished run");
+    const char *run = tiny_name("j4");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "-j4", "train.save_steps=4"), 0);
+    tiny_is_wanted(run, "-j4");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "-j2", "train.save_steps=4"), 0); /* again */
+    tiny_is_wanted(run, "a finished run");
 }
 
 static void test_kill(void **state)
@@ -171,22 +149,22 @@ static void test_kill(void **state)
     for (size_t i = 0; i < COUNT_OF(point); i++) {
         char name[32];
         snprintf(name, sizeof name, "kill%zu", i);
-        const char *run = run_name(name);
-        assert_int_equal(TRAIN(point[i], run, cohort_path, "train.save_steps=4"), -SIGKILL);
+        const char *run = tiny_name(name);
+        assert_int_equal(TRAIN(point[i], run, tiny_path, "train.save_steps=4"), -SIGKILL);
         if (i % 5 == 0) /* and once more on the way */
-            assert_int_equal(TRAIN("ckpt_inside:2", run, cohort_path, "train.save_steps=4"),
+            assert_int_equal(TRAIN("ckpt_inside:2", run, tiny_path, "train.save_steps=4"),
                              -SIGKILL);
-        assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4"), 0);
-        same_as_reference(run, point[i]);
+        assert_int_equal(TRAIN(NULL, run, tiny_path, "train.save_steps=4"), 0);
+        tiny_is_wanted(run, point[i]);
     }
 }
 
 static void test_stop(void **state)
 {
-    const char *run = run_name("stop");
+    const char *run = tiny_name("stop");
     char message[1024];
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4", "stop"), 75);
+        assert_int_equal(TRAIN(NULL, run, tiny_path, "train.save_steps=4", "stop"), 75);
         tiny_message(run, message);
         char want[80];
         snprintf(want, sizeof want,
@@ -195,8 +173,8 @@ static void test_stop(void **state)
                  i + 1);
         assert_string_equal(message, want);
     }
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.save_steps=4"), 0);
-    same_as_reference(run, "a stopped run");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.save_steps=4"), 0);
+    tiny_is_wanted(run, "a stopped run");
 }
 
 /* ---- kept patches ---------------------------------------------------------------------------- */
@@ -208,11 +186,11 @@ static void test_keep_log(void **state)
 {
     static const char *const point[] = {"ckpt_before:1", "ckpt_inside:2", "train_step:2",
                                         "train_step:6",  "ckpt_before:3", "train_step:17"};
-    const char *first = run_name("logged");
+    const char *first = tiny_name("logged");
     text want, got;
     text_init(&want);
     text_init(&got);
-    assert_int_equal(TRAIN(NULL, first, cohort_path, LOGGED), 0);
+    assert_int_equal(TRAIN(NULL, first, tiny_path, LOGGED), 0);
     tiny_hash(first, &want);
     assert_non_null(strstr(want.s, "kept-epoch-000003.safetensors"));
     checkpoint_info
@@ -225,9 +203,9 @@ static void test_keep_log(void **state)
     for (size_t i = 0; i < COUNT_OF(point); i++) {
         char name[32];
         snprintf(name, sizeof name, "logged%zu", i);
-        const char *run = run_name(name);
-        assert_int_equal(TRAIN(point[i], run, cohort_path, LOGGED), -SIGKILL);
-        assert_int_equal(TRAIN(NULL, run, cohort_path, LOGGED, "-j3"), 0);
+        const char *run = tiny_name(name);
+        assert_int_equal(TRAIN(point[i], run, tiny_path, LOGGED), -SIGKILL);
+        assert_int_equal(TRAIN(NULL, run, tiny_path, LOGGED, "-j3"), 0);
         tiny_hash(run, &got);
         assert_string_equal(got.s, want.s);
     }
@@ -239,13 +217,13 @@ static void test_keep_log(void **state)
 static bool plan_says(const char *const *set, const char *words, train_plan *p)
 {
     cfg *c = tiny_config();
-    const char *file = run_name("said");
+    const char *file = tiny_name("said");
     train_result r;
     for (int i = 0; set[i]; i++)
         OK(cfg_set(c, set[i], e));
     said s = said_begin(file);
-    OK(train_run(&(train_opts){.run = run_name("plan"),
-                               .cohort = cohort_path,
+    OK(train_run(&(train_opts){.run = tiny_name("plan"),
+                               .cohort = tiny_path,
                                .device = "cpu",
                                .threads = 1,
                                .seed = 7,
@@ -302,9 +280,9 @@ static void test_memory_plan(void **state)
  * and rate, ends with the same weights. */
 static void test_keep_replay(void **state)
 {
-    char set[160], a[65], b[65], c[65], *log = fs_join(run_name("logged"), "");
+    char set[160], a[65], b[65], c[65], *log = fs_join(tiny_name("logged"), "");
     snprintf(set, sizeof set, "train.keep_replay=%s", log);
-    assert_int_equal(TRAIN(NULL, run_name("again"), cohort_path, "model.keep_rate=1", set), 0);
+    assert_int_equal(TRAIN(NULL, tiny_name("again"), tiny_path, "model.keep_rate=1", set), 0);
     train_plan p;
     assert_true(PLAN_SAYS("warn keep_rate_ignored model.keep_rate=0.5 train.keep_schedule=fixed "
                           "why=train.keep_replay_says_what_is_kept",
@@ -314,15 +292,15 @@ static void test_keep_replay(void **state)
                           "model.keep_rate=1"));
     assert_false(PLAN_SAYS("keep_rate_ignored", NULL, set, "model.keep_rate=1"));
     char half[160]; /* the plan tells the log's number */
-    snprintf(half, sizeof half, "train.keep_replay=%s", run_name("halves"));
+    snprintf(half, sizeof half, "train.keep_replay=%s", tiny_name("halves"));
     assert_int_equal(
-        TRAIN(NULL, run_name("halves"), cohort_path, "train.epochs=1", "train.keep_log=true"), 0);
+        TRAIN(NULL, tiny_name("halves"), tiny_path, "train.epochs=1", "train.keep_log=true"), 0);
     PLAN_SAYS("", &p, half, "train.epochs=1", "model.keep_rate=1");
     assert_int_equal(p.kept, 8);
     /* and says so: not the rate and schedule of its config */
     checkpoint_info k;
     char d[4096];
-    OK(checkpoint_newest(run_name("again"), &k, d, e) == 1);
+    OK(checkpoint_newest(tiny_name("again"), &k, d, e) == 1);
     assert_string_equal(json_string_value(json_object_get(k.recipe, "keep_schedule")), "replay");
     keep_log l;
     char *third = fs_join(log, "kept-epoch-000003.safetensors");
@@ -334,22 +312,22 @@ static void test_keep_replay(void **state)
     assert_true(fabs(share - sum / (16.0 * (double)l.n_rows)) < 1e-12 && share < 1);
     keep_log_release(&l);
     checkpoint_release(&k);
-    refused(TRAIN(NULL, run_name("longer"), cohort_path, "train.epochs=5", set), run_name("longer"),
+    refused(TRAIN(NULL, tiny_name("longer"), tiny_path, "train.epochs=5", set), tiny_name("longer"),
             "train.keep_replay: the log ends after epoch 3, train.epochs is 5");
     char one[200];
     snprintf(one, sizeof one, "train.keep_replay=%s", third);
-    refused(TRAIN(NULL, run_name("longer"), cohort_path, one), run_name("longer"),
+    refused(TRAIN(NULL, tiny_name("longer"), tiny_path, one), tiny_name("longer"),
             "train.keep_replay: the log ends after epoch 1, train.epochs is 3");
-    assert_false(fs_exists(run_name("longer")));
+    assert_false(fs_exists(tiny_name("longer")));
     mem_free(third);
-    newest_weights(run_name("logged"), a);
-    newest_weights(run_name("again"), b);
-    newest_weights(run_name("base"), c);
+    newest_weights(tiny_name("logged"), a);
+    newest_weights(tiny_name("again"), b);
+    newest_weights(tiny_name("base"), c);
     assert_string_equal(a, b);
     assert_string_not_equal(a, c);
-    refused(TRAIN(NULL, run_name("again2"), cohort_path, set, "train.batch=4"), run_name("again2"),
+    refused(TRAIN(NULL, tiny_name("again2"), tiny_path, set, "train.batch=4"), tiny_name("again2"),
             "train.keep_replay: ");
-    refused(TRAIN(NULL, run_name("again3"), cohort_path, set, "seed=8"), run_name("again3"),
+    refused(TRAIN(NULL, tiny_name("again3"), tiny_path, set, "seed=8"), tiny_name("again3"),
             "of the cohort, the epoch takes row");
     mem_free(log);
 }
@@ -387,18 +365,18 @@ static void test_share_of_windows(void **state)
 /* exam.require asked of train: said where the cohort was split without it, silent where not. */
 static void test_whole_exams(void **state)
 {
-    const char *file = run_name("said"), *other = run_name("three_images.h5");
+    const char *file = tiny_name("said"), *other = tiny_name("three_images.h5");
     cfg *config = tiny_config();
     train_opts o = {
-        .run = run_name("plan"), .device = "cpu", .threads = 1, .dry_run = true, .config = config};
+        .run = tiny_name("plan"), .device = "cpu", .threads = 1, .dry_run = true, .config = config};
     train_result r;
     cohort c;
-    OK(cohort_read(&c, cohort_path, e));
+    OK(cohort_read(&c, tiny_path, e));
     c.row[3].exam[31] = 'f'; /* one exam of three images, one of one */
     OK(cohort_write(&c, other, e));
     cohort_release(&c);
     for (int i = 0; i < 3; i++) {
-        o.cohort = i ? other : cohort_path;
+        o.cohort = i ? other : tiny_path;
         o.whole_exams = i < 2;
         said s = said_begin(file);
         OK(train_run(&o, &r, e));
@@ -412,20 +390,20 @@ static void test_whole_exams(void **state)
 /* Patches of the breast only where the images have masks; nothing is begun without. */
 static void test_keep_breast(void **state)
 {
-    const char *run = run_name("breast");
-    refused(TRAIN(NULL, run, cohort_path, "model.keep_mode=breast"), run,
+    const char *run = tiny_name("breast");
+    refused(TRAIN(NULL, run, tiny_path, "model.keep_mode=breast"), run,
             "prepare the images with prepare.mask: true");
     assert_false(fs_exists(run));
-    char *masked = fs_join(dir, "masked"), *path = fs_join(masked, "COHORT.h5"), a[65], b[65];
+    char *masked = fs_join(tiny_dir, "masked"), *path = fs_join(masked, "COHORT.h5"), a[65], b[65];
     OK(fs_mkdirs(masked, e));
     tiny_write(masked, "COHORT.h5", &(tiny_spec){.train = 6, .val = 3, .test = 1, .masks = true});
     assert_int_equal(TRAIN(NULL, run, path, "model.keep_mode=breast", "-j1"), 0);
-    assert_int_equal(TRAIN(NULL, run_name("breast4"), path, "model.keep_mode=breast", "-j4"), 0);
+    assert_int_equal(TRAIN(NULL, tiny_name("breast4"), path, "model.keep_mode=breast", "-j4"), 0);
     newest_weights(run, a);
-    newest_weights(run_name("breast4"), b);
+    newest_weights(tiny_name("breast4"), b);
     assert_string_equal(a, b);
-    assert_int_equal(TRAIN(NULL, run_name("any"), path), 0);
-    newest_weights(run_name("any"), b);
+    assert_int_equal(TRAIN(NULL, tiny_name("any"), path), 0);
+    newest_weights(tiny_name("any"), b);
     assert_string_not_equal(a, b);
     mem_free(masked);
     mem_free(path);
@@ -434,7 +412,7 @@ static void test_keep_breast(void **state)
 /* best, the newest, and nothing else; metrics.jsonl says what the checkpoint says. */
 static void test_layout(void **state)
 {
-    const char *run = run_name("base");
+    const char *run = tiny_name("base");
     checkpoint_info k;
     char d[4096], *s;
     size_t len, lines = 0, folders = 0;
@@ -462,42 +440,42 @@ static void test_layout(void **state)
 
 static void test_other_run(void **state)
 {
-    const char *run = run_name("other");
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "train.lr=0.5"), run,
+    const char *run = tiny_name("other");
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.epochs=1"), 0);
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", "train.lr=0.5"), run,
             "belongs to a run with another config, seed or cohort; use another folder or --force; "
             "other: train.lr (was 0.01)");
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8"), run,
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", "seed=8"), run,
             "use another folder or --force; other: run.seed (was 7)");
     /* a folder whose config.yaml is gone still knows its run by the checkpoints */
     char *yaml = fs_join(run, "config.yaml");
     unlink(yaml);
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=2"), run,
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=2"), run,
             "checkpoint 'ckpt-000006' belongs to a run with another config, seed or cohort");
     mem_free(yaml);
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "seed=8", "force"), 0);
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.epochs=1", "seed=8", "force"), 0);
 }
 
 /* What cannot be read is refused before the folder is claimed: the corrected command runs. */
 static void test_inputs_first(void **state)
 {
-    const char *run = run_name("inputs");
-    char no_log[160], bad[160], *file = fs_join(dir, "bad.pth");
-    snprintf(no_log, sizeof no_log, "train.keep_replay=%s/none", dir);
+    const char *run = tiny_name("inputs");
+    char no_log[160], bad[160], *file = fs_join(tiny_dir, "bad.pth");
+    snprintf(no_log, sizeof no_log, "train.keep_replay=%s/none", tiny_dir);
     snprintf(bad, sizeof bad, "train.init=%s", file);
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", bad), run, "train.init: '");
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", bad), run, "train.init: '");
     OK(fs_write(file, "nothing", 7, e));
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", bad), run, "bad.pth");
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run, "none' does not exist");
-    snprintf(no_log, sizeof no_log, "train.keep_replay=%s", dir); /* a folder without a log */
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run,
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", bad), run, "bad.pth");
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", no_log), run, "none' does not exist");
+    snprintf(no_log, sizeof no_log, "train.keep_replay=%s", tiny_dir); /* a folder without a log */
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", no_log), run,
             "holds no kept-epoch-000001.safetensors, which a training with train.keep_log writes");
     snprintf(no_log, sizeof no_log, "train.keep_replay=%s", file);
-    refused(TRAIN(NULL, run, cohort_path, "train.epochs=1", no_log), run,
+    refused(TRAIN(NULL, run, tiny_path, "train.epochs=1", no_log), run,
             "train.keep_replay wants a RUN folder of a training with train.keep_log, or one of its "
             "files kept-epoch-NNNNNN.safetensors: ");
     assert_false(fs_exists(run));
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1"), 0);
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.epochs=1"), 0);
     mem_free(file);
 }
 
@@ -507,10 +485,10 @@ static void test_classes_unused(void **state)
     char *told[2];
     size_t len;
     for (int i = 0; i < 2; i++) {
-        char *talk = fs_join(dir, i ? "talk3" : "talk2");
+        char *talk = fs_join(tiny_dir, i ? "talk3" : "talk2");
         int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT, 0600);
         dup2(file, 2);
-        int status = TRAIN(NULL, run_name(i ? "classes3" : "classes2"), cohort_path, "warn",
+        int status = TRAIN(NULL, tiny_name(i ? "classes3" : "classes2"), tiny_path, "warn",
                            "train.epochs=1", i ? "model.classes=3" : "model.classes=2");
         dup2(saved, 2);
         close(saved);
@@ -528,11 +506,11 @@ static void test_classes_unused(void **state)
 /* A stem of three channels reads the grey plane three times. */
 static void test_three_channels(void **state)
 {
-    const char *run = run_name("rgb");
+    const char *run = tiny_name("rgb");
     checkpoint_info c;
-    char dir[4096];
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "train.epochs=1", "model.channels=3"), 0);
-    OK(checkpoint_read_info(run, &c, dir, e));
+    char tiny_dir[4096];
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "train.epochs=1", "model.channels=3"), 0);
+    OK(checkpoint_read_info(run, &c, tiny_dir, e));
     assert_int_equal(c.model.channels, 3);
     assert_true(c.val_auc >= 0 && c.val_auc <= 1);
     checkpoint_release(&c);
@@ -540,33 +518,33 @@ static void test_three_channels(void **state)
 
 static void test_bad_input(void **state)
 {
-    const char *run = run_name("bad");
-    refused(TRAIN(NULL, run, run_name("none.h5")), run, "does not exist; make it with");
-    refused(TRAIN(NULL, run, cohort_path, "model.image_h=224"), run,
+    const char *run = tiny_name("bad");
+    refused(TRAIN(NULL, run, tiny_name("none.h5")), run, "does not exist; make it with");
+    refused(TRAIN(NULL, run, tiny_path, "model.image_h=224"), run,
             "the cohort's images are 32 x 32; leave both 0");
-    refused(TRAIN(NULL, run, cohort_path, "model.channels=2"), run,
+    refused(TRAIN(NULL, run, tiny_path, "model.channels=2"), run,
             "read as 1 channel or as 3 equal ones");
-    refused(TRAIN(NULL, run, cohort_path, "train.horizon=1"), run, "beyond the cohort's 1 sizes");
-    refused(TRAIN(NULL, run, cohort_path, "model.patch=7"), run, "7");
+    refused(TRAIN(NULL, run, tiny_path, "train.horizon=1"), run, "beyond the cohort's 1 sizes");
+    refused(TRAIN(NULL, run, tiny_path, "model.patch=7"), run, "7");
     cohort c;
-    const char *three = run_name("three.h5");
-    OK(cohort_read(&c, cohort_path, e));
+    const char *three = tiny_name("three.h5");
+    OK(cohort_read(&c, tiny_path, e));
     c.row[5].y[0] = 2;
     OK(cohort_write(&c, three, e));
     cohort_release(&c);
     refused(TRAIN(NULL, run, three), run, "the cohort has class 2, model.classes is 2");
     assert_false(fs_exists(run)); /* nothing was begun */
-    refused(TRAIN(NULL, run, cohort_path, "train.lr=100", "train.clip=0", "train.warmup_epochs=0"),
+    refused(TRAIN(NULL, run, tiny_path, "train.lr=100", "train.clip=0", "train.warmup_epochs=0"),
             run, "is not finite at epoch 1 step");
 }
 
 static void test_damaged_checkpoint(void **state)
 {
-    const char *run = run_name("damaged");
+    const char *run = tiny_name("damaged");
     checkpoint_info k;
     char d[4096], *s, message[1024];
     size_t len;
-    assert_int_equal(TRAIN(NULL, run, cohort_path, "stop"), 75);
+    assert_int_equal(TRAIN(NULL, run, tiny_path, "stop"), 75);
     OK(checkpoint_newest(run, &k, d, e) == 1);
     checkpoint_release(&k);
     char *path = fs_join(d, "model.safetensors");
@@ -575,13 +553,13 @@ static void test_damaged_checkpoint(void **state)
     OK(fs_write(path, s, len, e));
     mem_free(s);
     mem_free(path);
-    assert_int_equal(TRAIN(NULL, run, cohort_path), 6);
+    assert_int_equal(TRAIN(NULL, run, tiny_path), 6);
     tiny_message(run, message);
     assert_non_null(strstr(message, "the weights are not those that were saved"));
     path = fs_join(d, "state.json");
     OK(fs_write(path, "{}", 2, e));
     mem_free(path);
-    assert_int_equal(TRAIN(NULL, run, cohort_path), 3);
+    assert_int_equal(TRAIN(NULL, run, tiny_path), 3);
     tiny_message(run, message);
     assert_non_null(strstr(message, "checkpoint 'ckpt-000001': "));
 }
@@ -590,11 +568,11 @@ static void test_damaged_checkpoint(void **state)
 
 static void test_early_stop(void **state)
 {
-    const char *run = run_name("early");
+    const char *run = tiny_name("early");
     checkpoint_info k;
     char d[4096];
     assert_int_equal(
-        TRAIN(NULL, run, cohort_path, "train.lr=0", "train.epochs=20", "train.patience=2"), 0);
+        TRAIN(NULL, run, tiny_path, "train.lr=0", "train.epochs=20", "train.patience=2"), 0);
     OK(checkpoint_newest(run, &k, d, e) == 1);
     assert_int_equal(k.epoch, 3); /* the first is the best; two without a better one */
     assert_int_equal(k.best_epoch, 1);
@@ -609,11 +587,11 @@ static void test_early_stop(void **state)
  * nothing at all, as with -q. */
 static void talk_of_start(const char *run, const char *set, const char *level, const char *line)
 {
-    char *told, *talk = fs_join(dir, "talk");
+    char *told, *talk = fs_join(tiny_dir, "talk");
     size_t len;
     int saved = dup(2), file = open(talk, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     dup2(file, 2);
-    int status = TRAIN(NULL, run, cohort_path, set, "train.lr=0", "train.epochs=1", "force", level);
+    int status = TRAIN(NULL, run, tiny_path, set, "train.lr=0", "train.epochs=1", "force", level);
     dup2(saved, 2);
     close(saved);
     close(file);
@@ -639,22 +617,22 @@ static void starts_from_a_run(const char *run, const checkpoint_info *k)
     for (int i = 0; i < 3; i++) {
         snprintf(set, sizeof set, "train.init=%s", from[i]);
         assert_int_equal(
-            TRAIN(NULL, run_name("from_run"), cohort_path, set, "train.epochs=1", "force"), 0);
+            TRAIN(NULL, tiny_name("from_run"), tiny_path, set, "train.epochs=1", "force"), 0);
         char d[4096];
-        read_state(run_name("from_run"), &got, d);
+        read_state(tiny_name("from_run"), &got, d);
         if (i)
             assert_string_equal(got.model_sha256, last);
         text_copy(last, sizeof last, got.model_sha256);
         checkpoint_release(&got);
     }
-    refused(TRAIN(NULL, run_name("no_run"), cohort_path, "train.init=/"), run_name("no_run"),
+    refused(TRAIN(NULL, tiny_name("no_run"), tiny_path, "train.init=/"), tiny_name("no_run"),
             "train.init: '/' is no run and no checkpoint: ");
 }
 
 /* From a file with another head: everything but the head is taken over (the rate is 0). */
 static void test_warm_start(void **state)
 {
-    const char *run = run_name("warm");
+    const char *run = tiny_name("warm");
     checkpoint_info k;
     char d[4096], init[200], set[240];
     pool *p = pool_new(1);
@@ -671,7 +649,7 @@ static void test_warm_start(void **state)
                    .keep_rate = 1,
                    .head_init = 0.02};
     OK((m = model_new(&c, be, 99, e)));
-    snprintf(init, sizeof init, "%s/init.safetensors", dir);
+    snprintf(init, sizeof init, "%s/init.safetensors", tiny_dir);
     OK(weights_save(m, init, NULL, e));
     snprintf(set, sizeof set, "train.init=%s", init);
     talk_of_start(run, set, "warn", "");
@@ -703,22 +681,12 @@ static void test_warm_start(void **state)
 
 static int setup(void **state)
 {
-    if (!store_tmp("trainer", dir))
+    if (!tiny_setup("trainer", &(tiny_spec){.train = 18, .val = 9, .test = 6}))
         return -1;
-    snprintf(cohort_path, sizeof cohort_path, "%s/COHORT.h5", dir);
-    tiny_write(dir, "COHORT.h5", &(tiny_spec){.train = 18, .val = 9, .test = 6});
-    text_init(&reference);
-    if (TRAIN(NULL, run_name("base"), cohort_path, "train.save_steps=4"))
+    if (TRAIN(NULL, tiny_name("base"), tiny_path, "train.save_steps=4"))
         return -1;
-    tiny_hash(run_name("base"), &reference);
+    tiny_hash(tiny_name("base"), &tiny_wanted);
     return 0;
-}
-
-static int teardown(void **state)
-{
-    err e = {0};
-    text_release(&reference);
-    return fs_remove_tree(dir, &e) ? 0 : -1;
 }
 
 int main(int argc, char **argv)
@@ -751,5 +719,5 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_warm_start),
         cmocka_unit_test(test_damaged_checkpoint),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, tiny_teardown);
 }

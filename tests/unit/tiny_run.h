@@ -134,4 +134,48 @@ static inline void tiny_hash(const char *run, text *out)
     text_clear(out);
     OK(fs_walk(run, tiny_visit, out, e));
 }
+
+/* ---- the folder of one test program: a cohort, and runs of it ----------------------------------
+ */
+
+static char tiny_dir[64], tiny_path[96]; /* the folder; its COHORT.h5 */
+static text tiny_wanted;                 /* names and hashes of the run that others equal, or "" */
+
+/* The run of that name; good for seven more calls. */
+static inline const char *tiny_name(const char *name)
+{
+    static char path[8][400];
+    static int k;
+    k = (k + 1) % 8;
+    snprintf(path[k], sizeof path[k], "%s/%s", tiny_dir, name);
+    return path[k];
+}
+
+static inline bool tiny_setup(const char *name, const tiny_spec *s)
+{
+    text_init(&tiny_wanted);
+    if (!store_tmp(name, tiny_dir))
+        return false;
+    snprintf(tiny_path, sizeof tiny_path, "%s/COHORT.h5", tiny_dir);
+    tiny_write(tiny_dir, "COHORT.h5", s);
+    return true;
+}
+
+static inline int tiny_teardown(void **state)
+{
+    (void)state;
+    err e = {0};
+    text_release(&tiny_wanted);
+    return fs_remove_tree(tiny_dir, &e) ? 0 : -1;
+}
+
+static inline void tiny_is_wanted(const char *run, const char *what)
+{
+    text t;
+    text_init(&t);
+    tiny_hash(run, &t);
+    if (strcmp(t.s, tiny_wanted.s))
+        fail_msg("%s: the run differs:\n%s\nwanted:\n%s", what, t.s, tiny_wanted.s);
+    text_release(&t);
+}
 #endif
