@@ -8,7 +8,6 @@
 #include "model/grads.h"
 #include "tests/unit/said.h"
 
-
 static bool on_card(void)
 {
     return strcmp(test_device(), "cpu");
