@@ -290,32 +290,97 @@ template <class T> __device__ static inline void put_or_add(T *p, int64_t i, flo
     put(p, i, add ? get(p, i) + v : v);
 }
 
-/* Four neighbours at once; i is a multiple of 4 and p aligned for it. */
-__device__ static inline float4 get4(const float *p, int64_t i)
+/* N neighbours in float, N = 1, 4 or 8; i is a multiple of N and p aligned for it, as all tensors
+ * and parameters are. With N = cuda_pack of a kernel's types the widest of them moves by 16 bytes,
+ * and what a warp reads or writes at once has no gaps. */
+template <int N> struct pack {
+    float v[N];
+};
+
+/* Values of the widest type in 16 bytes. */
+template <class... T> constexpr int cuda_pack()
 {
-    return *reinterpret_cast<const float4 *>(p + i);
+    size_t widest = 0;
+    (void)std::initializer_list<size_t>{(widest = sizeof(T) > widest ? sizeof(T) : widest)...};
+    return (int)(16 / widest);
 }
 
-__device__ static inline float4 get4(const bf16 *p, int64_t i)
+template <int N> __device__ static inline pack<N> get_pack(const float *p, int64_t i)
 {
-    ushort4 u = *reinterpret_cast<const ushort4 *>(p + i);
-    return make_float4(
-        __bfloat162float(__ushort_as_bfloat16(u.x)), __bfloat162float(__ushort_as_bfloat16(u.y)),
-        __bfloat162float(__ushort_as_bfloat16(u.z)), __bfloat162float(__ushort_as_bfloat16(u.w)));
+    pack<N> a;
+    if constexpr (N == 1)
+        a.v[0] = p[i];
+    for (int k = 0; k + 4 <= N; k += 4) {
+        float4 u = *reinterpret_cast<const float4 *>(p + i + k);
+        a.v[k] = u.x;
+        a.v[k + 1] = u.y;
+        a.v[k + 2] = u.z;
+        a.v[k + 3] = u.w;
+    }
+    return a;
 }
 
-__device__ static inline void put4(float *p, int64_t i, float4 v)
+__device__ static inline void bf16_split(unsigned two, float *v)
 {
-    *reinterpret_cast<float4 *>(p + i) = v;
+    v[0] = __uint_as_float(two << 16);
+    v[1] = __uint_as_float(two & 0xffff0000u);
 }
 
-__device__ static inline void put4(bf16 *p, int64_t i, float4 v)
+__device__ static inline unsigned bf16_join(const float *v)
 {
-    *reinterpret_cast<ushort4 *>(p + i) =
-        make_ushort4(__bfloat16_as_ushort(__float2bfloat16_rn(v.x)),
-                     __bfloat16_as_ushort(__float2bfloat16_rn(v.y)),
-                     __bfloat16_as_ushort(__float2bfloat16_rn(v.z)),
-                     __bfloat16_as_ushort(__float2bfloat16_rn(v.w)));
+    return (unsigned)__bfloat16_as_ushort(__float2bfloat16_rn(v[0])) |
+           (unsigned)__bfloat16_as_ushort(__float2bfloat16_rn(v[1])) << 16;
+}
+
+template <int N> __device__ static inline pack<N> get_pack(const bf16 *p, int64_t i)
+{
+    pack<N> a;
+    if constexpr (N == 1) {
+        a.v[0] = get(p, i);
+    } else if constexpr (N == 4) {
+        uint2 u = *reinterpret_cast<const uint2 *>(p + i);
+        bf16_split(u.x, a.v);
+        bf16_split(u.y, a.v + 2);
+    } else {
+        uint4 u = *reinterpret_cast<const uint4 *>(p + i);
+        bf16_split(u.x, a.v);
+        bf16_split(u.y, a.v + 2);
+        bf16_split(u.z, a.v + 4);
+        bf16_split(u.w, a.v + 6);
+    }
+    return a;
+}
+
+template <int N> __device__ static inline void put_pack(float *p, int64_t i, const pack<N> &a)
+{
+    if constexpr (N == 1)
+        p[i] = a.v[0];
+    for (int k = 0; k + 4 <= N; k += 4)
+        *reinterpret_cast<float4 *>(p + i + k) =
+            make_float4(a.v[k], a.v[k + 1], a.v[k + 2], a.v[k + 3]);
+}
+
+template <int N> __device__ static inline void put_pack(bf16 *p, int64_t i, const pack<N> &a)
+{
+    if constexpr (N == 1)
+        put(p, i, a.v[0]);
+    else if constexpr (N == 4)
+        *reinterpret_cast<uint2 *>(p + i) = make_uint2(bf16_join(a.v), bf16_join(a.v + 2));
+    else
+        *reinterpret_cast<uint4 *>(p + i) =
+            make_uint4(bf16_join(a.v), bf16_join(a.v + 2), bf16_join(a.v + 4), bf16_join(a.v + 6));
+}
+
+/* p[i..] = a or p[i..] += a. */
+template <int N, class T>
+__device__ static inline void put_or_add_pack(T *p, int64_t i, pack<N> a, bool add)
+{
+    if (add) {
+        pack<N> old = get_pack<N>(p, i);
+        for (int k = 0; k < N; k++)
+            a.v[k] += old.v[k];
+    }
+    put_pack(p, i, a);
 }
 
 __device__ static inline float warp_sum(float v)

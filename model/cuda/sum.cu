@@ -29,8 +29,7 @@ __global__ void fold_kernel(float *to, const float *from, int64_t n)
 {
     int64_t i = ((int64_t)blockIdx.x * blockDim.x + threadIdx.x) * 4;
     if (i + 4 <= n) {
-        float4 u = get4(to, i), v = get4(from, i);
-        put4(to, i, make_float4(u.x + v.x, u.y + v.y, u.z + v.z, u.w + v.w));
+        put_or_add_pack(to, i, get_pack<4>(from, i), true);
         return;
     }
     for (; i < n; i++)
