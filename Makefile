@@ -121,7 +121,7 @@ SHIM_OBJ := $(patsubst %.cu,$(SHIM_OUT)/%.o,$(wildcard model/cuda/*.cu)) \
             $(addprefix $(SHIM_OUT)/,gemm_on_cpu.o flash_on_cpu.o shim.o memory.o launched.o streams.o backend.o \
             library.o cache.o nccl.o)
 # tests of its own; flash_plan and gemm_choice need the toolkit; tests of ops that also run as DEVICE=cuda
-SHIM_TEST := $(addprefix $(SHIM_BIN)/test_,streams cuda_step cuda_op cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
+SHIM_TEST := $(addprefix $(SHIM_BIN)/test_,streams cuda_step cuda_op cuda_gelu cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
              model_match model_map model_patch model_laps model_fixture \
              model_step model_pit model_recompute model_rollout train_networks train_room $(if $(filter 1,$(HAVE_CUDA)),flash_plan gemm_choice))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \

@@ -235,7 +235,7 @@ tests_of() {
     fact passed $tests_run
     [ $bad -eq 0 ] && [ $tests_run -gt 0 ]
 }
-part_ops() { tests_of test_cuda_op test_cuda_ends test_model_map test_model_match test_model_patch test_model_step; }
+part_ops() { tests_of test_cuda_op test_cuda_gelu test_cuda_ends test_model_map test_model_match test_model_patch test_model_step; }
 part_nets() {
     if [ $shim = 1 ]; then # the emulator is slow
         tests_of test_cuda_net
