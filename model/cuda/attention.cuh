@@ -302,9 +302,7 @@ template <class K> static inline size_t attention_shared(K *kernel, int head, in
         BUG("attention: heads of %d channels", head);
     size_t n = (size_t)(sides * CUDA_WARPS * head + 2 * ATTENTION_TILE * (head + 1) +
                         lines * ATTENTION_TILE);
-    cuda_check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    (int)(n * sizeof(float))),
-               "attention: heads too wide");
+    cuda_shared(kernel, n * sizeof(float), "attention: heads too wide");
     return n * sizeof(float);
 }
 

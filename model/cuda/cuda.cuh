@@ -171,6 +171,22 @@ static inline void cuda_launch(cuda *c, const char *name, void (*kernel)(P...), 
     (void)std::initializer_list<int>{(cuda_arg_put<P>(to, &end, static_cast<P>(args)), 0)...};
 }
 
+#define CUDA_SHARED ((size_t)48 << 10) /* dynamic shared memory that any kernel may have */
+
+/* Lets a kernel have more. A piece is issued after all of its launches were asked for, so a smaller
+ * wish must not take back a larger one. */
+template <class K> static inline void cuda_shared(K *kernel, size_t bytes, const char *what)
+{
+    cudaFuncAttributes have;
+    if (bytes <= CUDA_SHARED)
+        return;
+    cuda_check(cudaFuncGetAttributes(&have, kernel), what);
+    if ((size_t)have.maxDynamicSharedSizeBytes < bytes)
+        cuda_check(
+            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)bytes),
+            what);
+}
+
 /* cuDNN, opened with the first call; NULL, with one warning, where it is not here. */
 flash *cuda_fused(cuda *c);
 void cuda_fill_zero(cuda *c, void *p, size_t bytes);

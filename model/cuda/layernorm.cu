@@ -93,9 +93,7 @@ template <class X, class A, class Y> static void forward(cuda *c, op_args *a)
     int64_t rows = (int64_t)a->y->b * a->y->n;
     int w = a->y->c;
     size_t shared = (size_t)ROW_WARPS * (size_t)w * sizeof(float);
-    cuda_check(cudaFuncSetAttribute(norm_kernel<X, A, Y>,
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
-               "layernorm: rows too wide");
+    cuda_shared(norm_kernel<X, A, Y>, shared, "layernorm: rows too wide");
     cuda_launch(c, "layernorm", norm_kernel<X, A, Y>, cuda_blocks(rows, ROW_WARPS),
                 ROW_WARPS * CUDA_WARP, shared, values<X>(a->x), values<A>(a->x2), a->norm.scale,
                 a->w->x, a->b->x, a->norm.eps, a->y2 ? a->y2->x : NULL, values<Y>(a->y), a->save,
@@ -110,9 +108,7 @@ template <class S, class Y, class X, class A> static void backward(cuda *c, op_a
     int blocks = plan_norm_parts(rows);
     float *parts =
         (float *)cuda_scratch_get(c, &c->scratch, (size_t)blocks * 2 * (size_t)w * sizeof(float));
-    cuda_check(cudaFuncSetAttribute(norm_back_kernel<S, Y, X, A>,
-                                    cudaFuncAttributeMaxDynamicSharedMemorySize, (int)shared),
-               "layernorm: rows too wide");
+    cuda_shared(norm_back_kernel<S, Y, X, A>, shared, "layernorm: rows too wide");
     cuda_launch(c, "layernorm backward", norm_back_kernel<S, Y, X, A>, (unsigned)blocks,
                 ROW_WARPS * CUDA_WARP, shared, in, (const Y *)(const void *)a->y->g,
                 a->y2 ? (const float *)a->y2->g : NULL, a->w->x, a->save, a->norm.scale,

@@ -242,9 +242,7 @@ template <class T> static void match(cuda *c, const match_job &j, const T *qkv, 
     dim3 rows(cuda_blocks(j.n, CUDA_BLOCK), images),
         evens(cuda_blocks(j.evens, CUDA_BLOCK), images);
     size_t tile = KEYS * (size_t)j.head * sizeof(float);
-    cuda_check(cudaFuncSetAttribute(similar_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                    (int)tile),
-               "match: heads too wide");
+    cuda_shared(similar_kernel, tile, "match: heads too wide");
     cuda_launch(c, "match", importance_kernel<T>, warps, CUDA_BLOCK, 0, j, qkv, tokens);
     cuda_launch(c, "match", judge_kernel, images, CUDA_BLOCK, 0, j);
     cuda_launch(c, "match", prune_kernel, rows, CUDA_BLOCK, 0, j);

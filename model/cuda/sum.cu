@@ -116,6 +116,7 @@ static void wait_for_sums(cuda *c)
         const char *fault = nccl_fault(g->library);
         if (status != cudaErrorNotReady)
             cuda_check(status, "waiting for sums");
+        cudaGetLastError(); /* that it is not ready is no error of the next launch */
         if (fault || seconds() > end)
             ranks_give_up(c->base.ranks,
                           fault ? fault : "waited too long for the sums of other cards");

@@ -114,7 +114,7 @@ static fiber *queue[MAX_THREADS];
 static unsigned queue_head, queue_tail; // each fiber is queued at most once
 static fiber scheduler;
 static char *stacks, *arena;
-static size_t arena_used, shared_bytes_used;
+static size_t arena_used, shared_bytes_used, shared_most;
 static char *dynamic_at;
 static block_shared declared[MAX_DECLARED];
 static unsigned n_declared, set,
@@ -424,8 +424,8 @@ static char *carve(const char *name, size_t bytes, size_t align)
     align = std::max<size_t>(align, 16);
     size_t start = (arena_used + REDZONE + align - 1) / align * align;
     shared_bytes_used += bytes;
-    if (start + bytes + REDZONE > ARENA || shared_bytes_used > SHARED_MAX) {
-        set_fault("shared memory of the block exceeds %d bytes at '%s'", SHARED_MAX, name);
+    if (start + bytes + REDZONE > ARENA || shared_bytes_used > shared_most) {
+        set_fault("shared memory of the block exceeds %zu bytes at '%s'", shared_most, name);
         return nullptr;
     }
     char *p = arena + start;
@@ -550,17 +550,24 @@ static void run_block(size_t dynamic_bytes)
         __asan_unpoison_memory_region(stacks, (size_t)STACK * MAX_THREADS);
 }
 
+// When it is asked for: what a kernel may have may be another thing when it runs.
+cudaError_t shim_configuration(const void *kernel, dim3 grid, dim3 block, size_t shared)
+{
+    size_t threads = (size_t)block.x * block.y * block.z, blocks = (size_t)grid.x * grid.y * grid.z;
+    if (in_launch || !threads || threads > MAX_THREADS || block.z > 64 || !blocks ||
+        grid.x > 0x7fffffffu || grid.y > 65535 || grid.z > 65535)
+        return last_error = cudaErrorInvalidConfiguration;
+    if (shared > shim_allowed_shared(kernel))
+        return last_error = cudaErrorInvalidValue;
+    return cudaSuccess;
+}
+
 cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared,
                         const std::function<void()> &body)
 {
     size_t threads = (size_t)block.x * block.y * block.z, blocks = (size_t)grid.x * grid.y * grid.z;
-    auto allowed = allowed_shared.find(kernel);
-    if (in_launch || !threads || threads > MAX_THREADS || block.z > 64 || !blocks ||
-        grid.y > 65535 || grid.z > 65535)
-        return last_error = cudaErrorInvalidConfiguration;
-    if (shared > (allowed == allowed_shared.end() ? (size_t)SHARED_STATIC_MAX : allowed->second))
-        return last_error = cudaErrorInvalidValue;
     in_launch = true;
+    shared_most = allowed_shared.count(kernel) ? SHARED_MAX : SHARED_STATIC_MAX;
     shim_launched(kernel);
     if (__tsan_release)
         __tsan_release(&hb_host);
@@ -636,6 +643,12 @@ cudaError_t shim_allow_shared(const void *kernel, size_t bytes)
         return last_error = cudaErrorInvalidValue;
     allowed_shared[kernel] = bytes;
     return cudaSuccess;
+}
+
+size_t shim_allowed_shared(const void *kernel)
+{
+    auto at = allowed_shared.find(kernel);
+    return at == allowed_shared.end() ? (size_t)SHARED_STATIC_MAX : at->second;
 }
 
 cudaError_t shim_failed(cudaError_t status, const char *why)

@@ -430,7 +430,7 @@ cudaError_t cudaEventQuery(cudaEvent_t e)
         return refuse(refused);
     if (e->done < e->asked)
         run_one(e->in); // time passes
-    return e->done < e->asked ? cudaErrorNotReady : late_error();
+    return e->done < e->asked ? refuse(cudaErrorNotReady) : late_error();
 }
 
 cudaError_t cudaEventSynchronize(cudaEvent_t e)

@@ -403,6 +403,44 @@ static void an_upload_may_be_large(void **state)
     device_free(&d);
 }
 
+/* First values of attention over heads of two sizes, the wider one first. */
+static void two_widths(backend *be, run *r, const float *x, bool piece, float out[2])
+{
+    static const int head[2] = {256, 200};
+    if (piece)
+        backend_begin(be);
+    run_reset(r);
+    for (int i = 0; i < 2; i++) {
+        tensor *in = run_input(r, 1, 4, 3 * head[i], x, true);
+        tensor *y = op_attention(r, in, &(op_attention_spec){.heads = 1}, NULL);
+        if (piece)
+            backend_later(be, &out[i], y->x, sizeof out[i]);
+        else
+            backend_to_host(be, &out[i], y->x, sizeof out[i]);
+    }
+    if (piece)
+        backend_wait(be, backend_end(be));
+}
+
+/* Kernels that want more shared memory than any may have, unlike amounts in one piece: it is issued
+ * when the last of them has been asked for. */
+static void a_piece_may_hold_unlike_kernels(void **state)
+{
+    (void)state;
+    enum { N = 4 * 3 * 256 };
+    float x[N], want[2], got[2] = {0};
+    device d = device_new();
+    run *r = run_new(d.cuda, RUN_INFER);
+    for (int i = 0; i < N; i++)
+        x[i] = (float)(i % 13) - 6;
+    two_widths(d.cuda, r, x, false, want);
+    two_widths(d.cuda, r, x, true, got);
+    assert_true(want[0] != want[1] && isfinite(want[0]) && isfinite(want[1]));
+    assert_memory_equal(got, want, sizeof want);
+    run_free(r);
+    device_free(&d);
+}
+
 /* Losses of three batches: in one piece, which two buffers of images are not enough for, or one by
  * one, their two images not in a row. */
 static void three_losses(lab *l, run *r, const plan *p, bool piece, float loss[3])
@@ -492,6 +530,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_nan_stops_the_weights),
         cmocka_unit_test(a_piece_may_be_interrupted),
         cmocka_unit_test(an_upload_may_be_large),
+        cmocka_unit_test(a_piece_may_hold_unlike_kernels),
         cmocka_unit_test(a_piece_may_hold_three_batches),
         cmocka_unit_test(loss_scaling_would_change_no_bit),
     };

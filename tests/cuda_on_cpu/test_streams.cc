@@ -20,6 +20,13 @@ static void ok(cudaError_t status)
         fail_msg("%s", cudaGetErrorString(status));
 }
 
+// The call fails so, and the program has looked at it.
+static void refused(cudaError_t status, cudaError_t want)
+{
+    assert_int_equal(status, want);
+    cudaGetLastError();
+}
+
 __global__ static void add_kernel(int *x, const int *y, int n)
 {
     int i = (int)threadIdx.x;
@@ -136,7 +143,7 @@ static void early_hands_show(void **)
     /* the source is written before the copy ran */
     ok(cudaMemcpyAsync(b.in, b.host, bytes, cudaMemcpyHostToDevice, b.copy));
     b.host[3]++;
-    assert_int_equal(cudaStreamSynchronize(b.copy), cudaErrorLaunchFailure);
+    refused(cudaStreamSynchronize(b.copy), cudaErrorLaunchFailure);
     assert_string_equal(shim_fault(),
                         "page-locked memory was written while a copy from it was waiting");
     /* pageable memory is free again at once */
@@ -146,11 +153,63 @@ static void early_hands_show(void **)
     ok(cudaMemcpyAsync(own + 1, b.in, sizeof(int), cudaMemcpyDeviceToHost, b.copy));
     assert_int_equal(own[1], 7);
     /* a copy names its direction, and stays inside */
-    assert_int_equal(cudaMemcpyAsync(b.in, b.sum, bytes, cudaMemcpyHostToDevice, b.copy),
-                     cudaErrorInvalidValue);
-    assert_int_equal(cudaMemsetAsync(b.in + 1, 0, bytes, b.copy), cudaErrorInvalidValue);
+    refused(cudaMemcpyAsync(b.in, b.sum, bytes, cudaMemcpyHostToDevice, b.copy),
+            cudaErrorInvalidValue);
+    refused(cudaMemsetAsync(b.in + 1, 0, bytes, b.copy), cudaErrorInvalidValue);
     bench_free(&b);
     shim_streams(SHIM_AT_ONCE, 0);
+}
+
+__global__ static void greedy_kernel(int *x)
+{
+    SHARED(char, own, [40 << 10]);
+    SHARED_DYNAMIC(char, lent);
+    own[0] = lent[0] = (char)threadIdx.x;
+    x[0] = own[0];
+}
+
+// A launch tells of what nobody looked at before it; what a kernel may have counts when it is asked
+// for, its own and what is lent together.
+static void launches_are_judged(void **)
+{
+    shim_streams(SHIM_WHEN_FORCED, 0);
+    bench b = bench_new();
+    ok(cudaMemsetAsync(b.sum, 0, N * sizeof(int), b.work));
+    ok(cudaMemsetAsync(b.sum, 0, N * sizeof(int), b.work));
+    ok(cudaEventRecord(b.used, b.work));
+    assert_int_equal(cudaEventQuery(b.used), cudaErrorNotReady);
+    assert_int_equal(launch(add_kernel, 1, N, 0, b.work, b.sum, b.in, (int)N), cudaErrorNotReady);
+    ok(launch(add_kernel, 1, N, 0, b.work, b.sum, b.in, (int)N));
+    size_t more = (size_t)60 << 10;
+    assert_int_equal(launch(greedy_kernel, 1, 1, more, b.work, b.sum), cudaErrorInvalidValue);
+    ok(cudaFuncSetAttribute(greedy_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, (int)more));
+    ok(launch(greedy_kernel, 1, 1, more, b.work, b.sum));
+    ok(cudaFuncSetAttribute(greedy_kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, 16));
+    ok(cudaStreamSynchronize(b.work));
+    assert_int_equal(launch(greedy_kernel, 1, 1, 32, b.work, b.sum), cudaErrorInvalidValue);
+    assert_int_equal(launch(add_kernel, dim3(0x80000000u), N, 0, b.work, b.sum, b.in, (int)N),
+                     cudaErrorInvalidConfiguration);
+    assert_int_equal(launch(add_kernel, dim3(1, 65536), N, 0, b.work, b.sum, b.in, (int)N),
+                     cudaErrorInvalidConfiguration);
+    bench_free(&b);
+    shim_streams(SHIM_AT_ONCE, 0);
+}
+
+__global__ static void roomy_kernel(int *x)
+{
+    SHARED(char, own, [40 << 10]);
+    SHARED_DYNAMIC(char, lent);
+    own[0] = lent[0] = 1;
+    x[0] = own[0];
+}
+
+static void shared_memory_adds_up(void **)
+{
+    bench b = bench_new();
+    ok(launch(roomy_kernel, 1, 1, 4096, b.work, b.sum));
+    assert_int_equal(launch(roomy_kernel, 1, 1, 9 << 10, b.work, b.sum), cudaErrorLaunchFailure);
+    assert_non_null(strstr(shim_fault(), "shared memory of the block exceeds 49152 bytes"));
+    bench_free(&b);
 }
 
 static cudaGraph_t captured(bench *b, int adds)
@@ -185,7 +244,7 @@ static void graphs_run_when_launched(void **)
     ok(cudaGraphLaunch(exec, b.work));
     assert_int_equal(first_of(&b), 4 * N);
     g = captured(&b, 3); /* more nodes: another topology */
-    assert_int_equal(cudaGraphExecUpdate(exec, g, &info), cudaErrorGraphExecUpdateFailure);
+    refused(cudaGraphExecUpdate(exec, g, &info), cudaErrorGraphExecUpdateFailure);
     ok(cudaGraphDestroy(g));
     int *old = b.sum;
     ok(cudaMalloc(&b.sum, N * sizeof(int)));
@@ -198,7 +257,7 @@ static void graphs_run_when_launched(void **)
     old = b.sum;
     ok(cudaMalloc(&b.sum, N * sizeof(int)));
     ok(cudaFree(old));
-    assert_int_equal(cudaGraphLaunch(exec, b.work), cudaErrorLaunchFailure);
+    refused(cudaGraphLaunch(exec, b.work), cudaErrorLaunchFailure);
     assert_string_equal(shim_fault(), "a graph points to memory that was freed");
     ok(cudaGraphExecDestroy(exec));
     bench_free(&b);
@@ -226,7 +285,7 @@ static void captures_forbid(void **)
         else
             status = cudaDeviceSynchronize();
         assert_int_equal(status, cudaErrorStreamCaptureUnsupported);
-        assert_int_equal(cudaStreamEndCapture(b.work, &g), cudaErrorStreamCaptureInvalidated);
+        refused(cudaStreamEndCapture(b.work, &g), cudaErrorStreamCaptureInvalidated);
         assert_null(g);
     }
     bench_free(&b);
@@ -235,8 +294,9 @@ static void captures_forbid(void **)
 int main()
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_order_streams), cmocka_unit_test(missing_events_show),
-        cmocka_unit_test(early_hands_show),     cmocka_unit_test(graphs_run_when_launched),
+        cmocka_unit_test(events_order_streams),  cmocka_unit_test(missing_events_show),
+        cmocka_unit_test(early_hands_show),      cmocka_unit_test(launches_are_judged),
+        cmocka_unit_test(shared_memory_adds_up), cmocka_unit_test(graphs_run_when_launched),
         cmocka_unit_test(captures_forbid),
     };
     return _cmocka_run_group_tests("streams", tests, sizeof tests / sizeof *tests, NULL, NULL);

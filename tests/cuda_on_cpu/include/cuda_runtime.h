@@ -415,7 +415,17 @@ template <class T> static inline cudaError_t cudaMalloc(T **p, size_t bytes)
 {
     return cudaMalloc((void **)p, bytes);
 }
+struct cudaFuncAttributes {
+    int maxDynamicSharedSizeBytes;
+};
 cudaError_t shim_allow_shared(const void *kernel, size_t bytes);
+size_t shim_allowed_shared(const void *kernel);
+template <class F>
+static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *out, F *kernel)
+{
+    out->maxDynamicSharedSizeBytes = (int)shim_allowed_shared((const void *)kernel);
+    return cudaSuccess;
+}
 template <class F>
 static inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute, int bytes)
 {
@@ -423,6 +433,8 @@ static inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute, int
 }
 
 // ---- launch and test controls ----
+enum { SHIM_ARGUMENTS = 4096 }; // bytes of a launch; newer cards take more
+cudaError_t shim_configuration(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes);
 cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared_bytes,
                         const std::function<void()> &body);
 #include "shim_streams.h"
@@ -430,12 +442,16 @@ template <class... P, class... A>
 static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared_bytes,
                                  cudaStream_t stream, const A &...args)
 {
+    static_assert((sizeof(P) + ... + 0) <= SHIM_ARGUMENTS, "too many bytes of arguments");
     shim_node n = {SHIM_KERNEL, {}, {}};
     std::function<void()> body = [=] { kernel(static_cast<P>(args)...); };
     n.run = [=] { return shim_launch((const void *)kernel, grid, block, shared_bytes, body); };
     if (shim_capturing(stream))
         (void)std::initializer_list<int>{(shim_words(n.words, static_cast<P>(args)), 0)...};
-    return shim_submit(stream, n);
+    cudaError_t status = shim_configuration((const void *)kernel, grid, block, shared_bytes);
+    status = status == cudaSuccess ? shim_submit(stream, n) : status;
+    cudaError_t left = cudaGetLastError(); // its own, or what nobody looked at before it
+    return status == cudaSuccess ? left : status;
 }
 
 enum shim_order { SHIM_FORWARD, SHIM_REVERSE, SHIM_RANDOM };
