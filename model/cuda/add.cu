@@ -1,45 +1,82 @@
-/* Residual addition; the branch may carry a drop-path factor per sample. The stream is float32 in
- * every precision; branch and stream may come in as bf16. */
+/* Residual addition; the branch may carry a drop-path factor per sample. A thread takes one pack.
+ */
 #include "model/cuda/cuda.cuh"
 
-template <class X, class A>
-__global__ void add_kernel(float *y, const X *x, const A *add, const float *scale,
-                           int64_t per_sample, int64_t n)
+/* packs, and packs of one sample */
+struct add_shape {
+    uint32_t n, per_sample;
+};
+
+/* y may be x. */
+template <int N, class X, class A, class Y>
+__global__ void add_kernel(Y *y, const X *x, const A *__restrict__ add,
+                           const float *__restrict__ scale, add_shape s)
 {
-    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < n)
-        y[i] = get(x, i) + (scale ? scale[i / per_sample] : 1.0f) * get(add, i);
+    uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+    int64_t at = (int64_t)i * N;
+    if (i >= s.n)
+        return;
+    pack<N> v = get_pack<N>(x, at), branch = get_pack<N>(add, at);
+    float factor = scale ? scale[i / s.per_sample] : 1.0f;
+    for (int k = 0; k < N; k++)
+        v.v[k] += factor * branch.v[k];
+    put_pack(y, at, v);
 }
 
-template <class X, class A>
-__global__ void add_back_kernel(const float *dy, X *dx, A *dadd, const float *scale,
-                                int64_t per_sample, int64_t n, bool add_x, bool add_add)
+template <int N, class X, class A, class Y>
+__global__ void add_back_kernel(const Y *__restrict__ dy, X *dx, A *dadd,
+                                const float *__restrict__ scale, add_shape s, bool add_x,
+                                bool add_add)
 {
-    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n)
+    uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
+    int64_t at = (int64_t)i * N;
+    if (i >= s.n)
         return;
+    pack<N> d = get_pack<N>(dy, at);
     if (dx)
-        put_or_add(dx, i, dy[i], add_x);
-    if (dadd)
-        put_or_add(dadd, i, (scale ? scale[i / per_sample] : 1.0f) * dy[i], add_add);
+        put_or_add_pack(dx, at, d, add_x);
+    if (!dadd)
+        return;
+    float factor = scale ? scale[i / s.per_sample] : 1.0f;
+    for (int k = 0; k < N; k++)
+        d.v[k] *= factor;
+    put_or_add_pack(dadd, at, d, add_add);
 }
+
+template <int N> static add_shape shape_of(const op_args *a)
+{
+    add_shape s = {cuda_packs(tensor_count(a->y), N), cuda_packs((int64_t)a->y->n * a->y->c, N)};
+    return s;
+}
+
+template <int N, class X, class A, class Y> static void forward(cuda *c, op_args *a)
+{
+    add_shape s = shape_of<N>(a);
+    cuda_launch(c, "add", add_kernel<N, X, A, Y>, cuda_blocks(s.n, CUDA_BLOCK), CUDA_BLOCK, 0,
+                values<Y>(a->y), values<X>(a->x), values<A>(a->x2), a->add.scale, s);
+}
+
+template <int N, class X, class A, class Y> static void backward(cuda *c, op_args *a)
+{
+    add_shape s = shape_of<N>(a);
+    cuda_launch(c, "add backward", add_back_kernel<N, X, A, Y>, cuda_blocks(s.n, CUDA_BLOCK),
+                CUDA_BLOCK, 0, (const Y *)(const void *)a->y->g, gradient<X>(a->x),
+                gradient<A>(a->x2), a->add.scale, s, a->add_x, a->add_x2);
+}
+
+/* The sum is the float32 stream, both parts may be a product's. */
+#define BY_TYPES(a, run)                                                                           \
+    TYPED((a)->x, X,                                                                               \
+          TYPED((a)->x2, A, PACKED((a)->y->c, N, (X, A, float), run<N, X, A, float>(c, a))))
 
 extern "C" void cuda_add_forward(backend *be, op_args *a)
 {
-    int64_t n = tensor_count(a->y), per_sample = (int64_t)a->y->n * a->y->c;
-    TYPED(a->x, X,
-          TYPED(a->x2, A,
-                cuda_launch(cuda_of(be), "add", add_kernel<X, A>, cuda_blocks(n, CUDA_BLOCK),
-                            CUDA_BLOCK, 0, a->y->x, values<X>(a->x), values<A>(a->x2), a->add.scale,
-                            per_sample, n)));
+    cuda *c = cuda_of(be);
+    BY_TYPES(a, forward);
 }
 
 extern "C" void cuda_add_backward(backend *be, op_args *a)
 {
-    int64_t n = tensor_count(a->y), per_sample = (int64_t)a->y->n * a->y->c;
-    TYPED(a->x, X,
-          TYPED(a->x2, A,
-                cuda_launch(cuda_of(be), "add backward", add_back_kernel<X, A>,
-                            cuda_blocks(n, CUDA_BLOCK), CUDA_BLOCK, 0, a->y->g, gradient<X>(a->x),
-                            gradient<A>(a->x2), a->add.scale, per_sample, n, a->add_x, a->add_x2)));
+    cuda *c = cuda_of(be);
+    BY_TYPES(a, backward);
 }

@@ -232,6 +232,30 @@ static inline unsigned cuda_blocks(int64_t n, int64_t per_block)
     return (unsigned)blocks;
 }
 
+/* `values` in packs of n, as threads number them: 32-bit divisions are cheap. */
+static inline uint32_t cuda_packs(int64_t values, int n)
+{
+    int64_t packs = values / n;
+    if (packs * n != values || packs > INT32_MAX)
+        BUG("cuda: %lld values in packs of %d", (long long)values, n);
+    return (uint32_t)packs;
+}
+
+/* PACKED(width, N, (types), statement): the statement with N = cuda_pack of the types where that
+ * divides the width, else 1. */
+#define PACKED_TYPES(...) cuda_pack<__VA_ARGS__>()
+#define PACKED(width, N, types, ...)                                                               \
+    do {                                                                                           \
+        constexpr int widest = PACKED_TYPES types;                                                 \
+        if ((width) % widest == 0) {                                                               \
+            constexpr int N = widest;                                                              \
+            __VA_ARGS__;                                                                           \
+        } else {                                                                                   \
+            constexpr int N = 1;                                                                   \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
+
 /* A parameter's values in the given type: its own, or the bf16 copy that is made again after every
  * change of the set's version. */
 typedef struct cuda_copy {
@@ -298,6 +322,12 @@ __device__ static inline void put(float *p, int64_t i, float v)
 __device__ static inline void put(bf16 *p, int64_t i, float v)
 {
     p[i] = __float2bfloat16_rn(v);
+}
+
+/* What is left of v where it is written as a T. */
+template <class T> __device__ static inline float rounded(float v)
+{
+    return sizeof(T) == sizeof(bf16) ? __bfloat162float(__float2bfloat16_rn(v)) : v;
 }
 
 /* p[i] = v or p[i] += v. */

@@ -14,10 +14,26 @@ int plan_parts(int64_t rows, int least)
     return (int)((rows + per_part - 1) / per_part);
 }
 
-int plan_norm_parts(int64_t rows)
+int plan_norm_lanes(int c)
 {
-    int64_t parts = (rows + PLAN_NORM_ROWS - 1) / PLAN_NORM_ROWS;
-    return parts < PLAN_PARTS ? (int)parts : PLAN_PARTS;
+    int threads = (c + PLAN_NORM_PART - 1) / PLAN_NORM_PART, lanes = 1;
+    if (threads > 32)
+        return (threads + 31) / 32 * 32;
+    while (lanes < threads)
+        lanes *= 2;
+    return lanes;
+}
+
+int plan_norm_rows(int c)
+{
+    int rows = PLAN_NORM_BLOCK / plan_norm_lanes(c);
+    return rows ? rows : 1;
+}
+
+int plan_norm_parts(int64_t rows, int c)
+{
+    int64_t least = PLAN_NORM_STEPS * plan_norm_rows(c), parts = (rows + least - 1) / least;
+    return parts < PLAN_NORM_PARTS ? (int)parts : PLAN_NORM_PARTS;
 }
 
 int64_t plan_rows_per_part(int64_t rows, int least)
@@ -120,7 +136,7 @@ void plan_fixed(const backend *be, size_t staged, backend_fixed *out)
 
 static size_t norm_bytes(const op_args *a)
 {
-    int parts = plan_norm_parts((int64_t)a->y->b * a->y->n);
+    int parts = plan_norm_parts((int64_t)a->y->b * a->y->n, a->y->c);
     return (size_t)parts * 2 * (size_t)a->y->c * sizeof(float);
 }
 

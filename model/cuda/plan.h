@@ -10,10 +10,14 @@
 extern "C" {
 #endif
 
-#define PLAN_PARTS     256                 /* most parts of a sum over rows */
-#define PLAN_ROWS      128                 /* rows in a part of a bias gradient, at least */
-#define PLAN_NORM_ROWS 4                   /* rows that a block of LayerNorm works on at once */
-#define PLAN_LOGITS    ((int64_t)64 << 20) /* gradients of logits that are kept at once */
+#define PLAN_PARTS      256  /* most parts of a sum over rows */
+#define PLAN_ROWS       128  /* rows in a part of a bias gradient, at least */
+#define PLAN_NORM_PART  8    /* LayerNorm: values of a row in one thread, */
+#define PLAN_NORM_LANES 1024 /* threads of a row at most, */
+#define PLAN_NORM_BLOCK 256  /* of a block, where a row does not take more, */
+#define PLAN_NORM_STEPS 4    /* rows of a thread in the backward pass at least, */
+#define PLAN_NORM_PARTS 528  /* and its blocks at most: four for each processor of an H100 */
+#define PLAN_LOGITS     ((int64_t)64 << 20) /* gradients of logits that are kept at once */
 
 #define PLAN_AHEAD    3                  /* pieces that wait while the host prepares one */
 #define PLAN_STAGING  ((size_t)1 << 20)  /* first chunk of memory that small host data go through */
@@ -28,7 +32,11 @@ enum { PLAN_SCRATCH, PLAN_SUMS, PLAN_LENT };
 /* A sum over rows in parts of at least `least` rows: how many parts, and rows in each. */
 int plan_parts(int64_t rows, int least);
 int64_t plan_rows_per_part(int64_t rows, int least);
-int plan_norm_parts(int64_t rows); /* of the gradients of LayerNorm's weight and bias */
+/* LayerNorm, rows of c values: threads of one, a power of two up to a warp, else whole warps; rows
+ * that a block holds at once; parts of the sums over rows for the gradients of weight and bias. */
+int plan_norm_lanes(int c);
+int plan_norm_rows(int c);
+int plan_norm_parts(int64_t rows, int c);
 /* The backward pass of a window op: windows at once, and its scratch. */
 int64_t plan_window_chunk(const backend *be, const op_args *a);
 size_t plan_window_floats(const backend *be, const op_args *a);

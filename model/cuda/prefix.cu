@@ -1,52 +1,82 @@
-/* Learned tokens put before the rows of every sample. */
+/* Learned tokens put before the rows of every sample. A thread takes one pack. */
 #include "model/cuda/cuda.cuh"
 
-template <class T>
-__global__ void prefix_kernel(const T *x, const float *tokens, T *y, int64_t first, int64_t rest,
-                              int64_t n)
+/* packs of the tokens, and of a sample's other rows */
+struct prefix_shape {
+    uint32_t first, rest;
+};
+
+template <int N, class T>
+__global__ void prefix_kernel(const T *__restrict__ x, const float *__restrict__ tokens,
+                              T *__restrict__ y, prefix_shape s, uint32_t n)
 {
-    int64_t i = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
+    uint32_t i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n)
         return;
-    int64_t sample = i / (first + rest), k = i % (first + rest);
-    put(y, i, k < first ? tokens[k] : get(x, sample * rest + k - first));
+    uint32_t sample = i / (s.first + s.rest), k = i % (s.first + s.rest);
+    if (k < s.first)
+        put_pack(y, (int64_t)i * N, get_pack<N>(tokens, (int64_t)k * N));
+    else
+        put_pack(y, (int64_t)i * N, get_pack<N>(x, ((int64_t)sample * s.rest + k - s.first) * N));
 }
 
-/* One thread per element of a sample, the samples in their order for the tokens. */
-template <class T>
-__global__ void prefix_back_kernel(const T *dy, T *dx, float *dtokens, int64_t first, int64_t rest,
-                                   int b, bool add)
+/* What is not a token's goes back; the first sample's threads sum the tokens', the samples in their
+ * order. */
+template <int N, class T>
+__global__ void prefix_back_kernel(const T *__restrict__ dy, T *__restrict__ dx,
+                                   float *__restrict__ dtokens, prefix_shape s, int b, uint32_t n,
+                                   bool add)
 {
-    int64_t k = (int64_t)blockIdx.x * blockDim.x + threadIdx.x;
-    if (k >= first + rest)
+    uint32_t i = blockIdx.x * blockDim.x + threadIdx.x, all = s.first + s.rest;
+    if (i >= n)
         return;
-    float sum = 0;
-    for (int s = 0; s < b; s++) {
-        float g = get(dy, s * (first + rest) + k);
-        if (k < first)
-            sum += g;
-        else if (dx)
-            put_or_add(dx, s * rest + k - first, g, add);
+    uint32_t sample = i / all, k = i % all;
+    if (k >= s.first) {
+        int64_t to = (int64_t)sample * s.rest + k - s.first;
+        if (dx)
+            put_or_add_pack(dx, to * N, get_pack<N>(dy, (int64_t)i * N), add);
+        return;
     }
-    if (k < first)
-        dtokens[k] += sum;
+    if (sample > 0)
+        return;
+    pack<N> sum = {};
+    for (int64_t row = 0; row < b; row++) {
+        pack<N> d = get_pack<N>(dy, (row * all + k) * N);
+        for (int j = 0; j < N; j++)
+            sum.v[j] += d.v[j];
+    }
+    put_or_add_pack(dtokens, (int64_t)k * N, sum, true);
+}
+
+template <int N> static prefix_shape shape_of(const op_args *a)
+{
+    prefix_shape s = {cuda_packs(a->w->n, N), cuda_packs((int64_t)a->x->n * a->x->c, N)};
+    return s;
+}
+
+template <int N, class T> static void forward(cuda *c, op_args *a)
+{
+    uint32_t n = cuda_packs(tensor_count(a->y), N);
+    cuda_launch(c, "prefix", prefix_kernel<N, T>, cuda_blocks(n, CUDA_BLOCK), CUDA_BLOCK, 0,
+                values<T>(a->x), a->w->x, values<T>(a->y), shape_of<N>(a), n);
+}
+
+template <int N, class T> static void backward(cuda *c, op_args *a)
+{
+    uint32_t n = cuda_packs(tensor_count(a->y), N);
+    cuda_launch(c, "prefix backward", prefix_back_kernel<N, T>, cuda_blocks(n, CUDA_BLOCK),
+                CUDA_BLOCK, 0, (const T *)(const void *)a->y->g, gradient<T>(a->x), a->w->g,
+                shape_of<N>(a), a->y->b, n, a->add_x);
 }
 
 extern "C" void cuda_prefix_forward(backend *be, op_args *a)
 {
-    int64_t n = tensor_count(a->y);
-    TYPED(a->x, T,
-          cuda_launch(cuda_of(be), "prefix", prefix_kernel<T>, cuda_blocks(n, CUDA_BLOCK),
-                      CUDA_BLOCK, 0, values<T>(a->x), a->w->x, values<T>(a->y), a->w->n,
-                      (int64_t)a->x->n * a->x->c, n));
+    cuda *c = cuda_of(be);
+    TYPED(a->x, T, PACKED(a->y->c, N, (T), forward<N, T>(c, a)));
 }
 
 extern "C" void cuda_prefix_backward(backend *be, op_args *a)
 {
-    int64_t n = (int64_t)a->y->n * a->y->c;
-    TYPED(a->x, T,
-          cuda_launch(cuda_of(be), "prefix backward", prefix_back_kernel<T>,
-                      cuda_blocks(n, CUDA_BLOCK), CUDA_BLOCK, 0, (const T *)(const void *)a->y->g,
-                      gradient<T>(a->x), a->w->g, a->w->n, (int64_t)a->x->n * a->x->c, a->y->b,
-                      a->add_x));
+    cuda *c = cuda_of(be);
+    TYPED(a->x, T, PACKED(a->y->c, N, (T), backward<N, T>(c, a)));
 }

@@ -23,7 +23,8 @@ if ! grep -q '^test_cuda_op ' "$ran" 2>/dev/null || ! grep -q '^test_cuda_net ' 
 fi
 
 # names in the sources; every mention of the word must be one
-cat model/cuda/*.cu model/cuda/*.cuh | grep -o '__global__.*' >"$tmp/mentions"
+cat model/cuda/*.cu model/cuda/*.cuh | sed -zE 's/ __launch_bounds__\([A-Za-z0-9_, ]+\)\s+/ /g' |
+    grep -o '__global__.*' >"$tmp/mentions"
 sed -nE 's/^__global__ void ([a-z0-9_]+)\(.*/\1/p' "$tmp/mentions" | sort -u >"$tmp/names"
 strange=$(grep -vE '^__global__ void [a-z0-9_]+\(' "$tmp/mentions")
 if [ -s "$tmp/names" ] && [ -z "$strange" ]; then

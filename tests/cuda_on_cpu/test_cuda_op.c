@@ -278,7 +278,7 @@ static void variant_check(const graph *g, const variant *v)
     device_free(&d);
 }
 
-/* Every input as the device computes, then each mixture where the op takes it. */
+/* Every input as the device computes, then each mixture that the op takes. */
 static void graph_check(const graph *g)
 {
     unsigned all = (1U << inputs_of(g)) - 1;
@@ -293,9 +293,9 @@ static void graph_check(const graph *g)
             variant_check(g, &(variant){(tensor_type)type, own, (fill)how, false});
         if (!short_of_time)
             variant_check(g, &(variant){(tensor_type)type, own, DRAWN, true});
-        for (unsigned mask = 0; g->mixed && mask <= all; mask++) {
-            if (mask != own)
-                variant_check(g, &(variant){(tensor_type)type, mask, DRAWN, false});
+        for (unsigned mask = 1; type == TENSOR_BF16 && mask <= g->streams; mask++) {
+            if ((mask & g->streams) == mask)
+                variant_check(g, &(variant){TENSOR_BF16, mask, DRAWN, false});
         }
     }
 }

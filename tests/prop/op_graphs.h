@@ -20,9 +20,9 @@ struct graph {
     const int32_t *index;
     const float *factor;
     int number;
-    double spread; /* size of the inputs' entries, 0 = 1 */
-    bool stream;   /* the first input is float32 in every precision */
-    bool mixed;    /* each input may be of another type */
+    double spread;    /* size of the inputs' entries, 0 = 1 */
+    bool stream;      /* the first input is float32 in every precision */
+    unsigned streams; /* bit i: input i may be float32 where the others are bf16 */
 };
 
 typedef struct bench {
@@ -219,18 +219,27 @@ static const graph graphs[] = {
     {"mlp_tanh", "panel borders", mlp_tanh, .in = {{2, 67, 48}},
      .par = {{2, 96, 48}, {1, 96}, {2, 48, 96}}},
     {"layernorm", "33 wide", layernorm, .in = {{2, 5, 33}}, .par = {{1, 33}, {1, 33}},
-     .mixed = true},
+     .streams = 1},
+    {"layernorm", "two warps, odd", layernorm, .in = {{2, 5, 259}}, .par = {{1, 259}, {1, 259}},
+     .streams = 1},
+    {"layernorm", "20 wide", layernorm, .in = {{2, 9, 20}}, .par = {{1, 20}, {1, 20}},
+     .streams = 1},
     {"layernorm", "192 wide", layernorm, .in = {{3, 27, 192}}, .par = {{1, 192}, {1, 192}}},
     {"layernorm", "many rows", layernorm, .in = {{1, 1030, 3}}, .par = {{1, 3}, {1, 3}}},
     {"layernorm", "large eps", layernorm_eps, .in = {{2, 5, 24}}, .par = {{1, 24}, {1, 24}}},
     {"add_layernorm", "plain", add_layernorm, .in = {{2, 5, 33}, {2, 5, 33}},
-     .par = {{1, 33}, {1, 33}}, .mixed = true},
+     .par = {{1, 33}, {1, 33}}, .streams = 1},
+    {"add_layernorm", "two warps", add_layernorm, .in = {{2, 7, 264}, {2, 7, 264}},
+     .par = {{1, 264}, {1, 264}}, .factor = drop_path, .streams = 1},
+    {"add_layernorm", "one row a block", add_layernorm, .in = {{1, 3, 1032}, {1, 3, 1032}},
+     .par = {{1, 1032}, {1, 1032}}, .streams = 1},
     {"add_layernorm", "drop-path", add_layernorm, .in = {{3, 5, 24}, {3, 5, 24}},
      .par = {{1, 24}, {1, 24}}, .factor = drop_path},
     {"add_layernorm", "sum unused", add_layernorm_alone, .in = {{3, 5, 24}, {3, 5, 24}},
      .par = {{1, 24}, {1, 24}}, .factor = drop_path},
-    {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}, .mixed = true},
+    {"add", "plain", add, .in = {{2, 5, 7}, {2, 5, 7}}, .streams = 3},
     {"add", "drop-path", add, .in = {{3, 5, 7}, {3, 5, 7}}, .factor = drop_path},
+    {"add", "24 wide", add, .in = {{3, 30, 24}, {3, 30, 24}}, .factor = drop_path, .streams = 3},
     {"gelu", "wide range", gelu, .in = {{2, 9, 35}}, .spread = 2},
     {"gelu_tanh", "wide range", gelu_tanh, .in = {{2, 9, 35}}, .spread = 2},
     {"sum of gradients", "three readers", three_readers, .in = {{2, 5, 8}},
@@ -271,12 +280,18 @@ static const graph graphs[] = {
     {"map", "weights of the last row", map_fused, .in = {{2, 6, 5}, {2, 6, 1}}, .index = fuse,
      .number = 3},
     {"prefix", "CLS", prefix, .in = {{3, 4, 10}}, .par = {{3, 1, 1, 10}}},
+    {"prefix", "two of 16", prefix, .in = {{3, 30, 16}}, .par = {{3, 1, 2, 16}}},
     {"prefix", "4 registers", prefix, .in = {{3, 5, 6}}, .par = {{3, 1, 4, 6}}},
     {"position", "all, prefix 0", position, .in = {{2, 7, 6}}, .par = {{3, 1, 7, 6}}},
     {"position", "kept, prefix 1", position, .in = {{2, 4, 6}}, .par = {{3, 1, 8, 6}},
      .index = kept, .number = 1},
     {"position", "kept, prefix 0", position, .in = {{2, 3, 6}}, .par = {{3, 1, 7, 6}},
      .index = kept},
+    {"position", "16 wide, kept", position, .in = {{2, 4, 16}}, .par = {{3, 1, 8, 16}},
+     .index = kept, .number = 1, .streams = 1},
+    {"position", "24 wide, all", position, .in = {{3, 30, 24}}, .par = {{3, 1, 31, 24}},
+     .number = 1},
+    {"position", "planar, 8 wide", position, .in = {{2, 6, 8}}, .par = {{4, 1, 8, 2, 3}}},
     {"position", "planar map", position, .in = {{2, 6, 5}}, .par = {{4, 1, 5, 2, 3}}},
     {"pool", "5x4 grid, CLS", pooled, .in = {{2, 21, 3}, {2, 1, 6}},
      .par = {{4, 6, 1, 3, 3}, {1, 6}}, .number = 4, .stream = true},
