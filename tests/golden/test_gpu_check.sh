@@ -36,8 +36,11 @@ sleepers() {
     cat >"$pay/bin/mammovit" <<'TEXT'
 #!/bin/sh
 case "$*" in
---version) echo fake ;;
-*vit_tiny*) echo '{"title":"Fake","emulated":false}' ;;
+--version) echo "fake behind $LD_LIBRARY_PATH" ;;
+*vit_tiny*)
+    [ -z "$FAKE_WARNS" ] || echo 'warn attention_slow why="no cuDNN"' >&2
+    echo '{"title":"Fake","emulated":false}'
+    ;;
 *)
     sleep "$FAKE_STEP"
     echo '{"model":"deit_small_patch16_224","image_size":224,"batch":1,"images_per_second":5}'
@@ -48,7 +51,10 @@ TEXT
         # shellcheck disable=SC2016 # for the script
         printf '#!/bin/sh\nsleep "$FAKE_TEST"\necho "[  PASSED  ] 1 test(s)."\n' >"$pay/tests/bin/$t"
     done
-    chmod +x "$pay"/bin/* "$pay"/tests/bin/*
+    mkdir -p "$work/tools"
+    # shellcheck disable=SC2016 # for the script
+    printf '#!/bin/sh\necho "$*" >>"$FAKE_WORDS"\necho "========= ERROR SUMMARY: 0 errors"\n' >"$work/tools/compute-sanitizer"
+    chmod +x "$pay"/bin/* "$pay"/tests/bin/* "$work/tools/compute-sanitizer"
     tar -C "$work/none" -czf "$fake/boot.tar.gz" .
     tar -C "$work/none" -cJf "$fake/system.tar.xz" .
     tar -C "$pay" -cJf "$fake/payload.tar.xz" .
@@ -91,6 +97,15 @@ if command -v xz >/dev/null; then
     if grep -q '"steps": \[{"model"' "$work"/gpu_time_part/*.json; then ok gpu_time_part_kept; else
         bad gpu_time_part_kept "the figures of the part are lost"
     fi
+    # where the machine names its driver's folder, ours come before it, and no element is empty
+    LD_LIBRARY_PATH=$work/driver shared gpu_driver_folder 0 ops 100
+    says gpu_driver_folder "^ +fake behind /[^:]+(:/[^:]+)*:$work/driver(:/[^:]+)*\$"
+    FAKE_WARNS=1 shared gpu_slow_attention 3 ops 100
+    says gpu_slow_attention '^ +start +failed .*attention_slow why="no cuDNN"'
+    FAKE_WORDS=$work/words PATH=$work/tools:$PATH shared gpu_sanitizer 0 memcheck,racecheck 100
+    if [ "$(grep -c -- '--report-api-errors no .*cuda.timed=false' "$work/words")" = 4 ] &&
+        [ "$(grep -c -- '--tool racecheck .*--kernel-name-exclude kns=cublas' "$work/words")" = 2 ]
+    then ok gpu_sanitizer; else bad gpu_sanitizer "$(cat "$work/words")"; fi
 else
     skip gpu_time_over "no xz"
 fi
