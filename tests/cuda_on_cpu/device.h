@@ -49,6 +49,16 @@ static inline void device_free(device *d)
     pool_free(d->pool);
 }
 
+/* From now on the device computes so. On a card plans of attention are kept as the program keeps
+ * them: compiling one takes half a second, and tests open many devices. */
+static inline void device_compute(backend *be, backend_how how)
+{
+    err e = {0};
+    how.cache = cuda_on_cpu_order ? NULL : "";
+    if (!backend_compute(be, &how, &e))
+        fail_msg("%s", e.msg);
+}
+
 /* Largest difference over the largest entry, NaN where one is. */
 static inline double device_error(const float *want, const float *got, int64_t n)
 {

@@ -123,10 +123,9 @@ static void curves_are_those_of_the_cpu(void **state)
     static float want[STEPS_MAX], got[STEPS_MAX], faulty[STEPS_MAX];
     device d = device_new();
     const task *t = backend_emulated(d.cuda) ? &emulated : &on_a_card;
-    err e = {0};
     (void)state;
     train(t, d.cpu, SOUND, want);
-    assert_true(backend_compute(d.cuda, &(backend_how){.precision = BACKEND_BF16}, &e));
+    device_compute(d.cuda, (backend_how){.precision = BACKEND_BF16});
     train(t, d.cuda, SOUND, got);
     train(t, d.cuda, NO_BIAS_GRADIENT, faulty);
     for (int i = CURVES_WINDOW - 1; i < t->steps; i += CURVES_WINDOW)

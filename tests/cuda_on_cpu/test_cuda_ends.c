@@ -57,9 +57,8 @@ typedef struct pair {
 
 static pair pair_new(tensor_type type)
 {
-    err e = {0};
     pair p = {.d = device_new()};
-    assert_true(backend_compute(p.d.cuda, &(backend_how){.precision = type}, &e));
+    device_compute(p.d.cuda, (backend_how){.precision = type});
     guard_on(p.d.cuda);
     p.r[0] = run_new(p.d.cpu, RUN_TRAIN);
     p.r[1] = run_new(p.d.cuda, RUN_TRAIN);
@@ -382,7 +381,10 @@ static void patch_is_that_of_the_cpu(void **state)
                     continue;
                 }
                 double error = device_error(want, got, tensor_count(y));
-                if (!(error <= (type == TENSOR_BF16 ? 4e-3 : 2e-7)))
+                /* a card multiplies and adds with one rounding, and a contrast of 3 over an sd of
+                 * 0.3 makes ten of each */
+                double exact = cuda_on_cpu_order ? 2e-7 : 2e-6;
+                if (!(error <= (type == TENSOR_BF16 ? 4e-3 : exact)))
                     fail_msg("patch (%dx%d, %d px): error %.2e", c->h, c->w, c->p, error);
                 mem_free(got);
             }

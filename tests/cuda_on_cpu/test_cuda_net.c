@@ -200,13 +200,12 @@ static void networks_in_bf16(void **state)
 {
     const subject *t = *state;
     device d = device_new();
-    err e = {0};
     side a, b;
     subject own = *t;
     bool fast = t->cfg.gelu == MODEL_GELU_TANH;
     backend_how how = {.precision = fast ? BACKEND_BF16_FAST : BACKEND_BF16};
     side_new(&a, t, d.cpu, 1);
-    assert_true(backend_compute(d.cuda, &how, &e));
+    device_compute(d.cuda, how);
     own.cfg.gelu = MODEL_GELU_AUTO; /* the precision says the form */
     side_new(&b, &own, d.cuda, 1);
     assert_int_equal(model_config(b.m)->gelu, model_config(a.m)->gelu);
@@ -243,10 +242,9 @@ extern size_t shim_memory_free WEAK;
 static size_t deterministic_step(bool deterministic, size_t room)
 {
     device d = device_new();
-    err e = {0};
     side s;
     backend_how how = {.precision = BACKEND_BF16, .deterministic = deterministic};
-    assert_true(backend_compute(d.cuda, &how, &e));
+    device_compute(d.cuda, how);
     side_new(&s, &subjects[0], d.cuda, 1);
     model_bytes plan = model_plan(s.m, RUN_TRAIN, RUN_KEEP, &s.batch);
     shim_memory_free = room;

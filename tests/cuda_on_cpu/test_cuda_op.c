@@ -235,10 +235,9 @@ static void same_bytes(const graph *g, const result *a, const result *b, const c
 /* The backward pass of windows, a third of them at a time: the last few are fewer. */
 static void chunks_check(const graph *g, backend *be, const result *want, const variant *v)
 {
-    err e = {0};
     int64_t windows = (int64_t)g->in[0][0] * g->in[0][1] / g->number;
     int64_t logits = (windows + 2) / 3 * g->heads * g->number * g->number;
-    assert_true(backend_compute(be, &(backend_how){.precision = v->type, .logits = logits}, &e));
+    device_compute(be, (backend_how){.precision = v->type, .logits = logits});
     result got = graph_run(g, be, v);
     same_bytes(g, want, &got, "how many windows come at a time");
     result_free(&got);
@@ -255,9 +254,8 @@ static void variant_check(const graph *g, const variant *v)
 {
     int orders = !cuda_on_cpu_order || device_is_slow() ? 1 : is_long(g) || v->how != DRAWN ? 2 : 3;
     device d = device_new();
-    err e = {0};
     result want = graph_run(g, d.cpu, v);
-    assert_true(backend_compute(d.cuda, &(backend_how){.precision = v->type}, &e));
+    device_compute(d.cuda, (backend_how){.precision = v->type});
     guard_on(d.cuda);
     if (device_is_slow())
         cuda_on_cpu_order(2, SEED);

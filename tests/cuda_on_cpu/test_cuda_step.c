@@ -88,7 +88,7 @@ static void lab_open(lab *l, const plan *p)
     l->d = device_new();
     /* on a card cuDNN's fast backward pass in bf16 has no fixed order of sums */
     backend_how how = {.precision = p->precision, .deterministic = p->same || !cuda_on_cpu_counts};
-    assert_true(backend_compute(l->d.cuda, &how, &e));
+    device_compute(l->d.cuda, how);
     backend_graphs(l->d.cuda, !p->calls);
     if (p->limit)
         cuda_graph_limit(l->d.cuda, p->limit);
