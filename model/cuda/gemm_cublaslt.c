@@ -180,7 +180,6 @@ static cuda_gemm_end end_of(const product *p, int64_t way)
     return end == CUDA_GEMM_GELU ? CUDA_GEMM_BIAS : CUDA_GEMM_PLAIN;
 }
 
-/* The pointers of the epilogue: the library also infers from them what they are multiples of. */
 static void point(cuda_gemm_context *c, const product *p, int64_t way, const cuda_gemm_call *call)
 {
     cuda_gemm_end end = end_of(p, way);
@@ -208,7 +207,15 @@ static cublasLtEpilogue_t epilogue_of(cuda_gemm_end end, bool aux)
     }
 }
 
-static void describe_way(cuda_gemm_context *c, product *p, int64_t way, const cuda_gemm_call *call)
+/* Guesses are asked for with pointers of the epilogue that are multiples of no more than those of
+ * every later run: the library reads that off their values, and nothing else. */
+static void point_as_aligned(cuda_gemm_context *c, const product *p, int64_t way)
+{
+    void *at = (void *)(uintptr_t)p->align;
+    point(c, p, way, &(cuda_gemm_call){.bias = at, .aux = at, .parts = at});
+}
+
+static void describe_way(cuda_gemm_context *c, product *p, int64_t way)
 {
     const cuda_gemm *g = &p->key;
     cublasOperation_t first = g->tb ? CUBLAS_OP_T : CUBLAS_OP_N,
@@ -231,17 +238,17 @@ static void describe_way(cuda_gemm_context *c, product *p, int64_t way, const cu
         set(c, desc, CUBLASLT_MATMUL_DESC_EPILOGUE_AUX_DATA_TYPE, &out, sizeof out);
     }
     p->desc[way] = desc;
-    point(c, p, way, call);
+    point_as_aligned(c, p, way);
 }
 
-static void describe(cuda_gemm_context *c, product *p, const cuda_gemm_call *call)
+static void describe(cuda_gemm_context *c, product *p)
 {
     const cuda_gemm *g = &p->key;
     cudaDataType_t out = type_of(g->out), in = type_of(g->in);
     if (!p->aux || g->ldd % AUX_ROW == 0)
-        describe_way(c, p, WHOLE, call);
+        describe_way(c, p, WHOLE);
     if (g->end > CUDA_GEMM_BIAS)
-        describe_way(c, p, APART, call);
+        describe_way(c, p, APART);
     check(c->cublasLtMatrixLayoutCreate(&p->a, in, (uint64_t)(g->tb ? g->k : g->n),
                                         (uint64_t)(g->tb ? g->n : g->k), g->ldb),
           "layout of b");
@@ -393,11 +400,12 @@ static void key_of(const cuda_gemm_context *c, const product *p, char key[CACHE_
              g->tb, g->add, (int)g->in, (int)g->out, (int)g->end, p->aux, (unsigned)p->align);
 }
 
-/* The choice of an earlier run, if the library still takes it. */
+/* The choice of an earlier run, if the library still takes it. A check says so by what it returns:
+ * the result has a status only behind a question for guesses. */
 static bool remembered(cuda_gemm_context *c, product *p, const char *key)
 {
     size_t len = 0;
-    cublasLtMatmulHeuristicResult_t r;
+    cublasLtMatmulHeuristicResult_t r = {0};
     recipe h;
     char *kept = cache_get(c->store, key, &len);
     bool ok = kept && len == sizeof h;
@@ -406,7 +414,7 @@ static bool remembered(cuda_gemm_context *c, product *p, const char *key)
     ok = ok && h.way >= 0 && h.way < WAYS && p->desc[h.way] &&
          c->cublasLtMatmulAlgoCheck(c->handle, p->desc[h.way], p->a, p->b, p->d, p->d, &h.algo,
                                     &r) == CUBLAS_STATUS_SUCCESS &&
-         r.state == CUBLAS_STATUS_SUCCESS && r.workspaceSize <= WORKSPACE;
+         r.workspaceSize <= WORKSPACE;
     if (ok)
         p->best = h;
     else if (kept)
@@ -482,6 +490,10 @@ static product *find(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_c
     bool aux = g->end == CUDA_GEMM_DGELU || (g->end == CUDA_GEMM_GELU && call->aux);
     if (aux)
         bits |= (uintptr_t)call->aux;
+    if (g->end == CUDA_GEMM_BIAS || g->end == CUDA_GEMM_GELU)
+        bits |= (uintptr_t)call->bias;
+    if (g->end == CUDA_GEMM_BGRAD)
+        bits |= (uintptr_t)call->parts;
     uint32_t align = (uint32_t)(bits & -bits);
     for (int i = 0; i < c->n; i++) {
         const product *p = &c->made[i];
@@ -499,7 +511,7 @@ static product *find(cuda_gemm_context *c, const cuda_gemm *g, const cuda_gemm_c
     p->key = *g;
     p->aux = aux;
     p->align = align;
-    describe(c, p, call);
+    describe(c, p);
     choose(c, p, call);
     return p;
 }

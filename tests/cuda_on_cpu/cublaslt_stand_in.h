@@ -17,11 +17,12 @@ typedef struct stand_in_run {
 
 typedef struct stand_in {
     /* to do */
-    int found;                     /* algorithms for a shape */
-    double ms[STAND_IN_ALGOS];     /* of one run */
-    int bad_state[STAND_IN_ALGOS]; /* the guess itself says no */
-    int fails[STAND_IN_ALGOS];     /* to run */
-    int lucky;                     /* algorithm (from 1) of which every fifth run takes no time */
+    int found;                        /* algorithms for a shape */
+    double ms[STAND_IN_ALGOS];        /* of one run */
+    int bad_state[STAND_IN_ALGOS];    /* the guess itself says no */
+    int fails[STAND_IN_ALGOS];        /* to run */
+    size_t workspace[STAND_IN_ALGOS]; /* that a check says it wants */
+    int lucky; /* algorithm (from 1) of which every fifth run takes no time */
     size_t version;
     int lacks;      /* epilogue that no algorithm knows, 0 = none */
     double ends_ms; /* more for a run that ends in more than a bias */

@@ -284,6 +284,11 @@ static void a_choice_is_remembered(void **state)
     k = open_context(false, CARD); /* a deterministic run does not look there */
     assert_int_equal(run_once(k.c, &plain, &more), 1);
     close_context(k);
+    s->workspace[3] = ((size_t)32 << 20) + 1; /* more than it is lent */
+    k = open_context(true, CARD);
+    assert_int_equal(run_once(k.c, &plain, &more), 1);
+    assert_true(more > 0);
+    close_context(k);
 }
 
 /* Whatever an algorithm depends on is in the key. */
@@ -324,13 +329,31 @@ static void other_keys_are_timed_again(void **state)
     k = open_context(true, CARD);
     run_once(k.c, &plain, &more);
     assert_true(more > 0);
-    for (size_t shift = 2; shift <= 128; shift *= 2) { /* less aligned pointers */
-        cuda_gemm_call less = call;
-        int before = s->runs;
-        less.d = (char *)d + shift;
-        cuda_gemm_run(k.c, &plain, &less);
-        assert_true(s->runs - before > 1);
-        assert_int_equal(s->align, shift);
+    close_context(k);
+}
+
+/* The library also reads off the pointers of an end what they are multiples of. */
+static void less_aligned_pointers_are_timed_again(void **state)
+{
+    static const cuda_gemm_end ends[] = {CUDA_GEMM_PLAIN, CUDA_GEMM_BIAS, CUDA_GEMM_DGELU,
+                                         CUDA_GEMM_BGRAD};
+    (void)state;
+    desk k = open_context(true, CARD);
+    for (size_t i = 0; i < COUNT_OF(ends); i++) {
+        cuda_gemm g = plain;
+        g.end = ends[i];
+        g.out = g.end == CUDA_GEMM_BGRAD ? TENSOR_F32 : TENSOR_BF16;
+        for (size_t shift = 4; shift <= 128; shift *= 2) {
+            cuda_gemm_call less = call;
+            int before = s->runs;
+            less.d = d + (g.end == CUDA_GEMM_PLAIN ? shift : 0);
+            less.bias = bias + (g.end == CUDA_GEMM_BIAS ? shift : 0);
+            less.aux = aux + (g.end == CUDA_GEMM_DGELU ? shift : 0);
+            less.parts = parts + (g.end == CUDA_GEMM_BGRAD ? shift / sizeof *parts : 0);
+            cuda_gemm_run(k.c, &g, &less);
+            assert_true(s->runs - before > 1);
+            assert_int_equal(s->align, shift);
+        }
     }
     close_context(k);
 }
@@ -529,6 +552,7 @@ int main(void)
         TEST(timing_leaves_the_result_alone),
         TEST(a_choice_is_remembered),
         TEST(other_keys_are_timed_again),
+        TEST(less_aligned_pointers_are_timed_again),
         TEST(a_wrong_choice_is_made_again),
         TEST(nothing_is_timed_while_captured),
         TEST(without_memory_the_first_guess),
