@@ -123,7 +123,7 @@ SHIM_OBJ := $(patsubst %.cu,$(SHIM_OUT)/%.o,$(wildcard model/cuda/*.cu)) \
 # tests of its own; flash_plan and gemm_choice need the toolkit; tests of ops that also run as DEVICE=cuda
 SHIM_TEST := $(addprefix $(SHIM_BIN)/test_,streams cuda_step cuda_op cuda_gelu cuda_ends cuda_net cuda_sum cuda_curves cuda_cache \
              model_match model_map model_patch model_laps model_fixture \
-             model_step model_pit model_recompute model_rollout train_networks train_room $(if $(filter 1,$(HAVE_CUDA)),flash_plan gemm_choice))
+             model_step model_pit model_recompute model_rollout train_networks train_room $(if $(filter 1,$(HAVE_CUDA)),flash_plan gemm_choice gemm_asked))
 SHIM_FLAGS = -std=gnu++17 $(OPT) -g -fPIC -ffp-contract=off -Wall -Wextra -Wno-unused-parameter -Wno-unknown-pragmas \
              -Werror -I$(SHIM)/include -I. -MMD -MP
 $(SHIM_OUT)/%.o: %.cu Makefile
@@ -172,6 +172,16 @@ $(BUILD)/tests/shim/test_gemm_choice: $(SHIM)/test_gemm_choice.c $(BUILD)/shim/s
 	$(call say,TEST  $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -isystem $(CUDA_HOME)/include -DSTAND_IN_FOLDER='"$(STAND_IN)"' -MF $@.d \
 	  -o $@ $< $(LIB) $(LIBS) -lcmocka
+# the real cuBLASLt behind a door; the test's own functions come before those of the emulator
+$(BUILD)/shim/door/libcublasLt.so.13: $(SHIM)/cublaslt_door.c $(SHIM)/cublaslt_door.h Makefile
+	$(Q)mkdir -p $(@D) && $(CC) -shared -fPIC -O1 $(WARN) -I. -isystem $(CUDA_HOME)/include -DCUBLASLT='"$(CUDA_HOME)/lib64/libcublasLt.so.13"' \
+	  -o $@ $< $(wildcard $(CUDA_HOME)/lib64/libcublasLt.so.13) -Wl,-rpath,$(CUDA_HOME)/lib64 -ldl
+$(BUILD)/shim/door/runtime.o: $(SHIM)/runtime_stand_in.c Makefile
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -isystem $(CUDA_HOME)/include -c -o $@ $<
+$(SHIM_BIN)/test_gemm_asked: $(SHIM)/test_gemm_asked.cc $(BUILD)/shim/door/libcublasLt.so.13 $(BUILD)/shim/door/runtime.o $(SHIM_OBJ) $(LIB) Makefile
+	$(call say,TEST  $<)
+	$(Q)mkdir -p $(@D) && $(CXX) $(SHIM_FLAGS) $(SAN_FLAGS) $(SHIM_SAN_FLAGS) -DDOOR='"$(abspath $(BUILD)/shim/door)"' -MF $@.d -o $@ $< \
+	  $(filter-out %/gemm_on_cpu.o,$(SHIM_OBJ)) $(BUILD)/shim/door/runtime.o $(LIB) $(LIBS) -lcmocka -Wl,-z,muldefs
 SHIM_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) $(SHIM_SAN_FLAGS) -rdynamic -MF $@.d -o $@ $< $(SHIM_OBJ) $(LIB) $(LIBS) -lcmocka
 $(SHIM_BIN)/%: $(SHIM)/%.c $(SHIM_OBJ) $(LIB) Makefile
 	$(call say,TEST  $<)
@@ -191,7 +201,7 @@ DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 # One shared library under the program and its tests; in its place the one with the kernels on the CPU.
 GPU := $(BUILD)/gpu
 # what needs a stand-in or the emulator's memory stays here
-GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan test_gemm_choice test_cuda_cache \
+GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan test_gemm_choice test_gemm_asked test_cuda_cache \
             test_train_room,$(notdir $(SHIM_TEST))))
 GPU_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< -L$(GPU)/shim -lmammovit -Wl,--as-needed $(LIBS) -lcmocka
 $(GPU)/lib/libmammovit.so: $(LIB)

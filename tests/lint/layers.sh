@@ -70,7 +70,7 @@ $4 ~ /^(dnnl|oneapi)/ { only("^(model|tests)/", "model/") }
 $4 ~ /^(yaml\.h|jansson\.h|openssl\/|sqlite3\.h|seccomp\.h|xxhash\.h)/ {
     only("^(core|tests)/", "core/")
 }
-$4 ~ /^(cublasLt|cudnn)/ { only("^(model/cuda/(gemm_cublaslt\\.c|flash_cudnn\\.c|flash_graph\\.[ch])|tests/cuda_on_cpu/(cublaslt_stand_in|test_gemm_choice)\\.c)$", "gemm_cublaslt.c, flash_cudnn.c, flash_graph and what stands in for them") }
+$4 ~ /^(cublasLt|cudnn)/ { only("^(model/cuda/(gemm_cublaslt\\.c|flash_cudnn\\.c|flash_graph\\.[ch])|tests/cuda_on_cpu/(cublaslt_stand_in|cublaslt_door|test_gemm_choice)\\.c)$", "gemm_cublaslt.c, flash_cudnn.c, flash_graph and what stands in for them") }
 $4 ~ /^cuda_/ { only("^(model/cuda/|tests/cuda_on_cpu/)", "model/cuda/") }
 $4 ~ /^cairo/ { only("^((eval|tests)/|preprocess/preview\\.c$|train/overlay\\.c$)", "eval/, preprocess/preview.c and train/overlay.c") }
 $4 ~ /^pango/ { only("^(eval|tests)/", "eval/") }
