@@ -160,8 +160,11 @@ static void set(cuda_gemm_context *c, cublasLtMatmulDesc_t desc,
 /* ---- what a shape is to the library -----------------------------------------------------------
  */
 
+/* Where a sum is split into parts they are added in float32, never in a result's bf16. */
 static void prefer(cuda_gemm_context *c, const product *p)
 {
+    const uint32_t adding = p->key.out == TENSOR_BF16 ? CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE
+                                                      : CUBLASLT_REDUCTION_SCHEME_MASK;
     static const cublasLtMatmulPreferenceAttributes_t which[] = {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
@@ -169,6 +172,9 @@ static void prefer(cuda_gemm_context *c, const product *p)
         check(c->cublasLtMatmulPreferenceSetAttribute(c->prefer, which[i], &p->align,
                                                       sizeof p->align),
               "alignment");
+    check(c->cublasLtMatmulPreferenceSetAttribute(
+              c->prefer, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &adding, sizeof adding),
+          "how parts of sums are added");
 }
 
 /* What the library's product ends in. */
@@ -393,9 +399,8 @@ static void key_of(const cuda_gemm_context *c, const product *p, char key[CACHE_
 {
     const cuda_gemm *g = &p->key;
     snprintf(key, CACHE_KEY_MAX,
-             "cuBLASLt %zu, %s, product and end, m %d, n %d, k %d, rows %d %d %d, turned %d %d, "
-             "add %d, in "
-             "%d, out %d, end %d %d, alignment %u",
+             "cuBLASLt %zu, %s, product and end, sums float32, m %d, n %d, k %d, rows %d %d %d, "
+             "turned %d %d, add %d, in %d, out %d, end %d %d, alignment %u",
              c->cublasLtGetVersion(), c->card, g->m, g->n, g->k, g->lda, g->ldb, g->ldd, g->ta,
              g->tb, g->add, (int)g->in, (int)g->out, (int)g->end, p->aux, (unsigned)p->align);
 }

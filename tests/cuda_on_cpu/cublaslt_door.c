@@ -114,6 +114,9 @@ static const char *fault_of(const door_question *q, cublasLtMatmulDesc_t d,
         return "rows of what GELU is applied to are no multiple of 8";
     if (of_preference(p, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, 8) != WORKSPACE)
         return "another workspace";
+    if (q->out == CUDA_R_16BF && of_preference(p, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, 4) !=
+                                     CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE)
+        return "parts of sums are added in bf16";
     for (int i = CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES;
          i <= CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES; i++)
         if (of_preference(p, (cublasLtMatmulPreferenceAttributes_t)i, 4) != q->align)
