@@ -357,7 +357,7 @@ template <int N> __device__ static inline pack<N> get_pack(const float *p, int64
     if constexpr (N == 1)
         a.v[0] = p[i];
     for (int k = 0; k + 4 <= N; k += 4) {
-        float4 u = *reinterpret_cast<const float4 *>(p + i + k);
+        float4 u = load_wide<float4>(p + i + k);
         a.v[k] = u.x;
         a.v[k + 1] = u.y;
         a.v[k + 2] = u.z;
@@ -384,11 +384,11 @@ template <int N> __device__ static inline pack<N> get_pack(const bf16 *p, int64_
     if constexpr (N == 1) {
         a.v[0] = get(p, i);
     } else if constexpr (N == 4) {
-        uint2 u = *reinterpret_cast<const uint2 *>(p + i);
+        uint2 u = load_wide<uint2>(p + i);
         bf16_split(u.x, a.v);
         bf16_split(u.y, a.v + 2);
     } else {
-        uint4 u = *reinterpret_cast<const uint4 *>(p + i);
+        uint4 u = load_wide<uint4>(p + i);
         bf16_split(u.x, a.v);
         bf16_split(u.y, a.v + 2);
         bf16_split(u.z, a.v + 4);
@@ -402,8 +402,7 @@ template <int N> __device__ static inline void put_pack(float *p, int64_t i, con
     if constexpr (N == 1)
         p[i] = a.v[0];
     for (int k = 0; k + 4 <= N; k += 4)
-        *reinterpret_cast<float4 *>(p + i + k) =
-            make_float4(a.v[k], a.v[k + 1], a.v[k + 2], a.v[k + 3]);
+        store_wide(p + i + k, make_float4(a.v[k], a.v[k + 1], a.v[k + 2], a.v[k + 3]));
 }
 
 template <int N> __device__ static inline void put_pack(bf16 *p, int64_t i, const pack<N> &a)
@@ -411,10 +410,10 @@ template <int N> __device__ static inline void put_pack(bf16 *p, int64_t i, cons
     if constexpr (N == 1)
         put(p, i, a.v[0]);
     else if constexpr (N == 4)
-        *reinterpret_cast<uint2 *>(p + i) = make_uint2(bf16_join(a.v), bf16_join(a.v + 2));
+        store_wide(p + i, bf16_join(a.v) | (uint64_t)bf16_join(a.v + 2) << 32);
     else
-        *reinterpret_cast<uint4 *>(p + i) =
-            make_uint4(bf16_join(a.v), bf16_join(a.v + 2), bf16_join(a.v + 4), bf16_join(a.v + 6));
+        store_wide(p + i, make_uint4(bf16_join(a.v), bf16_join(a.v + 2), bf16_join(a.v + 4),
+                                     bf16_join(a.v + 6)));
 }
 
 /* p[i..] = a or p[i..] += a. */

@@ -3,37 +3,54 @@
  * float32 and are added to. The tanh form of GELU and the bias gradient are ends of products. */
 #include "model/cuda/gelu.cuh"
 
-/* One column per lane, one part of the rows per block; the warps' sums are added in order. */
-template <class T>
+#define SUM_TILE 64 /* columns of one block */
+
+/* A thread sums N neighbouring columns of every DOWN-th row of its block's part; the sums of one
+ * column are added in the order of their first rows. */
+template <class T, int N>
 __global__ void column_sum_kernel(const T *x, float *parts, int64_t rows, int64_t per_part, int c)
 {
-    SHARED(float, slot, [CUDA_WARPS][CUDA_WARP]);
-    int lane = threadIdx.x % CUDA_WARP, warp = threadIdx.x / CUDA_WARP;
-    int column = blockIdx.x * CUDA_WARP + lane;
+    enum { ACROSS = SUM_TILE / N, DOWN = CUDA_BLOCK / ACROSS };
+    SHARED(float, slot, [DOWN][SUM_TILE]);
+    int at = threadIdx.x % ACROSS * N, down = threadIdx.x / ACROSS, first = blockIdx.x * SUM_TILE;
     int64_t from = blockIdx.y * per_part, to = from + per_part < rows ? from + per_part : rows;
-    float sum = 0;
-    for (int64_t r = from + warp; r < to && column < c; r += CUDA_WARPS)
-        sum += get(x, r * c + column);
-    slot[warp][lane] = sum;
-    __syncthreads();
-    if (warp == 0 && column < c) {
-        for (int w = 1; w < CUDA_WARPS; w++)
-            sum += slot[w][lane];
-        parts[(int64_t)blockIdx.y * c + column] = sum;
+    pack<N> sum = {};
+    if (first + at >= c)
+        to = from;
+#pragma unroll 4
+    for (int64_t r = from + down; r < to; r += DOWN) {
+        pack<N> v = get_pack<N>(x, r * c + first + at);
+        for (int k = 0; k < N; k++)
+            sum.v[k] += v.v[k];
     }
+    for (int k = 0; k < N; k++)
+        slot[down][at + k] = sum.v[k];
+    __syncthreads();
+    int column = first + (int)threadIdx.x;
+    if (threadIdx.x < SUM_TILE && column < c) {
+        float all = 0;
+        for (int d = 0; d < DOWN; d++)
+            all += slot[d][threadIdx.x];
+        parts[(int64_t)blockIdx.y * c + column] = all;
+    }
+}
+
+template <class T, int N>
+static void column_sums_by(cuda *c, const cuda_gemm *g, const cuda_gemm_call *call, int count)
+{
+    dim3 grid(cuda_blocks(g->m, SUM_TILE), (unsigned)count);
+    cuda_launch(c, "bias gradient", column_sum_kernel<T, N>, grid, CUDA_BLOCK, 0,
+                (const T *)call->a, call->parts, (int64_t)g->k, plan_rows_per_part(g->k, PLAN_ROWS),
+                g->m);
 }
 
 /* Into call->parts; -> how many. */
 static int column_sums(cuda *c, const cuda_gemm *g, const cuda_gemm_call *call)
 {
     int count = plan_parts(g->k, PLAN_ROWS);
-    dim3 grid(cuda_blocks(g->m, CUDA_WARP), (unsigned)count);
     tensor t = {};
     t.type = g->in;
-    TYPED(&t, T,
-          cuda_launch(c, "bias gradient", column_sum_kernel<T>, grid, CUDA_BLOCK, 0,
-                      (const T *)call->a, call->parts, (int64_t)g->k,
-                      plan_rows_per_part(g->k, PLAN_ROWS), g->m));
+    TYPED(&t, T, PACKED(g->m, N, (T), (column_sums_by<T, N>(c, g, call, count))));
     return count;
 }
 

@@ -18,6 +18,13 @@ __device__ static inline float weight_of(const map_weights &w, int64_t row, int 
     return w.fixed ? w.fixed[row] : 1.0f;
 }
 
+template <int N> __device__ static inline pack<N> scaled(float f, pack<N> a)
+{
+    for (int k = 0; k < N; k++)
+        a.v[k] *= f;
+    return a;
+}
+
 /* source[b, n_out]: the only input row of each output row, or NONE or SEVERAL. Whatever the order
  * of the threads, the last state is the same. */
 __global__ void sources_kernel(const int32_t *dst, int32_t *source, int n_in, int n_out, int64_t n)
@@ -37,43 +44,54 @@ __global__ void fill_kernel(int32_t *x, int32_t v, int64_t n)
         x[i] = v;
 }
 
-template <class T>
-__global__ void map_kernel(const T *x, T *y, const int32_t *dst, const int32_t *source,
-                           map_weights w, int n_in, int n_out, int c, int64_t rows)
+/* Lanes take N neighbours at once. */
+template <class T, int N>
+__global__ void map_kernel(const T *__restrict__ x, T *__restrict__ y, const int32_t *dst,
+                           const int32_t *source, map_weights w, int n_in, int n_out, int c,
+                           int64_t rows)
 {
-    int lane = threadIdx.x % CUDA_WARP;
+    int at = threadIdx.x % CUDA_WARP * N;
     int64_t row = (int64_t)blockIdx.x * CUDA_WARPS + threadIdx.x / CUDA_WARP;
     if (row >= rows)
         return; /* whole warps */
     int64_t sample = row / n_out, first = sample * n_in;
     int to = (int)(row % n_out), from = source[row];
-    if (from != SEVERAL) {
-        float f = from == NONE ? 0 : weight_of(w, first + from, to);
-        for (int i = lane; i < c; i += CUDA_WARP)
-            put(y, row * c + i, from == NONE ? 0 : f * get(x, (first + from) * c + i));
+    if (from == NONE) {
+        for (int i = at; i < c; i += CUDA_WARP * N)
+            put_pack(y, row * c + i, pack<N>{});
         return;
     }
-    for (int column = 0; column < c; column += CUDA_WARP) {
-        int i = column + lane;
-        float sum = 0;
+    if (from != SEVERAL) {
+        float f = weight_of(w, first + from, to);
+#pragma unroll 4
+        for (int i = at; i < c; i += CUDA_WARP * N)
+            put_pack(y, row * c + i, scaled(f, get_pack<N>(x, (first + from) * c + i)));
+        return;
+    }
+    for (int column = 0; column < c; column += CUDA_WARP * N) {
+        pack<N> sum = {};
         for (int k = 0; k < n_in; k += CUDA_WARP) {
-            bool here = k + lane < n_in && dst[first + k + lane] == to;
+            int r = k + threadIdx.x % CUDA_WARP;
+            bool here = r < n_in && dst[first + r] == to;
             for (unsigned hits = __ballot_sync(FULL_MASK, here); hits; hits &= hits - 1) {
-                int64_t r = first + k + __ffs((int)hits) - 1;
-                if (i < c)
-                    sum += weight_of(w, r, to) * get(x, r * c + i);
+                int64_t hit = first + k + __ffs((int)hits) - 1;
+                if (column + at >= c)
+                    continue;
+                pack<N> v = scaled(weight_of(w, hit, to), get_pack<N>(x, hit * c + column + at));
+                for (int i = 0; i < N; i++)
+                    sum.v[i] += v.v[i];
             }
         }
-        if (i < c)
-            put(y, row * c + i, sum);
+        if (column + at < c)
+            put_pack(y, row * c + column + at, sum);
     }
 }
 
 /* One warp per input row: dx = weight * dy of its output row, dweight = their product summed. */
-template <class T>
-__global__ void map_back_kernel(const T *dy, const T *x, T *dx, float *dweight, const int32_t *dst,
-                                map_weights w, int n_in, int n_out, int c, int64_t rows, bool add_x,
-                                bool add_w)
+template <class T, int N>
+__global__ void map_back_kernel(const T *__restrict__ dy, const T *x, T *__restrict__ dx,
+                                float *dweight, const int32_t *dst, map_weights w, int n_in,
+                                int n_out, int c, int64_t rows, bool add_x, bool add_w)
 {
     int lane = threadIdx.x % CUDA_WARP;
     int64_t row = (int64_t)blockIdx.x * CUDA_WARPS + threadIdx.x / CUDA_WARP;
@@ -81,19 +99,22 @@ __global__ void map_back_kernel(const T *dy, const T *x, T *dx, float *dweight, 
         return;
     int to = dst[row];
     int64_t at = row * c, out = (row / n_in * n_out + to) * c;
-    if (dx) {
-        float f = to >= 0 ? weight_of(w, row, to) : 0;
-        for (int i = lane; i < c; i += CUDA_WARP) {
-            if (to >= 0)
-                put_or_add(dx, at + i, f * get(dy, out + i), add_x);
-            else if (!add_x)
-                put(dx, at + i, 0);
-        }
+    if (dx && to >= 0) {
+        float f = weight_of(w, row, to);
+#pragma unroll 4
+        for (int i = lane * N; i < c; i += CUDA_WARP * N)
+            put_or_add_pack(dx, at + i, scaled(f, get_pack<N>(dy, out + i)), add_x);
+    } else if (dx && !add_x) {
+        for (int i = lane * N; i < c; i += CUDA_WARP * N)
+            put_pack(dx, at + i, pack<N>{});
     }
     if (dweight) {
         float sum = 0;
-        for (int i = lane; i < c && to >= 0 && to >= w.w_from; i += CUDA_WARP)
-            sum += get(dy, out + i) * get(x, at + i);
+        for (int i = lane * N; i < c && to >= 0 && to >= w.w_from; i += CUDA_WARP * N) {
+            pack<N> d = get_pack<N>(dy, out + i), v = get_pack<N>(x, at + i);
+            for (int k = 0; k < N; k++)
+                sum += d.v[k] * v.v[k];
+        }
         sum = warp_sum(sum);
         if (lane == 0)
             put_or_add(dweight, row, sum, add_w);
@@ -104,6 +125,22 @@ static map_weights weights_of(const op_args *a)
 {
     map_weights w = {a->map.weight, a->x2 ? a->x2->x : NULL, a->map.w_from};
     return w;
+}
+
+template <class T, int N>
+static void forward(cuda *c, const op_args *a, const int32_t *source, int64_t rows)
+{
+    cuda_launch(c, "map", map_kernel<T, N>, cuda_blocks(rows, CUDA_WARPS), CUDA_BLOCK, 0,
+                values<T>(a->x), values<T>(a->y), a->map.dst, source, weights_of(a), a->map.n_in,
+                a->map.n_out, a->x->c, rows);
+}
+
+template <class T, int N> static void backward(cuda *c, const op_args *a, int64_t rows)
+{
+    cuda_launch(c, "map backward", map_back_kernel<T, N>, cuda_blocks(rows, CUDA_WARPS), CUDA_BLOCK,
+                0, (const T *)(const void *)a->y->g, values<T>(a->x), gradient<T>(a->x),
+                gradient<float>(a->x2), a->map.dst, weights_of(a), a->map.n_in, a->map.n_out,
+                a->x->c, rows, a->add_x, a->add_x2);
 }
 
 extern "C" void cuda_map_forward(backend *be, op_args *a)
@@ -117,18 +154,12 @@ extern "C" void cuda_map_forward(backend *be, op_args *a)
                 out);
     cuda_launch(c, "map", sources_kernel, cuda_blocks(in, CUDA_BLOCK), CUDA_BLOCK, 0, a->map.dst,
                 source, n_in, n_out, in);
-    TYPED(a->x, T,
-          cuda_launch(c, "map", map_kernel<T>, cuda_blocks(out, CUDA_WARPS), CUDA_BLOCK, 0,
-                      values<T>(a->x), values<T>(a->y), a->map.dst, source, weights_of(a), n_in,
-                      n_out, a->x->c, out));
+    TYPED(a->x, T, PACKED(a->x->c, N, (T), (forward<T, N>(c, a, source, out))));
 }
 
 extern "C" void cuda_map_backward(backend *be, op_args *a)
 {
+    cuda *c = cuda_of(be);
     int64_t in = (int64_t)a->x->b * a->map.n_in;
-    TYPED(a->x, T,
-          cuda_launch(cuda_of(be), "map backward", map_back_kernel<T>, cuda_blocks(in, CUDA_WARPS),
-                      CUDA_BLOCK, 0, (const T *)(const void *)a->y->g, values<T>(a->x),
-                      gradient<T>(a->x), gradient<float>(a->x2), a->map.dst, weights_of(a),
-                      a->map.n_in, a->map.n_out, a->x->c, in, a->add_x, a->add_x2));
+    TYPED(a->x, T, PACKED(a->x->c, N, (T), (backward<T, N>(c, a, in))));
 }

@@ -9,7 +9,7 @@ struct patch_job {
     const uint16_t *const *image; /* where [b, planes, h, w] lie: not the same place each time */
     const model_view *view;       /* [b] or NULL */
     const int32_t *keep;          /* [b, n] or NULL */
-    int n, h, w, p, stride, grid_w, channels, planes;
+    int n, h, w, p, stride, grid_w, channels, planes, per_block;
     float mean, sd;
 };
 
@@ -43,25 +43,74 @@ __device__ static float sampled(const patch_job &j, const uint16_t *image, const
     return top + ay * (low - top);
 }
 
-/* One block per kept patch. */
-template <class T> __global__ void patch_kernel(patch_job j, T *out)
+/* What is written of one pixel. The divisions are those of the CPU, not products with inverses. */
+__device__ static inline float value_of(const patch_job &j, const model_view *v, float value)
 {
-    int64_t row = blockIdx.x, s = row / j.n;
-    int patch = j.keep ? j.keep[row] : (int)(row % j.n), area = j.p * j.p;
+    value /= FULL_SCALE;
+    if (v && !(v->brightness == 0 && v->contrast == 1)) {
+        value = v->contrast * (value - 0.5f) + 0.5f + v->brightness;
+        value = fminf(fmaxf(value, 0.0f), 1.0f);
+    }
+    return (value - j.mean) / j.sd;
+}
+
+/* N neighbours in a row of `image`. */
+template <int N>
+__device__ static inline pack<N> pixels_of(const patch_job &j, const uint16_t *image,
+                                           const model_view *v, int y, int x)
+{
+    pack<N> a;
+    if (v && !is_still(v->affine)) {
+        for (int k = 0; k < N; k++)
+            a.v[k] = value_of(j, v, sampled(j, image, v->affine, y, x + k));
+        return a;
+    }
+    const uint16_t *from = image + (int64_t)y * j.w + x;
+    uint16_t raw[N];
+    if constexpr (N == 4) {
+        ushort4 u = load_wide<ushort4>(from);
+        raw[0] = u.x;
+        raw[1] = u.y;
+        raw[2] = u.z;
+        raw[3] = u.w;
+    } else {
+        raw[0] = *from;
+    }
+    for (int k = 0; k < N; k++)
+        a.v[k] = value_of(j, v, (float)raw[k]);
+    return a;
+}
+
+/* A block holds j.per_block kept patches, or one that is larger than itself. A thread makes N
+ * neighbours of a patch's row, for all channels where they are one grey plane. */
+template <class T, int N> __global__ void patch_kernel(patch_job j, T *out, int rows)
+{
+    int across = j.p / N, parts = j.p * across, area = j.p * j.p;
+    int slot = (int)threadIdx.x / parts, row = (int)blockIdx.x * j.per_block + slot;
+    if (row >= rows || slot >= j.per_block)
+        return;
+    int s = row / j.n;
+    int patch = j.keep ? j.keep[row] : row % j.n;
     int top = patch / j.grid_w * j.stride, left = patch % j.grid_w * j.stride;
     const model_view *v = j.view ? &j.view[s] : NULL;
-    for (int i = threadIdx.x; i < j.channels * area; i += blockDim.x) {
-        int plane = j.planes == 1 ? 0 : i / area, y = top + i % area / j.p, x = left + i % j.p;
-        const uint16_t *image = *j.image + (s * j.planes + plane) * j.h * j.w;
-        float value = !v || is_still(v->affine) ? (float)image[(int64_t)y * j.w + x]
-                                                : sampled(j, image, v->affine, y, x);
-        value /= FULL_SCALE;
-        if (v && !(v->brightness == 0 && v->contrast == 1)) {
-            value = v->contrast * (value - 0.5f) + 0.5f + v->brightness;
-            value = fminf(fmaxf(value, 0.0f), 1.0f);
+    T *to = out + (int64_t)row * j.channels * area;
+    for (int i = (int)threadIdx.x % parts; i < parts; i += CUDA_BLOCK) {
+        int y = i / across, x = i % across * N;
+        for (int plane = 0; plane < j.planes; plane++) {
+            const uint16_t *image = *j.image + ((int64_t)s * j.planes + plane) * j.h * j.w;
+            pack<N> a = pixels_of<N>(j, image, v, top + y, left + x);
+            for (int c = plane; c < j.channels; c += j.planes)
+                put_pack(to, (int64_t)c * area + i * N, a);
         }
-        put(out, row * j.channels * area + i, (value - j.mean) / j.sd);
     }
+}
+
+template <class T, int N> static void launch_patches(cuda *c, patch_job j, T *out, int rows)
+{
+    int parts = j.p * (j.p / N);
+    j.per_block = parts < CUDA_BLOCK ? CUDA_BLOCK / parts : 1;
+    cuda_launch(c, "patch", patch_kernel<T, N>, cuda_blocks(rows, j.per_block), CUDA_BLOCK, 0, j,
+                out, rows);
 }
 
 extern "C" void cuda_patch_forward(backend *be, op_args *a)
@@ -70,6 +119,7 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     const model_batch *b = &a->patch.batch;
     int planes = b->grey ? 1 : a->patch.channels;
     size_t bytes = (size_t)planes * (size_t)b->h * (size_t)b->w * sizeof(uint16_t);
+    int64_t rows = (int64_t)b->b * a->y->n;
     patch_job j = {};
     j.image = cuda_images(c, b, bytes);
     j.view = b->view;
@@ -84,9 +134,13 @@ extern "C" void cuda_patch_forward(backend *be, op_args *a)
     j.planes = planes;
     j.mean = b->mean;
     j.sd = b->sd;
+    if (rows > INT32_MAX)
+        BUG("patch: %lld patches", (long long)rows);
+    /* four pixels stand at a multiple of their bytes: as rows of an image and of a patch */
+    bool wide = j.p % 4 == 0 && j.stride % 4 == 0 && j.w % 4 == 0;
     TYPED(a->y, T,
-          cuda_launch(c, "patch", patch_kernel<T>, cuda_blocks((int64_t)b->b * j.n, 1), CUDA_BLOCK,
-                      0, j, values<T>(a->y)));
+          wide ? launch_patches<T, 4>(c, j, values<T>(a->y), (int)rows)
+               : launch_patches<T, 1>(c, j, values<T>(a->y), (int)rows));
     cuda_images_used(c);
 }
 

@@ -2,8 +2,9 @@
  * of tensors. A step writes the bf16 copy of the weights in the same pass. */
 #include "model/cuda/cuda.cuh"
 
-#define LIST_MAX 32    /* tensors of one launch */
-#define PIECE    16384 /* elements of one block */
+#define LIST_MAX 32   /* tensors of one launch */
+#define PIECE    4096 /* elements of one block; a multiple of what its threads take at once */
+#define AT_ONCE  4    /* elements of one thread: 16 bytes */
 
 struct step_entry {
     float *x, *g, *m, *v;
@@ -53,46 +54,79 @@ struct step_numbers {
 static_assert(sizeof(step_numbers) <= CUDA_NUMBERS * sizeof(float), "room for them");
 
 /* NaN: this tensor stays as it is. */
-__device__ static inline float factor_of(const step_entry &e, const step_numbers *o)
+__device__ static inline float factor_of(const step_entry &e, const step_numbers &o)
 {
-    return o->factor * (e.scale ? *e.scale : 1.0f);
+    return o.factor * (e.scale ? *e.scale : 1.0f);
 }
 
-/* g += wd*p; v = mom*v + g; p -= lr*v. */
-__global__ void sgd_kernel(step_list l, const step_numbers *o)
+/* Values, gradients, state and copies begin at multiples of 16 bytes. N neighbours, all read before
+ * any is written: g += wd*p; v = mom*v + g; p -= lr*v. */
+template <int N>
+__device__ static inline void sgd_at(const step_entry &e, const step_numbers &o, float scale,
+                                     float decay, int64_t i)
+{
+    pack<N> x = get_pack<N>(e.x, i), g = get_pack<N>(e.g, i), v = get_pack<N>(e.v, i);
+    for (int k = 0; k < N; k++) {
+        v.v[k] = o.momentum * v.v[k] + (scale * g.v[k] + decay * x.v[k]);
+        x.v[k] -= o.lr * v.v[k];
+    }
+    put_pack(e.v, i, v);
+    put_pack(e.x, i, x);
+    if (e.copy)
+        put_pack(e.copy, i, x);
+}
+
+__global__ void sgd_kernel(step_list l, const step_numbers *numbers)
 {
     const step_entry &e = entry_of(l, blockIdx.x);
+    const step_numbers o = *numbers;
     piece p = piece_of(e, blockIdx.x);
-    float scale = factor_of(e, o), decay = e.decays ? o->decay : 0;
+    float scale = factor_of(e, o), decay = e.decays ? o.decay : 0;
     if (isnan(scale))
         return;
-    for (int64_t i = p.from + threadIdx.x; i < p.to; i += CUDA_BLOCK) {
-        float x = e.x[i], v = o->momentum * e.v[i] + (scale * e.g[i] + decay * x);
-        e.v[i] = v;
-        x -= o->lr * v;
-        e.x[i] = x;
-        if (e.copy)
-            put(e.copy, i, x);
+    for (int64_t i = p.from + AT_ONCE * threadIdx.x; i < p.to; i += AT_ONCE * CUDA_BLOCK) {
+        if (i + AT_ONCE <= p.to)
+            sgd_at<AT_ONCE>(e, o, scale, decay, i);
+        else
+            for (int64_t k = i; k < p.to; k++)
+                sgd_at<1>(e, o, scale, decay, k);
     }
 }
 
-__global__ void adamw_kernel(step_list l, const step_numbers *o)
+template <int N>
+__device__ static inline void adamw_at(const step_entry &e, const step_numbers &o, float scale,
+                                       float decay, int64_t i)
+{
+    pack<N> x = get_pack<N>(e.x, i), g = get_pack<N>(e.g, i);
+    pack<N> m = get_pack<N>(e.m, i), v = get_pack<N>(e.v, i);
+    for (int k = 0; k < N; k++) {
+        float d = scale * g.v[k];
+        x.v[k] -= decay * x.v[k];
+        m.v[k] = o.beta1 * m.v[k] + (1 - o.beta1) * d;
+        v.v[k] = o.beta2 * v.v[k] + (1 - o.beta2) * d * d;
+        x.v[k] -= o.rate * m.v[k] / (sqrtf(v.v[k]) * o.root + o.eps);
+    }
+    put_pack(e.m, i, m);
+    put_pack(e.v, i, v);
+    put_pack(e.x, i, x);
+    if (e.copy)
+        put_pack(e.copy, i, x);
+}
+
+__global__ void adamw_kernel(step_list l, const step_numbers *numbers)
 {
     const step_entry &e = entry_of(l, blockIdx.x);
+    const step_numbers o = *numbers;
     piece p = piece_of(e, blockIdx.x);
-    float scale = factor_of(e, o), decay = e.decays ? o->decay : 0;
+    float scale = factor_of(e, o), decay = e.decays ? o.decay : 0;
     if (isnan(scale))
         return;
-    for (int64_t i = p.from + threadIdx.x; i < p.to; i += CUDA_BLOCK) {
-        float g = scale * e.g[i], x = e.x[i] - decay * e.x[i];
-        float m = o->beta1 * e.m[i] + (1 - o->beta1) * g;
-        float v = o->beta2 * e.v[i] + (1 - o->beta2) * g * g;
-        e.m[i] = m;
-        e.v[i] = v;
-        x -= o->rate * m / (sqrtf(v) * o->root + o->eps);
-        e.x[i] = x;
-        if (e.copy)
-            put(e.copy, i, x);
+    for (int64_t i = p.from + AT_ONCE * threadIdx.x; i < p.to; i += AT_ONCE * CUDA_BLOCK) {
+        if (i + AT_ONCE <= p.to)
+            adamw_at<AT_ONCE>(e, o, scale, decay, i);
+        else
+            for (int64_t k = i; k < p.to; k++)
+                adamw_at<1>(e, o, scale, decay, k);
     }
 }
 
@@ -103,23 +137,32 @@ __global__ void norm_kernel(step_list l, double *part)
     const step_entry &e = entry_of(l, blockIdx.x);
     piece p = piece_of(e, blockIdx.x);
     double sum = 0;
-    for (int64_t i = p.from + threadIdx.x; i < p.to; i += CUDA_BLOCK)
-        sum += (double)e.g[i] * (double)e.g[i];
+    for (int64_t i = p.from + AT_ONCE * threadIdx.x; i < p.to; i += AT_ONCE * CUDA_BLOCK) {
+        if (i + AT_ONCE <= p.to) {
+            pack<AT_ONCE> g = get_pack<AT_ONCE>(e.g, i);
+            for (int k = 0; k < AT_ONCE; k++)
+                sum += (double)g.v[k] * (double)g.v[k];
+        } else {
+            for (int64_t k = i; k < p.to; k++)
+                sum += (double)e.g[k] * (double)e.g[k];
+        }
+    }
     sum = block_sum(sum, slot);
     if (threadIdx.x == 0)
         part[blockIdx.x] = sum;
 }
 
-/* square[i] = the pieces of one tensor, in their order. */
+/* square[i] = the pieces of one tensor: a warp for each, in an order that depends on their number.
+ */
 __global__ void square_kernel(step_list l, const double *part, double *square)
 {
-    int i = threadIdx.x;
-    if (i >= l.count)
-        return;
+    const step_entry &e = l.e[blockIdx.x];
     double sum = 0;
-    for (int64_t k = 0; k * PIECE < l.e[i].n; k++)
-        sum += part[l.e[i].first + k];
-    square[i] = sum;
+    for (int64_t k = threadIdx.x; k * PIECE < e.n; k += CUDA_WARP)
+        sum += part[e.first + k];
+    sum = warp_sum(sum);
+    if (threadIdx.x == 0)
+        square[blockIdx.x] = sum;
 }
 
 struct scale_job {
@@ -251,7 +294,8 @@ static double *squares_of(cuda *c, const param_set *s)
     for (int at = 0; at < s->n;) {
         int from = at, blocks = next_list(s, &at, &l);
         cuda_launch(c, "gradient norms", norm_kernel, (unsigned)blocks, CUDA_BLOCK, 0, l, part);
-        cuda_launch(c, "gradient norms", square_kernel, 1, LIST_MAX, 0, l, part, square + from);
+        cuda_launch(c, "gradient norms", square_kernel, (unsigned)l.count, CUDA_WARP, 0, l, part,
+                    square + from);
         part += blocks;
     }
     return square;

@@ -342,6 +342,15 @@ static void resolve(fiber *self, fiber *warp, unsigned mask)
     }
 }
 
+void shim_aligned(const void *p, size_t bytes, shim_site at)
+{
+    if ((uintptr_t)p % bytes == 0)
+        return;
+    set_fault("thread %u at %s:%d: %zu bytes at an address that is no multiple of them",
+              static_cast<fiber *>(shim_self)->index, base(at.file), at.line, bytes);
+    die(static_cast<fiber *>(shim_self));
+}
+
 uint64_t shim_collective(shim_op op, unsigned mask, uint64_t value, int arg, int width,
                          shim_site at)
 {
@@ -568,7 +577,8 @@ cudaError_t shim_launch(const void *kernel, dim3 grid, dim3 block, size_t shared
     size_t threads = (size_t)block.x * block.y * block.z, blocks = (size_t)grid.x * grid.y * grid.z;
     in_launch = true;
     shared_most = allowed_shared.count(kernel) ? SHARED_MAX : SHARED_STATIC_MAX;
-    shim_launched(kernel);
+    shim_launched(kernel, threads, shared,
+                  allowed_shared.count(kernel) ? allowed_shared[kernel] : 0);
     if (__tsan_release)
         __tsan_release(&hb_host);
     n_threads = (unsigned)threads;

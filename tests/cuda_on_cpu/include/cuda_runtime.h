@@ -214,6 +214,20 @@ static inline void __threadfence_block()
 {
     shim_fence();
 }
+// Of a vector at an address that is no multiple of its size: ends the launch.
+void shim_aligned(const void *p, size_t bytes, shim_site at);
+template <class V> static inline V load_wide(const void *p, SHIM_HERE)
+{
+    V v;
+    shim_aligned(p, alignof(V), SHIM_AT);
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+template <class V> static inline void store_wide(void *p, V v, SHIM_HERE)
+{
+    shim_aligned(p, alignof(V), SHIM_AT);
+    memcpy(p, &v, sizeof v);
+}
 template <class T> static inline T __ldg(const T *p)
 {
     return *p;
@@ -456,8 +470,9 @@ static inline cudaError_t launch(void (*kernel)(P...), dim3 grid, dim3 block, si
 
 enum shim_order { SHIM_FORWARD, SHIM_REVERSE, SHIM_RANDOM };
 void shim_schedule(shim_order order,
-                   uint64_t seed);      // order of blocks, and of threads between yield points
-void shim_launched(const void *kernel); // counts it (launched.cc)
-const char *shim_memory_damage();       // which allocation was written outside, or NULL (memory.cc)
-const char *shim_fault();               // text of the last fault, "" when none; cleared by the call
-uint64_t shim_switches();               // fiber switches so far
+                   uint64_t seed); // order of blocks, and of threads between yield points
+// launched.cc counts it; allowed: dynamic shared memory beyond the usual, 0 = none was asked for
+void shim_launched(const void *kernel, size_t threads, size_t shared, size_t allowed);
+const char *shim_memory_damage(); // which allocation was written outside, or NULL (memory.cc)
+const char *shim_fault();         // text of the last fault, "" when none; cleared by the call
+uint64_t shim_switches();         // fiber switches so far
