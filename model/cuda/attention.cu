@@ -84,10 +84,8 @@ static bool is_fused(cuda *c, const op_args *a, const flash_shape *s, flash_call
     err e = {};
     if (a->x->type != TENSOR_BF16 || !flash_takes(s) || !cuda_fused(c))
         return false;
-    if (!flash_plan(c->fused, s, &scratch, &workspace, &e)) {
-        log_warn("attention_slow", "why=\"%s\"", e.msg);
-        return false;
-    }
+    if (!flash_plan(c->fused, s, &scratch, &workspace, &e))
+        return false; /* the first call told why */
     if (s->deterministic)
         want_workspace(c, s, workspace);
     call->workspace = cuda_scratch_get(c, &c->lent, workspace + 1);

@@ -132,7 +132,8 @@ static void run_move(cuda *c, const move_job &j)
                "moving");
 }
 
-/* The source is free again on return: the piece, or the driver, has taken its copy. */
+/* The source is free again on return: the piece has taken its copy, or the card has read it. (Where
+ * the driver need not stage pageable memory, a copy from it may go on behind the call.) */
 static void cuda_to_device(backend *be, void *dst, const void *src, size_t bytes)
 {
     cuda *c = cuda_of(be);
@@ -140,10 +141,12 @@ static void cuda_to_device(backend *be, void *dst, const void *src, size_t bytes
         return;
     laps_class was = laps_enter(be, LAPS_COPIES);
     move_job j = {dst, cuda_stage(c, src, bytes), bytes};
-    if (j.src)
+    if (j.src) {
         cuda_call<move_job, run_move>(c, j);
-    else
+    } else {
         cuda_check(cudaMemcpyAsync(dst, src, bytes, cudaMemcpyHostToDevice, c->stream), "writing");
+        cuda_check(cudaStreamSynchronize(c->stream), "writing");
+    }
     laps_enter(be, was);
 }
 
@@ -410,6 +413,19 @@ static backend_ops table_of(void)
     return t;
 }
 
+/* The code of our kernels is for architectures that were named when the program was built. */
+static bool has_code(int device, const cudaDeviceProp *prop, err *e)
+{
+    cudaFuncAttributes any;
+    cudaError_t status = cudaFuncGetAttributes(&any, sum_columns_kernel);
+    return status == cudaSuccess ||
+           err_set(e, ERR_CONFIG,
+                   "device cuda:%d: this build has no kernels for %.64s, sm_%d%d (%s); build it "
+                   "with CUDA_ARCH=%d%d",
+                   device, prop->name, prop->major, prop->minor, cudaGetErrorString(status),
+                   prop->major, prop->minor);
+}
+
 static void describe(cuda *c, const cudaDeviceProp *prop)
 {
     int driver = 0;
@@ -451,6 +467,8 @@ backend *cuda_open(int device, pool *p, err *e)
                                       : "compute capability 8.0 or newer is needed");
         return NULL;
     }
+    if (!has_code(device, &prop, e))
+        return NULL;
     log_warn("cuda_unproven",
              "why=\"no results of a card stand under docs/gpu-results: compare with the CPU\"");
     cuda *c = MEM_NEW(cuda);

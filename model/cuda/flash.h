@@ -33,7 +33,8 @@ void flash_close(flash *f);
 void flash_keep(flash *f, cache *store, const char *card);
 bool flash_takes(const flash_shape *s);
 /* Bytes that the caller lends to the backward pass besides *workspace, which either pass wants.
- * ERR_CONFIG: the library has no plan for this shape, with the step that failed. */
+ * ERR_CONFIG: the library has no plan for this shape; the first time a warning tells the step that
+ * failed. */
 MUST_CHECK bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size_t *workspace,
                            err *e);
 

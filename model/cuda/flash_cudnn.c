@@ -16,7 +16,7 @@ typedef flash_descriptor descriptor;
 
 typedef struct plan {
     flash_shape shape;
-    descriptor plan;
+    descriptor plan; /* NULL: the library has none, which is not asked again */
     int64_t workspace;
 } plan;
 
@@ -175,15 +175,17 @@ static bool build(flash *f, plan *p, err *e)
     return p->plan != NULL;
 }
 
-static plan *plan_make(flash *f, const flash_shape *s, err *e)
+static plan *plan_make(flash *f, const flash_shape *s)
 {
     plan p = {.shape = *s};
     char key[CACHE_KEY_MAX];
+    err e = {0};
     key_of(f, s, key);
     if (!load(f, &p, key)) {
-        if (!build(f, &p, e))
-            return NULL;
-        keep(f, &p, key);
+        if (build(f, &p, &e))
+            keep(f, &p, key);
+        else
+            log_warn("attention_slow", "why=\"%s\"", e.msg);
     }
     if (f->n == f->cap) {
         int cap = f->cap ? 2 * f->cap : 16;
@@ -205,9 +207,10 @@ bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size_t *workspa
 {
     plan *p = plan_find(f, s);
     if (!p)
-        p = plan_make(f, s, e);
-    if (!p)
-        return false;
+        p = plan_make(f, s);
+    if (!p->plan)
+        return err_set(e, ERR_CONFIG, "cuDNN has no %s attention of %d by %d tokens",
+                       s->backward ? "backward" : "forward", s->queries, s->keys);
     *workspace = (size_t)p->workspace;
     *scratch = plan_fused_scratch(s);
     return true;
@@ -216,7 +219,7 @@ bool flash_plan(flash *f, const flash_shape *s, size_t *scratch, size_t *workspa
 void flash_run(flash *f, const flash_shape *s, const flash_call *call)
 {
     plan *p = plan_find(f, s);
-    if (!p || !f->handle)
+    if (!p || !p->plan || !f->handle)
         BUG("flash: a shape without a plan");
     float scale = (float)(1.0 / sqrt((double)s->head)), one = 1;
     char *scratch = call->scratch;
@@ -319,7 +322,8 @@ void flash_close(flash *f)
     if (!f)
         return;
     for (int i = 0; i < f->n; i++)
-        f->lib.cudnnBackendDestroyDescriptor(f->made[i].plan);
+        if (f->made[i].plan)
+            f->lib.cudnnBackendDestroyDescriptor(f->made[i].plan);
     if (f->device)
         f->lib.cudnnBackendDestroyDescriptor(f->device);
     if (f->handle)

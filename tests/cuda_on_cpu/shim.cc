@@ -633,6 +633,8 @@ const char *cudaGetErrorString(cudaError_t e)
         return "no driver";
     case cudaErrorNoDevice:
         return "no device";
+    case cudaErrorNoKernelImageForDevice:
+        return "no kernel image is available for execution on the device";
     case cudaErrorIllegalState:
         return "the object is gone, or not in a state for this call";
     case cudaErrorNotReady:

@@ -463,15 +463,18 @@ static uint64_t sum_of(const void *p, size_t n)
     return h;
 }
 
-// From page-locked memory: read when the copy runs; the host must not have written meanwhile.
-static std::function<cudaError_t()> locked_read(void *d, const void *s, size_t n)
+// From memory of the host: read when the copy runs; the host must not have written meanwhile. So
+// for pageable memory, too: a driver that reaches it by itself need not stage it.
+static std::function<cudaError_t()> late_read(void *d, const void *s, size_t n, bool locked)
 {
     uint64_t before = delay == SHIM_AT_ONCE ? 0 : sum_of(s, n);
     bool checked = delay != SHIM_AT_ONCE;
     return [=] {
         if (checked && sum_of(s, n) != before)
-            return shim_failed(cudaErrorLaunchFailure,
-                               "page-locked memory was written while a copy from it was waiting");
+            return shim_failed(
+                cudaErrorLaunchFailure,
+                locked ? "page-locked memory was written while a copy from it was waiting"
+                       : "pageable memory was written while a copy from it was waiting");
         memmove(d, s, n);
         return cudaSuccess;
     };
@@ -500,15 +503,8 @@ cudaError_t cudaMemcpyAsync(void *d, const void *s, size_t n, cudaMemcpyKind kin
     };
     if (shim_capturing(stream) && (!locked || !to || !from))
         return spoil(stream); // a graph would keep the host's address
-    if (to && !from && locked)
-        node.run = locked_read(d, s, n);
-    if (to && !from && !locked) {
-        auto copy = std::make_shared<std::vector<char>>((const char *)s, (const char *)s + n);
-        node.run = [=] {
-            memmove(d, copy->data(), n);
-            return cudaSuccess;
-        };
-    }
+    if (to && !from)
+        node.run = late_read(d, s, n, locked);
     if (from && !to && locked && delay != SHIM_AT_ONCE)
         memset(d, 0xff, n); // nothing to be read before the copy has run
     cudaError_t status = shim_submit(stream, node);

@@ -524,6 +524,26 @@ static void gradient_scales_are_those_of_the_cpu(void **state)
     }
 }
 
+/* A card that the program holds no code for is refused with what would help. */
+static void a_card_without_kernels(void **state)
+{
+    err e = {0};
+    (void)state;
+    if (!cuda_on_cpu_order) {
+        print_message("skip: the card is one that the program is for\n");
+        skip();
+    }
+    pool *threads = pool_new(1);
+    setenv("SHIM_NO_CODE", "1", 1);
+    assert_null(cuda_open(0, threads, &e));
+    unsetenv("SHIM_NO_CODE");
+    assert_int_equal(e.code, ERR_CONFIG);
+    assert_string_equal(e.msg, "device cuda:0: this build has no kernels for CUDA on a CPU, sm_90 "
+                               "(no kernel image is available for execution on the device); build "
+                               "it with CUDA_ARCH=90");
+    pool_free(threads);
+}
+
 int main(int argc, char **argv)
 {
     struct CMUnitTest tests[] = {
@@ -534,6 +554,7 @@ int main(int argc, char **argv)
         {"nan_guard", nan_guard_finds_the_first, NULL, NULL, NULL},
         {"gradient_scales", gradient_scales_are_those_of_the_cpu, NULL, NULL, NULL},
         {"bf16_weights", steps_renew_the_bf16_weights, NULL, NULL, NULL},
+        {"no_kernels", a_card_without_kernels, NULL, NULL, NULL},
     };
     (void)argc;
     size_t n = cases_chosen(tests, COUNT_OF(tests), argv + 1);

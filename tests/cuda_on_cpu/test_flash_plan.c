@@ -19,6 +19,7 @@
 #include "core/mem.h"
 #include "model/cuda/flash.h"
 #include "model/cuda/plan.h"
+#include "tests/unit/said.h"
 
 int nvrtc_stand_in_compiled(void);
 
@@ -305,6 +306,39 @@ static void kept_plans_are_not_compiled_again(void **state)
     assert_true(fs_remove_tree(folder, &e));
 }
 
+/* ---- what the library has not
+ * --------------------------------------------------------------------
+ */
+
+/* A card without bf16: told once for each shape, and not asked for again. */
+static void what_is_missing_is_told_once(void **state)
+{
+    static const card v100 = {"NVIDIA V100", 700, 80, 98304, NULL};
+    const flash_shape s = {
+        .b = 2, .heads = 6, .queries = 197, .keys = 197, .head = 64, .ldq = 1152, .ldk = 1152};
+    char path[300], *log;
+    const char *top = getenv("TMPDIR");
+    size_t scratch, workspace, len;
+    err e = {0}, none = {0};
+    (void)state;
+    want_library();
+    flash *f = open_card(&v100, &e);
+    assert_non_null(f);
+    snprintf(path, sizeof path, "%s/missing.%d", top && *top ? top : "/tmp", (int)getpid());
+    said to = said_begin(path);
+    for (int i = 0; i < 3; i++)
+        assert_false(flash_plan(f, &s, &scratch, &workspace, &e));
+    assert_true(said_end(to, path,
+                         "warn attention_slow why=\"cuDNN has no forward attention of 2 "
+                         "images, 6 heads, 197 by 197 tokens: "));
+    assert_true(fs_read(path, 1 << 16, &log, &len, &none));
+    assert_null(strstr(strstr(log, "attention_slow") + 1, "attention_slow"));
+    assert_string_equal(e.msg, "cuDNN has no forward attention of 197 by 197 tokens");
+    unlink(path);
+    mem_free(log);
+    flash_close(f);
+}
+
 /* ---- the library's version --------------------------------------------------------------------
  */
 
@@ -335,6 +369,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(plans_for_one_query),
         cmocka_unit_test(plans_with_a_bias_on_the_keys),
         cmocka_unit_test(kept_plans_are_not_compiled_again),
+        cmocka_unit_test(what_is_missing_is_told_once),
         cmocka_unit_test(older_libraries_are_refused),
     };
     if (argc == 3 && !strcmp(argv[1], "plans"))

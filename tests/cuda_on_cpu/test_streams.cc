@@ -146,10 +146,15 @@ static void early_hands_show(void **)
     refused(cudaStreamSynchronize(b.copy), cudaErrorLaunchFailure);
     assert_string_equal(shim_fault(),
                         "page-locked memory was written while a copy from it was waiting");
-    /* pageable memory is free again at once */
+    /* so it is with pageable memory */
     int own[N] = {7};
     ok(cudaMemcpyAsync(b.in, own, bytes, cudaMemcpyHostToDevice, b.copy));
     own[0] = 8;
+    refused(cudaStreamSynchronize(b.copy), cudaErrorLaunchFailure);
+    assert_string_equal(shim_fault(),
+                        "pageable memory was written while a copy from it was waiting");
+    own[0] = 7;
+    ok(cudaMemcpyAsync(b.in, own, bytes, cudaMemcpyHostToDevice, b.copy));
     ok(cudaMemcpyAsync(own + 1, b.in, sizeof(int), cudaMemcpyDeviceToHost, b.copy));
     assert_int_equal(own[1], 7);
     /* a copy names its direction, and stays inside */

@@ -380,6 +380,7 @@ enum cudaError_t {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInsufficientDriver = 35,
     cudaErrorNoDevice = 100,
+    cudaErrorNoKernelImageForDevice = 209,
     cudaErrorIllegalState = 401,
     cudaErrorNotReady = 600,
     cudaErrorLaunchFailure = 719,
@@ -438,7 +439,8 @@ template <class F>
 static inline cudaError_t cudaFuncGetAttributes(cudaFuncAttributes *out, F *kernel)
 {
     out->maxDynamicSharedSizeBytes = (int)shim_allowed_shared((const void *)kernel);
-    return cudaSuccess;
+    // SHIM_NO_CODE in the environment: a card that the program was not built for
+    return getenv("SHIM_NO_CODE") ? cudaErrorNoKernelImageForDevice : cudaSuccess;
 }
 template <class F>
 static inline cudaError_t cudaFuncSetAttribute(F *kernel, cudaFuncAttribute, int bytes)
