@@ -159,18 +159,20 @@ static void test_kill(void **state)
     }
 }
 
+/* A device that works behind the host's back has the next step before the last one is looked at. */
 static void test_stop(void **state)
 {
     const char *run = tiny_name("stop");
     char message[1024];
-    for (int i = 0; i < 3; i++) {
+    int each = strcmp(test_device(), "cpu") ? 2 : 1; /* steps of a call; an epoch has 6 */
+    for (int i = 0; i < 4 - each; i++) {
         assert_int_equal(TRAIN(NULL, run, tiny_path, "train.save_steps=4", "stop"), 75);
         tiny_message(run, message);
         char want[80];
         snprintf(want, sizeof want,
                  "stopped on request at epoch 1 step %d; the same command "
                  "continues",
-                 i + 1);
+                 each * (i + 1));
         assert_string_equal(message, want);
     }
     assert_int_equal(TRAIN(NULL, run, tiny_path, "train.save_steps=4"), 0);
