@@ -94,9 +94,11 @@ $(LIB): $(LIB_OBJ)
 $(BUILD)/obj/%.o: %.c Makefile
 	$(call say,CC    $<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -include core/banned.h -c -o $@ $<
+# what the assembler says of each kernel stays beside the object, for tests/golden/test_cuda_code.sh
 $(BUILD)/obj/%.o: %.cu Makefile
 	$(call say,NVCC  $<)
-	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -MMD -MP -MF $(@:.o=.d) -c -o $@ $<
+	$(Q)mkdir -p $(@D) && $(NVCC) $(NVCC_FLAGS) -Xptxas -v -MMD -MP -MF $(@:.o=.d) -c -o $@ $< 2>$(@:.o=.ptxas) || \
+	  { cat $(@:.o=.ptxas) >&2; exit 1; }
 $(BUILD)/obj/%.o: %.cpp Makefile
 	$(call say,CXX   $<)
 	$(Q)mkdir -p $(@D) && $(CXX) $(CXXFLAGS_ALL) -c -o $@ $<

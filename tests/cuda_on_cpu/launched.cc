@@ -1,7 +1,7 @@
 // launched.cc - which kernels ran, and how. With CUDA_ON_CPU_KERNELS=FILE in the environment each
 // program appends a line for each of them when it ends: program, symbol, launches; at most, threads
 // of a block, bytes of dynamic shared memory, bytes of it that were allowed beyond the usual 48 KiB
-// (test_cuda_kernels.sh reads them). Symbols are found by dladdr: link with
+// (test_cuda_kernels.sh and test_cuda_code.sh read them). Symbols are found by dladdr: link with
 // -rdynamic.
 #include "include/cuda_runtime.h"
 

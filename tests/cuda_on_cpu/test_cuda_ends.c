@@ -342,7 +342,7 @@ static void patch_is_that_of_the_cpu(void **state)
         {32, 48, 16, 16, 1, true, false, false}, {32, 48, 16, 16, 3, true, true, true},
         {33, 47, 16, 8, 3, false, true, false},  {21, 35, 7, 7, 3, false, false, true},
         {17, 16, 16, 1, 1, true, true, false},   {12, 20, 4, 4, 3, false, true, true},
-        {33, 67, 32, 32, 1, true, true, false},  {40, 80, 40, 40, 3, true, true, false},
+        {33, 67, 32, 32, 1, true, false, false}, {40, 80, 40, 40, 3, true, true, false},
         {8, 12, 4, 1, 1, true, false, false}};
     static const int32_t keep[IMAGES * KEPT] = {0, 2, 5, 1, 3, 4, 0, 1, 2};
     static const model_view view[IMAGES] = {{{0.9F, 0.1F, 1.3F, -0.07F, 1.05F, -2}, 0.05F, 1.2F},
