@@ -79,6 +79,7 @@ bool backend_compute(backend *b, const backend_how *how, err *e)
     b->how = *how;
     b->how.cache = NULL; /* it was borrowed */
     b->type = how->precision == BACKEND_F32 ? TENSOR_F32 : TENSOR_BF16;
+    b->stream = how->precision == BACKEND_BF16_FAST ? TENSOR_BF16 : TENSOR_F32;
     return true;
 }
 

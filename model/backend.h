@@ -27,7 +27,8 @@ void backend_on_shortage(backend *b, backend_advice *advise, void *ctx);
 backend *backend_described(pool *p);
 void backend_free(backend *b);
 /* f32: everything. bf16: what matrix products read and write; weights, sums and the residual stream
- * stay float32. bf16_fast: that, and networks take GELU's tanh form, which products can end in. */
+ * stay float32. bf16_fast: the stream and its gradient are bf16, too, and networks take GELU's tanh
+ * form, which products can end in. */
 typedef enum backend_precision { BACKEND_F32, BACKEND_BF16, BACKEND_BF16_FAST } backend_precision;
 #define BACKEND_PRECISIONS "f32|bf16|bf16_fast"
 

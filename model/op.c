@@ -103,10 +103,10 @@ tensor *op_mlp(run *r, tensor *x, const op_mlp_spec *k)
     return linear(r, second, NULL);
 }
 
-/* May the float32 stream x be overwritten by what is made of it? */
+/* May x be overwritten by the stream that is made of it? */
 static bool in_place(const run *r, const tensor *x)
 {
-    return run_mode_of(r) == RUN_INFER && x->type == TENSOR_F32;
+    return run_mode_of(r) == RUN_INFER && x->type == run_stream(r);
 }
 
 static void same_shape(const tensor *x, const tensor *y, const char *what)
@@ -134,7 +134,7 @@ tensor *op_add_layernorm(run *r, tensor *x, tensor *add, const float *scale, par
     op_args a = {.kind = OP_LAYERNORM, .x = x, .x2 = add, .w = w, .b = b, .norm = {eps}};
     a.norm.scale = run_upload(r, scale, x->b);
     a.y = run_tensor(r, run_type(r), x->b, x->n, x->c);
-    a.y2 = in_place(r, x) ? run_alias(r, x) : run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
+    a.y2 = in_place(r, x) ? run_alias(r, x) : run_tensor(r, run_stream(r), x->b, x->n, x->c);
     a.saves = 2 * (size_t)rows_of(x) * sizeof(float);
     *sum = a.y2;
     return run_record(r, &a, (run_counts){.norm = tensor_count(x)});
@@ -145,7 +145,7 @@ tensor *op_add(run *r, tensor *x, tensor *add, const float *scale)
     same_shape(x, add, "add");
     op_args a = {.kind = OP_ADD, .x = x, .x2 = add};
     a.add.scale = run_upload(r, scale, x->b);
-    a.y = in_place(r, x) ? run_alias(r, x) : run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
+    a.y = in_place(r, x) ? run_alias(r, x) : run_tensor(r, run_stream(r), x->b, x->n, x->c);
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -276,7 +276,7 @@ tensor *op_position(run *r, tensor *x, param *pos, int prefix, const int32_t *ke
         BUG("position %s: %lld rows for %d tokens", pos->name, (long long)rows, x->n);
     op_args a = {.kind = OP_POSITION, .x = x, .w = pos, .position = {.prefix = prefix}};
     a.position.keep = run_upload_ints(r, keep, (int64_t)x->b * (x->n - prefix));
-    a.y = run_tensor(r, TENSOR_F32, x->b, x->n, x->c);
+    a.y = run_tensor(r, run_stream(r), x->b, x->n, x->c);
     return run_record(r, &a, (run_counts){0});
 }
 
@@ -289,7 +289,7 @@ tensor *op_pool(run *r, tensor *x, tensor *tokens, int h, int w, param *weight, 
     want_vector(weight, 9 * c, "pool");
     want_vector(bias, c, "pool");
     op_args a = {.kind = OP_POOL, .x = x, .x2 = tokens, .w = weight, .b = bias, .pool = {h, w}};
-    a.y = run_tensor(r, TENSOR_F32, x->b, t + points, c);
+    a.y = run_tensor(r, run_stream(r), x->b, t + points, c);
     return run_record(r, &a, (run_counts){.matmul = (int64_t)x->b * points * c * 9});
 }
 

@@ -167,7 +167,8 @@ typedef struct backend_ops {
 struct backend {
     const backend_ops *ops;
     struct pool *pool;
-    tensor_type type; /* of what matrix products read and write */
+    tensor_type type;   /* of what matrix products read and write */
+    tensor_type stream; /* of the residual stream */
     backend_how how;
     struct ranks *ranks; /* the other processes; NULL: none */
     bool joined;
@@ -182,6 +183,7 @@ struct backend {
 struct run;
 tensor *run_tensor(run *r, tensor_type type, int b, int n, int c);
 tensor_type run_type(const run *r);   /* of what matrix products read and write */
+tensor_type run_stream(const run *r); /* of the residual stream: sums, positions, what is pooled */
 tensor *run_alias(run *r, tensor *t); /* a second header over the same values */
 /* Count the cost, run the op, record it in training. Returns a.y. */
 tensor *run_record(run *r, const op_args *a, run_counts cost);

@@ -257,6 +257,11 @@ tensor_type run_type(const run *r)
     return r->be ? r->be->type : TENSOR_F32;
 }
 
+tensor_type run_stream(const run *r)
+{
+    return r->be ? r->be->stream : TENSOR_F32;
+}
+
 tensor *run_tensor(run *r, tensor_type type, int b, int n, int c)
 {
     if (b < 0 || n < 0 || c < 0)

@@ -6,8 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The residual stream, logits' loss, scores and weights are float32 always; what matrix products
- * read and write is of the backend's type (model/backend.h). */
+/* Losses, scores and weights are float32 always; what matrix products read and write, and the
+ * residual stream, are of the backend's types (model/backend.h). */
 typedef enum tensor_type { TENSOR_F32, TENSOR_BF16 } tensor_type;
 typedef struct tensor {
     int b, n, c;

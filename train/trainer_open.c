@@ -55,8 +55,9 @@ static const cfg_option table[] = {
     {"train.label_smoothing", CFG_REAL, AT(smoothing), "0.1", 0, 1, NULL, "",
      "share of the target spread over all classes"},
     {"train.precision", CFG_ENUM, AT(how.precision), "f32", 0, 0, BACKEND_PRECISIONS, "",
-     "what matrix products read and write; weights, sums and the residual stream are f32 always. "
-     "bf16_fast: bf16, with GELU's tanh form in the products (model.gelu). Both need --device "
+     "what matrix products read and write; weights and sums are f32 always. bf16_fast: the "
+     "residual "
+     "stream, too, and GELU's tanh form in the products (model.gelu). Both need --device "
      "cuda"},
     {"train.deterministic", CFG_BOOL, AT(how.deterministic), "false", 0, 0, NULL, "",
      "the same bytes each time on a card too: attention's deterministic backward pass, which takes "

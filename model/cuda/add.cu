@@ -64,10 +64,18 @@ template <int N, class X, class A, class Y> static void backward(cuda *c, op_arg
                 gradient<A>(a->x2), a->add.scale, s, a->add_x, a->add_x2);
 }
 
-/* The sum is the float32 stream, both parts may be a product's. */
+/* The sum is the stream, both parts may be a product's; a bf16 stream adds bf16 alone. */
 #define BY_TYPES(a, run)                                                                           \
-    TYPED((a)->x, X,                                                                               \
-          TYPED((a)->x2, A, PACKED((a)->y->c, N, (X, A, float), run<N, X, A, float>(c, a))))
+    do {                                                                                           \
+        if ((a)->y->type == TENSOR_F32)                                                            \
+            TYPED((a)->x, X,                                                                       \
+                  TYPED((a)->x2, A,                                                                \
+                        PACKED((a)->y->c, N, (X, A, float), run<N, X, A, float>(c, a))));          \
+        else if ((a)->x->type == TENSOR_BF16 && (a)->x2->type == TENSOR_BF16)                      \
+            PACKED((a)->y->c, N, (bf16), run<N, bf16, bf16, bf16>(c, a));                          \
+        else                                                                                       \
+            BUG("add: a float32 part of a bf16 stream");                                           \
+    } while (0)
 
 extern "C" void cuda_add_forward(backend *be, op_args *a)
 {

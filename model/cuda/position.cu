@@ -122,8 +122,16 @@ template <int N, class T, class Y> static void backward(cuda *c, op_args *a)
                     cuda_blocks(n, CUDA_BLOCK), CUDA_BLOCK, 0, dy, gradient<T>(a->x), n, a->add_x);
 }
 
-/* The result is the float32 stream. */
-#define BY_TYPES(a, run) TYPED((a)->x, T, PACKED((a)->y->c, N, (T, float), run<N, T, float>(c, a)))
+/* The result is the stream; in bf16 what comes in is, too. */
+#define BY_TYPES(a, run)                                                                           \
+    do {                                                                                           \
+        if ((a)->y->type == TENSOR_F32)                                                            \
+            TYPED((a)->x, T, PACKED((a)->y->c, N, (T, float), run<N, T, float>(c, a)));            \
+        else if ((a)->x->type == TENSOR_BF16)                                                      \
+            PACKED((a)->y->c, N, (bf16), run<N, bf16, bf16>(c, a));                                \
+        else                                                                                       \
+            BUG("position: float32 into a bf16 stream");                                           \
+    } while (0)
 
 extern "C" void cuda_position_forward(backend *be, op_args *a)
 {

@@ -65,7 +65,7 @@ static const char *const fill_name[] = {"drawn",      "ties", "zeros", "minus ze
 
 /* One way to run a graph. */
 typedef struct variant {
-    tensor_type type;      /* that the device computes in */
+    backend_precision precision;
     unsigned float_inputs; /* bit i: input i is float32, the others are bf16 */
     fill how;
     bool twice;
@@ -200,7 +200,7 @@ static double largest(const float *x, int64_t n)
 static void compare(const graph *g, const result *want, const result *got, const variant *v)
 {
     const bound *b = bound_of(g);
-    bool half = v->type == TENSOR_BF16 || v->float_inputs + 1 < 1U << inputs_of(g);
+    bool half = v->precision != BACKEND_F32 || v->float_inputs + 1 < 1U << inputs_of(g);
     double limit = half ? b->bf16 : b->f32;
     double floor = 0;
     assert_int_equal(want->parts, got->parts);
@@ -237,7 +237,7 @@ static void chunks_check(const graph *g, backend *be, const result *want, const 
 {
     int64_t windows = (int64_t)g->in[0][0] * g->in[0][1] / g->number;
     int64_t logits = (windows + 2) / 3 * g->heads * g->number * g->number;
-    device_compute(be, (backend_how){.precision = v->type, .logits = logits});
+    device_compute(be, (backend_how){.precision = (int)v->precision, .logits = logits});
     result got = graph_run(g, be, v);
     same_bytes(g, want, &got, "how many windows come at a time");
     result_free(&got);
@@ -255,7 +255,7 @@ static void variant_check(const graph *g, const variant *v)
     int orders = !cuda_on_cpu_order || device_is_slow() ? 1 : is_long(g) || v->how != DRAWN ? 2 : 3;
     device d = device_new();
     result want = graph_run(g, d.cpu, v);
-    device_compute(d.cuda, (backend_how){.precision = v->type});
+    device_compute(d.cuda, (backend_how){.precision = (int)v->precision});
     guard_on(d.cuda);
     if (device_is_slow())
         cuda_on_cpu_order(2, SEED);
@@ -283,17 +283,19 @@ static void graph_check(const graph *g)
     bool short_of_time = is_long(g) || device_is_slow();
     if (is_long(g) && device_is_slow())
         return;
-    for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
-        unsigned own = type == TENSOR_F32 ? all : 0;
-        if (type == TENSOR_BF16 && is_long(g) && cuda_on_cpu_order)
+    for (int type = BACKEND_F32; type <= BACKEND_BF16_FAST; type++) {
+        unsigned own = type == BACKEND_F32 ? all : 0;
+        if (type != BACKEND_F32 && is_long(g) && cuda_on_cpu_order)
             break;
+        if (type == BACKEND_BF16_FAST && !g->streams && !g->stream)
+            break; /* no stream, no difference */
         for (int how = DRAWN; how < FILLS && (how == DRAWN || !short_of_time); how++)
-            variant_check(g, &(variant){(tensor_type)type, own, (fill)how, false});
+            variant_check(g, &(variant){(backend_precision)type, own, (fill)how, false});
         if (!short_of_time)
-            variant_check(g, &(variant){(tensor_type)type, own, DRAWN, true});
-        for (unsigned mask = 1; type == TENSOR_BF16 && mask <= g->streams; mask++) {
+            variant_check(g, &(variant){(backend_precision)type, own, DRAWN, true});
+        for (unsigned mask = 1; type == BACKEND_BF16 && mask <= g->streams; mask++) {
             if ((mask & g->streams) == mask)
-                variant_check(g, &(variant){TENSOR_BF16, mask, DRAWN, false});
+                variant_check(g, &(variant){BACKEND_BF16, mask, DRAWN, false});
         }
     }
 }

@@ -6,6 +6,7 @@
 #include "tests/prop/gradient.h"
 
 #include "model/op.h"
+#include "model/ops_table.h"
 
 #define MAX_IN  3
 #define MAX_PAR 3
@@ -21,7 +22,7 @@ struct graph {
     const float *factor;
     int number;
     double spread;    /* size of the inputs' entries, 0 = 1 */
-    bool stream;      /* the first input is float32 in every precision */
+    bool stream;      /* the first input is of the stream's type */
     unsigned streams; /* bit i: input i may be float32 where the others are bf16 */
 };
 
@@ -289,12 +290,13 @@ static const graph graphs[] = {
     {"position", "kept, prefix 1", position, .in = {{2, 4, 6}}, .par = {{3, 1, 8, 6}},
      .index = kept, .number = 1},
     {"position", "kept, prefix 0", position, .in = {{2, 3, 6}}, .par = {{3, 1, 7, 6}},
-     .index = kept},
+     .index = kept, .streams = 1},
     {"position", "16 wide, kept", position, .in = {{2, 4, 16}}, .par = {{3, 1, 8, 16}},
      .index = kept, .number = 1, .streams = 1},
     {"position", "24 wide, all", position, .in = {{3, 30, 24}}, .par = {{3, 1, 31, 24}},
      .number = 1},
-    {"position", "planar, 8 wide", position, .in = {{2, 6, 8}}, .par = {{4, 1, 8, 2, 3}}},
+    {"position", "planar, 8 wide", position, .in = {{2, 6, 8}}, .par = {{4, 1, 8, 2, 3}},
+     .streams = 1},
     {"position", "planar map", position, .in = {{2, 6, 5}}, .par = {{4, 1, 5, 2, 3}}},
     {"pool", "5x4 grid, CLS", pooled, .in = {{2, 21, 3}, {2, 1, 6}},
      .par = {{4, 6, 1, 3, 3}, {1, 6}}, .number = 4, .stream = true},
@@ -317,9 +319,10 @@ static tensor *bench_forward(bench *t, run *r, tensor **in)
     run_reset(r);
     for (int i = 0; i < t->n_in; i++) {
         const int *shape = t->g->in[i];
-        bool f32 = shape[2] == 1 || (t->g->stream && i == 0) || t->float_inputs >> i & 1;
-        in[i] = run_input_type(r, f32 ? TENSOR_F32 : t->type, shape[0], shape[1], shape[2],
-                               t->in[i], false);
+        bool f32 = shape[2] == 1 || t->float_inputs >> i & 1;
+        tensor_type type = t->g->stream && i == 0 ? run_stream(r) : t->type;
+        in[i] = run_input_type(r, f32 ? TENSOR_F32 : type, shape[0], shape[1], shape[2], t->in[i],
+                               false);
     }
     tensor *y = t->g->build(t->g, r, in, t->set->p);
     return t->twice ? op_add(r, y, t->g->build(t->g, r, in, t->set->p), NULL) : y;
@@ -334,6 +337,7 @@ static void bench_open(bench *t, const graph *g, backend *be, uint64_t seed)
                  .set = param_set_new(be, MAX_PAR),
                  .r = run_new(be, RUN_TRAIN),
                  .seed = seed};
+    t->type = run_type(t->r);
     for (int i = 0; i < MAX_PAR && g->par[i][0]; i++) {
         char name[16];
         snprintf(name, sizeof(name), "par%d", i);
