@@ -204,7 +204,7 @@ DEP += $(BUILD)/shim/nccl/libnccl.so.2.d $(SHIM_OBJ:.o=.d) $(SHIM_TEST:=.d)
 GPU := $(BUILD)/gpu
 # what needs a stand-in or the emulator's memory stays here
 GPU_TEST := $(addprefix $(GPU)/tests/,$(filter-out test_streams test_flash_plan test_gemm_choice test_gemm_asked test_cuda_cache \
-            test_train_room,$(notdir $(SHIM_TEST))))
+            test_train_room,$(notdir $(SHIM_TEST))) parity)
 GPU_LINK = $(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -MF $@.d -o $@ $< -L$(GPU)/shim -lmammovit -Wl,--as-needed $(LIBS) -lcmocka
 $(GPU)/lib/libmammovit.so: $(LIB)
 	$(call say,LD    $@)
@@ -219,6 +219,8 @@ $(GPU)/tests/%: $(SHIM)/%.c $(GPU)/shim/libmammovit.so
 $(GPU)/tests/%: tests/unit/%.c $(GPU)/shim/libmammovit.so
 	$(GPU_LINK)
 $(GPU)/tests/%: tests/prop/%.c $(GPU)/shim/libmammovit.so
+	$(GPU_LINK)
+$(GPU)/tests/%: tests/gpu/%.c $(GPU)/shim/libmammovit.so
 	$(GPU_LINK)
 DEP += $(GPU_TEST:=.d)
 gpu-bundle: all $(GPU)/bin/mammovit $(GPU_TEST) ## one folder of at most 45 MiB: what gpu-check needs on a machine with a card

@@ -1,5 +1,5 @@
 /* bench step, bench infer: a network on random images that lie in the device's memory (gpu.md 8):
- * augmentation, forward, loss, backward, AdamW. Times are the device's own. */
+ * augmentation, forward, loss, backward, optimiser. Times are the device's own. */
 #include "cli/bench_step.h"
 
 #include "core/mem.h"
@@ -10,6 +10,7 @@
 #include "model/model.h"
 #include "train/augment.h"
 #include "train/optim.h"
+#include "train/room.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -32,7 +33,9 @@ typedef struct bench_net {
     model_view *view;
     int32_t *keep, *label;
     run *r;
+    run_level level;
     optim *o;
+    int moments; /* that the optimiser keeps of each gradient */
     int64_t step;
     size_t saved; /* bytes of the arena that forward leaves for backward */
     float loss;
@@ -44,6 +47,7 @@ typedef struct bench_net {
 typedef struct bench_ask {
     int64_t size, batch, steps, warmup;
     double ceiling; /* TFLOP/s; 0 = measure */
+    optim_kind optimizer;
 } bench_ask;
 
 typedef struct bench_times {
@@ -64,8 +68,10 @@ static bool integer(const cmd_args *a, const char *name, int64_t def, int64_t le
 
 static bool read_ask(const cmd_args *a, bench_ask *k, double *keep_rate, err *e)
 {
-    const char *keep = cmd_value(a, "--keep-rate"), *top = cmd_value(a, "--ceiling");
+    const char *keep = cmd_value(a, "--keep-rate"), *top = cmd_value(a, "--ceiling"),
+               *optimizer = cmd_value(a, "--optimizer");
     k->ceiling = 0;
+    k->optimizer = optimizer && !strcmp(optimizer, "sgd") ? OPTIM_SGD : OPTIM_ADAMW;
     if (!integer(a, "--image-size", 224, 1, &k->size, e) ||
         !integer(a, "--batch", 16, 1, &k->batch, e) ||
         !integer(a, "--steps", 30, 1, &k->steps, e) ||
@@ -75,6 +81,8 @@ static bool read_ask(const cmd_args *a, bench_ask *k, double *keep_rate, err *e)
         return err_set(e, ERR_USAGE, "--keep-rate '%s': wanted a number or a ratio", keep);
     if (top && (!text_f64(top, &k->ceiling) || !(k->ceiling > 0)))
         return err_set(e, ERR_USAGE, "--ceiling '%s': wanted TFLOP/s, such as 790", top);
+    if (optimizer && strcmp(optimizer, "adamw") && strcmp(optimizer, "sgd"))
+        return err_set(e, ERR_USAGE, "--optimizer '%s': wanted adamw or sgd", optimizer);
     return true;
 }
 
@@ -186,13 +194,17 @@ static void fill_batch(bench_net *b, int n, bool training)
 
 static bool net_open(const cmd_args *a, bench_net *b, const bench_ask *k, bool training, err *e)
 {
-    const optim_cfg adamw = {.kind = OPTIM_ADAMW,
-                             .beta1 = 0.9,
-                             .beta2 = 0.999,
-                             .eps = 1e-8,
-                             .weight_decay = 0.05,
-                             .decay_tokens = true};
+    const optim_cfg how = {.kind = k->optimizer,
+                           .momentum = 0.9,
+                           .beta1 = 0.9,
+                           .beta2 = 0.999,
+                           .eps = 1e-8,
+                           .weight_decay = 0.05,
+                           .decay_tokens = true};
+    room_cfg room;
     cfg_bind(a->config, &augment_options, &b->aug);
+    cfg_bind(a->config, &room_options, &room);
+    b->level = room.recompute ? (run_level)(room.recompute - 1) : RUN_KEEP;
     b->mc.name = cmd_value(a, "--model") ? cmd_value(a, "--model") : "deit_small_patch16_224";
     b->mc.image_h = b->mc.image_w = k->size;
     b->m = bench_device_open(a, &b->d, e) ? model_new(&b->mc, b->d.be, 1, e) : NULL;
@@ -201,7 +213,9 @@ static bool net_open(const cmd_args *a, bench_net *b, const bench_ask *k, bool t
     b->mc = *model_config(b->m);
     fill_batch(b, (int)k->batch, training);
     b->r = run_new(b->d.be, training ? RUN_TRAIN : RUN_INFER);
-    b->o = training ? optim_new(&adamw, model_params(b->m)) : NULL;
+    b->o = training ? optim_new(&how, model_params(b->m)) : NULL;
+    b->moments = k->optimizer == OPTIM_ADAMW ? 2 : 1;
+    run_recompute(b->r, b->level);
     return true;
 }
 
@@ -304,7 +318,7 @@ static json_t *memory_json(const bench_net *b, size_t *all)
     backend_fixed_of(b->d.be, 0, &fixed);
     size_t part[] = {params,
                      params,
-                     b->o ? 2 * params : 0,
+                     b->o ? (size_t)b->moments * params : 0,
                      run_held(b->r),
                      backend_workspace(b->d.be),
                      fixed.held,
@@ -354,6 +368,11 @@ static void tell(const cmd_args *a, const bench_net *b, const bench_ask *k, cons
     json_object_set_new(o, "peak_bytes", json_integer((json_int_t)all));
     json_object_set_new(o, "memory", memory);
     if (b->o) {
+        json_object_set_new(o, "optimizer", json_string(b->moments == 2 ? "adamw" : "sgd"));
+        json_object_set_new(o, "recompute", json_string(room_level_name(b->level)));
+        json_object_set_new(o, "full_last", json_boolean(b->mc.full_last));
+        json_object_set_new(o, "parameters", json_integer(model_params(b->m)->total));
+        json_object_set_new(o, "saved_bytes", json_integer((json_int_t)b->saved));
         json_object_set_new(o, "saved_bytes_per_token_layer", json_num(saved));
         json_object_set_new(o, "saved_widths", json_num(saved / model_width(b->m)));
         json_object_set_new(o, "loss", json_num(b->loss));
@@ -389,8 +408,11 @@ bool bench_step(cmd_args *a, bool training, err *e)
     if (ok) {
         k.ceiling = k.ceiling > 0 ? k.ceiling : bench_ceiling(&b.d);
         measure(&b, &k, &t);
-        tell(a, &b, &k, &t, &w);
+        ok = !training || isfinite(b.loss) ||
+             err_set(e, ERR_MISMATCH, "the loss after %" PRId64 " steps is %g", b.step, b.loss);
     }
+    if (ok)
+        tell(a, &b, &k, &t, &w);
     net_close(&b);
     return ok;
 }

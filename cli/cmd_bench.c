@@ -295,6 +295,7 @@ static const cmd_opt opts[] = {
     {"--batch", "B", "images per step (16)"},
     {"--steps", "N", "timed steps (30)"},
     {"--warmup", "N", "steps before them (10)"},
+    {"--optimizer", "O", "of step: adamw or sgd (adamw)"},
     {"--ceiling", "TFLOPS", "of the device's products; without it one is measured"},
     {"--peer", "PROGRAM", "of prepare: another program that does the same, measured beside"},
     {NULL, NULL, NULL},
@@ -303,12 +304,14 @@ const cmd cmd_bench = {
     .verb = "bench",
     .usage =
         "bench step|infer [--model M] [--image-size S] [--keep-rate K] [--batch B] [--steps N] "
-        "[--warmup N] [--ceiling TFLOPS] | bench ops | bench sum | bench decode|scan DIR | bench "
+        "[--warmup N] [--optimizer adamw|sgd] [--ceiling TFLOPS] | bench ops | bench sum | bench "
+        "decode|scan DIR | bench "
         "prepare DIR "
         "[--peer PROGRAM]",
     .summary = "speed, as a ratio to a limit measured in the same run",
     .help =
-        "step: augmentation, forward, loss, backward and AdamW on random images that lie in the "
+        "step: augmentation, forward, loss, backward and optimiser on random images that lie in "
+        "the "
         "device's memory:\nimages/s, TFLOP/s beside the largest matrix product, memory, what is "
         "saved for backward, time by class\nof op. infer: forward only. ops: that product, a copy, "
         "attention and the products of DeiT. sum: gradients of --model summed over the processes "

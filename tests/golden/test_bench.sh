@@ -26,6 +26,13 @@ if grep -q '"ceiling_tflops":0.5,' "$work/given"; then ok bench_ceiling; else ba
 has bench_infer "$work/infer" "${keys[@]}"
 if grep -q saved_widths "$work/infer"; then bad bench_infer_saves_nothing "it says what it saves"; else ok bench_infer_saves_nothing; fi
 expect bench_bad_ceiling 2 "wanted TFLOP/s" bench step --ceiling fast
+expect bench_bad_optimizer 2 "wanted adamw or sgd" bench step --optimizer lion
+"$mammovit" bench step "${small[@]}" --ceiling 0.5 --optimizer sgd --set train.recompute=ln_gelu --json >"$work/less" 2>/dev/null
+# one state of each parameter instead of two, and less that waits for the backward pass
+kept() { sed -E "s/.*\"$2\":([0-9]+)[,}].*/\1/" "$work/$1"; }
+if [ "$(kept given optimizer)" = $((2 * $(kept less optimizer))) ] && [ "$(kept given saved_bytes)" -gt "$(kept less saved_bytes)" ]; then
+    ok bench_recompute_and_sgd
+else bad bench_recompute_and_sgd "$(cat "$work/less")"; fi
 expect bench_bad_steps 2 "wanted an integer from 1" bench step --steps 0
 expect bench_bad_word 2 "wanted step, infer, ops" bench nothing
 expect bench_bf16_on_the_cpu 3 "the cpu backend computes in f32" bench step "${small[@]}" --set train.precision=bf16

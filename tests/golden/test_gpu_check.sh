@@ -19,7 +19,7 @@ gives() {
 }
 gives gpu_list 0 "share of 540 seconds, at most with what is left over" --list
 order=$(awk '/ s  / { print $1 }' "$work/out" | xargs)
-want="start ops nets pytorch curves train same memcheck racecheck nccl ceilings steps torch memory"
+want="start ops nets pytorch parity curves train same memcheck racecheck nccl ceilings steps torch memory"
 if [ "$order" = "$want" ]; then ok gpu_list_order; else bad gpu_list_order "$order"; fi
 first=$(awk '/ s  / { n++; if (/correctness/ && n > c + 1) print $1; if (/correctness/) c = n }' "$work/out")
 if [ -z "$first" ]; then ok gpu_correctness_first; else bad gpu_correctness_first "$first comes after figures"; fi
@@ -43,7 +43,12 @@ case "$*" in
     ;;
 *)
     sleep "$FAKE_STEP"
-    echo '{"model":"deit_small_patch16_224","image_size":224,"batch":1,"images_per_second":5}'
+    last=$(echo "$*" | sed -n 's/.*full_last=//p' | cut -d' ' -f1)
+    px=$(echo "$*" | sed -n 's/.*--image-size \([0-9]*\).*/\1/p')
+    batch=$(echo "$*" | sed -n 's/.*--batch \([0-9]*\).*/\1/p')
+    [ "$batch" -le "${FAKE_FITS:-9999}" ] || exit 5
+    echo "{\"model\":\"deit_small_patch16_224\",\"image_size\":$px,\"batch\":$batch,\"images_per_second\":5,\"recompute\":\"ln_gelu\"," \
+        "\"full_last\":${last:-false},\"saved_bytes\":1000,\"parameters\":85000000,\"memory\":{\"libraries\":500000000},\"peak_bytes\":${FAKE_PEAK:-0}}"
     ;;
 esac
 TEXT
@@ -54,7 +59,27 @@ TEXT
     mkdir -p "$work/tools"
     # shellcheck disable=SC2016 # for the script
     printf '#!/bin/sh\necho "$*" >>"$FAKE_WORDS"\necho "========= ERROR SUMMARY: 0 errors"\n' >"$work/tools/compute-sanitizer"
-    chmod +x "$pay"/bin/* "$pay"/tests/bin/* "$work/tools/compute-sanitizer"
+    printf '#!/bin/sh\n' >"$pay/tests/bin/parity"
+    # a Python that writes what PyTorch's side would
+    cat >"$work/python" <<'TEXT'
+#!/bin/sh
+case "$1" in
+-c) exit 0 ;;
+*parity.py)
+    while [ "$1" != --out ]; do shift; done
+    echo '{"model": "m", "rows": []}' >"$2"
+    exit "${FAKE_PARITY:-0}"
+    ;;
+*torch_bench.py)
+    while [ "$1" != --out ]; do shift; done
+    grep -q 'deit_small_patch16_224 4096 0.25 largest' || exit 1
+    echo '{"torch": "2.11", "timm": "1.0", "rows": [{"model": "deit_small_patch16_224", "image_size": 224, "batch": 256, "mode": "eager",' \
+        '"images_per_second": 4, "saved_bytes": 2000, "peak_bytes": 9, "sdpa": ["cudnn"]}],' \
+        '"largest": [{"model": "deit_small_patch16_224", "image_size": 896, "mode": "largest", "batch": 77}]}' >"$2"
+    ;;
+esac
+TEXT
+    chmod +x "$pay"/bin/* "$pay"/tests/bin/* "$work/python" "$work/tools/compute-sanitizer"
     tar -C "$work/none" -czf "$fake/boot.tar.gz" .
     tar -C "$work/none" -cJf "$fake/system.tar.xz" .
     tar -C "$pay" -cJf "$fake/payload.tar.xz" .
@@ -70,7 +95,7 @@ TEXT
 # shared NAME STATUS PARTS SECONDS: a run of the sleepers
 shared() {
     FAKE_TEST=${FAKE_TEST:-0} FAKE_STEP=${FAKE_STEP:-0} "$work/fake/gpu-check.sh" --only "$3" --seconds "$4" \
-        --out "$work/$1" >"$work/out" 2>&1 </dev/null
+        --python "$work/python" --out "$work/$1" >"$work/out" 2>&1 </dev/null
     local got=$?
     [ $got -eq "$2" ] || bad "$1" "exit status $got, wanted $2: $(tail -n 1 "$work/out")"
 }
@@ -106,6 +131,18 @@ if command -v xz >/dev/null; then
     if [ "$(grep -c -- '--report-api-errors no .*cuda.timed=false' "$work/words")" = 4 ] &&
         [ "$(grep -c -- '--tool racecheck .*--kernel-name-exclude kns=cublas' "$work/words")" = 2 ]
     then ok gpu_sanitizer; else bad gpu_sanitizer "$(cat "$work/words")"; fi
+    # what is measured and what PyTorch's side measured stand side by side: 2.7e9 bytes less the libraries' 0.5e9 are
+    # 1.01e9 beside the parameters, less than half of 5.15e9 with its parameters off, not of 1.65e9
+    FAKE_PEAK=2700000000 FAKE_FITS=100 shared gpu_beside_torch 0 torch,memory 540
+    says gpu_beside_torch 'PyTorch 2.11, timm 1.0, attention by .cudnn' '^. 896 px . 96 . 77 .$' \
+        '^. table 1' '^. 896/0.5 . 2.200 . 5.15 . 1.010 . 4.130 . yes .$' '^. 896/0.1 . 2.200 . 1.65 . 1.010 . 0.630 . no .$'
+    FAKE_PEAK=5 shared gpu_saved 0 torch,memory 540
+    says gpu_saved '^. batch 256, small last block . ln_gelu . 1000 . 5 . 2000 . 9 . 0.500 .$' \
+        '^. batch 256, full last block . ln_gelu . 1000 . 5 . 2000 . 9 . 0.500 .$'
+    shared gpu_parity 0 parity 540
+    says gpu_parity '^ +parity +passed' 'deit_small_patch16_224 of 12 blocks, 224 px keep 1, batch 8'
+    FAKE_PARITY=1 shared gpu_parity_fails 1 parity 540
+    says gpu_parity_fails '^ +parity +failed'
 else
     skip gpu_time_over "no xz"
 fi
@@ -130,8 +167,10 @@ fi
 
 python=$(command -v python3 || true)
 if [ -n "$python" ]; then
-    check gpu_torch_script "python does not accept tests/gpu/torch_bench.py" "$python" -c \
-        'import ast, sys; ast.parse(open("tests/gpu/torch_bench.py").read())'
+    for f in torch_bench parity; do
+        check gpu_torch_script "python does not accept tests/gpu/$f.py" "$python" -c \
+            "import ast; ast.parse(open('tests/gpu/$f.py').read())"
+    done
     check gpu_schema "docs/gpu-results.schema.json is no JSON" "$python" -c \
         'import json; json.load(open("docs/gpu-results.schema.json"))'
 else

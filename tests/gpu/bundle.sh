@@ -18,7 +18,7 @@ mkdir -p "$pay"/{bin,lib,shim,tests/bin,tests/fixtures} "$sys" "$boot"
 cp "$build/gpu/bin/mammovit" "$pay/bin/"
 cp "$build/gpu/lib/libmammovit.so" "$pay/lib/"
 cp "$build/gpu/shim/libmammovit.so" "$pay/shim/"
-cp "$build"/gpu/tests/test_* "$pay/tests/bin/"
+cp "$build"/gpu/tests/test_* "$build/gpu/tests/parity" "$pay/tests/bin/"
 cp -r tests/fixtures/deit tests/fixtures/nets "$pay/tests/fixtures/"
 find "$pay/tests" \( -name '*.d' -o -name '*.py' -o -name '*.md' -o -name '*.h' \) -delete
 
@@ -26,7 +26,7 @@ find "$pay/tests" \( -name '*.d' -o -name '*.py' -o -name '*.md' -o -name '*.h' 
 libraries() {
     LD_LIBRARY_PATH="$pay/lib" ldd "$@" | awk '$3 ~ /^\// { print $1, $3 } $1 ~ /^\// && $1 !~ /:$/ { print $1, $1 }' | sort -u
 }
-libraries "$pay/bin/mammovit" "$pay"/tests/bin/test_* "$pay"/shim/libmammovit.so | while read -r name path; do
+libraries "$pay/bin/mammovit" "$pay"/tests/bin/* "$pay"/shim/libmammovit.so | while read -r name path; do
     case ${name##*/} in
     ld-linux*) cp -L "$path" "$boot/" ;;
     libmammovit.so) ;;
@@ -59,7 +59,7 @@ cp tests/gpu/train.yaml "$pay/cohort/"
 
 rm -rf "$out"
 mkdir -p "$out"
-cp tests/gpu/gpu-check.sh tests/gpu/torch_bench.py "$out/"
+cp tests/gpu/gpu-check.sh tests/gpu/torch_bench.py tests/gpu/parity.py "$out/"
 cp -L "$(command -v xz)" "$(ldd "$(command -v xz)" | awk '/liblzma/ { print $3 }')" "$boot/"
 packed() { tar -C "$1" --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner --mode=u+rwX,go=rX -cf - .; }
 squeezed() { xz -T1 --x86 --lzma2=preset="$1"; }

@@ -171,9 +171,71 @@ static void ln_gelu_saves_what_is_wanted(void **state)
     }
 }
 
+/* Table 1 of PatchDropout (patchdropout.md 8): B/16, SGD, one image. The paper's GB are taken as
+ * 1e9 bytes, the smaller reading. `most`: GB that docs/cuda.md says. */
+typedef struct paper_row {
+    int64_t side;
+    double keep, paper, most;
+} paper_row;
+
+static const paper_row table1[] = {
+    {224, 1, 1.46, 1.32},    {896, 0.05, 1.50, 1.33}, {896, 0.1, 1.65, 1.37},
+    {896, 0.25, 2.51, 1.54}, {896, 0.5, 5.15, 1.79},  {896, 1, 14.86, 2.32},
+};
+
+/* What a training holds of a described card in bf16, beside the 14 bytes that weights, gradients,
+ * momentum and bf16 copies of the weights take of each parameter. */
+static double beside_parameters(const paper_row *row, run_level level, double *params)
+{
+    err e = {0};
+    pool *threads = pool_new(1);
+    backend *be = backend_described(threads);
+    backend_fixed fixed;
+    model_cfg c = {.name = "deit_base_patch16_224",
+                   .image_h = row->side,
+                   .image_w = row->side,
+                   .channels = 3,
+                   .classes = 2,
+                   .keep_rate = row->keep};
+    assert_true(backend_compute(be, &(backend_how){.precision = BACKEND_BF16}, &e));
+    model *m = model_new(&c, be, 1, &e);
+    assert_non_null(m);
+    model_batch batch = {.b = 1,
+                         .grey = true,
+                         .view = &model_view_identity,
+                         .n_keep = row->keep < 1 ? model_kept(m, row->keep) : 0};
+    model_bytes plan = model_plan(m, RUN_TRAIN, level, &batch);
+    backend_fixed_of(be, plan.staged, &fixed);
+    *params = (double)model_params(m)->total;
+    double all = 12 * *params + (double)(plan.arena + plan.workspace + fixed.products) +
+                 (double)fixed.staging;
+    model_free(m);
+    backend_free(be);
+    pool_free(threads);
+    return all - 14 * *params;
+}
+
+static void the_papers_rows_take_less_than_half(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < COUNT_OF(table1); i++) {
+        const paper_row *row = &table1[i];
+        double params, ours = beside_parameters(row, RUN_KEEP, &params),
+                       less = beside_parameters(row, RUN_LN_GELU, &params);
+        double theirs = 1e9 * row->paper - 12 * params;
+        print_message("%d px keep %g: %.2f GB planned (ln_gelu %.2f), %.2f beside parameters "
+                      "(%.2f), the paper %.2f\n",
+                      (int)row->side, row->keep, 1e-9 * (ours + 14 * params),
+                      1e-9 * (less + 14 * params), 1e-9 * ours, 1e-9 * less, 1e-9 * theirs);
+        assert_true(ours > 0 && less < ours && ours < theirs / 2);
+        assert_true(ours + 14 * params < 1e9 * (row->most + 0.005));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_papers_rows_take_less_than_half),
         cmocka_unit_test(plan_is_what_is_held),
         cmocka_unit_test(a_token_costs_what_its_parts_cost),
         cmocka_unit_test(ln_gelu_saves_what_is_wanted),
