@@ -117,27 +117,45 @@ static void fused_forward(cuda *c, const attention_job<bf16> &j, const flash_sha
 }
 
 /* The score's part of the gradient, onto that of the fused kernels: one block per image, head and
- * row that is read. e_j = p_j (g_j - sum p g) share; dq += scale sum e_j k_j. */
-__global__ void score_query_kernel(attention_job<bf16> j, bf16 *dq)
+ * row that is read. e_j = p_j (g_j - sum p g) share; dq += scale sum e_j k_j. The e of a block of
+ * keys wait in shared memory; then a lane has channels, a warp every CUDA_WARPS-th key. */
+__global__ void __launch_bounds__(CUDA_BLOCK) score_query_kernel(attention_job<bf16> j, bf16 *dq)
 {
     SHARED(float, slot, [CUDA_WARP]);
+    SHARED(float, e, [2][CUDA_BLOCK]); /* in turn: a slow warp still reads the keys before */
+    SHARED(float, part, [CUDA_WARPS][FLASH_HEAD]);
     int row = blockIdx.x % j.readers, h = blockIdx.x / j.readers % j.heads;
+    int lane = threadIdx.x % CUDA_WARP, warp = threadIdx.x / CUDA_WARP, turn = 0;
     int64_t g = blockIdx.x / j.readers / j.heads, line = (g * j.heads + h) * j.queries + row;
-    float share = 1.0f / (float)(j.heads * j.readers), mean = 0;
+    float share = 1.0f / (float)(j.heads * j.readers), mean = 0, sum[FLASH_HEAD / CUDA_WARP] = {};
     for (int key = threadIdx.x; key < j.keys; key += CUDA_BLOCK)
         mean += probability(j, g, h, row, key) * j.dscore[g * j.keys + key];
     mean = block_sum(mean, slot);
     if (threadIdx.x == 0)
         j.delta[line] = mean;
-    for (int c = 0; c < j.head; c++) {
-        float sum = 0;
-        for (int key = threadIdx.x; key < j.keys; key += CUDA_BLOCK)
-            sum += probability(j, g, h, row, key) * (j.dscore[g * j.keys + key] - mean) *
-                   get(j.k, (g * j.keys + key) * j.ldk + h * j.head + c);
-        sum = block_sum(sum, slot);
-        int64_t at = (g * j.queries + row) * j.ldq + h * j.head + c;
-        if (threadIdx.x == 0 && dq)
-            put_or_add(dq, at, j.scale * share * sum, true);
+    for (int first = 0; first < j.keys && dq; first += CUDA_BLOCK, turn ^= 1) {
+        int key = first + threadIdx.x, left = j.keys - first;
+        if (key < j.keys)
+            e[turn][threadIdx.x] =
+                probability(j, g, h, row, key) * (j.dscore[g * j.keys + key] - mean);
+        __syncthreads();
+        for (int k = warp; k < left && k < CUDA_BLOCK; k += CUDA_WARPS) {
+            int64_t at = (g * j.keys + first + k) * j.ldk + h * j.head;
+            for (int i = 0; i < FLASH_HEAD / CUDA_WARP; i++) {
+                int c = i * CUDA_WARP + lane;
+                if (c < j.head)
+                    sum[i] += e[turn][k] * get(j.k, at + c);
+            }
+        }
+    }
+    for (int i = 0; i < FLASH_HEAD / CUDA_WARP; i++)
+        part[warp][i * CUDA_WARP + lane] = sum[i];
+    __syncthreads();
+    for (int c = threadIdx.x; c < j.head && dq; c += CUDA_BLOCK) {
+        float all = 0;
+        for (int w = 0; w < CUDA_WARPS; w++)
+            all += part[w][c];
+        put_or_add(dq, (g * j.queries + row) * j.ldq + h * j.head + c, j.scale * share * all, true);
     }
 }
 

@@ -13,6 +13,7 @@ extern "C" {
 
 #define FLASH_LIBRARY "libcudnn.so.9"
 #define FLASH_VERSION 91501 /* before 9.15.1 the backward pass reads beyond its keys */
+#define FLASH_HEAD    128   /* values of a head, at most */
 
 /* [b, queries, heads, head] rows of length ldq in q, ldk in k and v, heads * head in the output. */
 typedef struct flash_shape {

@@ -199,7 +199,7 @@ static plan *plan_make(flash *f, const flash_shape *s)
 
 bool flash_takes(const flash_shape *s)
 {
-    return s->head % 8 == 0 && s->head <= 128 && s->keys >= 2 && s->queries >= 1 &&
+    return s->head % 8 == 0 && s->head <= FLASH_HEAD && s->keys >= 2 && s->queries >= 1 &&
            s->ldq % 8 == 0 && s->ldk % 8 == 0;
 }
 

@@ -33,7 +33,8 @@ extern "C" void flash_keep(flash *, cache *, const char *)
 
 extern "C" bool flash_takes(const flash_shape *s)
 {
-    return s->head % 8 == 0 && s->keys >= 2 && s->ldq % 8 == 0 && s->ldk % 8 == 0;
+    return s->head % 8 == 0 && s->head <= FLASH_HEAD && s->keys >= 2 && s->ldq % 8 == 0 &&
+           s->ldk % 8 == 0;
 }
 
 extern "C" bool flash_plan(flash *, const flash_shape *s, size_t *scratch, size_t *workspace, err *)
