@@ -35,7 +35,7 @@ typedef struct bench_net {
     run *r;
     run_level level;
     optim *o;
-    int moments; /* that the optimiser keeps of each gradient */
+    optim_kind optimizer;
     int64_t step;
     size_t saved; /* bytes of the arena that forward leaves for backward */
     float loss;
@@ -214,7 +214,7 @@ static bool net_open(const cmd_args *a, bench_net *b, const bench_ask *k, bool t
     fill_batch(b, (int)k->batch, training);
     b->r = run_new(b->d.be, training ? RUN_TRAIN : RUN_INFER);
     b->o = training ? optim_new(&how, model_params(b->m)) : NULL;
-    b->moments = k->optimizer == OPTIM_ADAMW ? 2 : 1;
+    b->optimizer = k->optimizer;
     run_recompute(b->r, b->level);
     return true;
 }
@@ -318,7 +318,7 @@ static json_t *memory_json(const bench_net *b, size_t *all)
     backend_fixed_of(b->d.be, 0, &fixed);
     size_t part[] = {params,
                      params,
-                     b->o ? (size_t)b->moments * params : 0,
+                     b->o ? (size_t)(b->optimizer == OPTIM_ADAMW ? 2 : 1) * params : 0,
                      run_held(b->r),
                      backend_workspace(b->d.be),
                      fixed.held,
@@ -368,7 +368,8 @@ static void tell(const cmd_args *a, const bench_net *b, const bench_ask *k, cons
     json_object_set_new(o, "peak_bytes", json_integer((json_int_t)all));
     json_object_set_new(o, "memory", memory);
     if (b->o) {
-        json_object_set_new(o, "optimizer", json_string(b->moments == 2 ? "adamw" : "sgd"));
+        json_object_set_new(o, "optimizer",
+                            json_string(b->optimizer == OPTIM_ADAMW ? "adamw" : "sgd"));
         json_object_set_new(o, "recompute", json_string(room_level_name(b->level)));
         json_object_set_new(o, "full_last", json_boolean(b->mc.full_last));
         json_object_set_new(o, "parameters", json_integer(model_params(b->m)->total));

@@ -55,10 +55,10 @@ typedef struct pair {
     run *r[2];
 } pair;
 
-static pair pair_new(tensor_type type)
+static pair pair_new(backend_precision precision)
 {
     pair p = {.d = device_new()};
-    device_compute(p.d.cuda, (backend_how){.precision = type});
+    device_compute(p.d.cuda, (backend_how){.precision = precision});
     guard_on(p.d.cuda);
     p.r[0] = run_new(p.d.cpu, RUN_TRAIN);
     p.r[1] = run_new(p.d.cuda, RUN_TRAIN);
@@ -120,7 +120,7 @@ static void topk_is_that_of_the_cpu(void **state)
     for (size_t k = 0; k < COUNT_OF(cases); k++) {
         for (int how = DRAWN; how < FILLS; how++) {
             int b = cases[k].b, n = cases[k].n;
-            pair p = pair_new(TENSOR_F32);
+            pair p = pair_new(BACKEND_F32);
             float *x = filled(k, b * n, (fill)how);
             int32_t *want = NULL;
             run *r;
@@ -237,7 +237,7 @@ static void match_is_that_of_the_cpu(void **state)
         const match_case *c = &cases[k];
         for (int how = DRAWN; how < ODD; how++) {
             for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
-                pair p = pair_new((tensor_type)type);
+                pair p = pair_new(type ? BACKEND_BF16 : BACKEND_F32);
                 float *score = filled(10 + k, c->b * c->n, how == DRAWN ? DRAWN : EQUAL);
                 float *size = c->sizes ? filled(20 + k, c->b * c->n, DRAWN) : NULL;
                 float *qkv = tokens(c, 30 + k, (fill)how);
@@ -299,7 +299,7 @@ static void loss_is_that_of_the_cpu(void **state)
     for (size_t k = 0; k < COUNT_OF(cases); k++) {
         for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
             int b = cases[k].b, c = cases[k].k, n = b * c;
-            pair p = pair_new((tensor_type)type);
+            pair p = pair_new(type ? BACKEND_BF16 : BACKEND_F32);
             float *x = filled(40 + k, n, DRAWN), *want = MEM_ARRAY(float, n + 1);
             float *got = MEM_ARRAY(float, n + 1);
             run *r;
@@ -352,7 +352,7 @@ static void patch_is_that_of_the_cpu(void **state)
     for (size_t k = 0; k < COUNT_OF(cases); k++) {
         for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
             const patch_case *c = &cases[k];
-            pair p = pair_new((tensor_type)type);
+            pair p = pair_new(type ? BACKEND_BF16 : BACKEND_F32);
             size_t pixels = (size_t)((c->grey ? 1 : c->channels) * c->h * c->w);
             uint16_t *image[IMAGES];
             for (size_t i = 0; i < IMAGES; i++) {
@@ -407,7 +407,7 @@ static void nan_guard_finds_the_first(void **state)
     (void)state;
     for (size_t k = 0; k < COUNT_OF(size); k++) {
         for (int type = TENSOR_F32; type <= TENSOR_BF16; type++) {
-            pair p = pair_new((tensor_type)type);
+            pair p = pair_new(type ? BACKEND_BF16 : BACKEND_F32);
             int n = size[k], last = n - 1, at[] = {-1, 0, n / 2, last};
             run *r;
             for (size_t i = 0; i < COUNT_OF(at); i++) {
@@ -438,7 +438,7 @@ static void steps_renew_the_bf16_weights(void **state)
     float x[ROWS * IN], w[OUT * IN], y[ROWS * OUT];
     (void)state;
     for (int adam = 0; adam < 2; adam++) {
-        pair p = pair_new(TENSOR_BF16);
+        pair p = pair_new(BACKEND_BF16);
         param_set *set = param_set_new(p.d.cuda, 1);
         param *weight = param_add(set, "weight", 2, shape);
         param_set_alloc(set);
@@ -478,6 +478,43 @@ static void steps_renew_the_bf16_weights(void **state)
     }
 }
 
+/* The backward pass, and what makes rows again, read the sum from memory: the forward pass has
+ * normalised that one, not what it was before it was stored as bf16. */
+static void a_norm_reads_the_sum_as_it_is_stored(void **state)
+{
+    enum { ROWS = 9, WIDTH = 264 };
+    int width = WIDTH;
+    (void)state;
+    pair p = pair_new(BACKEND_BF16_FAST);
+    param_set *set = param_set_new(p.d.cuda, 2);
+    param *w = param_add(set, "weight", 1, &width), *b = param_add(set, "bias", 1, &width);
+    param_set_alloc(set);
+    float *drawn = filled(92, WIDTH, DRAWN), *x = filled(93, ROWS * WIDTH, DRAWN),
+          *add = filled(94, ROWS * WIDTH, DRAWN), y[ROWS * WIDTH], again[ROWS * WIDTH];
+    param_write(set, w, drawn);
+    param_write(set, b, drawn);
+    round_to_bf16(x, ROWS * WIDTH);
+    round_to_bf16(add, ROWS * WIDTH);
+    run *r = p.r[1];
+    tensor *sum = NULL,
+           *rows = op_add_layernorm(r, run_input_type(r, TENSOR_BF16, 1, ROWS, WIDTH, x, true),
+                                    run_input_type(r, TENSOR_BF16, 1, ROWS, WIDTH, add, true), NULL,
+                                    w, b, 1e-6F, &sum);
+    assert_int_equal(sum->type, TENSOR_BF16);
+    run_read(r, rows, y);
+    run_read(r, op_layernorm(r, sum, w, b, 1e-6F), again);
+    for (int i = 0; i < ROWS * WIDTH; i++) {
+        if (y[i] != again[i] || !(fabsf(y[i]) < 100))
+            fail_msg("value %d: error: %g, by the stored sum %g", i, (double)y[i],
+                     (double)again[i]);
+    }
+    mem_free(drawn);
+    mem_free(x);
+    mem_free(add);
+    param_set_free(set);
+    pair_free(&p);
+}
+
 /* More tensors than a block has threads; the norm of the step before is known, or is not a number.
  */
 static void gradient_scales_are_those_of_the_cpu(void **state)
@@ -487,7 +524,7 @@ static void gradient_scales_are_those_of_the_cpu(void **state)
     static float want[SETS], got[SETS];
     (void)state;
     for (size_t k = 0; k < 2 * COUNT_OF(clips); k++) {
-        pair p = pair_new(TENSOR_F32);
+        pair p = pair_new(BACKEND_F32);
         double known = k % 2 ? NAN : 3, norm[2];
         run *r;
         for (int turn = 0; (r = pair_turn(&p, turn)); turn++) {
@@ -554,6 +591,7 @@ int main(int argc, char **argv)
         {"nan_guard", nan_guard_finds_the_first, NULL, NULL, NULL},
         {"gradient_scales", gradient_scales_are_those_of_the_cpu, NULL, NULL, NULL},
         {"bf16_weights", steps_renew_the_bf16_weights, NULL, NULL, NULL},
+        {"stored_sum", a_norm_reads_the_sum_as_it_is_stored, NULL, NULL, NULL},
         {"no_kernels", a_card_without_kernels, NULL, NULL, NULL},
     };
     (void)argc;
